@@ -1,0 +1,35 @@
+# A thin list of entry points: what they do is in scripts/. Settings are
+# variables, given on the command line (make up EMCP_HTTPS_PORT=443), in the
+# environment, or in compose/.env (see compose/.env.example).
+
+.DEFAULT_GOAL := help
+.PHONY: help up down dev test bench lint image clean
+
+help: ## Show this list.
+	@printf 'EMCP: one Python file in, one HTTPS MCP URL out.\n\n'
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@printf '\nSettings: compose/.env.example lists them. Logs of each step: ~/.cache/emcp/log.\n'
+
+up: ## Install what is missing, build, start Traefik and EMCP, wait until ready.
+	@scripts/up.sh
+
+down: ## Stop Traefik and EMCP and keep the data (SERVERS=1 stops the MCP servers too).
+	@scripts/down.sh
+
+dev: ## Run EMCP from source beside a local Traefik; rebuilds on change, Ctrl-C ends all.
+	@scripts/dev.sh
+
+test: ## Set up for, and run, every test.
+	@scripts/test.sh
+
+bench: ## Measure upload to first answered tool call.
+	@scripts/bench.sh
+
+lint: ## Format check, clippy and shellcheck only.
+	@scripts/test.sh lint
+
+image: ## Build the base image of the servers and EMCP's own image.
+	@scripts/image.sh
+
+clean: ## Remove what the other targets made, but for the data (PURGE=1: that too).
+	@scripts/clean.sh

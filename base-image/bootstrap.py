@@ -1,0 +1,46 @@
+"""Starts the user's server: picks the Python environment, then serves the file inside it.
+
+Run without arguments by the image's own Python, where only the standard library is imported and the
+user's file is inspected but not run. It then replaces itself by the chosen environment's Python, with
+the choice as arguments.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import time
+from pathlib import Path
+from typing import NoReturn, cast
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from emcp_bootstrap.contract import USER_FILE, Failure, Runtime, Settings, exit_with, log  # noqa: E402
+
+
+def choose_environment() -> NoReturn:
+    started_ns = time.monotonic_ns()
+    from emcp_bootstrap import environments, source
+
+    try:
+        settings = Settings.from_environment(os.environ)
+        choice = environments.choose(source.read(USER_FILE), settings.runtime, environments.installed())
+    except Failure as failure:
+        exit_with(failure)
+    log(f"environment {choice.runtime} ({choice.reason})")
+    python = environments.installed()[choice.runtime].python
+    # -P keeps this folder off the import path; -u passes the user's prints on at once.
+    os.execv(python, [str(python), "-P", "-u", __file__, choice.runtime, str(started_ns)])
+
+
+def serve(runtime: Runtime, started_ns: int) -> NoReturn:
+    from emcp_bootstrap import run
+
+    sys.path.pop(0)
+    run.main(Settings.from_environment(os.environ), runtime, started_ns)
+
+
+if __name__ == "__main__":
+    if len(sys.argv) == 3:
+        serve(cast(Runtime, sys.argv[1]), int(sys.argv[2]))
+    choose_environment()

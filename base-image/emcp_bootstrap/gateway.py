@@ -1,0 +1,130 @@
+"""The outermost ASGI app: gateway key, health, path prefix, lifespan.
+
+Pure ASGI, so that streams pass unbuffered. Knows no SDK and no HTTP server.
+"""
+
+from __future__ import annotations
+
+import hmac
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from .apps import Message, Receive, Scope, Send, Served
+
+KEY_HEADER = b"x-emcp-gateway-key"
+HEALTH_PATH = "/.emcp/health"
+
+
+class Gateway:
+    def __init__(self, served: Served, *, key: str, prefix: str, health: Mapping[str, Any]) -> None:
+        self._served = served
+        self._key = key.encode("ascii")
+        self._prefix = prefix
+        # Filled in by the server once it is ready; requests only arrive after that.
+        self._health = health
+        self.startup_error: BaseException | None = None
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._lifespan(scope, receive, send)
+            return
+        if not self._has_key(scope):
+            await self._refuse(scope, receive, send)
+            return
+        if scope["path"] == HEALTH_PATH and scope["type"] == "http":
+            await _send_json(send, 200, self._health, head=scope["method"] == "HEAD")
+            return
+        path = self._served.canonical_path(scope["path"])
+        await self._served.app_for(path)(self._inner_scope(scope, path), receive, send)
+
+    def _has_key(self, scope: Scope) -> bool:
+        if not self._key:
+            return True
+        given = [value for name, value in scope["headers"] if name.lower() == KEY_HEADER]
+        return len(given) == 1 and hmac.compare_digest(given[0], self._key)
+
+    def _inner_scope(self, scope: Scope, path: str) -> Scope:
+        """The request as it was before the prefix was stripped, without the gateway key.
+
+        Frameworks take `root_path` away from `path` when they route, so both have to be set.
+        """
+        inner = dict(scope)
+        inner["headers"] = [pair for pair in scope["headers"] if pair[0].lower() != KEY_HEADER]
+        inner["root_path"] = self._prefix
+        inner["path"] = self._prefix + path
+        raw_path: bytes | None = scope.get("raw_path")
+        if raw_path is not None:
+            if path != scope["path"]:
+                raw_path = path.encode("utf-8") if path.isascii() else raw_path
+            inner["raw_path"] = self._prefix.encode("ascii") + raw_path
+        return inner
+
+    async def _refuse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "websocket":
+            await receive()
+            # Closing before accepting answers the handshake with 403.
+            await send({"type": "websocket.close", "code": 1008})
+            return
+        error = {
+            "code": "gateway_key_required",
+            "message": "this server only answers through the EMCP gateway; use its public address",
+        }
+        await _send_json(send, 403, {"error": error}, head=scope["method"] == "HEAD")
+
+    async def _lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._served.lifespan is None:
+            await self._forward_lifespan(scope, receive, send)
+            return
+        await receive()
+        is_up = False
+        try:
+            async with self._served.lifespan():
+                is_up = True
+                await send({"type": "lifespan.startup.complete"})
+                await receive()
+        except BaseException as error:
+            if is_up:
+                raise
+            await self._startup_failed(error, send)
+            return
+        await send({"type": "lifespan.shutdown.complete"})
+
+    async def _forward_lifespan(self, scope: Scope, receive: Receive, send: Send) -> None:
+        is_up = False
+        told: str | None = None
+
+        async def watched_send(message: Message) -> None:
+            nonlocal is_up, told
+            # The app's own words would be logged with the framework's frames in them.
+            if message["type"] == "lifespan.startup.failed":
+                told = message.get("message", "")
+            else:
+                is_up = True
+                await send(message)
+
+        try:
+            await self._served.app(scope, receive, watched_send)
+            if told is not None:
+                await self._startup_failed(RuntimeError(told), send)
+        except BaseException as error:
+            if is_up:
+                raise
+            if told is not None or hasattr(self._served.app, "routes"):
+                await self._startup_failed(error, send)
+                return
+            # A bare ASGI app may not know the lifespan protocol; it is served without one.
+            await send({"type": "lifespan.startup.complete"})
+            await receive()
+            await send({"type": "lifespan.shutdown.complete"})
+
+    async def _startup_failed(self, error: BaseException, send: Send) -> None:
+        self.startup_error = error
+        await send({"type": "lifespan.startup.failed", "message": ""})
+
+
+async def _send_json(send: Send, status: int, body: Mapping[str, Any], *, head: bool) -> None:
+    data = json.dumps(body, ensure_ascii=False).encode("utf-8")
+    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": b"" if head else data})

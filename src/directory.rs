@@ -1,0 +1,142 @@
+//! What EMCP knows of every server, in memory: the one place the gate, the
+//! API, the Traefik provider and the reconciler read from. The store stays the
+//! truth; whoever writes there tells the directory next.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+
+use secrecy::SecretString;
+use tokio::sync::watch;
+
+use crate::model::{RunState, Server, ServerId, ServerName};
+
+/// A server as wanted and as observed.
+#[derive(Clone)]
+pub struct Entry {
+    /// As wanted.
+    pub server: Arc<Server>,
+    /// As observed.
+    pub state: Arc<RunState>,
+    /// What the gate shows the container.
+    pub gateway_key: Arc<SecretString>,
+}
+
+/// The servers, by id and by name.
+pub struct Directory {
+    inner: RwLock<Inner>,
+    changes: watch::Sender<u64>,
+}
+
+#[derive(Default)]
+struct Inner {
+    by_id: BTreeMap<ServerId, Entry>,
+    by_name: HashMap<ServerName, ServerId>,
+}
+
+impl Directory {
+    /// A directory of the given servers.
+    pub fn new(entries: Vec<Entry>) -> Self {
+        let mut inner = Inner::default();
+        for entry in entries {
+            inner.insert(entry);
+        }
+        Self {
+            inner: RwLock::new(inner),
+            changes: watch::Sender::new(0),
+        }
+    }
+
+    /// The server of this id.
+    pub fn get(&self, id: ServerId) -> Option<Entry> {
+        self.read().by_id.get(&id).cloned()
+    }
+
+    /// The server of this id or name.
+    pub fn find(&self, id_or_name: &str) -> Option<Entry> {
+        if let Ok(id) = id_or_name.parse() {
+            return self.get(id);
+        }
+        let name: ServerName = id_or_name.parse().ok()?;
+        let inner = self.read();
+        inner.by_name.get(&name).and_then(|id| inner.by_id.get(id)).cloned()
+    }
+
+    /// All servers, by age.
+    pub fn list(&self) -> Vec<Entry> {
+        self.read().by_id.values().cloned().collect()
+    }
+
+    /// Adds a new server.
+    pub fn insert(&self, entry: Entry) {
+        self.write().insert(entry);
+        self.tell();
+    }
+
+    /// Takes over a newer record of a known server. An older one, of a writer
+    /// that was overtaken, is dropped.
+    pub fn put_server(&self, server: Server) {
+        {
+            let mut inner = self.write();
+            let Some(entry) = inner.by_id.get_mut(&server.id) else {
+                return;
+            };
+            if (server.generation, server.revision, server.updated_at)
+                < (entry.server.generation, entry.server.revision, entry.server.updated_at)
+            {
+                return;
+            }
+            entry.server = Arc::new(server);
+        }
+        self.tell();
+    }
+
+    /// Takes over what was observed of a known server.
+    pub fn put_state(&self, id: ServerId, state: RunState) {
+        {
+            let mut inner = self.write();
+            let Some(entry) = inner.by_id.get_mut(&id) else {
+                return;
+            };
+            entry.state = Arc::new(state);
+        }
+        self.tell();
+    }
+
+    /// Forgets a server.
+    pub fn remove(&self, id: ServerId) {
+        {
+            let mut inner = self.write();
+            if let Some(entry) = inner.by_id.remove(&id) {
+                inner.by_name.remove(&entry.server.name);
+            }
+        }
+        self.tell();
+    }
+
+    /// Changes with every change of the directory.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.changes.subscribe()
+    }
+
+    fn tell(&self) {
+        self.changes.send_modify(|count| *count += 1);
+    }
+
+    // A panic while holding the lock cannot leave the maps half-changed in a
+    // way that matters more than going on serving.
+    fn read(&self) -> RwLockReadGuard<'_, Inner> {
+        self.inner.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write(&self) -> RwLockWriteGuard<'_, Inner> {
+        self.inner.write().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Inner {
+    fn insert(&mut self, entry: Entry) {
+        self.by_name
+            .insert(entry.server.name.clone(), entry.server.id);
+        self.by_id.insert(entry.server.id, entry);
+    }
+}

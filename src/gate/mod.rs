@@ -1,0 +1,208 @@
+//! The gate: one pure decision for each request that Traefik asks about
+//! (DESIGN §6). It sees values only; `http::gate` brings them and answers.
+
+use jiff::Timestamp;
+
+use crate::access::{Caller, TokenTable};
+use crate::directory::Entry;
+use crate::model::{Desired, Error, Status};
+
+/// What Traefik told of the client's request.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct GateRequest<'a> {
+    /// The `Authorization` header.
+    pub authorization: Option<&'a str>,
+    /// The `X-API-Key` header.
+    pub api_key: Option<&'a str>,
+    /// The `Origin` header.
+    pub origin: Option<&'a str>,
+    /// Path and query as the client sent them (`X-Forwarded-Uri`).
+    pub uri: &'a str,
+}
+
+/// What is to become of a request.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Let it through in this caller's name.
+    Allow {
+        /// The token's name, for `X-Emcp-User`.
+        user: String,
+    },
+    /// The server is on its way up: ask again when its state changes.
+    Hold {
+        /// Why it is not ready yet.
+        reason: String,
+    },
+    /// Turn it away.
+    Refuse(Refusal),
+}
+
+/// Why a request is turned away.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// HTTP status.
+    pub status: u16,
+    /// Stable code.
+    pub code: &'static str,
+    /// In words a client can show.
+    pub message: String,
+    /// Seconds for `Retry-After`, where trying again can help.
+    pub retry_after_secs: Option<u32>,
+}
+
+/// Decides on one request to one server.
+///
+/// Whether the server exists is told only to who holds a valid token.
+pub fn decide(
+    request: &GateRequest<'_>,
+    tokens: &TokenTable,
+    server: Option<&Entry>,
+    allowed_origins: &[String],
+    now: Timestamp,
+) -> Verdict {
+    if let Some(refusal) = check_origin(request.origin, allowed_origins) {
+        return Verdict::Refuse(refusal);
+    }
+    let caller = match identify(request, tokens, now) {
+        Ok(caller) => caller,
+        Err(refusal) => return Verdict::Refuse(refusal),
+    };
+    let Some(entry) = server else {
+        return Verdict::Refuse(Refusal {
+            status: 404,
+            code: "server_not_found",
+            message: "there is no such server (any more)".to_owned(),
+            retry_after_secs: None,
+        });
+    };
+    match caller.may_connect(entry.server.id) {
+        Ok(_) => admit(caller, entry),
+        Err(error) => Verdict::Refuse(Refusal {
+            status: 403,
+            code: match error {
+                Error::Forbidden { code, .. } => code,
+                _ => "forbidden",
+            },
+            message: error.to_string(),
+            retry_after_secs: None,
+        }),
+    }
+}
+
+/// What a request meets when it may pass but the server may not be ready.
+fn admit(caller: Caller, entry: &Entry) -> Verdict {
+    let name = &entry.server.name;
+    let unavailable = |code, message, retry_after_secs| {
+        Verdict::Refuse(Refusal {
+            status: 503,
+            code,
+            message,
+            retry_after_secs: Some(retry_after_secs),
+        })
+    };
+    if entry.server.desired == Desired::Stopped {
+        let message = format!("the server \"{name}\" is stopped; start it to use it");
+        return unavailable("server_stopped", message, 30);
+    }
+    // A wish that the reconciler has not taken up yet: the state shown is the
+    // old one's.
+    if entry.state.generation != entry.server.generation {
+        return Verdict::Hold {
+            reason: "the change is being taken up".to_owned(),
+        };
+    }
+    match entry.state.status {
+        Status::Running => Verdict::Allow { user: caller.name },
+        Status::Error if entry.state.gave_up => {
+            let message = format!(
+                "the server \"{name}\" has failed: {}; its owner must mend it",
+                entry.state.reason
+            );
+            unavailable("server_failed", message, 60)
+        }
+        Status::Stopped | Status::Building | Status::Starting | Status::Sleeping | Status::Error => {
+            Verdict::Hold {
+                reason: entry.state.reason.clone(),
+            }
+        }
+    }
+}
+
+/// The refusal for a request that waited as long as it may.
+pub fn waited_too_long(reason: &str) -> Refusal {
+    Refusal {
+        status: 503,
+        code: "server_not_ready",
+        message: format!("the server is not ready yet: {reason}; try again in a moment"),
+        retry_after_secs: Some(5),
+    }
+}
+
+/// Browsers send `Origin`; a page of another site must not reach a server
+/// through a visitor's browser (MCP specification, Transports, Security
+/// Warning). Clients that are no browsers send none.
+fn check_origin(origin: Option<&str>, allowed: &[String]) -> Option<Refusal> {
+    let origin = origin?;
+    if allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+        return None;
+    }
+    Some(Refusal {
+        status: 403,
+        code: "origin_not_allowed",
+        message: "calls from this web page's origin are not allowed; the operator can add it to EMCP_ALLOWED_ORIGINS".to_owned(),
+        retry_after_secs: None,
+    })
+}
+
+fn identify(
+    request: &GateRequest<'_>,
+    tokens: &TokenTable,
+    now: Timestamp,
+) -> Result<Caller, Refusal> {
+    let unauthenticated = |message: &str| Refusal {
+        status: 401,
+        code: "unauthenticated",
+        message: message.to_owned(),
+        retry_after_secs: None,
+    };
+    let presented = request
+        .authorization
+        .and_then(bearer)
+        .or(request.api_key)
+        .map(str::to_owned)
+        .or_else(|| key_in_url(request.uri));
+    let Some(presented) = presented else {
+        return Err(unauthenticated(
+            "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\"",
+        ));
+    };
+    tokens
+        .identify(&presented, now)
+        .ok_or_else(|| unauthenticated("this token is not valid (any more)"))
+}
+
+/// The token of a `Bearer` credential; the scheme's name is case-insensitive
+/// (RFC 9110 §11.1).
+pub fn bearer(header: &str) -> Option<&str> {
+    let (scheme, token) = header.split_once(' ')?;
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim())
+        .filter(|token| !token.is_empty())
+}
+
+/// The `key` parameter, for clients that take nothing but a URL; only where a
+/// client connects.
+fn key_in_url(uri: &str) -> Option<String> {
+    let (path, query) = uri.split_once('?')?;
+    let path = path.trim_end_matches('/');
+    if !path.ends_with("/sse") && !path.ends_with("/mcp") {
+        return None;
+    }
+    url::form_urlencoded::parse(query.as_bytes())
+        .find(|(name, _)| name == "key")
+        .map(|(_, value)| value.into_owned())
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,203 @@
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use uuid::Uuid;
+
+use super::*;
+use crate::model::{
+    Actor, EntryObject, Limits, Role, RunState, RuntimeChoice, Server, ServerId, Token, TokenId,
+    TokenSecret,
+};
+
+const ADMIN: &str = "emcp_admin-admin-admin";
+const CONNECT: &str = "emcp_connect-connect";
+const EXPIRED: &str = "emcp_expired-expired";
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn entry(desired: Desired, status: Status) -> Entry {
+    let server = Server {
+        id: ServerId::new(),
+        name: "demo".parse().unwrap(),
+        description: String::new(),
+        entry_object: EntryObject::default(),
+        runtime: RuntimeChoice::Auto,
+        limits: Limits::default(),
+        creator: Actor("admin".into()),
+        desired,
+        generation: 1,
+        revision: 1,
+        version: 1,
+        newest_version: 1,
+        address: [198, 18, 1, 0].into(),
+        created_at: now(),
+        updated_at: now(),
+    };
+    let state = RunState {
+        status,
+        generation: 1,
+        ..RunState::never_ran(now())
+    };
+    Entry {
+        server: Arc::new(server),
+        state: Arc::new(state),
+        gateway_key: Arc::new(SecretString::from("gateway")),
+    }
+}
+
+fn token(secret: &str, role: Role, servers: Option<Vec<ServerId>>) -> Token {
+    Token {
+        id: TokenId(Uuid::now_v7()),
+        name: "ci".into(),
+        role,
+        servers,
+        hash: hex::encode(TokenSecret::hash_of(secret)),
+        created_at: now(),
+        created_by: "admin".into(),
+        expires_at: None,
+    }
+}
+
+fn table(tokens: Vec<Token>) -> TokenTable {
+    TokenTable::new(&SecretString::from(ADMIN), tokens)
+}
+
+fn ask(request: &GateRequest<'_>, tokens: &TokenTable, server: Option<&Entry>) -> Verdict {
+    decide(request, tokens, server, &["https://localhost:8443".to_owned()], now())
+}
+
+fn status_of(verdict: &Verdict) -> (u16, &'static str) {
+    match verdict {
+        Verdict::Refuse(refusal) => (refusal.status, refusal.code),
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+const AS_ADMIN: GateRequest<'_> = GateRequest {
+    authorization: Some("Bearer emcp_admin-admin-admin"),
+    api_key: None,
+    origin: None,
+    uri: "/api/demo/mcp",
+};
+
+#[test]
+fn a_valid_token_passes_in_each_of_its_forms() {
+    let running = entry(Desired::Running, Status::Running);
+    let tokens = table(vec![]);
+    let lower = GateRequest { authorization: Some("bearer emcp_admin-admin-admin"), ..AS_ADMIN };
+    let key = GateRequest { authorization: None, api_key: Some(ADMIN), ..AS_ADMIN };
+    let url = GateRequest { authorization: None, uri: "/api/demo/sse?x=1&key=emcp%5Fadmin-admin-admin", ..AS_ADMIN };
+    for request in [AS_ADMIN, lower, key, url] {
+        assert_eq!(
+            ask(&request, &tokens, Some(&running)),
+            Verdict::Allow { user: "admin".into() },
+            "{request:?}"
+        );
+    }
+}
+
+#[test]
+fn a_key_in_the_url_counts_only_where_clients_connect() {
+    let running = entry(Desired::Running, Status::Running);
+    let request = GateRequest {
+        authorization: None,
+        uri: "/api/demo/messages/?key=emcp_admin-admin-admin",
+        ..AS_ADMIN
+    };
+    assert_eq!(status_of(&ask(&request, &table(vec![]), Some(&running))).0, 401);
+}
+
+#[test]
+fn without_a_valid_token_nobody_learns_whether_a_server_exists() {
+    let running = entry(Desired::Running, Status::Running);
+    let nothing = GateRequest { authorization: None, ..AS_ADMIN };
+    let wrong = GateRequest { authorization: Some("Bearer nonsense"), ..AS_ADMIN };
+    let basic = GateRequest { authorization: Some("Basic YTpi"), ..AS_ADMIN };
+    for request in [nothing, wrong, basic] {
+        for server in [Some(&running), None] {
+            assert_eq!(
+                status_of(&ask(&request, &table(vec![]), server)),
+                (401, "unauthenticated")
+            );
+        }
+    }
+    assert_eq!(
+        status_of(&ask(&AS_ADMIN, &table(vec![]), None)),
+        (404, "server_not_found")
+    );
+}
+
+#[test]
+fn a_connect_token_reaches_its_servers_only() {
+    let mine = entry(Desired::Running, Status::Running);
+    let other = entry(Desired::Running, Status::Running);
+    let tokens = table(vec![token(CONNECT, Role::Connect, Some(vec![mine.server.id]))]);
+    let request = GateRequest { authorization: Some("Bearer emcp_connect-connect"), ..AS_ADMIN };
+    assert_eq!(
+        ask(&request, &tokens, Some(&mine)),
+        Verdict::Allow { user: "ci".into() }
+    );
+    assert_eq!(
+        status_of(&ask(&request, &tokens, Some(&other))),
+        (403, "token_not_for_server")
+    );
+}
+
+#[test]
+fn an_expired_token_is_no_token() {
+    let running = entry(Desired::Running, Status::Running);
+    let expired = Token {
+        expires_at: Some(now()),
+        ..token(EXPIRED, Role::Admin, None)
+    };
+    let request = GateRequest { authorization: Some("Bearer emcp_expired-expired"), ..AS_ADMIN };
+    assert_eq!(status_of(&ask(&request, &table(vec![expired]), Some(&running))).0, 401);
+}
+
+#[test]
+fn a_foreign_origin_is_refused_even_with_a_token() {
+    let running = entry(Desired::Running, Status::Running);
+    let evil = GateRequest { origin: Some("https://evil.example"), ..AS_ADMIN };
+    assert_eq!(
+        status_of(&ask(&evil, &table(vec![]), Some(&running))),
+        (403, "origin_not_allowed")
+    );
+    let own = GateRequest { origin: Some("https://localhost:8443"), ..AS_ADMIN };
+    assert!(matches!(
+        ask(&own, &table(vec![]), Some(&running)),
+        Verdict::Allow { .. }
+    ));
+}
+
+#[test]
+fn what_is_on_its_way_up_is_held_and_what_is_down_is_told() {
+    let tokens = table(vec![]);
+    for status in [Status::Building, Status::Starting, Status::Stopped, Status::Sleeping] {
+        let server = entry(Desired::Running, status);
+        assert!(matches!(ask(&AS_ADMIN, &tokens, Some(&server)), Verdict::Hold { .. }));
+    }
+    let stopped = entry(Desired::Stopped, Status::Stopped);
+    assert_eq!(
+        status_of(&ask(&AS_ADMIN, &tokens, Some(&stopped))),
+        (503, "server_stopped")
+    );
+    let mut failed = entry(Desired::Running, Status::Error);
+    assert!(matches!(ask(&AS_ADMIN, &tokens, Some(&failed)), Verdict::Hold { .. }));
+    Arc::make_mut(&mut failed.state).gave_up = true;
+    assert_eq!(
+        status_of(&ask(&AS_ADMIN, &tokens, Some(&failed))),
+        (503, "server_failed")
+    );
+}
+
+#[test]
+fn a_wish_not_yet_taken_up_is_held() {
+    let mut server = entry(Desired::Running, Status::Running);
+    Arc::make_mut(&mut server.server).generation = 2;
+    assert!(matches!(
+        ask(&AS_ADMIN, &table(vec![]), Some(&server)),
+        Verdict::Hold { .. }
+    ));
+}

@@ -1,0 +1,170 @@
+//! What a handler knows of a request besides its body.
+
+use std::collections::HashMap;
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::{HeaderMap, Method};
+use jiff::Timestamp;
+use warp::Filter;
+
+use crate::access::Caller;
+use crate::gate::bearer;
+use crate::model::{Error, Result};
+use crate::services::App;
+use crate::traefik::ConnectionId;
+
+/// The name of the session cookie. The prefix makes browsers insist on
+/// `Secure`, `Path=/` and no `Domain` (RFC 6265bis §4.1.3.2).
+pub(super) const SESSION_COOKIE: &str = "__Host-emcp-session";
+
+/// Leads from an answer to its log line.
+#[derive(Debug, Clone)]
+pub(super) struct RequestId(pub(super) String);
+
+/// One request, without its body.
+#[derive(Clone)]
+pub(super) struct Ctx {
+    pub(super) app: Arc<App>,
+    pub(super) method: Method,
+    pub(super) headers: HeaderMap,
+    pub(super) request_id: String,
+    pub(super) connection: ConnectionId,
+    query: HashMap<String, String>,
+}
+
+impl Ctx {
+    /// A query parameter.
+    pub(super) fn query(&self, name: &str) -> Option<&str> {
+        self.query.get(name).map(String::as_str)
+    }
+
+    /// A query parameter as a number.
+    pub(super) fn query_number(&self, name: &'static str) -> Result<Option<u64>> {
+        self.query(name)
+            .map(|text| {
+                text.parse().map_err(|_| {
+                    Error::invalid(
+                        "invalid_query",
+                        name,
+                        format!("the query parameter \"{name}\" must be a whole number"),
+                    )
+                })
+            })
+            .transpose()
+    }
+
+    /// A query parameter as `true` or `false`.
+    pub(super) fn query_flag(&self, name: &'static str) -> Result<Option<bool>> {
+        match self.query(name) {
+            None => Ok(None),
+            Some("true" | "1") => Ok(Some(true)),
+            Some("false" | "0") => Ok(Some(false)),
+            Some(_) => Err(Error::invalid(
+                "invalid_query",
+                name,
+                format!("the query parameter \"{name}\" must be \"true\" or \"false\""),
+            )),
+        }
+    }
+
+    /// A header as text.
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    /// Who is calling: by token, or by the dashboard's session.
+    pub(super) fn caller(&self) -> Result<Caller> {
+        let token = self
+            .header("authorization")
+            .and_then(bearer)
+            .or_else(|| self.header("x-api-key"));
+        if let Some(token) = token {
+            return self
+                .app
+                .tokens
+                .identify(token, Timestamp::now())
+                .ok_or_else(|| unauthenticated("this token is not valid (any more)"));
+        }
+        let Some(caller) = self
+            .cookie(SESSION_COOKIE)
+            .and_then(|value| self.app.caller_by_session(value))
+        else {
+            return Err(unauthenticated(
+                "sign in, or send a token as \"Authorization: Bearer TOKEN\"",
+            ));
+        };
+        // A browser sends the cookie by itself, also for a page of another
+        // site: whatever changes something must come from our own.
+        if self.method != Method::GET && self.method != Method::HEAD {
+            self.require_own_origin()?;
+        }
+        Ok(caller)
+    }
+
+    /// As [`Ctx::caller`], for a WebSocket: the one kind of GET that the
+    /// same-origin policy does not cover.
+    pub(super) fn websocket_caller(&self) -> Result<Caller> {
+        let caller = self.caller()?;
+        if self.header("authorization").is_none() && self.header("x-api-key").is_none() {
+            self.require_own_origin()?;
+        }
+        Ok(caller)
+    }
+
+    fn require_own_origin(&self) -> Result<()> {
+        let origin = self.header("origin").unwrap_or("");
+        let own = self.app.settings.public_url.origin().ascii_serialization();
+        if origin.eq_ignore_ascii_case(&own) {
+            return Ok(());
+        }
+        Err(Error::Forbidden {
+            code: "origin_not_allowed",
+            message: "this must come from the dashboard's own page".to_owned(),
+        })
+    }
+
+    fn cookie(&self, name: &str) -> Option<&str> {
+        self.headers
+            .get_all(http::header::COOKIE)
+            .iter()
+            .filter_map(|value| value.to_str().ok())
+            .flat_map(|text| text.split(';'))
+            .filter_map(|pair| pair.trim().split_once('='))
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value)
+    }
+}
+
+fn unauthenticated(message: &str) -> Error {
+    Error::Unauthenticated {
+        message: message.to_owned(),
+    }
+}
+
+/// Brings a [`Ctx`].
+pub(super) fn context(
+    app: &Arc<App>,
+) -> impl Filter<Extract = (Ctx,), Error = Infallible> + Clone + use<> {
+    let app = Arc::clone(app);
+    let query = warp::query::raw()
+        .or(warp::any().map(String::new))
+        .unify();
+    warp::method()
+        .and(warp::header::headers_cloned())
+        .and(query)
+        .and(warp::ext::optional::<RequestId>())
+        .and(warp::ext::optional::<ConnectionId>())
+        .map(
+            move |method, headers, query: String, id: Option<RequestId>, connection: Option<ConnectionId>| Ctx {
+                app: Arc::clone(&app),
+                method,
+                headers,
+                request_id: id.map(|id| id.0).unwrap_or_default(),
+                connection: connection.unwrap_or(ConnectionId(0)),
+                query: url::form_urlencoded::parse(query.as_bytes())
+                    .into_owned()
+                    .collect(),
+            },
+        )
+}

@@ -1,0 +1,117 @@
+//! `/gate`: Traefik's forward-auth. The server is named in the query, which
+//! EMCP itself wrote into the route: no path is parsed to find it.
+
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderName, StatusCode};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use warp::Reply;
+
+use crate::directory::Entry;
+use crate::gate::{self, GateRequest, Refusal, Verdict};
+use crate::http::context::Ctx;
+use crate::http::error::{CHALLENGE, error_body};
+use crate::http::reply::Answer;
+use crate::model::{Error, Result};
+
+/// Traefik gives up on forward-auth after 30 s and answers 500 (DESIGN §7).
+const HOLD_MAX: Duration = Duration::from_secs(25);
+/// Requests held at once; further ones are told to come back.
+const HELD_MAX: usize = 1_024;
+
+static HELD: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(HELD_MAX));
+
+pub(in crate::http) async fn decide(ctx: Ctx) -> Answer {
+    let deadline = Instant::now() + HOLD_MAX;
+    let mut changes = ctx.app.directory.subscribe();
+    let mut place = None;
+    loop {
+        changes.mark_unchanged();
+        let entry = ctx
+            .query("server")
+            .and_then(|id| id.parse().ok())
+            .and_then(|id| ctx.app.directory.get(id));
+        let verdict = gate::decide(
+            &request_of(&ctx),
+            &ctx.app.tokens,
+            entry.as_ref(),
+            &ctx.app.settings.allowed_origins,
+            Timestamp::now(),
+        );
+        let reason = match (verdict, entry) {
+            (Verdict::Allow { user }, Some(entry)) => {
+                ctx.app.metrics.gate_decided("allow");
+                return allow(&user, &entry);
+            }
+            (Verdict::Allow { .. }, None) => {
+                return Err(Error::Internal("allowed without a server".to_owned()));
+            }
+            (Verdict::Refuse(refusal), _) => return Ok(refuse(&ctx, &refusal)),
+            (Verdict::Hold { reason }, _) => reason,
+        };
+        if place.is_none() {
+            place = HELD.try_acquire().ok();
+        }
+        if place.is_none() {
+            return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
+        }
+        let waited = tokio::time::timeout_at(deadline, changes.changed()).await;
+        if waited.is_err() {
+            return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
+        }
+    }
+}
+
+fn request_of(ctx: &Ctx) -> GateRequest<'_> {
+    GateRequest {
+        authorization: ctx.header("authorization"),
+        api_key: ctx.header("x-api-key"),
+        origin: ctx.header("origin"),
+        uri: ctx.header("x-forwarded-uri").unwrap_or(""),
+    }
+}
+
+/// Traefik copies these onto the request it forwards (DESIGN §5).
+fn allow(user: &str, entry: &Entry) -> Answer {
+    let mut response = StatusCode::OK.into_response();
+    let headers = response.headers_mut();
+    headers.insert(
+        HeaderName::from_static("x-emcp-user"),
+        header_value(user)?,
+    );
+    let mut key = header_value(entry.gateway_key.expose_secret())?;
+    key.set_sensitive(true);
+    headers.insert(HeaderName::from_static("x-emcp-gateway-key"), key);
+    Ok(response)
+}
+
+fn header_value(text: &str) -> Result<HeaderValue> {
+    HeaderValue::from_str(text)
+        .map_err(|error| Error::internal("a value cannot be a header", error))
+}
+
+fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
+    ctx.app.metrics.gate_decided(refusal.code);
+    let status =
+        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = error_body(
+        status,
+        refusal.code,
+        &refusal.message,
+        None,
+        &ctx.request_id,
+    );
+    let headers = response.headers_mut();
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+    }
+    if let Some(secs) = refusal.retry_after_secs {
+        headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    response
+}

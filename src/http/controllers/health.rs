@@ -1,0 +1,61 @@
+//! Liveness, readiness, metrics, and the CA's certificate.
+
+use http::StatusCode;
+use serde_json::json;
+
+use crate::http::context::Ctx;
+use crate::http::reply::{Answer, content, json, json_with};
+use crate::model::Error;
+
+pub(in crate::http) async fn live(_: Ctx) -> Answer {
+    Ok(json(&json!({
+        "status": "ok",
+        "version": env!("CARGO_PKG_VERSION"),
+    })))
+}
+
+pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
+    let app = &ctx.app;
+    let (store, docker) = tokio::join!(app.store.check(), app.runtime.ping());
+    if let Err(error) = &store {
+        tracing::error!(%error, "not ready: the database");
+    }
+    if let Err(error) = &docker {
+        tracing::error!(%error, "not ready: Docker");
+    }
+    let traefik = app.provider.is_polled();
+    let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
+    let is_ready = store.is_ok() && docker.is_ok() && traefik;
+    let body = json!({
+        "ready": is_ready,
+        "checks": {
+            "store": word(store.is_ok(), "the database does not answer"),
+            "docker": word(docker.is_ok(), "Docker Engine does not answer"),
+            "traefik": word(traefik, "Traefik has not fetched its configuration for 10 s"),
+        },
+    });
+    let status = if is_ready {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
+    Ok(json_with(status, &body))
+}
+
+pub(in crate::http) async fn metrics(ctx: Ctx) -> Answer {
+    let entries = ctx.app.directory.list();
+    let statuses = entries.iter().map(|entry| entry.state.status);
+    let text = ctx.app.metrics.render(statuses)?;
+    Ok(content(
+        "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        text,
+    ))
+}
+
+pub(in crate::http) async fn ca_cert(ctx: Ctx) -> Answer {
+    let pem = ctx.app.ca_cert_pem.clone().ok_or_else(|| Error::NotFound {
+        code: "no_local_ca",
+        message: "this EMCP does not use a CA of its own".to_owned(),
+    })?;
+    Ok(content("application/x-x509-ca-cert", pem))
+}

@@ -1,0 +1,126 @@
+//! `/api/servers/{id}/logs`: text, or a WebSocket of JSON lines.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use futures_util::{SinkExt, StreamExt};
+use jiff::Timestamp;
+use serde_json::json;
+use tokio_util::sync::CancellationToken;
+use warp::Reply;
+use warp::ws::{Message, WebSocket, Ws};
+
+use crate::http::context::Ctx;
+use crate::http::reply::{Answer, content};
+use crate::logs::ServerLog;
+use crate::model::{Error, Result};
+
+const TAIL_DEFAULT: u64 = 1_000;
+/// Lines sent in one go.
+const BATCH_LINES: usize = 500;
+/// Keeps proxies and firewalls from cutting a silent connection.
+const PING_EVERY: Duration = Duration::from_secs(20);
+
+pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
+    ctx.caller()?.may_read()?;
+    let server = ctx.app.find_server(&id)?.server;
+    let tail = ctx.query_number("tail")?.unwrap_or(TAIL_DEFAULT);
+    let since = ctx.query("since").map(parse_time).transpose()?;
+    let log = ctx.app.logs.of(server.id).await;
+    let mut text = String::new();
+    for record in log.tail(usize::try_from(tail).unwrap_or(usize::MAX)) {
+        if since.is_none_or(|since| record.ts >= since) {
+            // Writing into a String cannot fail.
+            let _ = writeln!(text, "{}", record.line);
+        }
+    }
+    Ok(content("text/plain; charset=utf-8", text))
+}
+
+pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
+    ctx.websocket_caller()?.may_read()?;
+    let server = ctx.app.find_server(&id)?.server;
+    let after = ctx.query_number("after")?.unwrap_or(0);
+    let log = ctx.app.logs.of(server.id).await;
+    let cancel = ctx.app.cancel.clone();
+    let tasks = ctx.app.tasks.clone();
+    let upgrade = ws.on_upgrade(move |socket| {
+        tasks.track_future(async move {
+            cancel
+                .clone()
+                .run_until_cancelled(send_lines(socket, &log, after, &cancel))
+                .await;
+        })
+    });
+    Ok(upgrade.into_response())
+}
+
+/// Sends what came after `after`, then what comes. The viewer pulls from the
+/// ring at its own speed: nothing is queued for it.
+async fn send_lines(socket: WebSocket, log: &ServerLog, after: u64, cancel: &CancellationToken) {
+    let (mut sink, mut source) = socket.split();
+    let mut newest = log.subscribe();
+    let mut cursor = after;
+    let mut ping = tokio::time::interval(PING_EVERY);
+    ping.tick().await;
+    loop {
+        newest.mark_unchanged();
+        let batch = log.after(cursor, BATCH_LINES);
+        if batch.skipped > 0 {
+            let notice = json!({
+                "ts": Timestamp::now(),
+                "stream": "emcp",
+                "line": format!("--- {} lines skipped ---", batch.skipped),
+                "seq": cursor + batch.skipped,
+                "skipped": batch.skipped,
+            });
+            if sink.send(Message::text(notice.to_string())).await.is_err() {
+                return;
+            }
+        }
+        let is_full = batch.records.len() == BATCH_LINES;
+        for record in batch.records {
+            cursor = record.seq;
+            let Ok(line) = serde_json::to_string(&record) else {
+                continue;
+            };
+            if sink.feed(Message::text(line)).await.is_err() {
+                return;
+            }
+        }
+        if sink.flush().await.is_err() {
+            return;
+        }
+        if is_full {
+            continue;
+        }
+        tokio::select! {
+            () = cancel.cancelled() => return,
+            changed = newest.changed() => {
+                if changed.is_err() {
+                    return;
+                }
+            }
+            message = source.next() => match message {
+                // What a viewer says is not asked for; that it went is.
+                Some(Ok(message)) if !message.is_close() => {}
+                _ => return,
+            },
+            _ = ping.tick() => {
+                if sink.send(Message::ping(Vec::new())).await.is_err() {
+                    return;
+                }
+            }
+        }
+    }
+}
+
+fn parse_time(text: &str) -> Result<Timestamp> {
+    text.parse().map_err(|_| {
+        Error::invalid(
+            "invalid_query",
+            "since",
+            "since must be a time like 2026-01-02T03:04:05Z",
+        )
+    })
+}

@@ -1,0 +1,13 @@
+//! Handlers: read the request, ask for leave, call a service, answer.
+
+pub(super) mod code;
+pub(super) mod connection;
+pub(super) mod env;
+pub(super) mod gate;
+pub(super) mod health;
+pub(super) mod logs;
+pub(super) mod overview;
+pub(super) mod provider;
+pub(super) mod servers;
+pub(super) mod session;
+pub(super) mod tokens;

@@ -1,0 +1,113 @@
+//! `/api/servers`.
+
+use std::time::Duration;
+
+use http::StatusCode;
+use serde::Deserialize;
+use serde_json::json;
+
+use crate::http::body::{self, BodyStream};
+use crate::http::context::Ctx;
+use crate::http::create_form::{self, FORM_OVERHEAD_BYTES};
+use crate::http::reply::{Answer, json, json_with, no_content};
+use crate::model::{Error, Result, ServerId, Status};
+use crate::services::{Action, PatchServer, ServerFilter, ServerView};
+
+/// The longest `?wait=`, in seconds.
+const WAIT_MAX_SECS: u64 = 120;
+const EVENTS_SHOWN: u64 = 100;
+
+pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
+    let leave = ctx.caller()?.may_read()?;
+    let status = ctx.query("status").map(parse_status).transpose()?;
+    let filter = ServerFilter {
+        text: ctx.query("q").map(str::to_owned),
+        status,
+    };
+    let servers = ctx.app.list_servers(&leave, &filter);
+    Ok(json(&json!({ "total": servers.len(), "servers": servers })))
+}
+
+pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
+    let leave = ctx.caller()?.may_write()?;
+    let max_code = ctx.app.settings.max_code_bytes;
+    let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
+    let new = create_form::read(&ctx.headers, bytes, max_code).await?;
+    let view = ctx.app.create_server(&leave, new).await?;
+    let view = wait_if_asked(&ctx, view).await?;
+    Ok(json_with(StatusCode::CREATED, &view))
+}
+
+pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
+    let leave = ctx.caller()?.may_read()?;
+    Ok(json(&ctx.app.server(&leave, &id)?))
+}
+
+pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
+    let leave = ctx.caller()?.may_write()?;
+    let patch: PatchServer = body::read_json(stream).await?;
+    Ok(json(&ctx.app.patch_server(&leave, &id, patch).await?))
+}
+
+pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
+    let leave = ctx.caller()?.may_write()?;
+    ctx.app.delete_server(&leave, &id).await?;
+    Ok(no_content())
+}
+
+pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
+    #[derive(Deserialize)]
+    #[serde(deny_unknown_fields)]
+    struct Body {
+        action: String,
+    }
+    let leave = ctx.caller()?.may_write()?;
+    let body: Body = body::read_json(stream).await?;
+    let action = match body.action.as_str() {
+        "start" => Action::Start,
+        "stop" => Action::Stop,
+        "restart" => Action::Restart,
+        _ => {
+            return Err(Error::invalid(
+                "unknown_action",
+                "action",
+                "the action must be \"start\", \"stop\" or \"restart\"",
+            ));
+        }
+    };
+    let view = ctx.app.act(&leave, &id, action).await?;
+    if ctx.query("wait").is_none() {
+        return Ok(json_with(StatusCode::ACCEPTED, &view));
+    }
+    Ok(json(&wait_if_asked(&ctx, view).await?))
+}
+
+pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
+    let leave = ctx.caller()?.may_read()?;
+    let limit = ctx.query_number("limit")?.unwrap_or(EVENTS_SHOWN);
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let events = ctx.app.events(&leave, &id, limit).await?;
+    Ok(json(&json!({ "events": events })))
+}
+
+async fn wait_if_asked(ctx: &Ctx, view: ServerView) -> Result<ServerView> {
+    let Some(secs) = ctx.query_number("wait")? else {
+        return Ok(view);
+    };
+    let id: ServerId = view.id;
+    let patience = Duration::from_secs(secs.min(WAIT_MAX_SECS));
+    ctx.app.settled(id, patience).await
+}
+
+fn parse_status(text: &str) -> Result<Status> {
+    Status::ALL
+        .into_iter()
+        .find(|status| status.as_str() == text)
+        .ok_or_else(|| {
+            Error::invalid(
+                "invalid_query",
+                "status",
+                "the status must be stopped, building, starting, running, sleeping or error",
+            )
+        })
+}

@@ -1,0 +1,226 @@
+//! `POST /api/servers`: the same fields as multipart or as JSON.
+
+use bytes::Bytes;
+use futures_util::stream;
+use http::HeaderMap;
+use http::header::CONTENT_TYPE;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::body::parse_json;
+use crate::model::{EntryObject, Error, Limits, Result, parse_env_json};
+use crate::services::{CodeUpload, CreateServer};
+
+/// Room for everything in the form but the code.
+pub(super) const FORM_OVERHEAD_BYTES: u64 = 8 * 1024 * 1024;
+
+/// The fields as they came.
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct Fields {
+    name: Option<String>,
+    description: Option<String>,
+    entry_object: Option<String>,
+    runtime: Option<String>,
+    limits: Option<Limits>,
+    code: Option<String>,
+    env: Option<Value>,
+    start: Option<bool>,
+    #[serde(skip)]
+    file: Option<Bytes>,
+}
+
+/// Reads a new server from a request's body.
+///
+/// # Errors
+/// The code of the first thing that is wrong; nothing is created.
+pub(super) async fn read(
+    headers: &HeaderMap,
+    body: Bytes,
+    max_code_bytes: u64,
+) -> Result<CreateServer> {
+    let fields = match kind(headers) {
+        Kind::Json => parse_json(&body)?,
+        Kind::Multipart(boundary) => multipart(body, boundary).await?,
+        Kind::Other => return Err(unsupported()),
+    };
+    check(fields, max_code_bytes)
+}
+
+/// Reads code alone, for `PUT …/code`: multipart, JSON or the text itself.
+///
+/// # Errors
+/// As [`read`].
+pub(super) async fn read_code(
+    headers: &HeaderMap,
+    body: Bytes,
+    max_code_bytes: u64,
+) -> Result<CodeUpload> {
+    let fields = match kind(headers) {
+        Kind::Json => parse_json(&body)?,
+        Kind::Multipart(boundary) => multipart(body, boundary).await?,
+        Kind::Other => Fields {
+            file: Some(body),
+            ..Fields::default()
+        },
+    };
+    code_of(&fields, max_code_bytes)
+}
+
+enum Kind {
+    Json,
+    Multipart(String),
+    Other,
+}
+
+fn kind(headers: &HeaderMap) -> Kind {
+    let text = headers
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
+    if let Ok(boundary) = multer::parse_boundary(text) {
+        return Kind::Multipart(boundary);
+    }
+    let essence = text.split(';').next().unwrap_or("").trim();
+    if essence.eq_ignore_ascii_case("application/json") {
+        Kind::Json
+    } else {
+        Kind::Other
+    }
+}
+
+fn unsupported() -> Error {
+    Error::bad_request(
+        "unsupported_content_type",
+        "send multipart/form-data (with a boundary) or application/json",
+    )
+}
+
+async fn multipart(body: Bytes, boundary: String) -> Result<Fields> {
+    let malformed = |_| {
+        Error::bad_request(
+            "invalid_multipart",
+            "the multipart body is malformed or ends early",
+        )
+    };
+    let whole = stream::once(std::future::ready(Ok::<_, std::io::Error>(body)));
+    let mut parts = multer::Multipart::new(whole, boundary);
+    let mut fields = Fields::default();
+    while let Some(part) = parts.next_field().await.map_err(malformed)? {
+        let name = part.name().unwrap_or("").to_owned();
+        let bytes = part.bytes().await.map_err(malformed)?;
+        fields.set(&name, bytes)?;
+    }
+    Ok(fields)
+}
+
+impl Fields {
+    fn set(&mut self, name: &str, bytes: Bytes) -> Result<()> {
+        match name {
+            "name" => once(&mut self.name, "name", text("name", bytes)?),
+            "description" => once(
+                &mut self.description,
+                "description",
+                text("description", bytes)?,
+            ),
+            "entry_object" => once(
+                &mut self.entry_object,
+                "entry_object",
+                text("entry_object", bytes)?,
+            ),
+            "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
+            "limits" => once(&mut self.limits, "limits", parse_json(&bytes)?),
+            "code" => once(&mut self.code, "code", text("code", bytes)?),
+            "env" => once(&mut self.env, "env", parse_json(&bytes)?),
+            "start" => once(&mut self.start, "start", flag(&bytes)?),
+            "file" => once(&mut self.file, "file", bytes),
+            _ => Err(Error::bad_request(
+                "unknown_field",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, limits, file, code, env and start",
+            )),
+        }
+    }
+}
+
+fn once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<()> {
+    if slot.replace(value).is_some() {
+        return Err(Error::invalid(
+            "duplicate_field",
+            name,
+            format!("the field \"{name}\" stands more than once"),
+        ));
+    }
+    Ok(())
+}
+
+fn text(name: &'static str, bytes: Bytes) -> Result<String> {
+    String::from_utf8(bytes.into()).map_err(|_| {
+        Error::invalid(
+            "not_text",
+            name,
+            format!("the field \"{name}\" is not UTF-8 text"),
+        )
+    })
+}
+
+fn flag(bytes: &[u8]) -> Result<bool> {
+    match bytes {
+        b"true" | b"1" | b"on" => Ok(true),
+        b"false" | b"0" | b"off" => Ok(false),
+        _ => Err(Error::invalid(
+            "invalid_flag",
+            "start",
+            "start must be \"true\" or \"false\"",
+        )),
+    }
+}
+
+fn check(fields: Fields, max_code_bytes: u64) -> Result<CreateServer> {
+    let name = fields
+        .name
+        .as_deref()
+        .ok_or_else(|| Error::invalid("missing_field", "name", "the field \"name\" is missing"))?
+        .parse()?;
+    let code = code_of(&fields, max_code_bytes)?;
+    let env = match &fields.env {
+        None | Some(Value::Null) => Vec::new(),
+        Some(value) => {
+            let bytes = serde_json::to_vec(value)
+                .map_err(|error| Error::internal("JSON could not be written", error))?;
+            parse_env_json(&bytes)?
+        }
+    };
+    Ok(CreateServer {
+        name,
+        description: fields.description.unwrap_or_default(),
+        entry_object: match fields.entry_object.as_deref() {
+            None | Some("") => EntryObject::default(),
+            Some(text) => text.parse()?,
+        },
+        runtime: match fields.runtime.as_deref() {
+            None | Some("") => crate::model::RuntimeChoice::Auto,
+            Some(text) => text.parse()?,
+        },
+        limits: fields.limits.unwrap_or_default().checked()?,
+        code,
+        env,
+        start: fields.start.unwrap_or(true),
+    })
+}
+
+fn code_of(fields: &Fields, max_code_bytes: u64) -> Result<CodeUpload> {
+    match (&fields.file, &fields.code) {
+        (Some(bytes), None) => CodeUpload::check(bytes, max_code_bytes),
+        (None, Some(text)) => CodeUpload::check(text.as_bytes(), max_code_bytes),
+        (None, None) => Err(Error::invalid(
+            "missing_field",
+            "file",
+            "the code is missing: send a field \"file\" (upload) or \"code\" (text)",
+        )),
+        (Some(_), Some(_)) => Err(Error::invalid(
+            "duplicate_field",
+            "code",
+            "send \"file\" or \"code\", not both",
+        )),
+    }
+}

@@ -1,0 +1,136 @@
+//! All routes on one screen. A route's filter matches method and path and
+//! brings the request; everything else is in `controllers`.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use http::StatusCode;
+use warp::filters::BoxedFilter;
+use warp::reply::Response;
+use warp::{Filter, Rejection, delete, get, patch, path, post, put};
+
+use super::body::body;
+use super::context::{Ctx, context};
+use super::controllers::{
+    code, connection, env, gate, health, logs, overview, provider, servers, session, tokens,
+};
+use super::error::error_body;
+use super::reply::call;
+use super::ui;
+use crate::services::App;
+
+type Routes = BoxedFilter<(Response,)>;
+
+/// The dashboard and the API.
+#[rustfmt::skip]
+pub(super) fn public(app: &Arc<App>) -> Routes {
+    let ctx = context(app);
+    let ctx = || ctx.clone();
+
+    let servers = any_of([
+        get()   .and(path!("api" / "servers"))                .and(ctx())            .then(|c| call(c, servers::list)).boxed(),
+        post()  .and(path!("api" / "servers"))                .and(ctx()).and(body()).then(|c, b| call(c, |c| servers::create(c, b))).boxed(),
+        get()   .and(path!("api" / "servers" / String))       .and(ctx())            .then(|id, c| call(c, |c| servers::get(c, id))).boxed(),
+        patch() .and(path!("api" / "servers" / String))       .and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::patch(c, id, b))).boxed(),
+        delete().and(path!("api" / "servers" / String))       .and(ctx())            .then(|id, c| call(c, |c| servers::delete(c, id))).boxed(),
+        post()  .and(path!("api" / "servers" / String / "action")).and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::act(c, id, b))).boxed(),
+        get()   .and(path!("api" / "servers" / String / "events")).and(ctx())        .then(|id, c| call(c, |c| servers::events(c, id))).boxed(),
+    ]);
+    let parts = any_of([
+        get()   .and(path!("api" / "servers" / String / "code")).and(ctx())            .then(|id, c| call(c, |c| code::get(c, id))).boxed(),
+        put()   .and(path!("api" / "servers" / String / "code")).and(ctx()).and(body()).then(|id, c, b| call(c, |c| code::put(c, id, b))).boxed(),
+        get()   .and(path!("api" / "servers" / String / "versions")).and(ctx())        .then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
+        post()  .and(path!("api" / "servers" / String / "versions" / String / "activate")).and(ctx()).then(|id, n, c| call(c, |c| code::activate(c, id, n))).boxed(),
+        get()   .and(path!("api" / "servers" / String / "env")).and(ctx())             .then(|id, c| call(c, |c| env::get(c, id))).boxed(),
+        put()   .and(path!("api" / "servers" / String / "env")).and(ctx()).and(body()) .then(|id, c, b| call(c, |c| env::put(c, id, b))).boxed(),
+        get()   .and(path!("api" / "servers" / String / "logs")).and(warp::ws()).and(ctx()).then(|id, ws, c| call(c, |c| logs::stream(c, id, ws))).boxed(),
+        get()   .and(path!("api" / "servers" / String / "logs")).and(ctx())            .then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
+        get()   .and(path!("api" / "servers" / String / "connection")).and(ctx())      .then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
+    ]);
+    let rest = any_of([
+        get()   .and(path!("api" / "overview"))               .and(ctx())            .then(|c| call(c, overview::get)).boxed(),
+        get()   .and(path!("api" / "tokens"))                 .and(ctx())            .then(|c| call(c, tokens::list)).boxed(),
+        post()  .and(path!("api" / "tokens"))                 .and(ctx()).and(body()).then(|c, b| call(c, |c| tokens::create(c, b))).boxed(),
+        delete().and(path!("api" / "tokens" / String))        .and(ctx())            .then(|id, c| call(c, |c| tokens::revoke(c, id))).boxed(),
+        get()   .and(path!("api" / "session"))                .and(ctx())            .then(|c| call(c, session::show)).boxed(),
+        post()  .and(path!("api" / "session"))                .and(ctx()).and(body()).then(|c, b| call(c, |c| session::sign_in(c, b))).boxed(),
+        delete().and(path!("api" / "session"))                .and(ctx())            .then(|c| call(c, session::sign_out)).boxed(),
+        get()   .and(path!("healthz"))                        .and(ctx())            .then(|c| call(c, health::live)).boxed(),
+        get()   .and(path!("ca.crt"))                         .and(ctx())            .then(|c| call(c, health::ca_cert)).boxed(),
+        get()   .and(warp::path::full())                                             .and_then(ui::asset).boxed(),
+    ]);
+    or_error(servers.or(parts).unify().or(rest).unify().boxed(), app)
+}
+
+/// What Traefik and monitoring call; never routed to clients.
+#[rustfmt::skip]
+pub(super) fn internal(app: &Arc<App>) -> Routes {
+    let ctx = context(app);
+    let ctx = || ctx.clone();
+    let routes = any_of([
+        get().and(path!("gate"))              .and(ctx()).then(|c| call(c, gate::decide)).boxed(),
+        get().and(path!("traefik" / "config")).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
+        get().and(path!("readyz"))            .and(ctx()).then(|c| call(c, health::ready)).boxed(),
+        get().and(path!("healthz"))           .and(ctx()).then(|c| call(c, health::live)).boxed(),
+        get().and(path!("metrics"))           .and(ctx()).then(|c| call(c, health::metrics)).boxed(),
+    ]);
+    or_error(routes, app)
+}
+
+/// The first route that fits.
+fn any_of<const N: usize>(routes: [Routes; N]) -> Routes {
+    let mut routes = routes.into_iter();
+    let Some(first) = routes.next() else {
+        return warp::any()
+            .and_then(|| async { Err(warp::reject::not_found()) })
+            .boxed();
+    };
+    routes.fold(first, |all, next| all.or(next).unify().boxed())
+}
+
+/// Handlers never reject, so what is left is a path or method nobody has.
+fn or_error(routes: Routes, app: &Arc<App>) -> Routes {
+    let unmatched = context(app).map(|c: Ctx| c.request_id);
+    routes
+        .or(unmatched.and_then(|request_id| async move { Err(Unmatched::rejection(request_id)) }))
+        .unify()
+        .recover(explain)
+        .unify()
+        .boxed()
+}
+
+/// Carries the request id to [`explain`].
+#[derive(Debug)]
+struct Unmatched {
+    request_id: String,
+}
+
+impl warp::reject::Reject for Unmatched {}
+
+impl Unmatched {
+    fn rejection(request_id: String) -> Rejection {
+        warp::reject::custom(Self { request_id })
+    }
+}
+
+async fn explain(rejection: Rejection) -> Result<Response, Infallible> {
+    let request_id = rejection
+        .find::<Unmatched>()
+        .map(|unmatched| unmatched.request_id.clone())
+        .unwrap_or_default();
+    let is_method = rejection.find::<warp::reject::MethodNotAllowed>().is_some();
+    let (status, code, message) = if is_method {
+        (
+            StatusCode::METHOD_NOT_ALLOWED,
+            "method_not_allowed",
+            "this address does not take this method",
+        )
+    } else {
+        (
+            StatusCode::NOT_FOUND,
+            "not_found",
+            "there is nothing at this address",
+        )
+    };
+    Ok(error_body(status, code, message, None, &request_id))
+}

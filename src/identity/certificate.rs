@@ -1,0 +1,143 @@
+//! The certificate Traefik serves: from a local CA made at first start, or the
+//! operator's own files.
+
+use std::net::IpAddr;
+use std::path::Path;
+
+use anyhow::{Context, bail};
+use rcgen::{
+    BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
+    Issuer, KeyPair, KeyUsagePurpose, SanType,
+};
+use url::{Host, Url};
+
+use super::files::write_atomically;
+
+/// The CA lives for ten years: replacing it means every client must trust a
+/// new file.
+const CA_LIFETIME_DAYS: i32 = 3652;
+/// Leaves are made at every start; Apple's platforms refuse more than 825 days
+/// even from a private CA.
+const LEAF_LIFETIME_DAYS: i32 = 820;
+
+/// A certificate chain and its key, in PEM. Holds a private key: no `Debug`.
+#[derive(Clone)]
+pub struct ServedCertificate {
+    /// Certificate chain.
+    pub cert_pem: String,
+    /// Private key.
+    pub key_pem: String,
+}
+
+/// Loads or makes the local CA and makes a fresh leaf for the public host.
+/// Returns the CA's certificate and the leaf.
+pub(super) fn from_local_ca(
+    key_path: &Path,
+    cert_path: &Path,
+    public_url: &Url,
+) -> anyhow::Result<(String, ServedCertificate)> {
+    match (key_path.exists(), cert_path.exists()) {
+        (true, true) => {}
+        (false, false) => make_ca(key_path, cert_path)?,
+        _ => bail!(
+            "only one of {} and {} exists; put the other back, or remove both for a new CA that clients must trust anew",
+            key_path.display(),
+            cert_path.display()
+        ),
+    }
+    let key_pem = read(key_path)?;
+    let cert_pem = read(cert_path)?;
+    let key = KeyPair::from_pem(&key_pem)
+        .with_context(|| format!("{} is not a private key in PEM", key_path.display()))?;
+    let issuer = Issuer::from_ca_cert_pem(&cert_pem, key)
+        .with_context(|| format!("{} is not a CA certificate in PEM", cert_path.display()))?;
+    let leaf = make_leaf(&issuer, public_url)?;
+    Ok((cert_pem, leaf))
+}
+
+/// Reads the operator's own certificate and key.
+pub(super) fn from_files(cert: &Path, key: &Path) -> anyhow::Result<ServedCertificate> {
+    let cert_pem = read(cert)?;
+    let key_pem = read(key)?;
+    if !cert_pem.contains("BEGIN CERTIFICATE") {
+        bail!("{} holds no certificate in PEM", cert.display());
+    }
+    if !key_pem.contains("PRIVATE KEY") {
+        bail!("{} holds no private key in PEM", key.display());
+    }
+    Ok(ServedCertificate { cert_pem, key_pem })
+}
+
+fn read(path: &Path) -> anyhow::Result<String> {
+    std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))
+}
+
+fn make_ca(key_path: &Path, cert_path: &Path) -> anyhow::Result<()> {
+    let key = KeyPair::generate()?;
+    let mut params = base_params("EMCP local CA", CA_LIFETIME_DAYS);
+    params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+    params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
+    let cert = params.self_signed(&key)?;
+    write_atomically(key_path, key.serialize_pem().as_bytes(), 0o600)
+        .with_context(|| format!("cannot write {}", key_path.display()))?;
+    write_atomically(cert_path, cert.pem().as_bytes(), 0o644)
+        .with_context(|| format!("cannot write {}", cert_path.display()))
+}
+
+fn make_leaf(issuer: &Issuer<'_, KeyPair>, public_url: &Url) -> anyhow::Result<ServedCertificate> {
+    let host = public_url.host().context("the public URL has no host")?;
+    let mut params = base_params(&host.to_string(), LEAF_LIFETIME_DAYS);
+    params.subject_alt_names = subject_alt_names(&host.to_owned())?;
+    params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
+    params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
+    params.use_authority_key_identifier_extension = true;
+    let key = KeyPair::generate()?;
+    let cert = params.signed_by(&key, issuer)?;
+    Ok(ServedCertificate {
+        cert_pem: cert.pem(),
+        key_pem: key.serialize_pem(),
+    })
+}
+
+/// The public host, and this machine's own names for trying things out.
+fn subject_alt_names(host: &Host<String>) -> anyhow::Result<Vec<SanType>> {
+    let mut names = vec![
+        SanType::DnsName("localhost".try_into()?),
+        SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
+        SanType::IpAddress(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
+    ];
+    let public = match host {
+        Host::Domain(name) => SanType::DnsName(name.as_str().try_into()?),
+        Host::Ipv4(address) => SanType::IpAddress(IpAddr::from(*address)),
+        Host::Ipv6(address) => SanType::IpAddress(IpAddr::from(*address)),
+    };
+    if !names.contains(&public) {
+        names.insert(0, public);
+    }
+    Ok(names)
+}
+
+fn base_params(common_name: &str, lifetime_days: i32) -> CertificateParams {
+    let mut params = CertificateParams::default();
+    let mut name = DistinguishedName::new();
+    name.push(DnType::OrganizationName, "EMCP");
+    name.push(DnType::CommonName, common_name);
+    params.distinguished_name = name;
+    let today = jiff::Timestamp::now()
+        .to_zoned_datetime(jiff::tz::TimeZone::UTC)
+        .date();
+    // A day back, for clients whose clock is behind.
+    let start = today - jiff::Span::new().days(1);
+    let end = start + jiff::Span::new().days(lifetime_days);
+    let to_rcgen = |date: jiff::civil::Date| {
+        rcgen::date_time_ymd(
+            i32::from(date.year()),
+            date.month().unsigned_abs(),
+            date.day().unsigned_abs(),
+        )
+    };
+    params.not_before = to_rcgen(start);
+    params.not_after = to_rcgen(end);
+    params
+}
+

@@ -1,0 +1,198 @@
+//! What the first start makes in the data directory: keys, tokens, the local
+//! CA, and Traefik's static configuration. Later starts find it there.
+
+mod certificate;
+mod files;
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use secrecy::{ExposeSecret, SecretString};
+
+pub use certificate::ServedCertificate;
+pub use files::{create_dir_private, write_atomically};
+
+use crate::model::ServerId;
+use crate::settings::{SecretSource, Settings, TlsSource};
+use crate::vault::random_bytes;
+
+const BUILT_IN_TEMPLATE: &str = include_str!("../../traefik/traefik.yml");
+
+/// The names of files in the data directory.
+#[derive(Clone)]
+pub struct Layout {
+    root: PathBuf,
+}
+
+impl Layout {
+    /// The layout below a data directory.
+    pub fn new(root: &Path) -> Self {
+        Self {
+            root: root.to_owned(),
+        }
+    }
+
+    /// The database.
+    pub fn database(&self) -> PathBuf {
+        self.root.join("emcp.redb")
+    }
+
+    /// The local CA's certificate, for download.
+    pub fn ca_cert(&self) -> PathBuf {
+        self.root.join("ca.crt")
+    }
+
+    /// The data directory itself.
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Everything on disk of one server.
+    pub fn server_dir(&self, id: ServerId) -> PathBuf {
+        self.root.join(id.to_string())
+    }
+
+    /// The directory of one code version, mounted into the container:
+    /// `{data}/{server_id}/versions/{n}`.
+    pub fn code_dir(&self, id: ServerId, version: u32) -> PathBuf {
+        self.server_dir(id).join("versions").join(version.to_string())
+    }
+
+    /// The code file in such a directory.
+    pub fn code_file(&self, id: ServerId, version: u32) -> PathBuf {
+        self.code_dir(id, version).join("server.py")
+    }
+
+    /// Traefik's rendered static configuration.
+    pub fn traefik_config(&self) -> PathBuf {
+        self.root.join("traefik").join("traefik.yml")
+    }
+
+    fn file(&self, name: &str) -> PathBuf {
+        self.root.join(name)
+    }
+}
+
+/// Everything that proves who this EMCP is. Holds secrets: no `Debug`.
+pub struct Identity {
+    /// The administrator's token.
+    pub admin_token: SecretString,
+    /// What Traefik shows to fetch its configuration.
+    pub provider_token: SecretString,
+    /// The key that seals secrets.
+    pub master_key: [u8; 32],
+    /// The CA certificate for download; none where the operator's own
+    /// certificate or ACME is used.
+    pub ca_cert_pem: Option<String>,
+    /// What Traefik serves; none where a certificate resolver does it.
+    pub certificate: Option<ServedCertificate>,
+}
+
+impl Identity {
+    /// Loads the identity, making what is missing, and writes Traefik's static
+    /// configuration.
+    ///
+    /// # Errors
+    /// If the data directory cannot be written or a file in it is malformed.
+    pub fn load_or_create(settings: &Settings) -> anyhow::Result<Self> {
+        let layout = Layout::new(&settings.data_dir);
+        create_dir_private(&settings.data_dir)?;
+        let admin_token = secret(&settings.admin_token, &layout.file("admin-token"), || {
+            Ok(format!("emcp_{}", hex::encode(random_bytes::<32>()?)))
+        })?;
+        if admin_token.expose_secret().len() < 16 {
+            bail!("the admin token is shorter than 16 characters; use a longer one");
+        }
+        let master_key = secret(&settings.master_key, &layout.file("master.key"), || {
+            Ok(hex::encode(random_bytes::<32>()?))
+        })?;
+        let mut key = [0_u8; 32];
+        hex::decode_to_slice(master_key.expose_secret(), &mut key)
+            .map_err(|_| anyhow::anyhow!("the master key must be 64 hexadecimal digits"))?;
+        let provider_token = secret(
+            &SecretSource::DataDir,
+            &layout.file("provider-token"),
+            || Ok(hex::encode(random_bytes::<32>()?)),
+        )?;
+        let (ca_cert_pem, certificate) = match &settings.tls {
+            TlsSource::LocalCa => {
+                let (ca, leaf) = certificate::from_local_ca(
+                    &layout.file("ca.key"),
+                    &layout.ca_cert(),
+                    &settings.public_url,
+                )?;
+                (Some(ca), Some(leaf))
+            }
+            TlsSource::Files { cert, key } => (None, Some(certificate::from_files(cert, key)?)),
+            TlsSource::Resolver(_) => (None, None),
+        };
+        let identity = Self {
+            admin_token,
+            provider_token,
+            master_key: key,
+            ca_cert_pem,
+            certificate,
+        };
+        identity.write_traefik_config(settings, &layout)?;
+        Ok(identity)
+    }
+
+    fn write_traefik_config(&self, settings: &Settings, layout: &Layout) -> anyhow::Result<()> {
+        let template = match &settings.traefik_template {
+            Some(path) => std::fs::read_to_string(path)
+                .with_context(|| format!("cannot read the Traefik template {}", path.display()))?,
+            None => BUILT_IN_TEMPLATE.to_owned(),
+        };
+        let https_port = settings.https_port.to_string();
+        let replacements = [
+            ("${EMCP_INTERNAL_URL}", settings.internal_url.as_str()),
+            (
+                "${EMCP_PROVIDER_TOKEN}",
+                self.provider_token.expose_secret(),
+            ),
+            ("${EMCP_HTTPS_ADDRESS}", settings.https_address.as_str()),
+            ("${EMCP_HTTP_ADDRESS}", settings.http_address.as_str()),
+            ("${EMCP_HTTPS_PORT}", https_port.as_str()),
+        ];
+        let rendered = replacements
+            .iter()
+            .fold(template, |text, (from, to)| text.replace(from, to));
+        let path = layout.traefik_config();
+        if let Some(dir) = path.parent() {
+            create_dir_private(dir)?;
+        }
+        // Unchanged content is not rewritten: a bind mount of this one file
+        // follows the inode, which a rename would replace.
+        if std::fs::read_to_string(&path).is_ok_and(|present| present == rendered) {
+            return Ok(());
+        }
+        write_atomically(&path, rendered.as_bytes(), 0o600)
+            .with_context(|| format!("cannot write {}", path.display()))
+    }
+}
+
+/// Reads a secret from its source; in the data directory, makes it if missing.
+fn secret(
+    source: &SecretSource,
+    data_file: &Path,
+    make: impl FnOnce() -> anyhow::Result<String>,
+) -> anyhow::Result<SecretString> {
+    let path = match source {
+        SecretSource::Given(value) => return Ok(value.clone()),
+        SecretSource::File(path) => path.as_path(),
+        SecretSource::DataDir => {
+            if !data_file.exists() {
+                write_atomically(data_file, make()?.as_bytes(), 0o600)
+                    .with_context(|| format!("cannot write {}", data_file.display()))?;
+            }
+            data_file
+        }
+    };
+    let text = std::fs::read_to_string(path)
+        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text = text.trim();
+    if text.is_empty() {
+        bail!("{} is empty; put the secret in or remove the file", path.display());
+    }
+    Ok(SecretString::from(text.to_owned()))
+}

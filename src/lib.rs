@@ -1,0 +1,21 @@
+//! EMCP: a self-hosted PaaS for MCP servers.
+//!
+//! One Python file in, one public HTTPS MCP URL out. The crate is a library
+//! and a binary; `ARCHITECTURE.md` is the map, and `tests/tidy.rs` keeps the
+//! walls between the modules below standing.
+
+pub mod access;
+pub mod directory;
+pub mod gate;
+pub mod http;
+pub mod identity;
+pub mod logs;
+pub mod metrics;
+pub mod model;
+pub mod reconcile;
+pub mod runtime;
+pub mod services;
+pub mod settings;
+pub mod store;
+pub mod traefik;
+pub mod vault;

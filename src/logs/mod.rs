@@ -1,0 +1,280 @@
+//! Servers' output: one follower per container however many look on, kept in
+//! a bounded ring in memory and a bounded file on disk.
+//!
+//! Viewers pull: each holds the number of the last line it got and asks for
+//! what came after. A slow one therefore slows nothing and costs no memory;
+//! what the ring has dropped meanwhile it is told as skipped.
+
+mod file;
+mod ring;
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::model::ServerId;
+use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
+
+use file::LogFile;
+use ring::Ring;
+pub use ring::Batch;
+
+/// Where a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Source {
+    /// Standard output of the server.
+    Stdout,
+    /// Standard error of the server.
+    Stderr,
+    /// EMCP itself: a marker between runs.
+    Emcp,
+}
+
+/// One line, as sent to viewers and kept on disk.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogRecord {
+    /// When the engine received it.
+    pub ts: Timestamp,
+    /// Where it came from.
+    pub stream: Source,
+    /// The text, without the line end.
+    pub line: String,
+    /// Its number; rises without gaps, also across runs and restarts of EMCP.
+    pub seq: u64,
+}
+
+/// How many lines are taken from a follower at once.
+const CHUNK_LINES: usize = 256;
+/// How long the end of a container's output is waited for.
+const DRAIN: Duration = Duration::from_secs(3);
+
+/// All servers' logs.
+pub struct Logs {
+    runtime: DockerRuntime,
+    root: PathBuf,
+    servers: Mutex<HashMap<ServerId, Arc<ServerLog>>>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// One server's log.
+pub struct ServerLog {
+    ring: Mutex<Ring>,
+    file: Mutex<LogFile>,
+    newest: watch::Sender<u64>,
+    /// The run that is followed, or was last.
+    followed: Mutex<Option<Follower>>,
+}
+
+struct Follower {
+    run_key: String,
+    ended: watch::Receiver<bool>,
+}
+
+impl Logs {
+    /// Logs kept below `root`, one folder a server. Followers end with
+    /// `cancel` and are counted by `tasks`.
+    pub fn new(
+        runtime: DockerRuntime,
+        root: PathBuf,
+        tasks: TaskTracker,
+        cancel: CancellationToken,
+    ) -> Self {
+        Self {
+            runtime,
+            root,
+            servers: Mutex::default(),
+            tasks,
+            cancel,
+        }
+    }
+
+    /// A server's log; what an earlier EMCP kept of it is there.
+    pub async fn of(&self, id: ServerId) -> Arc<ServerLog> {
+        if let Some(log) = self.servers().get(&id) {
+            return Arc::clone(log);
+        }
+        let folder = self.root.join(id.to_string()).join("logs");
+        let opened = tokio::task::spawn_blocking(move || ServerLog::open(folder)).await;
+        let log = match opened {
+            Ok(log) => Arc::new(log),
+            Err(error) => {
+                tracing::error!(server = %id, %error, "a log could not be opened");
+                Arc::new(ServerLog::open(PathBuf::new()))
+            }
+        };
+        // Whoever came first wins; the log read meanwhile is the same.
+        Arc::clone(self.servers().entry(id).or_insert(log))
+    }
+
+    /// Makes sure a run's output is being taken in. Repeating it is free.
+    pub async fn follow(self: &Arc<Self>, id: ServerId, container: &str, run: &Run) {
+        let log = self.of(id).await;
+        let (ended_sender, ended) = watch::channel(false);
+        {
+            let mut followed = log.followed();
+            // A follower that ended while its run goes on lost its connection
+            // to Docker: another one takes over where it stopped.
+            if followed
+                .as_ref()
+                .is_some_and(|f| f.run_key == run.key && !*f.ended.borrow())
+            {
+                return;
+            }
+            *followed = Some(Follower {
+                run_key: run.key.clone(),
+                ended,
+            });
+        }
+        let runtime = self.runtime.clone();
+        let container = container.to_owned();
+        let run = run.clone();
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            cancel
+                .run_until_cancelled(take_in(&runtime, &log, &container, &run))
+                .await;
+            ended_sender.send_replace(true);
+        });
+    }
+
+    /// Whether a server's present output is being taken in.
+    pub fn is_following(&self, id: ServerId) -> bool {
+        let log = self.servers().get(&id).cloned();
+        log.is_some_and(|log| log.followed().as_ref().is_some_and(|f| !*f.ended.borrow()))
+    }
+
+    /// Waits (bounded) until everything an ended run wrote is taken in.
+    pub async fn drained(&self, id: ServerId) {
+        let log = self.of(id).await;
+        let ended = log.followed().as_ref().map(|f| f.ended.clone());
+        if let Some(mut ended) = ended {
+            // A follower that hangs loses its last lines, not the server.
+            let _ = tokio::time::timeout(DRAIN, ended.wait_for(|ended| *ended)).await;
+        }
+    }
+
+    /// Forgets a deleted server's log. Its folder is the caller's to remove.
+    pub fn forget(&self, id: ServerId) {
+        self.servers().remove(&id);
+    }
+
+    fn servers(&self) -> MutexGuard<'_, HashMap<ServerId, Arc<ServerLog>>> {
+        self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl ServerLog {
+    fn open(folder: PathBuf) -> Self {
+        let file = LogFile::new(folder);
+        let mut ring = Ring::default();
+        for record in file.read_back() {
+            ring.restore(record);
+        }
+        let newest = watch::Sender::new(ring.newest());
+        Self {
+            ring: Mutex::new(ring),
+            file: Mutex::new(file),
+            newest,
+            followed: Mutex::default(),
+        }
+    }
+
+    /// The lines after number `after`, at most `limit`.
+    pub fn after(&self, after: u64, limit: usize) -> Batch {
+        self.ring().after(after, limit)
+    }
+
+    /// The last `count` lines.
+    pub fn tail(&self, count: usize) -> Vec<LogRecord> {
+        self.ring().tail(count)
+    }
+
+    /// Rises with every line taken in.
+    pub fn subscribe(&self) -> watch::Receiver<u64> {
+        self.newest.subscribe()
+    }
+
+    async fn append(self: &Arc<Self>, lines: Vec<(Timestamp, Source, String)>) {
+        if lines.is_empty() {
+            return;
+        }
+        let records: Vec<LogRecord> = {
+            let mut ring = self.ring();
+            lines
+                .into_iter()
+                .map(|(ts, stream, line)| ring.push(ts, stream, line))
+                .collect()
+        };
+        let newest = self.ring().newest();
+        self.newest.send_replace(newest);
+        let log = Arc::clone(self);
+        let written = tokio::task::spawn_blocking(move || {
+            log.file
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .append(&records)
+        })
+        .await;
+        if let Ok(Err(error)) = written {
+            tracing::warn!(%error, "log lines could not be kept on disk");
+        }
+    }
+
+    /// When the newest line of the server itself was taken in.
+    fn last_output_at(&self) -> Option<Timestamp> {
+        self.ring().last_output_at()
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn followed(&self) -> MutexGuard<'_, Option<Follower>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Takes in one run's output until it ends.
+async fn take_in(runtime: &DockerRuntime, log: &Arc<ServerLog>, container: &str, run: &Run) {
+    // What was taken in before, by this EMCP or an earlier one, is not taken
+    // twice: Docker's times are precise to the nanosecond and never go back.
+    let known_until = log.last_output_at();
+    let run_start = run.started_at.unwrap_or(Timestamp::UNIX_EPOCH);
+    let is_resumed = known_until.is_some_and(|known| known >= run_start);
+    if !is_resumed {
+        let short = container.get(..12).unwrap_or(container);
+        let marker = format!("--- run started, container {short} ---");
+        log.append(vec![(run_start, Source::Emcp, marker)]).await;
+    }
+    let since = known_until.map_or(run_start, |known| known.max(run_start));
+    let mut lines = Box::pin(
+        runtime
+            .follow(container, since.as_second())
+            .ready_chunks(CHUNK_LINES),
+    );
+    while let Some(chunk) = lines.next().await {
+        let fresh = chunk
+            .into_iter()
+            .filter_map(Result::ok)
+            .filter(|line| line.at >= run_start && known_until.is_none_or(|known| line.at > known))
+            .map(|OutputLine { at, stream, text }| {
+                let source = match stream {
+                    OutputStream::Stdout => Source::Stdout,
+                    OutputStream::Stderr => Source::Stderr,
+                };
+                (at, source, text)
+            })
+            .collect();
+        log.append(fresh).await;
+    }
+}

@@ -1,0 +1,134 @@
+//! The newest lines in memory, bounded in number and bytes.
+
+use std::collections::VecDeque;
+
+use jiff::Timestamp;
+
+use super::{LogRecord, Source};
+
+const RING_MAX_LINES: usize = 5_000;
+const RING_MAX_BYTES: usize = 1024 * 1024;
+
+/// The newest lines, oldest first.
+#[derive(Default)]
+pub(super) struct Ring {
+    records: VecDeque<LogRecord>,
+    bytes: usize,
+    newest: u64,
+}
+
+/// An answer to "what came after number N?".
+#[derive(Debug, PartialEq, Eq)]
+pub struct Batch {
+    /// Lines that came after N and are gone already.
+    pub skipped: u64,
+    /// The lines, oldest first.
+    pub records: Vec<LogRecord>,
+}
+
+impl Ring {
+    /// The number of the newest line ever; 0 before the first.
+    pub(super) fn newest(&self) -> u64 {
+        self.newest
+    }
+
+    pub(super) fn push(&mut self, ts: Timestamp, stream: Source, line: String) -> LogRecord {
+        let record = LogRecord {
+            ts,
+            stream,
+            line,
+            seq: self.newest + 1,
+        };
+        self.restore(record.clone());
+        record
+    }
+
+    /// Takes over a line that has its number already.
+    pub(super) fn restore(&mut self, record: LogRecord) {
+        if record.seq <= self.newest {
+            return;
+        }
+        self.newest = record.seq;
+        self.bytes += record.line.len();
+        self.records.push_back(record);
+        while self.records.len() > RING_MAX_LINES || self.bytes > RING_MAX_BYTES {
+            let Some(dropped) = self.records.pop_front() else {
+                return;
+            };
+            self.bytes -= dropped.line.len();
+        }
+    }
+
+    pub(super) fn after(&self, after: u64, limit: usize) -> Batch {
+        let oldest = self.records.front().map_or(self.newest + 1, |r| r.seq);
+        // A number from before a loss of the log is higher than any known one:
+        // such a viewer begins anew.
+        let after = if after > self.newest { 0 } else { after };
+        let first = self.records.partition_point(|record| record.seq <= after);
+        Batch {
+            skipped: if after == 0 {
+                0
+            } else {
+                oldest.saturating_sub(after + 1)
+            },
+            records: self.records.iter().skip(first).take(limit).cloned().collect(),
+        }
+    }
+
+    pub(super) fn tail(&self, count: usize) -> Vec<LogRecord> {
+        let skip = self.records.len().saturating_sub(count);
+        self.records.iter().skip(skip).cloned().collect()
+    }
+
+    pub(super) fn last_output_at(&self) -> Option<Timestamp> {
+        self.records
+            .iter()
+            .rev()
+            .filter(|record| record.stream != Source::Emcp)
+            .map(|record| record.ts)
+            .next()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn filled(count: usize) -> Ring {
+        let mut ring = Ring::default();
+        for n in 0..count {
+            ring.push(Timestamp::UNIX_EPOCH, Source::Stdout, format!("line {n}"));
+        }
+        ring
+    }
+
+    #[test]
+    fn a_viewer_resumes_without_gap_or_duplicate() {
+        let ring = filled(10);
+        let first = ring.after(0, 4);
+        assert_eq!(first.records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        let rest = ring.after(4, 100);
+        assert_eq!(rest.records.first().map(|r| r.seq), Some(5));
+        assert_eq!(rest.records.len(), 6);
+        assert_eq!(rest.skipped, 0);
+        assert!(ring.after(10, 100).records.is_empty());
+    }
+
+    #[test]
+    fn a_viewer_that_fell_behind_is_told_how_much_it_missed() {
+        let ring = filled(RING_MAX_LINES + 100);
+        let batch = ring.after(10, 1);
+        assert_eq!(batch.skipped, 90);
+        assert_eq!(batch.records[0].seq, 101);
+    }
+
+    #[test]
+    fn long_lines_are_bounded_by_bytes() {
+        let mut ring = Ring::default();
+        for _ in 0..100 {
+            ring.push(Timestamp::UNIX_EPOCH, Source::Stdout, "x".repeat(64 * 1024));
+        }
+        assert!(ring.bytes <= RING_MAX_BYTES);
+        assert_eq!(ring.newest(), 100);
+    }
+}

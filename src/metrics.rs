@@ -1,0 +1,76 @@
+//! Counts for Prometheus.
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::registry::Registry;
+
+use crate::model::{Error, Result, Status};
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct VerdictLabel {
+    verdict: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct StatusLabel {
+    status: &'static str,
+}
+
+/// The platform's metrics.
+pub struct Metrics {
+    registry: Registry,
+    gate: Family<VerdictLabel, Counter>,
+    servers: Family<StatusLabel, Gauge>,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::default();
+        let gate = Family::<VerdictLabel, Counter>::default();
+        registry.register(
+            "emcp_gate_decisions",
+            "Requests the gate decided on, by verdict code",
+            gate.clone(),
+        );
+        let servers = Family::<StatusLabel, Gauge>::default();
+        registry.register("emcp_servers", "Servers by status", servers.clone());
+        Self {
+            registry,
+            gate,
+            servers,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one decision of the gate: `allow` or the refusal's code.
+    pub fn gate_decided(&self, verdict: &'static str) {
+        self.gate.get_or_create(&VerdictLabel { verdict }).inc();
+    }
+
+    /// The text format of Prometheus; servers are counted now.
+    ///
+    /// # Errors
+    /// If a metric cannot be written.
+    pub fn render(&self, statuses: impl Iterator<Item = Status>) -> Result<String> {
+        let mut counts = [0_i64; Status::ALL.len()];
+        for status in statuses {
+            if let Some(index) = Status::ALL.iter().position(|known| *known == status) {
+                counts[index] += 1;
+            }
+        }
+        for (status, count) in Status::ALL.iter().zip(counts) {
+            let label = StatusLabel {
+                status: status.as_str(),
+            };
+            self.servers.get_or_create(&label).set(count);
+        }
+        let mut text = String::new();
+        encode(&mut text, &self.registry)
+            .map_err(|error| Error::internal("metrics could not be written", error))?;
+        Ok(text)
+    }
+}

@@ -1,0 +1,144 @@
+//! The one domain error. It knows nothing of HTTP; `http::error` maps it to a
+//! status with one exhaustive match.
+
+/// Shorthand for results of the domain.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// Everything that can go wrong in a call, in the caller's words.
+///
+/// `code` values are stable: clients match on them, and `docs/api.md` lists
+/// them.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The input breaks a rule; the message says which and what to do.
+    #[error("{message}")]
+    Invalid {
+        /// Stable code.
+        code: &'static str,
+        /// The field of the input that is wrong, if it is one field.
+        field: Option<&'static str>,
+        /// What is wrong and what to do.
+        message: String,
+    },
+    /// The request carries more bytes than allowed.
+    #[error("{message}")]
+    TooLarge {
+        /// The field of the input that is too large.
+        field: Option<&'static str>,
+        /// The limit, in words.
+        message: String,
+    },
+    /// No or no valid credential.
+    #[error("{message}")]
+    Unauthenticated {
+        /// What to send.
+        message: String,
+    },
+    /// The caller is known and may not do this.
+    #[error("{message}")]
+    Forbidden {
+        /// Stable code.
+        code: &'static str,
+        /// What is missing.
+        message: String,
+    },
+    /// There is no such thing.
+    #[error("{message}")]
+    NotFound {
+        /// Stable code.
+        code: &'static str,
+        /// What was looked for.
+        message: String,
+    },
+    /// The thing exists in a state that does not allow this.
+    #[error("{message}")]
+    Conflict {
+        /// Stable code.
+        code: &'static str,
+        /// The field that clashes, if it is one field.
+        field: Option<&'static str>,
+        /// What clashes and what to do.
+        message: String,
+    },
+    /// A part EMCP depends on does not answer now.
+    #[error("{message}")]
+    Unavailable {
+        /// Stable code.
+        code: &'static str,
+        /// What does not answer, and when to try again.
+        message: String,
+    },
+    /// A fault of EMCP or its machine. The text is for the log only.
+    #[error("{0}")]
+    Internal(String),
+}
+
+impl Error {
+    /// An input that breaks a rule of one field.
+    pub fn invalid(code: &'static str, field: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            code,
+            field: Some(field),
+            message: message.into(),
+        }
+    }
+
+    /// An input that is wrong as a whole.
+    pub fn bad_request(code: &'static str, message: impl Into<String>) -> Self {
+        Self::Invalid {
+            code,
+            field: None,
+            message: message.into(),
+        }
+    }
+
+    /// No server of this id or name.
+    pub fn no_server(wanted: &str) -> Self {
+        Self::NotFound {
+            code: "server_not_found",
+            message: format!(
+                "there is no server with the id or name \"{}\"",
+                shorten(wanted)
+            ),
+        }
+    }
+
+    /// A name that another server has.
+    pub fn name_taken(name: &super::ServerName) -> Self {
+        Self::Conflict {
+            code: "name_taken",
+            field: Some("name"),
+            message: format!(
+                "a server named \"{name}\" exists already; choose another name or update that one"
+            ),
+        }
+    }
+
+    /// The disk of the data directory has no room left.
+    pub fn disk_full() -> Self {
+        Self::Unavailable {
+            code: "disk_full",
+            message: "the data directory's disk is full; free some space and try again".to_owned(),
+        }
+    }
+
+    /// A fault inside EMCP; `context` says what was being done.
+    pub fn internal(context: &str, source: impl std::fmt::Display) -> Self {
+        Self::Internal(format!("{context}: {source}"))
+    }
+}
+
+/// Bounds text that came from a caller before it goes into a message.
+fn shorten(text: &str) -> String {
+    const LIMIT_CHARS: usize = 64;
+    let clean: String = text
+        .chars()
+        .filter(|c| !c.is_control())
+        .take(LIMIT_CHARS)
+        .collect();
+    if text.chars().count() > LIMIT_CHARS {
+        format!("{clean}…")
+    } else {
+        clean
+    }
+}

@@ -1,0 +1,20 @@
+//! The words of the product as types that cannot hold a bad value.
+//!
+//! Pure: names no runtime, store, web or Docker crate. Everything here takes
+//! values and returns values.
+
+mod address;
+mod env;
+mod error;
+mod name;
+mod server;
+mod state;
+mod token;
+
+pub use address::{AddressPool, SubnetError};
+pub use env::{ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, SECRET_MASK, parse_env_json};
+pub use error::{Error, Result};
+pub use name::{EntryObject, RESERVED_NAMES, ServerName};
+pub use server::{Actor, CodeVersion, Desired, Limits, RuntimeChoice, Server, ServerId};
+pub use state::{Event, Failure, RunState, Status};
+pub use token::{Role, Token, TokenId, TokenSecret};

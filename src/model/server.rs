@@ -1,0 +1,219 @@
+//! What a user asked for: the server and the versions of its code.
+
+use std::fmt;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use super::{EntryObject, Error, ServerName};
+
+/// The port every server listens on inside its container (DESIGN §3).
+const CONTAINER_PORT: u16 = 8000;
+
+/// A server's identity for life: a UUIDv7, so ids sort by age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct ServerId(Uuid);
+
+impl ServerId {
+    /// A new id for a server created now.
+    pub fn new() -> Self {
+        Self(Uuid::now_v7())
+    }
+
+    /// The id as the store's key.
+    pub fn as_u128(self) -> u128 {
+        self.0.as_u128()
+    }
+
+    /// The id from the store's key.
+    pub fn from_u128(raw: u128) -> Self {
+        Self(Uuid::from_u128(raw))
+    }
+}
+
+impl Default for ServerId {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl FromStr for ServerId {
+    type Err = uuid::Error;
+
+    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+        text.parse().map(Self)
+    }
+}
+
+/// What the user wants of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Desired {
+    /// A container is to serve it.
+    Running,
+    /// No container is to run.
+    Stopped,
+}
+
+/// Which of the image's two Python environments serves the file (DESIGN §5).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuntimeChoice {
+    /// The bootstrap decides by what the file imports.
+    #[default]
+    Auto,
+    /// mcp 1.x and fastmcp 3.
+    Mcp1,
+    /// mcp 2.x and fastmcp 4.
+    Mcp2,
+}
+
+impl RuntimeChoice {
+    /// The word used in the API and in the container contract.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Mcp1 => "mcp1",
+            Self::Mcp2 => "mcp2",
+        }
+    }
+}
+
+impl FromStr for RuntimeChoice {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "auto" => Ok(Self::Auto),
+            "mcp1" => Ok(Self::Mcp1),
+            "mcp2" => Ok(Self::Mcp2),
+            _ => Err(Error::invalid(
+                "invalid_runtime",
+                "runtime",
+                "the runtime must be \"auto\", \"mcp1\" or \"mcp2\"",
+            )),
+        }
+    }
+}
+
+/// What a container may use at most.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Limits {
+    /// Memory in bytes; swap is not given on top.
+    pub memory_bytes: u64,
+    /// CPUs, in cores.
+    pub cpus: f64,
+    /// Processes and threads.
+    pub pids: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            memory_bytes: 512 * 1024 * 1024,
+            cpus: 1.0,
+            pids: 128,
+        }
+    }
+}
+
+impl Limits {
+    /// Checks the values against what Docker takes and a Python server needs.
+    ///
+    /// # Errors
+    /// `invalid_limits` naming the limit that is out of range.
+    pub fn checked(self) -> Result<Self, Error> {
+        const MIB: u64 = 1024 * 1024;
+        let refuse = |message: &str| Err(Error::invalid("invalid_limits", "limits", message));
+        if !(64 * MIB..=1024 * 1024 * MIB).contains(&self.memory_bytes) {
+            return refuse("memory_bytes must be from 67108864 (64 MiB) to 1099511627776 (1 TiB)");
+        }
+        if !self.cpus.is_finite() || !(0.05..=256.0).contains(&self.cpus) {
+            return refuse("cpus must be from 0.05 to 256");
+        }
+        if !(16..=32_768).contains(&self.pids) {
+            return refuse("pids must be from 16 to 32768");
+        }
+        Ok(self)
+    }
+}
+
+/// Who did something, as kept with what was done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Actor(pub String);
+
+/// A server as wanted. What is observed of it is a `RunState`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Server {
+    /// Identity for life.
+    pub id: ServerId,
+    /// Unique name, part of its URLs.
+    pub name: ServerName,
+    /// Free text for people.
+    pub description: String,
+    /// The Python object to serve.
+    pub entry_object: EntryObject,
+    /// Which Python environment serves it.
+    pub runtime: RuntimeChoice,
+    /// What its container may use.
+    pub limits: Limits,
+    /// Who created it.
+    pub creator: Actor,
+    /// What the user wants now.
+    pub desired: Desired,
+    /// Raised by every start, restart and stop: a container of an older
+    /// generation is to be replaced.
+    pub generation: u64,
+    /// Raised by every change that only a new container shows: environment,
+    /// limits, entry object, runtime, code.
+    pub revision: u64,
+    /// The code version in use.
+    pub version: u32,
+    /// The highest version number ever given.
+    pub newest_version: u32,
+    /// The container's address, kept for life.
+    pub address: Ipv4Addr,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When anything above last changed.
+    pub updated_at: Timestamp,
+}
+
+impl Server {
+    /// `IP:port` of the server inside the network.
+    pub fn endpoint(&self) -> String {
+        format!("{}:{CONTAINER_PORT}", self.address)
+    }
+
+    /// The path prefix of its public URLs.
+    pub fn path_prefix(&self) -> String {
+        format!("/api/{}", self.name)
+    }
+}
+
+/// One immutable upload of a server's code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CodeVersion {
+    /// 1 for the first upload.
+    pub number: u32,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Who uploaded it.
+    pub uploaded_by: Actor,
+    /// When.
+    pub uploaded_at: Timestamp,
+}

@@ -1,0 +1,173 @@
+//! What is observed of a server.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use super::Desired;
+
+/// What a server is doing, as shown to people.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Status {
+    /// No container runs and none is wanted.
+    Stopped,
+    /// Its container is being made.
+    Building,
+    /// Its container runs and does not answer MCP yet, or Traefik has no route.
+    Starting,
+    /// An MCP handshake was answered and Traefik has fetched the route.
+    Running,
+    /// Put to sleep for being idle; the next request wakes it.
+    Sleeping,
+    /// It failed; the reason and the last lines of its output are kept.
+    Error,
+}
+
+impl Status {
+    /// Every status, for counts that show zeros too.
+    pub const ALL: [Self; 6] = [
+        Self::Stopped,
+        Self::Building,
+        Self::Starting,
+        Self::Running,
+        Self::Sleeping,
+        Self::Error,
+    ];
+
+    /// The word used in the API.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Stopped => "stopped",
+            Self::Building => "building",
+            Self::Starting => "starting",
+            Self::Running => "running",
+            Self::Sleeping => "sleeping",
+            Self::Error => "error",
+        }
+    }
+
+}
+
+/// Why a run failed, in words a developer can act on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Failure {
+    /// Stable code: one of the bootstrap's, or `crashed`, `out_of_memory`,
+    /// `start_timeout`, `image_missing`, `container_failed`.
+    pub code: String,
+    /// One plain sentence.
+    pub message: String,
+    /// The line of the user's file, where there is one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub line: Option<u32>,
+    /// The last lines the container wrote.
+    #[serde(default)]
+    pub log_tail: Vec<String>,
+    /// When it failed.
+    pub at: Timestamp,
+}
+
+/// What EMCP has seen of a server; kept across restarts of EMCP.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct RunState {
+    /// The status shown.
+    pub status: Status,
+    /// Why it is so, in one sentence.
+    pub reason: String,
+    /// When the status last changed.
+    pub since: Timestamp,
+    /// The wish this state answers: `Server::generation`.
+    pub generation: u64,
+    /// `Server::revision` that the present container was made from.
+    pub applied_revision: Option<u64>,
+    /// The present container.
+    pub container_id: Option<String>,
+    /// Exit code of the last run that ended.
+    pub exit_code: Option<i64>,
+    /// The last failure; kept until the server runs again.
+    pub last_error: Option<Failure>,
+    /// Restarts after failures since the last wish.
+    pub restarts: u32,
+    /// Failures in a row without a healthy stretch between them.
+    pub quick_failures: u32,
+    /// When the next attempt is due.
+    pub retry_at: Option<Timestamp>,
+    /// True once no further attempt is made until the user acts.
+    pub gave_up: bool,
+    /// The run whose end is already accounted for: container id and start.
+    pub accounted_run: Option<String>,
+    /// The run that was found ready: `Run::key`.
+    pub ready_run: Option<String>,
+    /// When the present run started.
+    pub started_at: Option<Timestamp>,
+}
+
+impl RunState {
+    /// The state of a server that never ran.
+    pub fn never_ran(now: Timestamp) -> Self {
+        Self {
+            status: Status::Stopped,
+            reason: "not started yet".to_owned(),
+            since: now,
+            generation: 0,
+            applied_revision: None,
+            container_id: None,
+            exit_code: None,
+            last_error: None,
+            restarts: 0,
+            quick_failures: 0,
+            retry_at: None,
+            gave_up: false,
+            accounted_run: None,
+            ready_run: None,
+            started_at: None,
+        }
+    }
+
+    /// True where nothing more is to come of this wish without a retry.
+    pub fn is_settled(&self, generation: u64, desired: Desired) -> bool {
+        self.generation == generation
+            && match desired {
+                Desired::Stopped => self.status == Status::Stopped,
+                Desired::Running => matches!(
+                    self.status,
+                    Status::Running | Status::Sleeping | Status::Error
+                ),
+            }
+    }
+
+    /// The state with which a new wish begins: what was counted against the
+    /// last one is forgotten, the last failure is still shown. A server that
+    /// is to run is no longer what it was, even if that was running: its
+    /// container is about to be replaced.
+    pub fn for_wish(&self, generation: u64, desired: Desired) -> Self {
+        let (status, reason) = match desired {
+            Desired::Running => (Status::Building, "about to be started".to_owned()),
+            Desired::Stopped => (self.status, "about to be stopped".to_owned()),
+        };
+        Self {
+            status,
+            reason,
+            generation,
+            ready_run: None,
+            restarts: 0,
+            quick_failures: 0,
+            retry_at: None,
+            gave_up: false,
+            ..self.clone()
+        }
+    }
+}
+
+/// One line of a server's history.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Event {
+    /// When.
+    pub at: Timestamp,
+    /// What kind: a status word, or `created`, `code`, `env`, `action`.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+    /// Who, where a person did it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}

@@ -1,0 +1,86 @@
+//! Access tokens: the secret a client holds, and the record EMCP keeps.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::ServerId;
+
+/// A token's identity; not a secret.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct TokenId(pub Uuid);
+
+impl fmt::Display for TokenId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// What a token allows, from most to least.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    Admin,
+    /// Create and change servers.
+    Developer,
+    /// See everything, change nothing.
+    Viewer,
+    /// Call servers through the gate, nothing else.
+    Connect,
+}
+
+/// The secret itself: `emcp_` and 256 random bits.
+#[derive(Clone)]
+pub struct TokenSecret(SecretString);
+
+impl TokenSecret {
+    /// A secret from the caller's random bytes.
+    pub fn from_random(bytes: [u8; 32]) -> Self {
+        Self(SecretString::from(format!("emcp_{}", hex::encode(bytes))))
+    }
+
+    /// The text to hand out, once.
+    pub fn expose(&self) -> &str {
+        self.0.expose_secret()
+    }
+
+    /// The hash that is kept in place of the secret. A plain SHA-256 is right
+    /// here: 256 random bits cannot be searched, so a slow hash adds nothing.
+    pub fn hash_of(text: &str) -> [u8; 32] {
+        Sha256::digest(text.as_bytes()).into()
+    }
+}
+
+/// A token as kept: no secret, only its hash.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Token {
+    /// Identity, for listing and revoking.
+    pub id: TokenId,
+    /// Whose or for what, in words.
+    pub name: String,
+    /// What it allows.
+    pub role: Role,
+    /// For `connect`: the servers it may call; `None` means all.
+    pub servers: Option<Vec<ServerId>>,
+    /// SHA-256 of the secret, hexadecimal.
+    pub hash: String,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// Who made it.
+    pub created_by: String,
+    /// When it stops working, if ever.
+    pub expires_at: Option<Timestamp>,
+}
+
+impl Token {
+    /// Whether the token still works at `now`.
+    pub fn is_live(&self, now: Timestamp) -> bool {
+        self.expires_at.is_none_or(|end| now < end)
+    }
+}

@@ -1,0 +1,490 @@
+//! One server's task: observe, plan, do one step, look again.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{Notify, Semaphore};
+
+use super::plan::{Observed, Step, plan};
+use super::probe::{Probe, probe};
+use super::{Parts, failure};
+use crate::directory::Entry;
+use crate::model::{Event, Failure, Result, RunState, Server, ServerId, Status};
+use crate::runtime::{Container, ContainerSpec, Phase, RuntimeError};
+use crate::store::StoredValue;
+use crate::vault::Place;
+
+/// How long one look for readiness takes before the container is observed
+/// again: Docker's events may have been missed.
+const PROBE_SLICE: Duration = Duration::from_secs(2);
+/// Between two looks at a container that is between two states.
+const TRANSITION_POLL: Duration = Duration::from_millis(200);
+/// Before Docker is asked again when it does not answer.
+const DOCKER_RETRY: Duration = Duration::from_secs(2);
+
+pub(super) struct Converge {
+    pub(super) parts: Arc<Parts>,
+    pub(super) starts: Arc<Semaphore>,
+    pub(super) interrupt: Arc<Notify>,
+    pub(super) id: ServerId,
+}
+
+impl Converge {
+    /// Runs until there is nothing to do.
+    pub(super) async fn run(self) {
+        let mut answering_run: Option<String> = None;
+        loop {
+            let Some(entry) = self.parts.directory.get(self.id) else {
+                if super::sweep::sweep(&self.parts, self.id).await {
+                    return;
+                }
+                self.pause(DOCKER_RETRY).await;
+                continue;
+            };
+            let entry = self.take_up_wish(entry).await;
+            let observed = match self.observe().await {
+                Ok(observed) => observed,
+                Err(error) => {
+                    tracing::warn!(server = %self.id, %error, "cannot observe");
+                    self.pause(DOCKER_RETRY).await;
+                    continue;
+                }
+            };
+            let step = plan(
+                &entry.server,
+                &entry.state,
+                &observed,
+                answering_run.as_deref(),
+                self.parts.config.start_timeout,
+                Timestamp::now(),
+            );
+            tracing::debug!(server = %self.id, ?step, "next step");
+            match self.execute(&entry, step, &observed, &mut answering_run).await {
+                Ok(Next::Look) => {}
+                Ok(Next::Rest) => return,
+                Err(error) => {
+                    tracing::warn!(server = %self.id, %error, "a step failed");
+                    self.pause(DOCKER_RETRY).await;
+                }
+            }
+        }
+    }
+
+    /// A new wish forgets what was counted against the last one.
+    async fn take_up_wish(&self, entry: Entry) -> Entry {
+        if entry.state.generation == entry.server.generation {
+            return entry;
+        }
+        let state = entry
+            .state
+            .for_wish(entry.server.generation, entry.server.desired);
+        self.save(&entry.state, state.clone()).await;
+        Entry {
+            state: Arc::new(state),
+            ..entry
+        }
+    }
+
+    async fn observe(&self) -> std::result::Result<Vec<Observed>, RuntimeError> {
+        let containers = self.parts.runtime.list(Some(self.id)).await?;
+        let mut observed = Vec::with_capacity(containers.len());
+        for container in containers {
+            let run = match container.phase {
+                Phase::Created => None,
+                _ => match self.parts.runtime.last_run(&container.id).await {
+                    Ok(run) => Some(run),
+                    // Gone since it was listed.
+                    Err(RuntimeError::NoSuchContainer) => continue,
+                    Err(other) => return Err(other),
+                },
+            };
+            if let (Phase::Running, Some(run)) = (container.phase, &run) {
+                self.parts.logs.follow(self.id, &container.id, run).await;
+            }
+            observed.push(Observed { container, run });
+        }
+        Ok(observed)
+    }
+
+    async fn execute(
+        &self,
+        entry: &Entry,
+        step: Step,
+        observed: &[Observed],
+        answering_run: &mut Option<String>,
+    ) -> std::result::Result<Next, RuntimeError> {
+        let (server, state) = (&*entry.server, &*entry.state);
+        let runtime = &self.parts.runtime;
+        match step {
+            Step::Nothing => return Ok(Next::Rest),
+            Step::WaitUntil(due) => {
+                let wait = due.duration_since(Timestamp::now());
+                self.pause(Duration::try_from(wait).unwrap_or_default()).await;
+            }
+            Step::LookAgain => self.pause(TRANSITION_POLL).await,
+            Step::SettleStopped => {
+                let settled = RunState {
+                    status: Status::Stopped,
+                    reason: "stopped as asked".to_owned(),
+                    last_error: None,
+                    started_at: None,
+                    ..state.for_wish(server.generation, server.desired)
+                };
+                self.save(state, settled).await;
+            }
+            Step::Create => self.create_and_start(server, state).await?,
+            Step::Start(id) => {
+                let next = self.start(state, &id, state.applied_revision).await;
+                if let Err(error) = next {
+                    self.could_not_run(state, error).await?;
+                }
+            }
+            Step::Unpause(id) => runtime.unpause(&id).await?,
+            Step::AwaitReady(id) => {
+                let run = find(observed, &id).and_then(|o| o.run.as_ref());
+                let Some(run) = run else {
+                    return Ok(Next::Look);
+                };
+                let container = find(observed, &id).map(|o| &o.container);
+                let state = self.adopted(state, container, run.started_at).await;
+                if answering_run.as_deref() != Some(&run.key) {
+                    tokio::select! {
+                        () = self.interrupt.notified() => return Ok(Next::Look),
+                        found = probe(&self.parts.http, entry, PROBE_SLICE) => {
+                            match found {
+                                Probe::Answers => *answering_run = Some(run.key.clone()),
+                                Probe::NotYet(why) => {
+                                    tracing::debug!(server = %self.id, why, "not ready yet");
+                                    return Ok(Next::Look);
+                                }
+                            }
+                        }
+                    }
+                }
+                self.await_route(&state, &run.key).await;
+            }
+            Step::GiveUpStarting(id) => {
+                let run = find(observed, &id).and_then(|o| o.run.as_ref());
+                self.give_up_starting(state, &id, run.map(|r| r.key.clone())).await?;
+            }
+            Step::AccountForEnd(id) => {
+                if let Some(run) = find(observed, &id).and_then(|o| o.run.as_ref()) {
+                    self.account_for_end(server, state, &id, run).await?;
+                }
+            }
+            Step::Stop(id) => {
+                self.say(state, state.status, "being stopped").await;
+                runtime.stop(&id, self.parts.config.stop_grace).await?;
+            }
+            Step::Remove(id) => {
+                self.parts.logs.drained(self.id).await;
+                runtime.remove(&id).await?;
+            }
+        }
+        Ok(Next::Look)
+    }
+
+    async fn create_and_start(
+        &self,
+        server: &Server,
+        state: &RunState,
+    ) -> std::result::Result<(), RuntimeError> {
+        let Ok(_permit) = self.starts.acquire().await else {
+            return Ok(());
+        };
+        let building = self
+            .say(state, Status::Building, "its container is being made")
+            .await;
+        let spec = match self.spec(server).await {
+            Ok(spec) => spec,
+            Err(error) => {
+                tracing::error!(server = %self.id, %error, "cannot put the container's contents together");
+                return self
+                    .could_not_run(
+                        &building,
+                        RuntimeError::Refused(
+                            "its stored environment or code cannot be read; see EMCP's log".into(),
+                        ),
+                    )
+                    .await;
+            }
+        };
+        let begun = async {
+            let id = self.parts.runtime.create(&spec).await?;
+            self.start(&building, &id, Some(spec.revision)).await
+        };
+        match begun.await {
+            Ok(()) => Ok(()),
+            Err(error) => self.could_not_run(&building, error).await,
+        }
+    }
+
+    async fn start(
+        &self,
+        state: &RunState,
+        container: &str,
+        revision: Option<u64>,
+    ) -> std::result::Result<(), RuntimeError> {
+        self.parts.runtime.start(container).await?;
+        let starting = RunState {
+            status: Status::Starting,
+            reason: "its container runs; waiting for the first MCP answer".to_owned(),
+            container_id: Some(container.to_owned()),
+            applied_revision: revision,
+            restarts: state.restarts + u32::from(state.quick_failures > 0),
+            retry_at: None,
+            ready_run: None,
+            started_at: Some(Timestamp::now()),
+            ..state.clone()
+        };
+        self.save(state, starting).await;
+        Ok(())
+    }
+
+    /// Takes over a container that an earlier EMCP started without writing
+    /// down so.
+    async fn adopted(
+        &self,
+        state: &RunState,
+        container: Option<&Container>,
+        started_at: Option<Timestamp>,
+    ) -> RunState {
+        let Some(container) = container else {
+            return state.clone();
+        };
+        if state.container_id.as_deref() == Some(&container.id)
+            && state.status == Status::Starting
+        {
+            return state.clone();
+        }
+        let adopted = RunState {
+            status: Status::Starting,
+            reason: "its container runs; waiting for the first MCP answer".to_owned(),
+            container_id: Some(container.id.clone()),
+            applied_revision: Some(container.revision),
+            started_at,
+            ..state.clone()
+        };
+        self.save(state, adopted.clone()).await;
+        adopted
+    }
+
+    async fn await_route(&self, state: &RunState, run_key: &str) {
+        if !self.parts.provider.is_fetched() {
+            self.say(
+                state,
+                Status::Starting,
+                "it answers MCP; waiting for Traefik to fetch its route",
+            )
+            .await;
+            tokio::select! {
+                () = self.interrupt.notified() => return,
+                fetched = self.parts.provider.wait_fetched(PROBE_SLICE) => {
+                    if !fetched {
+                        return;
+                    }
+                }
+            }
+        }
+        let running = RunState {
+            status: Status::Running,
+            reason: "it answers MCP and its route is live".to_owned(),
+            last_error: None,
+            ready_run: Some(run_key.to_owned()),
+            ..state.clone()
+        };
+        self.save(state, running).await;
+    }
+
+    async fn give_up_starting(
+        &self,
+        state: &RunState,
+        container: &str,
+        run_key: Option<String>,
+    ) -> std::result::Result<(), RuntimeError> {
+        let now = Timestamp::now();
+        let failure = Failure {
+            code: "start_timeout".to_owned(),
+            message: format!(
+                "the server did not answer MCP within {} s of its start; it may block while it is loaded",
+                self.parts.config.start_timeout.as_secs()
+            ),
+            line: None,
+            log_tail: self.log_tail(container).await?,
+            at: now,
+        };
+        let failed = RunState {
+            accounted_run: run_key,
+            ..failure::after_failure(state, failure, false, false, now)
+        };
+        self.save(state, failed).await;
+        Ok(())
+    }
+
+    async fn account_for_end(
+        &self,
+        server: &Server,
+        state: &RunState,
+        container: &str,
+        run: &crate::runtime::Run,
+    ) -> std::result::Result<(), RuntimeError> {
+        let now = Timestamp::now();
+        let tail = self.log_tail(container).await?;
+        let failure = failure::explain(run, server.limits.memory_bytes, tail, now);
+        tracing::info!(server = %self.id, code = failure.code, exit_code = run.exit_code, "a run ended");
+        let failed = RunState {
+            accounted_run: Some(run.key.clone()),
+            exit_code: Some(run.exit_code),
+            container_id: Some(container.to_owned()),
+            ..failure::after_failure(
+                state,
+                failure,
+                failure::was_healthy(state, run),
+                failure::retry_helps(run),
+                now,
+            )
+        };
+        self.save(state, failed).await;
+        Ok(())
+    }
+
+    /// Docker made or started no container. What a missing image or a refused
+    /// container is, is kept as a failure; a Docker that does not answer is
+    /// not the server's fault and is simply tried again.
+    async fn could_not_run(
+        &self,
+        state: &RunState,
+        error: RuntimeError,
+    ) -> std::result::Result<(), RuntimeError> {
+        let code = match &error {
+            RuntimeError::Unreachable(_) | RuntimeError::NoSuchContainer => return Err(error),
+            RuntimeError::ImageMissing(_) => "image_missing",
+            RuntimeError::Refused(_) => "container_failed",
+        };
+        let now = Timestamp::now();
+        let failure = Failure {
+            code: code.to_owned(),
+            message: error.to_string(),
+            line: None,
+            log_tail: Vec::new(),
+            at: now,
+        };
+        let failed = failure::after_failure(state, failure, false, true, now);
+        self.save(state, failed).await;
+        Ok(())
+    }
+
+    async fn log_tail(&self, container: &str) -> std::result::Result<Vec<String>, RuntimeError> {
+        let lines = self
+            .parts
+            .runtime
+            .tail(container, failure::TAIL_LINES)
+            .await?;
+        Ok(lines.into_iter().map(|line| line.text).collect())
+    }
+
+    async fn spec(&self, server: &Server) -> Result<ContainerSpec> {
+        let parts = &self.parts;
+        let gateway_key = parts
+            .directory
+            .get(self.id)
+            .map(|entry| entry.gateway_key.expose_secret().to_owned())
+            .unwrap_or_default();
+        let mut env = parts.config.passed_env.clone();
+        let contract = [
+            ("EMCP_SERVER_NAME", server.name.to_string()),
+            ("EMCP_PATH_PREFIX", server.path_prefix()),
+            ("EMCP_ENTRY_OBJECT", server.entry_object.as_str().to_owned()),
+            ("EMCP_RUNTIME", server.runtime.as_str().to_owned()),
+            ("EMCP_GATEWAY_KEY", gateway_key),
+        ];
+        env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
+        for var in parts.store.env_of(self.id).await? {
+            let value = match &var.value {
+                StoredValue::Plain(text) => SecretString::from(text.clone()),
+                StoredValue::Sealed(sealed) => {
+                    parts.vault.open(Place::Env(self.id, var.key.as_str()), sealed)?
+                }
+            };
+            env.push((var.key.to_string(), value));
+        }
+        let id = self.id.to_string();
+        // The last characters of a UUIDv7 are random, the first are the time.
+        let suffix = id.get(id.len() - 8..).unwrap_or(&id);
+        Ok(ContainerSpec {
+            server: self.id,
+            name: format!(
+                "{}-{}-{suffix}-{}",
+                parts.config.instance, server.name, server.generation
+            ),
+            image: parts.config.base_image.clone(),
+            generation: server.generation,
+            revision: server.revision,
+            address: server.address,
+            code_dir: parts.layout.code_dir(self.id, server.version),
+            env,
+            limits: server.limits,
+            stop_grace: parts.config.stop_grace,
+        })
+    }
+
+    /// Changes status and reason alone.
+    async fn say(&self, before: &RunState, status: Status, reason: &str) -> RunState {
+        let after = RunState {
+            status,
+            reason: reason.to_owned(),
+            ..before.clone()
+        };
+        self.save(before, after.clone()).await;
+        after
+    }
+
+    /// Keeps a state, with a line in the history where the status changed.
+    /// What was observed counts even when the disk is full.
+    async fn save(&self, before: &RunState, mut after: RunState) {
+        if *before == after {
+            return;
+        }
+        let now = Timestamp::now();
+        let is_transition = before.status != after.status;
+        if is_transition {
+            after.since = now;
+        }
+        let event = (is_transition || before.reason != after.reason).then(|| Event {
+            at: now,
+            kind: after.status.as_str().to_owned(),
+            message: after.reason.clone(),
+            actor: None,
+        });
+        if is_transition {
+            tracing::info!(
+                server = %self.id,
+                from = before.status.as_str(),
+                to = after.status.as_str(),
+                reason = after.reason,
+                "status"
+            );
+        }
+        self.parts.directory.put_state(self.id, after.clone());
+        if let Err(error) = self.parts.store.save_state(self.id, after, event).await {
+            tracing::error!(server = %self.id, %error, "a status could not be kept");
+        }
+    }
+
+    /// Waits, unless something is new.
+    async fn pause(&self, how_long: Duration) {
+        let _ = tokio::time::timeout(how_long, self.interrupt.notified()).await;
+    }
+}
+
+/// Whether to look again or to rest.
+enum Next {
+    Look,
+    Rest,
+}
+
+fn find<'a>(observed: &'a [Observed], id: &str) -> Option<&'a Observed> {
+    observed.iter().find(|o| o.container.id == id)
+}

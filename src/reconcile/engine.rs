@@ -1,0 +1,190 @@
+//! The loop: takes wake-ups, keeps one task a server, and looks at everything
+//! every 30 seconds.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use tokio::sync::{Notify, Semaphore, mpsc};
+use tokio::time::MissedTickBehavior;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Parts;
+use super::converge::Converge;
+use super::waker::Pending;
+use crate::model::{Desired, ServerId, Status};
+use crate::runtime::Phase;
+
+const FULL_PASS: Duration = Duration::from_secs(30);
+/// How long to wait before listening to Docker's events again.
+const EVENTS_RETRY: Duration = Duration::from_secs(2);
+
+/// Runs until cancelled. Containers are left as they are: they go on serving
+/// while EMCP is down.
+pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToken) {
+    let events = tasks.spawn(
+        cancel
+            .clone()
+            .run_until_cancelled_owned(listen_to_docker(Arc::clone(&parts))),
+    );
+    let (finished_sender, mut finished) = mpsc::unbounded_channel();
+    let mut engine = Engine {
+        starts: Arc::new(Semaphore::new(parts.config.parallel_starts)),
+        parts,
+        busy: HashMap::new(),
+        finished: finished_sender,
+        tasks,
+        cancel: cancel.clone(),
+    };
+    let mut full_pass = tokio::time::interval(FULL_PASS);
+    full_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let waker = Arc::clone(&engine.parts.waker);
+    loop {
+        tokio::select! {
+            () = cancel.cancelled() => break,
+            _ = full_pass.tick() => engine.look_at_all().await,
+            Some(id) = finished.recv() => engine.finished(id),
+            Pending { all, servers } = waker.take() => {
+                if all {
+                    engine.look_at_all().await;
+                }
+                for id in servers {
+                    engine.look_at(id);
+                }
+            }
+        }
+    }
+    // The listener ends by the same cancellation.
+    let _ = events.await;
+}
+
+struct Engine {
+    parts: Arc<Parts>,
+    busy: HashMap<ServerId, Busy>,
+    starts: Arc<Semaphore>,
+    finished: mpsc::UnboundedSender<ServerId>,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+}
+
+/// A server whose task runs.
+struct Busy {
+    interrupt: Arc<Notify>,
+    woken_meanwhile: bool,
+}
+
+impl Engine {
+    /// One look at all containers; only servers that are not at rest get a
+    /// task, so an idle pass costs one call to Docker.
+    async fn look_at_all(&mut self) {
+        let containers = match self.parts.runtime.list(None).await {
+            Ok(containers) => containers,
+            Err(error) => {
+                tracing::warn!(%error, "cannot see the containers; the next pass tries again");
+                return;
+            }
+        };
+        let mut due: BTreeSet<ServerId> = match self.parts.store.deleted_servers().await {
+            Ok(deleted) => deleted.into_iter().collect(),
+            Err(error) => {
+                tracing::error!(%error, "cannot read which servers were deleted");
+                BTreeSet::new()
+            }
+        };
+        let mut by_server: HashMap<ServerId, Vec<_>> = HashMap::new();
+        for container in containers {
+            by_server.entry(container.server).or_default().push(container);
+        }
+        for entry in self.parts.directory.list() {
+            let id = entry.server.id;
+            let own = by_server.remove(&id).unwrap_or_default();
+            let (server, state) = (&entry.server, &entry.state);
+            let at_rest = match server.desired {
+                Desired::Running => {
+                    (state.status == Status::Running
+                        && own.len() == 1
+                        && own.iter().all(|c| {
+                            c.phase == Phase::Running
+                                && c.generation == server.generation
+                                && state.container_id.as_deref() == Some(&c.id)
+                        })
+                        && self.parts.logs.is_following(id))
+                        || (state.gave_up && own.iter().all(|c| c.phase == Phase::Exited))
+                }
+                Desired::Stopped => {
+                    state.status == Status::Stopped
+                        && own.iter().all(|c| c.phase == Phase::Exited)
+                }
+            };
+            if !at_rest || state.generation != server.generation {
+                due.insert(id);
+            }
+        }
+        // What is left has our label and no server: orphans.
+        due.extend(by_server.into_keys());
+        for id in due {
+            self.look_at(id);
+        }
+    }
+
+    fn look_at(&mut self, id: ServerId) {
+        if let Some(busy) = self.busy.get_mut(&id) {
+            busy.woken_meanwhile = true;
+            busy.interrupt.notify_one();
+            return;
+        }
+        let interrupt = Arc::new(Notify::new());
+        let busy = Busy {
+            interrupt: Arc::clone(&interrupt),
+            woken_meanwhile: false,
+        };
+        self.busy.insert(id, busy);
+        let converge = Converge {
+            parts: Arc::clone(&self.parts),
+            starts: Arc::clone(&self.starts),
+            interrupt,
+            id,
+        };
+        let finished = self.finished.clone();
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            // The guard reports also when the task panics: a server must not
+            // stay busy for ever.
+            let _report = Report { finished, id };
+            cancel.run_until_cancelled(converge.run()).await;
+        });
+    }
+
+    fn finished(&mut self, id: ServerId) {
+        if self.busy.remove(&id).is_some_and(|busy| busy.woken_meanwhile) {
+            self.look_at(id);
+        }
+    }
+}
+
+struct Report {
+    finished: mpsc::UnboundedSender<ServerId>,
+    id: ServerId,
+}
+
+impl Drop for Report {
+    fn drop(&mut self) {
+        // The receiver is gone only when the loop itself has ended.
+        let _ = self.finished.send(self.id);
+    }
+}
+
+/// Docker's events, as hints. The stream ends silently when Docker restarts.
+async fn listen_to_docker(parts: Arc<Parts>) {
+    loop {
+        let mut changes = Box::pin(parts.runtime.changes());
+        while let Some(id) = changes.next().await {
+            parts.waker.wake(id);
+        }
+        tokio::time::sleep(EVENTS_RETRY).await;
+        // What happened in between was not heard.
+        parts.waker.wake_all();
+    }
+}

@@ -1,0 +1,227 @@
+//! What the end of a run means, in words; and when to try again. Pure.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use serde::Deserialize;
+
+use crate::model::{Failure, RunState, Status};
+use crate::runtime::Run;
+
+/// Failures in a row after which EMCP waits for the user.
+const QUICK_FAILURES_MAX: u32 = 5;
+/// A run this long before its end was healthy: it begins a new count.
+const HEALTHY_RUN: Duration = Duration::from_secs(60);
+const BACKOFF_FIRST: Duration = Duration::from_secs(1);
+const BACKOFF_MAX: Duration = Duration::from_secs(60);
+/// How many lines of output are kept with a failure.
+pub(super) const TAIL_LINES: usize = 50;
+/// Exit code of a process that SIGKILL ended (128 + 9).
+const EXIT_SIGKILL: i64 = 137;
+/// The bootstrap's exit codes, for failures that a retry cannot mend: they
+/// come of the file itself (DESIGN §5; `base-image/README.md`).
+const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
+
+/// What the bootstrap reports in one line of JSON before it exits.
+#[derive(Debug, Deserialize)]
+struct Report {
+    emcp: ReportBody,
+}
+
+#[derive(Debug, Deserialize)]
+struct ReportBody {
+    event: String,
+    #[serde(default)]
+    code: String,
+    #[serde(default)]
+    message: String,
+    #[serde(default)]
+    line: Option<u32>,
+}
+
+/// Explains the end of a run from its exit code, what the engine says, and the
+/// last lines of its output.
+pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Timestamp) -> Failure {
+    let report = tail.iter().rev().find_map(|line| read_report(line));
+    let (code, message, line) = if run.oom_killed {
+        (
+            "out_of_memory".to_owned(),
+            format!(
+                "the server needed more memory than its limit of {} MiB and was killed; raise limits.memory_bytes or let it use less",
+                memory_bytes / (1024 * 1024)
+            ),
+            None,
+        )
+    } else if let Some(engine_error) = &run.engine_error {
+        (
+            "container_failed".to_owned(),
+            format!("the container could not run: {engine_error}"),
+            None,
+        )
+    } else {
+        match report {
+            Some(report) if BOOTSTRAP_CODES.contains(&run.exit_code) => {
+                (report.code, report.message, report.line)
+            }
+            _ => ("crashed".to_owned(), crash_sentence(run.exit_code), None),
+        }
+    };
+    Failure {
+        code,
+        message,
+        line,
+        log_tail: tail
+            .into_iter()
+            .filter(|line| read_report(line).is_none())
+            .collect(),
+        at: now,
+    }
+}
+
+fn read_report(line: &str) -> Option<ReportBody> {
+    // Cheap test first: every line of output comes by here.
+    if !line.starts_with("{\"emcp\"") {
+        return None;
+    }
+    serde_json::from_str::<Report>(line)
+        .ok()
+        .map(|report| report.emcp)
+        .filter(|body| body.event == "failed" && !body.code.is_empty())
+}
+
+fn crash_sentence(exit_code: i64) -> String {
+    match exit_code {
+        0 => "the server ended by itself (exit code 0); a server must go on serving".to_owned(),
+        EXIT_SIGKILL => {
+            "the server was killed (exit code 137), not for want of memory".to_owned()
+        }
+        code if code > 128 => {
+            format!("the server was ended by signal {} (exit code {code})", code - 128)
+        }
+        code => format!("the server ended with exit code {code}"),
+    }
+}
+
+/// The state after a failure: when to try again, or that only the user can
+/// help. `retry_helps` is false for failures that come of the file itself.
+pub(super) fn after_failure(
+    state: &RunState,
+    failure: Failure,
+    healthy_before: bool,
+    retry_helps: bool,
+    now: Timestamp,
+) -> RunState {
+    let quick_failures = if healthy_before {
+        1
+    } else {
+        state.quick_failures + 1
+    };
+    let gave_up = !retry_helps || quick_failures >= QUICK_FAILURES_MAX;
+    let wait = backoff(quick_failures);
+    let reason = match (gave_up, retry_helps) {
+        (false, _) => format!("{}; next try in {} s", failure.message, wait.as_secs()),
+        (true, true) => format!(
+            "{}; it failed {quick_failures} times in a row, so it is not tried again by itself",
+            failure.message
+        ),
+        (true, false) => failure.message.clone(),
+    };
+    RunState {
+        status: Status::Error,
+        reason,
+        quick_failures,
+        gave_up,
+        retry_at: (!gave_up).then(|| now.saturating_add(wait).unwrap_or(now)),
+        last_error: Some(failure),
+        ready_run: None,
+        started_at: None,
+        ..state.clone()
+    }
+}
+
+/// Whether a run went on long enough before it ended.
+pub(super) fn was_healthy(state: &RunState, run: &Run) -> bool {
+    let ran_for = match (run.started_at, run.finished_at) {
+        (Some(start), Some(end)) => end.duration_since(start).unsigned_abs(),
+        _ => Duration::ZERO,
+    };
+    state.ready_run.as_deref() == Some(&run.key) && ran_for >= HEALTHY_RUN
+}
+
+/// Whether the same file could do better at the next try.
+pub(super) fn retry_helps(run: &Run) -> bool {
+    !BOOTSTRAP_CODES.contains(&run.exit_code) || run.oom_killed
+}
+
+/// 1 s, doubling, up to 60 s.
+fn backoff(failures: u32) -> Duration {
+    let doublings = failures.saturating_sub(1).min(6);
+    (BACKOFF_FIRST * 2_u32.pow(doublings)).min(BACKOFF_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn run(exit_code: i64) -> Run {
+        Run {
+            key: "c 1".into(),
+            started_at: Some(Timestamp::UNIX_EPOCH),
+            finished_at: Some(Timestamp::UNIX_EPOCH),
+            exit_code,
+            oom_killed: false,
+            engine_error: None,
+        }
+    }
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn a_report_of_the_bootstrap_is_taken_word_for_word() {
+        let report = r#"{"emcp":{"event":"failed","code":"syntax_error","message":"line 3: bad","line":3}}"#;
+        let tail = vec!["before".to_owned(), report.to_owned(), "Traceback".to_owned()];
+        let failure = explain(&run(70), 1, tail, NOW);
+        assert_eq!((failure.code.as_str(), failure.line), ("syntax_error", Some(3)));
+        assert_eq!(failure.log_tail, ["before", "Traceback"]);
+        assert!(!retry_helps(&run(70)));
+    }
+
+    #[test]
+    fn a_forged_report_of_a_crashed_server_is_not_believed() {
+        let report = r#"{"emcp":{"event":"failed","code":"all_is_well","message":"x"}}"#;
+        let failure = explain(&run(1), 1, vec![report.to_owned()], NOW);
+        assert_eq!(failure.code, "crashed");
+    }
+
+    #[test]
+    fn a_kill_is_out_of_memory_only_if_the_engine_says_so() {
+        assert_eq!(explain(&run(137), 1, vec![], NOW).code, "crashed");
+        let oom = Run { oom_killed: true, ..run(137) };
+        assert_eq!(explain(&oom, 64 << 20, vec![], NOW).code, "out_of_memory");
+    }
+
+    #[test]
+    fn retries_slow_down_and_end() {
+        let mut state = RunState::never_ran(NOW);
+        let mut waits = Vec::new();
+        for _ in 0..5 {
+            let failure = explain(&run(1), 1, vec![], NOW);
+            state = after_failure(&state, failure, false, true, NOW);
+            waits.push(state.retry_at.map(|at| at.as_second()));
+        }
+        assert_eq!(waits, [Some(1), Some(2), Some(4), Some(8), None]);
+        assert!(state.gave_up);
+        assert_eq!(backoff(99), BACKOFF_MAX);
+    }
+
+    #[test]
+    fn a_healthy_run_begins_a_new_count() {
+        let state = RunState {
+            quick_failures: 4,
+            ..RunState::never_ran(NOW)
+        };
+        let failure = explain(&run(1), 1, vec![], NOW);
+        let after = after_failure(&state, failure, true, true, NOW);
+        assert_eq!((after.quick_failures, after.gave_up), (1, false));
+    }
+}

@@ -1,0 +1,69 @@
+//! Brings what is observed to what is wanted.
+//!
+//! Level-triggered: a wake-up, a Docker event or the 30-second pass only says
+//! "look again". One task a server observes, asks the pure [`plan`], does one
+//! step, and looks again, until there is nothing to do (DESIGN §9).
+
+mod converge;
+mod engine;
+mod failure;
+mod plan;
+mod probe;
+mod sweep;
+mod waker;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use secrecy::SecretString;
+
+use crate::directory::Directory;
+use crate::identity::Layout;
+use crate::logs::Logs;
+use crate::runtime::DockerRuntime;
+use crate::store::Store;
+use crate::traefik::Provider;
+use crate::vault::Vault;
+
+pub use engine::run;
+pub use waker::Waker;
+
+/// Everything a pass needs.
+pub struct Parts {
+    /// The truth about what is wanted.
+    pub store: Store,
+    /// The same in memory, and what is observed.
+    pub directory: Arc<Directory>,
+    /// Where containers live.
+    pub runtime: DockerRuntime,
+    /// Opens secrets for the request that creates a container.
+    pub vault: Arc<Vault>,
+    /// Knows whether Traefik has the routes.
+    pub provider: Arc<Provider>,
+    /// Takes in output.
+    pub logs: Arc<Logs>,
+    /// Wakes the loop.
+    pub waker: Arc<Waker>,
+    /// For probes.
+    pub http: reqwest::Client,
+    /// Where code lies.
+    pub layout: Layout,
+    /// What containers are made from besides the server itself.
+    pub config: Config,
+}
+
+/// Settings of the reconciler.
+pub struct Config {
+    /// Image the servers run from.
+    pub base_image: String,
+    /// Prefix of container names.
+    pub instance: String,
+    /// From start to the first MCP answer.
+    pub start_timeout: Duration,
+    /// From SIGTERM to SIGKILL.
+    pub stop_grace: Duration,
+    /// How many containers are created and started at the same time.
+    pub parallel_starts: usize,
+    /// Passed to every container: proxy variables of EMCP's own environment.
+    pub passed_env: Vec<(String, SecretString)>,
+}

@@ -1,0 +1,154 @@
+//! The planner: what is the next step for one server? Pure and synchronous;
+//! it takes values and `now`, and returns a value.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+
+use crate::model::{Desired, RunState, Server};
+use crate::runtime::{Container, Phase, Run};
+
+/// A container and, where it was ever started, its present or last run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Observed {
+    pub(super) container: Container,
+    pub(super) run: Option<Run>,
+}
+
+/// One step towards what is wanted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Step {
+    /// Everything is as wanted, or only the user can help.
+    Nothing,
+    /// Nothing can be done before this time.
+    WaitUntil(Timestamp),
+    /// A container is between two states: look again soon.
+    LookAgain,
+    /// Nothing runs and nothing is wanted: say so.
+    SettleStopped,
+    /// Make a container and start it.
+    Create,
+    /// Start a container that has ended, or was made and not started.
+    Start(String),
+    /// Let a frozen container go on.
+    Unpause(String),
+    /// It runs: find out whether it answers, and whether Traefik has its route.
+    AwaitReady(String),
+    /// It ran for too long without answering: give up on it.
+    GiveUpStarting(String),
+    /// It has ended: keep why.
+    AccountForEnd(String),
+    /// End it.
+    Stop(String),
+    /// Remove it.
+    Remove(String),
+}
+
+/// Plans the next step. `answering_run` is the run that was found to answer
+/// MCP, so that only Traefik is still waited for.
+pub(super) fn plan(
+    server: &Server,
+    state: &RunState,
+    observed: &[Observed],
+    answering_run: Option<&str>,
+    start_timeout: Duration,
+    now: Timestamp,
+) -> Step {
+    let wanted = server.desired == Desired::Running;
+    let is_current =
+        |o: &&Observed| wanted && o.container.generation == server.generation;
+    // The present container, if there is one: later ones of the same
+    // generation can only come from a create whose answer was lost.
+    let current = observed.iter().find(is_current);
+    let leftover = observed
+        .iter()
+        .find(|o| current.is_none_or(|c| c.container.id != o.container.id))
+        .and_then(|o| end(o, wanted));
+    if let Some(step) = leftover {
+        return step;
+    }
+    match (wanted, current) {
+        (false, _) => settle_stopped(server, state),
+        (true, None) => create(state, now),
+        (true, Some(current)) => {
+            run_current(state, current, answering_run, start_timeout, now)
+        }
+    }
+}
+
+/// What ends a container that is not wanted. An ended one of a stopped server
+/// stays, with its output, until the next start.
+fn end(unwanted: &Observed, replaced: bool) -> Option<Step> {
+    let id = unwanted.container.id.clone();
+    match unwanted.container.phase {
+        Phase::Running | Phase::Paused => Some(Step::Stop(id)),
+        Phase::InTransition => Some(Step::LookAgain),
+        Phase::Created => Some(Step::Remove(id)),
+        Phase::Exited if replaced => Some(Step::Remove(id)),
+        Phase::Exited => None,
+    }
+}
+
+fn settle_stopped(server: &Server, state: &RunState) -> Step {
+    use crate::model::Status;
+    if state.status == Status::Stopped && state.generation == server.generation {
+        Step::Nothing
+    } else {
+        Step::SettleStopped
+    }
+}
+
+fn create(state: &RunState, now: Timestamp) -> Step {
+    if state.gave_up {
+        return Step::Nothing;
+    }
+    match state.retry_at {
+        Some(due) if now < due => Step::WaitUntil(due),
+        _ => Step::Create,
+    }
+}
+
+fn run_current(
+    state: &RunState,
+    current: &Observed,
+    answering_run: Option<&str>,
+    start_timeout: Duration,
+    now: Timestamp,
+) -> Step {
+    let id = current.container.id.clone();
+    match (current.container.phase, &current.run) {
+        (Phase::InTransition, _) | (Phase::Running | Phase::Exited, None) => Step::LookAgain,
+        (Phase::Paused, _) => Step::Unpause(id),
+        (Phase::Created, _) => match create(state, now) {
+            Step::Create => Step::Start(id),
+            other => other,
+        },
+        (Phase::Running, Some(_)) if state.gave_up => Step::Stop(id),
+        (Phase::Running, Some(run)) => {
+            let is_ready = state.ready_run.as_deref() == Some(&run.key);
+            let answers = answering_run == Some(run.key.as_str());
+            let overdue = run
+                .started_at
+                .is_some_and(|start| now.duration_since(start).unsigned_abs() > start_timeout);
+            if is_ready {
+                Step::Nothing
+            } else if overdue && !answers {
+                Step::GiveUpStarting(id)
+            } else {
+                Step::AwaitReady(id)
+            }
+        }
+        (Phase::Exited, Some(run)) => {
+            if state.accounted_run.as_deref() != Some(&run.key) {
+                return Step::AccountForEnd(id);
+            }
+            match create(state, now) {
+                Step::Create => Step::Start(id),
+                other => other,
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,268 @@
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::{
+    Actor, EntryObject, Limits, RuntimeChoice, ServerId, Status,
+};
+
+const TIMEOUT: Duration = Duration::from_secs(60);
+
+fn now() -> Timestamp {
+    Timestamp::from_second(1_800_000_000).unwrap()
+}
+
+fn server(desired: Desired) -> Server {
+    Server {
+        id: ServerId::from_u128(1),
+        name: "demo".parse().unwrap(),
+        description: String::new(),
+        entry_object: EntryObject::default(),
+        runtime: RuntimeChoice::Auto,
+        limits: Limits::default(),
+        creator: Actor("admin".into()),
+        desired,
+        generation: 2,
+        revision: 1,
+        version: 1,
+        newest_version: 1,
+        address: [198, 18, 1, 0].into(),
+        created_at: now(),
+        updated_at: now(),
+    }
+}
+
+fn state() -> RunState {
+    RunState {
+        generation: 2,
+        ..RunState::never_ran(now())
+    }
+}
+
+fn container(id: &str, generation: u64, phase: Phase) -> Observed {
+    let has_run = matches!(phase, Phase::Running | Phase::Paused | Phase::Exited);
+    Observed {
+        container: Container {
+            id: id.to_owned(),
+            server: ServerId::from_u128(1),
+            generation,
+            revision: 1,
+            phase,
+        },
+        run: has_run.then(|| Run {
+            key: format!("{id} 1"),
+            started_at: Some(now()),
+            finished_at: None,
+            exit_code: 0,
+            oom_killed: false,
+            engine_error: None,
+        }),
+    }
+}
+
+fn next(server: &Server, state: &RunState, observed: &[Observed]) -> Step {
+    plan(server, state, observed, None, TIMEOUT, now())
+}
+
+#[test]
+fn a_wanted_server_is_created_awaited_and_then_left_alone() {
+    let wanted = server(Desired::Running);
+    assert_eq!(next(&wanted, &state(), &[]), Step::Create);
+    let running = [container("c", 2, Phase::Running)];
+    assert_eq!(next(&wanted, &state(), &running), Step::AwaitReady("c".into()));
+    let ready = RunState {
+        ready_run: Some("c 1".into()),
+        ..state()
+    };
+    assert_eq!(next(&wanted, &ready, &running), Step::Nothing);
+}
+
+#[test]
+fn a_container_of_an_older_wish_is_stopped_then_removed_then_replaced() {
+    let wanted = server(Desired::Running);
+    let old = [container("old", 1, Phase::Running)];
+    assert_eq!(next(&wanted, &state(), &old), Step::Stop("old".into()));
+    let ended = [container("old", 1, Phase::Exited)];
+    assert_eq!(next(&wanted, &state(), &ended), Step::Remove("old".into()));
+}
+
+#[test]
+fn stopped_is_said_only_when_nothing_runs() {
+    let unwanted = server(Desired::Stopped);
+    let running = [container("c", 1, Phase::Running)];
+    let was_running = RunState {
+        status: Status::Running,
+        ..state()
+    };
+    assert_eq!(next(&unwanted, &was_running, &running), Step::Stop("c".into()));
+    let ended = [container("c", 1, Phase::Exited)];
+    assert_eq!(next(&unwanted, &was_running, &ended), Step::SettleStopped);
+    assert_eq!(next(&unwanted, &state(), &ended), Step::Nothing);
+}
+
+#[test]
+fn a_crash_is_accounted_for_once_and_retried_when_due() {
+    let wanted = server(Desired::Running);
+    let ended = [container("c", 2, Phase::Exited)];
+    assert_eq!(next(&wanted, &state(), &ended), Step::AccountForEnd("c".into()));
+    let due = now().checked_add(Duration::from_secs(4)).unwrap();
+    let accounted = RunState {
+        accounted_run: Some("c 1".into()),
+        retry_at: Some(due),
+        ..state()
+    };
+    assert_eq!(next(&wanted, &accounted, &ended), Step::WaitUntil(due));
+    assert_eq!(
+        plan(&wanted, &accounted, &ended, None, TIMEOUT, due),
+        Step::Start("c".into())
+    );
+    let gave_up = RunState {
+        gave_up: true,
+        ..accounted
+    };
+    assert_eq!(plan(&wanted, &gave_up, &ended, None, TIMEOUT, due), Step::Nothing);
+}
+
+#[test]
+fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_not() {
+    let wanted = server(Desired::Running);
+    let running = [container("c", 2, Phase::Running)];
+    let late = now().checked_add(TIMEOUT * 2).unwrap();
+    assert_eq!(
+        plan(&wanted, &state(), &running, None, TIMEOUT, late),
+        Step::GiveUpStarting("c".into())
+    );
+    assert_eq!(
+        plan(&wanted, &state(), &running, Some("c 1"), TIMEOUT, late),
+        Step::AwaitReady("c".into())
+    );
+    let gave_up = RunState {
+        gave_up: true,
+        ..state()
+    };
+    assert_eq!(
+        plan(&wanted, &gave_up, &running, None, TIMEOUT, late),
+        Step::Stop("c".into())
+    );
+}
+
+fn any_observed() -> impl Strategy<Value = Vec<Observed>> {
+    let phase = prop_oneof![
+        Just(Phase::Created),
+        Just(Phase::Running),
+        Just(Phase::Paused),
+        Just(Phase::Exited),
+        Just(Phase::InTransition),
+    ];
+    proptest::collection::vec((1_u64..=2, phase), 0..4).prop_map(|items| {
+        items
+            .into_iter()
+            .enumerate()
+            .map(|(n, (generation, phase))| container(&format!("c{n}"), generation, phase))
+            .collect()
+    })
+}
+
+fn any_state() -> impl Strategy<Value = RunState> {
+    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+        |(gave_up, accounted, ready, waiting)| RunState {
+            gave_up,
+            accounted_run: accounted.then(|| "c0 1".to_owned()),
+            ready_run: ready.then(|| "c0 1".to_owned()),
+            retry_at: waiting.then(|| now().checked_add(Duration::from_secs(9)).unwrap()),
+            ..state()
+        },
+    )
+}
+
+/// What a step does, as far as the planner can see.
+fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
+    match step {
+        Step::Create => {
+            let id = format!("new{}", observed.len());
+            observed.push(container(&id, 2, Phase::Running));
+        }
+        Step::Start(id) | Step::Unpause(id) => {
+            for o in observed.iter_mut().filter(|o| o.container.id == *id) {
+                *o = container(id, o.container.generation, Phase::Running);
+                // A new run has a new key.
+                o.run.as_mut().unwrap().key = format!("{id} 2");
+            }
+        }
+        Step::Stop(id) => {
+            for o in observed.iter_mut().filter(|o| o.container.id == *id) {
+                o.container.phase = Phase::Exited;
+            }
+        }
+        Step::Remove(id) => observed.retain(|o| o.container.id != *id),
+        Step::AwaitReady(id) => {
+            let found = observed.iter().find(|o| o.container.id == *id).unwrap();
+            state.ready_run = found.run.as_ref().map(|run| run.key.clone());
+        }
+        Step::GiveUpStarting(id) => {
+            let found = observed.iter().find(|o| o.container.id == *id).unwrap();
+            state.accounted_run = found.run.as_ref().map(|run| run.key.clone());
+            state.gave_up = true;
+        }
+        Step::AccountForEnd(id) => {
+            let found = observed.iter().find(|o| o.container.id == *id).unwrap();
+            state.accounted_run = found.run.as_ref().map(|run| run.key.clone());
+        }
+        Step::SettleStopped => state.status = Status::Stopped,
+        Step::LookAgain => {
+            for o in observed.iter_mut() {
+                if o.container.phase == Phase::InTransition {
+                    *o = container(&o.container.id.clone(), o.container.generation, Phase::Exited);
+                }
+            }
+        }
+        Step::Nothing | Step::WaitUntil(_) => {}
+    }
+}
+
+proptest! {
+    #[test]
+    fn steps_always_lead_to_rest_and_rest_is_what_was_wanted(
+        wanted in any::<bool>(),
+        start in any_state(),
+        observed in any_observed(),
+    ) {
+        let server = server(if wanted { Desired::Running } else { Desired::Stopped });
+        let (mut state, mut observed) = (start, observed);
+        let mut steps = 0;
+        let at_rest = loop {
+            let step = next(&server, &state, &observed);
+            if matches!(step, Step::Nothing | Step::WaitUntil(_)) {
+                break step;
+            }
+            apply(&step, &mut state, &mut observed);
+            steps += 1;
+            prop_assert!(steps < 40, "no rest: {step:?} with {observed:?}");
+        };
+        // Planning again gives the same: rest is rest.
+        prop_assert_eq!(next(&server, &state, &observed), at_rest.clone());
+        let running = observed.iter().filter(|o| o.container.phase == Phase::Running).count();
+        if !wanted || state.gave_up {
+            prop_assert_eq!(running, 0);
+        } else if at_rest == Step::Nothing {
+            prop_assert_eq!(running, 1);
+        }
+    }
+
+    #[test]
+    fn the_order_of_containers_does_not_decide_what_survives(
+        start in any_state(),
+        observed in any_observed(),
+    ) {
+        let server = server(Desired::Stopped);
+        let mut reversed = observed.clone();
+        reversed.reverse();
+        for list in [observed, reversed] {
+            let (mut state, mut list) = (start.clone(), list);
+            for _ in 0..40 {
+                let step = next(&server, &state, &list);
+                apply(&step, &mut state, &mut list);
+            }
+            prop_assert!(list.iter().all(|o| o.container.phase == Phase::Exited));
+        }
+    }
+}

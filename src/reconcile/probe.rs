@@ -1,0 +1,90 @@
+//! Does a container answer? First the bootstrap's health page, then a real MCP
+//! handshake with a real MCP client.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use http::{HeaderName, HeaderValue};
+use rmcp::ServiceExt;
+use rmcp::model::ClientConfig;
+use rmcp::transport::StreamableHttpClientTransport;
+use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use secrecy::ExposeSecret;
+use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
+
+use crate::directory::Entry;
+
+/// The header that lets a request into a container (DESIGN §5).
+pub(crate) const GATEWAY_KEY_HEADER: &str = "x-emcp-gateway-key";
+
+/// Between two tries; a warm start takes some 700 ms.
+const POLL: Duration = Duration::from_millis(50);
+/// For one try: a server that loads its file does not answer at all.
+const TRY: Duration = Duration::from_millis(1_000);
+
+/// What a look at a container found.
+pub(super) enum Probe {
+    /// It answers MCP (or is a plain ASGI app that is up).
+    Answers,
+    /// Not within this look; why, for the log.
+    NotYet(String),
+}
+
+/// The bootstrap's health page.
+#[derive(Deserialize)]
+struct Health {
+    mcp: bool,
+}
+
+/// Looks until the server answers or `patience` runs out.
+pub(super) async fn probe(client: &reqwest::Client, entry: &Entry, patience: Duration) -> Probe {
+    let deadline = Instant::now() + patience;
+    loop {
+        let why = match timeout_at(deadline, once(client, entry)).await {
+            Ok(Ok(())) => return Probe::Answers,
+            Ok(Err(why)) => why,
+            Err(_) => "no answer in time".to_owned(),
+        };
+        if Instant::now() + POLL >= deadline {
+            return Probe::NotYet(why);
+        }
+        tokio::time::sleep(POLL).await;
+    }
+}
+
+async fn once(client: &reqwest::Client, entry: &Entry) -> Result<(), String> {
+    let base = format!("http://{}", entry.server.endpoint());
+    let key = entry.gateway_key.expose_secret();
+    let health: Health = client
+        .get(format!("{base}/.emcp/health"))
+        .header(GATEWAY_KEY_HEADER, key)
+        .timeout(TRY)
+        .send()
+        .await
+        .and_then(reqwest::Response::error_for_status)
+        .map_err(|error| error.to_string())?
+        .json()
+        .await
+        .map_err(|error| error.to_string())?;
+    if !health.mcp {
+        return Ok(());
+    }
+    handshake(client, &base, key).await
+}
+
+async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {
+    let mut value = HeaderValue::from_str(key).map_err(|error| error.to_string())?;
+    value.set_sensitive(true);
+    let headers = HashMap::from([(HeaderName::from_static(GATEWAY_KEY_HEADER), value)]);
+    let config = StreamableHttpClientTransportConfig::with_uri(format!("{base}/mcp"))
+        .custom_headers(headers);
+    let transport = StreamableHttpClientTransport::with_client(client.clone(), config);
+    let session = ClientConfig::default()
+        .serve(transport)
+        .await
+        .map_err(|error| error.to_string())?;
+    // Ends the session on the server too; a failure to do so is its own.
+    let _ = session.cancel().await;
+    Ok(())
+}

@@ -1,0 +1,49 @@
+//! What remains of a deleted server: containers, files, its address.
+
+use super::Parts;
+use crate::model::ServerId;
+
+/// Removes it all; tells whether nothing is left. The address is freed last,
+/// so that a crash in between is swept up by the next pass.
+pub(super) async fn sweep(parts: &Parts, id: ServerId) -> bool {
+    let containers = match parts.runtime.list(Some(id)).await {
+        Ok(containers) => containers,
+        Err(error) => {
+            tracing::warn!(server = %id, %error, "cannot see what remains of a deleted server");
+            return false;
+        }
+    };
+    for container in containers {
+        let gone = async {
+            parts
+                .runtime
+                .stop(&container.id, parts.config.stop_grace)
+                .await?;
+            parts.runtime.remove(&container.id).await
+        };
+        if let Err(error) = gone.await {
+            tracing::warn!(server = %id, container = container.id, %error, "cannot remove a container");
+            return false;
+        }
+    }
+    parts.logs.drained(id).await;
+    parts.logs.forget(id);
+    match tokio::fs::remove_dir_all(parts.layout.server_dir(id)).await {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => {
+            tracing::warn!(server = %id, %error, "cannot remove a deleted server's files");
+            return false;
+        }
+    }
+    match parts.store.release_address(id).await {
+        Ok(()) => {
+            tracing::info!(server = %id, "deleted server swept up");
+            true
+        }
+        Err(error) => {
+            tracing::error!(server = %id, %error, "cannot free a deleted server's address");
+            false
+        }
+    }
+}

@@ -1,0 +1,212 @@
+//! Pure conversions between EMCP's words and Docker's.
+
+use std::collections::HashMap;
+
+use bollard::models::{
+    ContainerCreateBody, ContainerState, ContainerSummary, ContainerSummaryStateEnum,
+    EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
+    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+};
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+use super::{LABEL_GENERATION, LABEL_INSTANCE, LABEL_REVISION, LABEL_SERVER, LABEL_SPEC_HASH};
+use crate::runtime::{Container, ContainerSpec, Phase, Run};
+
+/// The unprivileged user of the base image.
+const CONTAINER_USER: &str = "10001:10001";
+const CODE_TARGET: &str = "/app/user_code";
+/// `/tmp` is the only writable place; it lives in memory, so it is bounded.
+const TMPFS_OPTIONS: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+
+/// The container contract of DESIGN §5 in Docker's words.
+pub(super) fn create_body(
+    spec: &ContainerSpec,
+    network: &str,
+    instance: &str,
+) -> ContainerCreateBody {
+    let strings = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
+    let memory = i64::try_from(spec.limits.memory_bytes).unwrap_or(i64::MAX);
+    let host_config = HostConfig {
+        readonly_rootfs: Some(true),
+        tmpfs: Some(HashMap::from([(
+            "/tmp".to_owned(),
+            TMPFS_OPTIONS.to_owned(),
+        )])),
+        cap_drop: strings(&["ALL"]),
+        security_opt: strings(&["no-new-privileges"]),
+        init: Some(true),
+        pids_limit: Some(i64::from(spec.limits.pids)),
+        memory: Some(memory),
+        // The same as memory: no swap on top.
+        memory_swap: Some(memory),
+        nano_cpus: Some((spec.limits.cpus * 1e9) as i64),
+        // Restarts are the reconciler's, which also knows when to give up.
+        restart_policy: Some(RestartPolicy {
+            name: Some(RestartPolicyNameEnum::NO),
+            maximum_retry_count: None,
+        }),
+        log_config: Some(HostConfigLogConfig {
+            typ: Some("json-file".to_owned()),
+            config: Some(HashMap::from([
+                ("max-size".to_owned(), "10m".to_owned()),
+                ("max-file".to_owned(), "2".to_owned()),
+            ])),
+        }),
+        mounts: Some(vec![Mount {
+            target: Some(CODE_TARGET.to_owned()),
+            source: Some(spec.code_dir.display().to_string()),
+            typ: Some(MountType::BIND),
+            read_only: Some(true),
+            ..Mount::default()
+        }]),
+        network_mode: Some(network.to_owned()),
+        ..HostConfig::default()
+    };
+    let endpoint = EndpointSettings {
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: Some(spec.address.to_string()),
+            ..EndpointIpamConfig::default()
+        }),
+        ..EndpointSettings::default()
+    };
+    ContainerCreateBody {
+        image: Some(spec.image.clone()),
+        user: Some(CONTAINER_USER.to_owned()),
+        env: Some(
+            spec.env
+                .iter()
+                .map(|(key, value)| format!("{key}={}", value.expose_secret()))
+                .collect(),
+        ),
+        labels: Some(labels(spec, instance)),
+        stop_timeout: i64::try_from(spec.stop_grace.as_secs()).ok(),
+        host_config: Some(host_config),
+        networking_config: Some(NetworkingConfig {
+            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
+        }),
+        ..ContainerCreateBody::default()
+    }
+}
+
+fn labels(spec: &ContainerSpec, instance: &str) -> HashMap<String, String> {
+    HashMap::from([
+        (LABEL_INSTANCE.to_owned(), instance.to_owned()),
+        (LABEL_SERVER.to_owned(), spec.server.to_string()),
+        (LABEL_GENERATION.to_owned(), spec.generation.to_string()),
+        (LABEL_REVISION.to_owned(), spec.revision.to_string()),
+        (LABEL_SPEC_HASH.to_owned(), spec_hash(spec)),
+    ])
+}
+
+/// Recognises what a container was made from. Values of variables are left
+/// out: a label is public, and a short secret could be searched for by its
+/// hash. The revision stands for them.
+fn spec_hash(spec: &ContainerSpec) -> String {
+    let text = format!(
+        "{} {} {} {} {} {} {} {}",
+        spec.image,
+        spec.revision,
+        spec.address,
+        spec.code_dir.display(),
+        spec.limits.memory_bytes,
+        spec.limits.cpus,
+        spec.limits.pids,
+        spec.stop_grace.as_secs(),
+    );
+    hex::encode(&Sha256::digest(text)[..16])
+}
+
+/// A listed container, if its labels are EMCP's.
+pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
+    let labels = summary.labels?;
+    let number = |key: &str| labels.get(key).and_then(|text| text.parse().ok());
+    Some(Container {
+        id: summary.id?,
+        server: labels.get(LABEL_SERVER)?.parse().ok()?,
+        generation: number(LABEL_GENERATION)?,
+        revision: number(LABEL_REVISION)?,
+        phase: match summary.state? {
+            ContainerSummaryStateEnum::CREATED => Phase::Created,
+            ContainerSummaryStateEnum::RUNNING => Phase::Running,
+            ContainerSummaryStateEnum::PAUSED => Phase::Paused,
+            // A dead container is one Docker failed to remove; removing it
+            // again is all there is to do, as for an exited one.
+            ContainerSummaryStateEnum::EXITED | ContainerSummaryStateEnum::DEAD => Phase::Exited,
+            _ => Phase::InTransition,
+        },
+    })
+}
+
+/// The present or last run of a container.
+pub(super) fn run(container_id: &str, state: ContainerState) -> Run {
+    let started = state.started_at.unwrap_or_default();
+    Run {
+        key: format!("{container_id} {started}"),
+        started_at: timestamp(&started),
+        finished_at: state.finished_at.as_deref().and_then(timestamp),
+        exit_code: state.exit_code.unwrap_or_default(),
+        oom_killed: state.oom_killed.unwrap_or_default(),
+        engine_error: state.error.filter(|text| !text.is_empty()),
+    }
+}
+
+/// Docker writes year 1 for "never".
+fn timestamp(text: &str) -> Option<jiff::Timestamp> {
+    text.parse()
+        .ok()
+        .filter(|at: &jiff::Timestamp| at.as_second() > 0)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use secrecy::SecretString;
+
+    use super::*;
+    use crate::model::{Limits, ServerId};
+
+    fn spec() -> ContainerSpec {
+        ContainerSpec {
+            server: ServerId::new(),
+            name: "emcp-demo".into(),
+            image: "corp/mcp-base:latest".into(),
+            generation: 3,
+            revision: 2,
+            address: [198, 18, 1, 5].into(),
+            code_dir: "/data/x/versions/1".into(),
+            env: vec![("TOKEN".into(), SecretString::from("hunter2"))],
+            limits: Limits::default(),
+            stop_grace: Duration::from_secs(10),
+        }
+    }
+
+    #[test]
+    fn a_container_is_hardened_as_the_contract_says() {
+        let body = create_body(&spec(), "mcp-net", "emcp");
+        let host = body.host_config.unwrap();
+        assert_eq!(body.user.as_deref(), Some("10001:10001"));
+        assert_eq!(host.readonly_rootfs, Some(true));
+        assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
+        assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+        assert_eq!(host.init, Some(true));
+        assert_eq!(host.pids_limit, Some(128));
+        assert_eq!(host.memory, Some(512 * 1024 * 1024));
+        assert_eq!(host.memory_swap, host.memory);
+        assert_eq!(host.nano_cpus, Some(1_000_000_000));
+        assert!(host.port_bindings.is_none() && host.publish_all_ports.is_none());
+        let mounts = host.mounts.unwrap();
+        assert_eq!(mounts.len(), 1, "nothing but the code is mounted");
+        assert_eq!(mounts[0].read_only, Some(true));
+    }
+
+    #[test]
+    fn labels_carry_no_trace_of_a_secret() {
+        let one = spec();
+        let mut other = spec();
+        other.server = one.server;
+        other.env = vec![("TOKEN".into(), SecretString::from("other"))];
+        assert_eq!(labels(&one, "emcp"), labels(&other, "emcp"));
+    }
+}

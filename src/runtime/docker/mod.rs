@@ -1,0 +1,261 @@
+//! Docker Engine through bollard.
+
+mod convert;
+mod network;
+mod output;
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::errors::Error as BollardError;
+use bollard::query_parameters::{
+    CreateContainerOptions, EventsOptions, InspectContainerOptions, ListContainersOptions,
+    RemoveContainerOptions, StopContainerOptions,
+};
+use futures_util::{Stream, StreamExt};
+
+use super::{Container, ContainerSpec, OutputLine, Run, RuntimeError};
+use crate::model::{AddressPool, ServerId};
+
+/// Labels on everything EMCP makes (DESIGN §5).
+pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
+pub(super) const LABEL_SERVER: &str = "emcp.server";
+pub(super) const LABEL_GENERATION: &str = "emcp.generation";
+pub(super) const LABEL_REVISION: &str = "emcp.revision";
+pub(super) const LABEL_SPEC_HASH: &str = "emcp.spec-hash";
+
+/// bollard applies this to response headers only; streams stay open.
+const REQUEST_TIMEOUT_SECS: u64 = 60;
+
+/// One Docker Engine, one network, one instance label.
+#[derive(Clone)]
+pub struct DockerRuntime {
+    docker: Docker,
+    network: String,
+    instance: String,
+}
+
+impl DockerRuntime {
+    /// Connects and agrees on an API version.
+    ///
+    /// # Errors
+    /// If the address is malformed or nothing answers.
+    pub async fn connect(
+        host: &str,
+        network: &str,
+        instance: &str,
+    ) -> Result<Self, RuntimeError> {
+        let docker = if host.starts_with("unix://") {
+            Docker::connect_with_unix(host, REQUEST_TIMEOUT_SECS, bollard::API_DEFAULT_VERSION)
+        } else {
+            Docker::connect_with_http(host, REQUEST_TIMEOUT_SECS, bollard::API_DEFAULT_VERSION)
+        };
+        let docker = docker
+            .map_err(explain)?
+            .negotiate_version()
+            .await
+            .map_err(explain)?;
+        Ok(Self {
+            docker,
+            network: network.to_owned(),
+            instance: instance.to_owned(),
+        })
+    }
+
+    /// Makes the network unless it is there with the right subnet.
+    ///
+    /// # Errors
+    /// If a network of that name has another subnet, or the engine refuses.
+    pub async fn ensure_network(&self, pool: AddressPool) -> Result<(), RuntimeError> {
+        network::ensure(&self.docker, &self.network, &self.instance, pool).await
+    }
+
+    /// Whether the engine answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    pub async fn ping(&self) -> Result<(), RuntimeError> {
+        self.docker.ping().await.map(drop).map_err(explain)
+    }
+
+    /// All containers of this instance, or those of one server.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    pub async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
+        let mut labels = vec![self.instance_filter()];
+        labels.extend(server.map(|id| format!("{LABEL_SERVER}={id}")));
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), labels)])),
+            ..ListContainersOptions::default()
+        };
+        let listed = self
+            .docker
+            .list_containers(Some(options))
+            .await
+            .map_err(explain)?;
+        Ok(listed.into_iter().filter_map(convert::container).collect())
+    }
+
+    /// Makes a container, not started. Returns its id.
+    ///
+    /// # Errors
+    /// `ImageMissing`, or what the engine says.
+    pub async fn create(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+        let options = CreateContainerOptions {
+            name: Some(spec.name.clone()),
+            ..CreateContainerOptions::default()
+        };
+        let body = convert::create_body(spec, &self.network, &self.instance);
+        match self.docker.create_container(Some(options), body).await {
+            Ok(created) => Ok(created.id),
+            // Creating answers 404 for one reason only: the image.
+            Err(BollardError::DockerResponseServerError {
+                status_code: 404, ..
+            }) => Err(RuntimeError::ImageMissing(spec.image.clone())),
+            Err(other) => Err(explain(other)),
+        }
+    }
+
+    /// Starts a container; one that runs already is left running.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+        unless_already(self.docker.start_container(id, None).await)
+    }
+
+    /// Asks a container to end and returns once it has: SIGTERM, then SIGKILL
+    /// after the grace period.
+    ///
+    /// # Errors
+    /// What the engine says; a container that is gone counts as stopped.
+    pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+        let options = StopContainerOptions {
+            t: Some(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)),
+            ..StopContainerOptions::default()
+        };
+        gone_is_fine(unless_already(
+            self.docker.stop_container(id, Some(options)).await,
+        ))
+    }
+
+    /// Lets a frozen container go on.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
+        self.docker.unpause_container(id).await.map_err(explain)
+    }
+
+    /// Removes a container, running or not.
+    ///
+    /// # Errors
+    /// What the engine says; a container that is gone counts as removed.
+    pub async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        let options = RemoveContainerOptions {
+            force: true,
+            v: true,
+            ..RemoveContainerOptions::default()
+        };
+        gone_is_fine(unless_already(
+            self.docker.remove_container(id, Some(options)).await,
+        ))
+    }
+
+    /// The present or last run of a container.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    pub async fn last_run(&self, id: &str) -> Result<Run, RuntimeError> {
+        let inspected = self
+            .docker
+            .inspect_container(id, None::<InspectContainerOptions>)
+            .await
+            .map_err(explain)?;
+        Ok(convert::run(id, inspected.state.unwrap_or_default()))
+    }
+
+    /// The last lines a container wrote.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    pub async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+        output::tail(&self.docker, id, lines).await
+    }
+
+    /// A container's output from its beginning, then live until it ends.
+    /// Times go back up to a second before `since_secs` (Docker takes whole
+    /// seconds): the caller drops what it has.
+    pub fn follow(
+        &self,
+        id: &str,
+        since_secs: i64,
+    ) -> impl Stream<Item = Result<OutputLine, RuntimeError>> + Send + use<> {
+        output::follow(&self.docker, id, since_secs)
+    }
+
+    /// The servers whose containers changed, as hints to look again. Ends when
+    /// the connection does: the caller reconnects and looks at everything.
+    pub fn changes(&self) -> impl Stream<Item = ServerId> + Send + use<> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("label".to_owned(), vec![self.instance_filter()]),
+            (
+                "event".to_owned(),
+                ["die", "start", "destroy", "oom", "pause", "unpause"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ),
+        ]);
+        let options = EventsOptions {
+            filters: Some(filters),
+            ..EventsOptions::default()
+        };
+        self.docker
+            .events(Some(options))
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(|event| async move {
+                let attributes = event.ok()?.actor?.attributes?;
+                attributes.get(LABEL_SERVER)?.parse().ok()
+            })
+    }
+
+    fn instance_filter(&self) -> String {
+        format!("{LABEL_INSTANCE}={}", self.instance)
+    }
+}
+
+/// Docker answers 304 when a container is already as wanted, and 409 when its
+/// removal is already under way.
+fn unless_already(result: Result<(), BollardError>) -> Result<(), RuntimeError> {
+    match result {
+        Err(BollardError::DockerResponseServerError {
+            status_code: 304, ..
+        }) => Ok(()),
+        Err(BollardError::DockerResponseServerError {
+            status_code: 409,
+            message,
+        }) if message.contains("is already in progress") => Ok(()),
+        other => other.map_err(explain),
+    }
+}
+
+fn gone_is_fine(result: Result<(), RuntimeError>) -> Result<(), RuntimeError> {
+    match result {
+        Err(RuntimeError::NoSuchContainer) => Ok(()),
+        other => other,
+    }
+}
+
+fn explain(error: BollardError) -> RuntimeError {
+    match error {
+        BollardError::DockerResponseServerError {
+            status_code: 404, ..
+        } => RuntimeError::NoSuchContainer,
+        BollardError::DockerResponseServerError { message, .. } => RuntimeError::Refused(message),
+        other => RuntimeError::Unreachable(other.to_string()),
+    }
+}

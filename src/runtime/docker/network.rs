@@ -1,0 +1,81 @@
+//! The servers' network.
+
+use std::collections::HashMap;
+
+use bollard::Docker;
+use bollard::errors::Error as BollardError;
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::query_parameters::InspectNetworkOptions;
+
+use super::{LABEL_INSTANCE, explain};
+use crate::model::AddressPool;
+use crate::runtime::RuntimeError;
+
+/// Makes the network unless it is there with the right subnet and range.
+pub(super) async fn ensure(
+    docker: &Docker,
+    name: &str,
+    instance: &str,
+    pool: AddressPool,
+) -> Result<(), RuntimeError> {
+    match docker
+        .inspect_network(name, None::<InspectNetworkOptions>)
+        .await
+    {
+        Ok(found) => check(name, found.ipam.and_then(|ipam| ipam.config), pool),
+        Err(BollardError::DockerResponseServerError {
+            status_code: 404, ..
+        }) => create(docker, name, instance, pool).await,
+        Err(other) => Err(explain(other)),
+    }
+}
+
+fn check(
+    name: &str,
+    found: Option<Vec<IpamConfig>>,
+    pool: AddressPool,
+) -> Result<(), RuntimeError> {
+    let config = found.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let subnet = config.subnet.unwrap_or_default();
+    if subnet != pool.subnet() {
+        return Err(RuntimeError::Refused(format!(
+            "the network {name} has the subnet {subnet}, not {}; set EMCP_SUBNET={subnet}, or remove the network",
+            pool.subnet()
+        )));
+    }
+    if config.ip_range.as_deref() != Some(pool.docker_range().as_str()) {
+        return Err(RuntimeError::Refused(format!(
+            "the network {name} must leave servers their addresses: make it with --ip-range {}",
+            pool.docker_range()
+        )));
+    }
+    Ok(())
+}
+
+async fn create(
+    docker: &Docker,
+    name: &str,
+    instance: &str,
+    pool: AddressPool,
+) -> Result<(), RuntimeError> {
+    let request = NetworkCreateRequest {
+        name: name.to_owned(),
+        driver: Some("bridge".to_owned()),
+        ipam: Some(Ipam {
+            config: Some(vec![IpamConfig {
+                subnet: Some(pool.subnet()),
+                ip_range: Some(pool.docker_range()),
+                ..IpamConfig::default()
+            }]),
+            ..Ipam::default()
+        }),
+        labels: Some(HashMap::from([(
+            LABEL_INSTANCE.to_owned(),
+            instance.to_owned(),
+        )])),
+        ..NetworkCreateRequest::default()
+    };
+    docker.create_network(request).await.map_err(explain)?;
+    tracing::info!(network = name, subnet = pool.subnet(), "network made");
+    Ok(())
+}

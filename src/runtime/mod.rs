@@ -1,0 +1,127 @@
+//! Where containers live. The types here are the whole vocabulary the
+//! reconciler shares with a container engine; only `docker` names bollard.
+//!
+//! Nothing outside `docker` may assume one engine, one container per server or
+//! a bind mount: Docker Swarm is to become the second runtime.
+
+mod docker;
+
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use crate::model::{Limits, ServerId};
+
+pub use docker::DockerRuntime;
+
+/// Everything one container is made from. Holds secrets: no `Debug`.
+pub struct ContainerSpec {
+    /// The server it serves.
+    pub server: ServerId,
+    /// Readable name, unique in the engine.
+    pub name: String,
+    /// Image reference.
+    pub image: String,
+    /// The wish it answers.
+    pub generation: u64,
+    /// The configuration it was made from.
+    pub revision: u64,
+    /// Its address in the network.
+    pub address: Ipv4Addr,
+    /// Directory of the code version, mounted read-only.
+    pub code_dir: PathBuf,
+    /// Its environment, secrets opened.
+    pub env: Vec<(String, SecretString)>,
+    /// What it may use.
+    pub limits: Limits,
+    /// From SIGTERM to SIGKILL when the engine stops it by itself.
+    pub stop_grace: Duration,
+}
+
+/// What a container is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Made, never started.
+    Created,
+    /// Its process runs.
+    Running,
+    /// Frozen.
+    Paused,
+    /// Its process ended.
+    Exited,
+    /// On its way out, or in a state EMCP does not use; wait.
+    InTransition,
+}
+
+/// A container as listed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// The server it serves.
+    pub server: ServerId,
+    /// From its label.
+    pub generation: u64,
+    /// From its label.
+    pub revision: u64,
+    /// What it is doing.
+    pub phase: Phase,
+}
+
+/// One run of a container: from a start to the end, if it ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Run {
+    /// Tells one run of a container from the next.
+    pub key: String,
+    /// When it started.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Its exit code.
+    pub exit_code: i64,
+    /// Whether the kernel killed a process of it for want of memory.
+    pub oom_killed: bool,
+    /// The engine's own words, where the process could not even start.
+    pub engine_error: Option<String>,
+}
+
+/// Which of the two output streams a line came from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OutputStream {
+    /// Standard output.
+    Stdout,
+    /// Standard error.
+    Stderr,
+}
+
+/// One line of a container's output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OutputLine {
+    /// When the engine received it.
+    pub at: Timestamp,
+    /// Where it was written.
+    pub stream: OutputStream,
+    /// Without the line end; invalid UTF-8 replaced.
+    pub text: String,
+}
+
+/// What went wrong with the engine.
+#[derive(Debug, thiserror::Error)]
+pub enum RuntimeError {
+    /// The engine does not answer.
+    #[error("Docker Engine does not answer: {0}")]
+    Unreachable(String),
+    /// There is no such image.
+    #[error("the image {0} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE")]
+    ImageMissing(String),
+    /// There is no such container (any more).
+    #[error("there is no such container")]
+    NoSuchContainer,
+    /// The engine refused.
+    #[error("Docker Engine refused: {0}")]
+    Refused(String),
+}

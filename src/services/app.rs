@@ -1,0 +1,68 @@
+//! Everything the service is made of, built once at start-up.
+
+use std::sync::Arc;
+
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use crate::access::TokenTable;
+use crate::directory::{Directory, Entry};
+use crate::identity::Layout;
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::model::{Error, Result};
+use crate::reconcile::Waker;
+use crate::runtime::DockerRuntime;
+use crate::settings::Settings;
+use crate::store::Store;
+use crate::traefik::{Provider, Routes};
+use crate::vault::Vault;
+
+/// The service's parts. Fields are for `services` and `http`.
+pub struct App {
+    /// Checked settings.
+    pub settings: Settings,
+    /// Files in the data directory.
+    pub layout: Layout,
+    /// The database.
+    pub store: Store,
+    /// Servers in memory.
+    pub directory: Arc<Directory>,
+    /// Tokens in memory.
+    pub tokens: TokenTable,
+    /// Seals and opens secrets.
+    pub vault: Arc<Vault>,
+    /// Where containers live.
+    pub runtime: DockerRuntime,
+    /// Servers' output.
+    pub logs: Arc<Logs>,
+    /// Wakes the reconciler.
+    pub waker: Arc<Waker>,
+    /// What Traefik fetches.
+    pub provider: Arc<Provider>,
+    /// Renders it.
+    pub routes: Routes,
+    /// What Traefik shows to fetch it.
+    pub provider_token: SecretString,
+    /// The local CA's certificate, if there is a local CA.
+    pub ca_cert_pem: Option<String>,
+    /// Counts for Prometheus.
+    pub metrics: Metrics,
+    /// Long-lived tasks.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub cancel: CancellationToken,
+}
+
+impl App {
+    /// The server of this id or name.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub fn find_server(&self, id_or_name: &str) -> Result<Entry> {
+        self.directory
+            .find(id_or_name)
+            .ok_or_else(|| Error::no_server(id_or_name))
+    }
+}

@@ -1,0 +1,110 @@
+//! A server's environment: replaced as a whole, secrets sealed on the way in
+//! and never read back.
+
+use jiff::Timestamp;
+
+use super::App;
+use crate::access::{CanRead, CanWrite};
+use crate::model::{EnvVarInput, EnvVarView, Error, Event, Result, SECRET_MASK, ServerId};
+use crate::store::{ServerChange, StoredEnvVar, StoredValue};
+use crate::vault::{Place, Vault};
+
+impl App {
+    /// A server's variables, secrets masked.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn env(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<EnvVarView>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        let vars = self.store.env_of(id).await?;
+        Ok(vars.into_iter().map(view).collect())
+    }
+
+    /// Replaces a server's whole set of variables, and restarts a running
+    /// server if asked to.
+    ///
+    /// # Errors
+    /// `server_not_found`, `secret_without_value`, or if the database fails;
+    /// the old set then stays.
+    pub async fn replace_env(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        vars: Vec<EnvVarInput>,
+        restart: bool,
+    ) -> Result<Vec<EnvVarView>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        let stored = self.store.env_of(id).await?;
+        let sealed = seal_all(&self.vault, id, vars, &stored)?;
+        let views = sealed.iter().cloned().map(view).collect();
+        let event = Event {
+            at: Timestamp::now(),
+            kind: "env".to_owned(),
+            message: format!("its environment was set: {} variables", sealed.len()),
+            actor: Some(leave.actor.0.clone()),
+        };
+        self.change(id, move |server| {
+            server.revision += 1;
+            if restart {
+                server.wish_again_if_running();
+            }
+            Ok(ServerChange {
+                env: Some(sealed),
+                ..ServerChange::of_record(event)
+            })
+        })
+        .await?;
+        Ok(views)
+    }
+}
+
+/// Seals what is secret; a secret without a value keeps its stored one.
+pub(super) fn seal_all(
+    vault: &Vault,
+    id: ServerId,
+    vars: Vec<EnvVarInput>,
+    stored: &[StoredEnvVar],
+) -> Result<Vec<StoredEnvVar>> {
+    vars.into_iter()
+        .map(|var| {
+            let value = match (var.value, var.is_secret) {
+                (Some(text), true) => {
+                    StoredValue::Sealed(vault.seal(Place::Env(id, var.key.as_str()), &text)?)
+                }
+                (Some(text), false) => StoredValue::Plain(text),
+                (None, _) => kept_secret(&var.key, stored)?,
+            };
+            Ok(StoredEnvVar {
+                key: var.key,
+                value,
+            })
+        })
+        .collect()
+}
+
+fn kept_secret(key: &crate::model::EnvKey, stored: &[StoredEnvVar]) -> Result<StoredValue> {
+    stored
+        .iter()
+        .find(|var| var.key == *key)
+        .map(|var| var.value.clone())
+        .filter(|value| matches!(value, StoredValue::Sealed(_)))
+        .ok_or_else(|| {
+            Error::invalid(
+                "secret_without_value",
+                "env",
+                format!("the secret \"{key}\" has no value and none is stored; send one"),
+            )
+        })
+}
+
+fn view(var: StoredEnvVar) -> EnvVarView {
+    let (value, is_secret) = match var.value {
+        StoredValue::Plain(text) => (text, false),
+        StoredValue::Sealed(_) => (SECRET_MASK.to_owned(), true),
+    };
+    EnvVarView {
+        key: var.key,
+        value,
+        is_secret,
+    }
+}

@@ -1,0 +1,467 @@
+//! Servers: create, change, act, delete. A call writes what is wanted in one
+//! transaction, wakes the reconciler, and answers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+use serde::Deserialize;
+use tokio::time::Instant;
+
+use super::{App, CodeUpload, OverviewView, ServerView, env};
+use crate::access::{CanRead, CanWrite};
+use crate::directory::Entry;
+use crate::model::{
+    CodeVersion, Desired, EntryObject, EnvVarInput, Error, Event, Limits, Result, RunState,
+    RuntimeChoice, Server, ServerId, ServerName, Status,
+};
+use crate::store::{NewServer, ServerChange};
+use crate::vault::{Place, random_bytes};
+
+/// The longest description taken, in bytes.
+const DESCRIPTION_MAX_BYTES: usize = 4 * 1024;
+
+/// What a new server is made from; every field is checked.
+pub struct CreateServer {
+    /// Its name.
+    pub name: ServerName,
+    /// Free text.
+    pub description: String,
+    /// The object to serve.
+    pub entry_object: EntryObject,
+    /// Which Python environment.
+    pub runtime: RuntimeChoice,
+    /// What it may use.
+    pub limits: Limits,
+    /// Its code.
+    pub code: CodeUpload,
+    /// Its variables.
+    pub env: Vec<EnvVarInput>,
+    /// Whether to start it at once.
+    pub start: bool,
+}
+
+/// A change of what may change without new code.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PatchServer {
+    /// Free text.
+    pub description: Option<String>,
+    /// The object to serve.
+    pub entry_object: Option<String>,
+    /// Which Python environment.
+    pub runtime: Option<String>,
+    /// What it may use.
+    pub limits: Option<Limits>,
+}
+
+/// What a list is narrowed to.
+#[derive(Debug, Default)]
+pub struct ServerFilter {
+    /// Part of the name or description, in any case.
+    pub text: Option<String>,
+    /// One status.
+    pub status: Option<Status>,
+}
+
+/// What can be asked of a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Run it.
+    Start,
+    /// End it.
+    Stop,
+    /// Replace its container by a new one.
+    Restart,
+}
+
+impl Server {
+    /// A new wish for the same thing, where it is wanted to run: its container
+    /// is replaced.
+    pub(super) fn wish_again_if_running(&mut self) {
+        if self.desired == Desired::Running {
+            self.generation += 1;
+        }
+    }
+}
+
+impl App {
+    /// The servers that fit, by age, and how many there are in all.
+    pub fn list_servers(&self, _: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
+        let text = filter.text.as_ref().map(|text| text.to_lowercase());
+        self.directory
+            .list()
+            .iter()
+            .filter(|entry| filter.status.is_none_or(|status| entry.state.status == status))
+            .filter(|entry| {
+                text.as_ref().is_none_or(|text| {
+                    entry.server.name.as_str().contains(text.as_str())
+                        || entry.server.description.to_lowercase().contains(text.as_str())
+                })
+            })
+            .map(|entry| self.view(entry))
+            .collect()
+    }
+
+    /// One server.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub fn server(&self, _: &CanRead, id_or_name: &str) -> Result<ServerView> {
+        Ok(self.view(&self.find_server(id_or_name)?))
+    }
+
+    /// Counts by status.
+    pub fn overview(&self, _: &CanRead) -> OverviewView {
+        OverviewView::of(&self.directory.list())
+    }
+
+    /// Creates a server. Either all of it is there afterwards, or nothing.
+    ///
+    /// # Errors
+    /// `name_taken`, `address_pool_full`, `description_too_long`, or a full
+    /// disk.
+    pub async fn create_server(&self, leave: &CanWrite, new: CreateServer) -> Result<ServerView> {
+        check_description(&new.description)?;
+        if let Some(taken) = self.directory.find(new.name.as_str()) {
+            // The store decides; this spares writing a file for nothing.
+            return Err(Error::name_taken(&taken.server.name));
+        }
+        let now = Timestamp::now();
+        let id = ServerId::new();
+        let gateway_key = hex::encode(random_bytes::<32>()?);
+        let env = env::seal_all(&self.vault, id, new.env, &[])?;
+        let server = Server {
+            id,
+            name: new.name,
+            description: new.description,
+            entry_object: new.entry_object,
+            runtime: new.runtime,
+            limits: new.limits.checked()?,
+            creator: leave.actor.clone(),
+            desired: if new.start {
+                Desired::Running
+            } else {
+                Desired::Stopped
+            },
+            generation: 1,
+            revision: 1,
+            version: 1,
+            newest_version: 1,
+            // Replaced by a free one while writing.
+            address: std::net::Ipv4Addr::UNSPECIFIED,
+            created_at: now,
+            updated_at: now,
+        };
+        let state = RunState {
+            generation: u64::from(!new.start),
+            ..RunState::never_ran(now)
+        };
+        let record = NewServer {
+            version: new.code.version(1, leave.actor.clone(), now),
+            env,
+            gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
+            state: state.clone(),
+            event: Event {
+                at: now,
+                kind: "created".to_owned(),
+                message: "it was created".to_owned(),
+                actor: Some(leave.actor.0.clone()),
+            },
+            server,
+        };
+        self.write_code(id, 1, new.code).await?;
+        let server = match self.store.insert_server(record, self.settings.pool).await {
+            Ok(server) => server,
+            Err(error) => {
+                self.remove_files(id).await;
+                return Err(error);
+            }
+        };
+        let entry = Entry {
+            server: Arc::new(server),
+            state: Arc::new(state),
+            gateway_key: Arc::new(SecretString::from(gateway_key)),
+        };
+        self.directory.insert(entry.clone());
+        self.routes.refresh();
+        self.waker.wake(id);
+        Ok(self.view(&entry))
+    }
+
+    /// Changes what needs no new code.
+    ///
+    /// # Errors
+    /// `server_not_found`, or the code of the field that is wrong.
+    pub async fn patch_server(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        patch: PatchServer,
+    ) -> Result<ServerView> {
+        let id = self.find_server(id_or_name)?.server.id;
+        if let Some(text) = &patch.description {
+            check_description(text)?;
+        }
+        let entry_object: Option<EntryObject> =
+            patch.entry_object.as_deref().map(str::parse).transpose()?;
+        let runtime: Option<RuntimeChoice> =
+            patch.runtime.as_deref().map(str::parse).transpose()?;
+        let limits = patch.limits.map(Limits::checked).transpose()?;
+        let event = self.event("changed", "its settings were changed", leave);
+        self.change(id, move |server| {
+            let before = server.clone();
+            if let Some(text) = patch.description {
+                server.description = text;
+            }
+            server.entry_object = entry_object.unwrap_or(before.entry_object.clone());
+            server.runtime = runtime.unwrap_or(before.runtime);
+            server.limits = limits.unwrap_or(before.limits);
+            let needs_new_container = server.entry_object != before.entry_object
+                || server.runtime != before.runtime
+                || server.limits != before.limits;
+            server.revision += u64::from(needs_new_container);
+            Ok(ServerChange::of_record(event))
+        })
+        .await
+    }
+
+    /// Deletes a server. Its name is free at once; its container, files and
+    /// address follow.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn delete_server(&self, leave: &CanWrite, id_or_name: &str) -> Result<()> {
+        let entry = self.find_server(id_or_name)?;
+        let id = entry.server.id;
+        self.store.delete_server(id).await?;
+        self.directory.remove(id);
+        self.routes.refresh();
+        self.waker.wake(id);
+        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor.0, "server deleted");
+        Ok(())
+    }
+
+    /// Asks for a start, stop or restart. What is so already is left alone.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn act(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        action: Action,
+    ) -> Result<ServerView> {
+        let entry = self.find_server(id_or_name)?;
+        let id = entry.server.id;
+        let is_up = entry.server.desired == Desired::Running
+            && !(entry.state.status == Status::Error
+                && entry.state.generation == entry.server.generation);
+        let is_done = match action {
+            Action::Start => is_up,
+            Action::Stop => entry.server.desired == Desired::Stopped,
+            Action::Restart => false,
+        };
+        if is_done {
+            return Ok(self.view(&entry));
+        }
+        let (desired, message) = match action {
+            Action::Start => (Desired::Running, "a start was asked for"),
+            Action::Stop => (Desired::Stopped, "a stop was asked for"),
+            Action::Restart => (Desired::Running, "a restart was asked for"),
+        };
+        let event = self.event("action", message, leave);
+        self.change(id, move |server| {
+            server.desired = desired;
+            server.generation += 1;
+            Ok(ServerChange::of_record(event))
+        })
+        .await
+    }
+
+    /// Waits until a server has settled, or `patience` runs out, and shows it.
+    ///
+    /// # Errors
+    /// `server_not_found` if it was deleted meanwhile.
+    pub async fn settled(&self, id: ServerId, patience: Duration) -> Result<ServerView> {
+        let deadline = Instant::now() + patience;
+        let mut changes = self.directory.subscribe();
+        loop {
+            changes.mark_unchanged();
+            let entry = self
+                .directory
+                .get(id)
+                .ok_or_else(|| Error::no_server(&id.to_string()))?;
+            let (server, state) = (&entry.server, &entry.state);
+            if state.is_settled(server.generation, server.desired) {
+                return Ok(self.view(&entry));
+            }
+            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+                return Ok(self.view(&entry));
+            }
+        }
+    }
+
+    /// The code in use.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the file cannot be read.
+    pub async fn code(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<u8>> {
+        let server = self.find_server(id_or_name)?.server;
+        tokio::fs::read(self.layout.code_file(server.id, server.version))
+            .await
+            .map_err(|error| Error::internal("a code file could not be read", error))
+    }
+
+    /// Takes the next version of a server's code; a running server is
+    /// restarted with it unless `restart` is false.
+    ///
+    /// # Errors
+    /// `server_not_found`, or a full disk; the present version then stays.
+    pub async fn put_code(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        code: CodeUpload,
+        restart: bool,
+    ) -> Result<ServerView> {
+        let id = self.find_server(id_or_name)?.server.id;
+        let layout = self.layout.clone();
+        let actor = leave.actor.clone();
+        self.change(id, move |server| {
+            let now = Timestamp::now();
+            server.newest_version += 1;
+            server.version = server.newest_version;
+            server.revision += 1;
+            if restart {
+                server.wish_again_if_running();
+            }
+            code.write(&layout, id, server.version)?;
+            Ok(ServerChange {
+                version: Some(code.version(server.version, actor.clone(), now)),
+                ..ServerChange::of_record(Event {
+                    at: now,
+                    kind: "code".to_owned(),
+                    message: format!("version {} of its code was uploaded", server.version),
+                    actor: Some(actor.0),
+                })
+            })
+        })
+        .await
+    }
+
+    /// All versions of a server's code, oldest first.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        self.store.versions_of(id).await
+    }
+
+    /// Puts an earlier version into use.
+    ///
+    /// # Errors
+    /// `server_not_found`, `version_not_found`, or if the database fails.
+    pub async fn activate_version(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        number: u32,
+    ) -> Result<ServerView> {
+        let id = self.find_server(id_or_name)?.server.id;
+        let known = self.store.versions_of(id).await?;
+        if !known.iter().any(|version| version.number == number) {
+            return Err(Error::NotFound {
+                code: "version_not_found",
+                message: format!("the server has no version {number}"),
+            });
+        }
+        let event = self.event("code", &format!("version {number} was put into use"), leave);
+        self.change(id, move |server| {
+            server.version = number;
+            server.revision += 1;
+            server.wish_again_if_running();
+            Ok(ServerChange::of_record(event))
+        })
+        .await
+    }
+
+    /// A server's history, newest first.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn events(&self, _: &CanRead, id_or_name: &str, limit: usize) -> Result<Vec<Event>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        self.store.events_of(id, limit).await
+    }
+
+    /// Writes a change of a server's record, tells the directory, wakes the
+    /// reconciler.
+    pub(super) async fn change(
+        &self,
+        id: ServerId,
+        change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
+    ) -> Result<ServerView> {
+        let server = self
+            .store
+            .update_server(id, move |server| {
+                let change = change(server)?;
+                server.updated_at = Timestamp::now();
+                Ok(change)
+            })
+            .await?;
+        self.directory.put_server(server);
+        self.waker.wake(id);
+        let entry = self
+            .directory
+            .get(id)
+            .ok_or_else(|| Error::no_server(&id.to_string()))?;
+        Ok(self.view(&entry))
+    }
+
+    pub(super) fn view(&self, entry: &Entry) -> ServerView {
+        ServerView::of(entry, &self.settings.public_url)
+    }
+
+    fn event(&self, kind: &str, message: &str, leave: &CanWrite) -> Event {
+        Event {
+            at: Timestamp::now(),
+            kind: kind.to_owned(),
+            message: message.to_owned(),
+            actor: Some(leave.actor.0.clone()),
+        }
+    }
+
+    async fn write_code(&self, id: ServerId, number: u32, code: CodeUpload) -> Result<()> {
+        let layout = self.layout.clone();
+        let written = tokio::task::spawn_blocking(move || code.write(&layout, id, number))
+            .await
+            .map_err(|error| Error::internal("writing a code file ended early", error))?;
+        if written.is_err() {
+            self.remove_files(id).await;
+        }
+        written
+    }
+
+    /// Files of a server that did not come to be.
+    async fn remove_files(&self, id: ServerId) {
+        if let Err(error) = tokio::fs::remove_dir_all(self.layout.server_dir(id)).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(server = %id, %error, "files of a failed upload remain until the next start");
+        }
+    }
+}
+
+fn check_description(text: &str) -> Result<()> {
+    if text.len() > DESCRIPTION_MAX_BYTES {
+        return Err(Error::invalid(
+            "description_too_long",
+            "description",
+            "the description is longer than 4 KiB",
+        ));
+    }
+    Ok(())
+}

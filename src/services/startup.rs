@@ -1,0 +1,186 @@
+//! From settings to a running service.
+
+use std::sync::Arc;
+
+use anyhow::Context;
+use secrecy::SecretString;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::App;
+use crate::access::TokenTable;
+use crate::directory::{Directory, Entry};
+use crate::identity::{Identity, Layout};
+use crate::logs::Logs;
+use crate::metrics::Metrics;
+use crate::reconcile::{self, Waker};
+use crate::runtime::DockerRuntime;
+use crate::settings::{Settings, TlsSource};
+use crate::store::{Store, StoredServer};
+use crate::traefik::{Provider, RouteFacts, Routes};
+use crate::vault::{Place, Vault};
+
+/// Proxy settings of EMCP's own environment, which servers get too.
+const PASSED_VARIABLES: [&str; 6] = [
+    "HTTP_PROXY",
+    "HTTPS_PROXY",
+    "NO_PROXY",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+];
+
+/// Opens everything, adopts what is there, and starts the reconciler.
+///
+/// # Errors
+/// If a part cannot be opened; the message says what to do.
+pub async fn start(
+    settings: Settings,
+    tasks: TaskTracker,
+    cancel: CancellationToken,
+) -> anyhow::Result<Arc<App>> {
+    let identity = Identity::load_or_create(&settings)?;
+    let layout = Layout::new(&settings.data_dir);
+    let vault = Arc::new(Vault::new(&identity.master_key));
+    let store = Store::open(&layout.database(), &vault)?;
+    let runtime = DockerRuntime::connect(
+        &settings.docker_host,
+        &settings.network,
+        &settings.instance,
+    )
+    .await
+    .with_context(|| format!("at {}", settings.docker_host))?;
+    runtime.ensure_network(settings.pool).await?;
+
+    let entries = load_entries(&store, &vault).await?;
+    remove_stray_files(&layout, &store, &entries).await?;
+    let directory = Arc::new(Directory::new(entries));
+    let provider = Arc::new(Provider::default());
+    let routes = Routes::new(
+        Arc::clone(&directory),
+        Arc::clone(&provider),
+        RouteFacts {
+            internal_url: settings.internal_url.clone(),
+            upstream_url: settings.upstream_url.clone(),
+            certificate: identity.certificate,
+            cert_resolver: match &settings.tls {
+                TlsSource::Resolver(name) => Some(name.clone()),
+                TlsSource::LocalCa | TlsSource::Files { .. } => None,
+            },
+        },
+    );
+    routes.refresh();
+    let logs = Arc::new(Logs::new(
+        runtime.clone(),
+        layout.root().to_owned(),
+        tasks.clone(),
+        cancel.clone(),
+    ));
+    let waker = Arc::new(Waker::default());
+    let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
+    let parts = Arc::new(reconcile::Parts {
+        store: store.clone(),
+        directory: Arc::clone(&directory),
+        runtime: runtime.clone(),
+        vault: Arc::clone(&vault),
+        provider: Arc::clone(&provider),
+        logs: Arc::clone(&logs),
+        waker: Arc::clone(&waker),
+        http: probe_client()?,
+        layout: layout.clone(),
+        config: reconcile_config(&settings),
+    });
+    tasks.spawn(reconcile::run(parts, tasks.clone(), cancel.clone()));
+    Ok(Arc::new(App {
+        settings,
+        layout,
+        store,
+        directory,
+        tokens,
+        vault,
+        runtime,
+        logs,
+        waker,
+        provider,
+        routes,
+        provider_token: identity.provider_token,
+        ca_cert_pem: identity.ca_cert_pem,
+        metrics: Metrics::default(),
+        tasks,
+        cancel,
+    }))
+}
+
+async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>> {
+    store
+        .load_servers()
+        .await?
+        .into_iter()
+        .map(|stored| {
+            let StoredServer {
+                server,
+                state,
+                gateway_key,
+            } = stored;
+            let gateway_key = vault.open(Place::GatewayKey(server.id), &gateway_key)?;
+            Ok(Entry {
+                server: Arc::new(server),
+                state: Arc::new(state),
+                gateway_key: Arc::new(gateway_key),
+            })
+        })
+        .collect()
+}
+
+/// Folders of servers that a crash kept from coming to be. Those of deleted
+/// servers are the reconciler's, which removes their containers first.
+async fn remove_stray_files(
+    layout: &Layout,
+    store: &Store,
+    entries: &[Entry],
+) -> anyhow::Result<()> {
+    let deleted = store.deleted_servers().await?;
+    let mut folders = tokio::fs::read_dir(layout.root()).await?;
+    while let Some(folder) = folders.next_entry().await? {
+        let Some(id) = folder
+            .file_name()
+            .to_str()
+            .and_then(|name| name.parse().ok())
+        else {
+            continue;
+        };
+        let is_known = deleted.contains(&id) || entries.iter().any(|e| e.server.id == id);
+        if !is_known {
+            tracing::warn!(server = %id, "removing files of a server that was never created");
+            tokio::fs::remove_dir_all(folder.path()).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Probes go straight to containers: never through a proxy.
+fn probe_client() -> anyhow::Result<reqwest::Client> {
+    reqwest::Client::builder()
+        .no_proxy()
+        .pool_max_idle_per_host(0)
+        .redirect(reqwest::redirect::Policy::none())
+        .build()
+        .context("cannot make an HTTP client")
+}
+
+fn reconcile_config(settings: &Settings) -> reconcile::Config {
+    reconcile::Config {
+        base_image: settings.base_image.clone(),
+        instance: settings.instance.clone(),
+        start_timeout: settings.start_timeout,
+        stop_grace: settings.stop_grace,
+        parallel_starts: std::thread::available_parallelism().map_or(2, usize::from),
+        passed_env: PASSED_VARIABLES
+            .iter()
+            .filter_map(|key| {
+                let value = std::env::var(key).ok().filter(|value| !value.is_empty())?;
+                Some(((*key).to_owned(), SecretString::from(value)))
+            })
+            .collect(),
+    }
+}

@@ -1,0 +1,144 @@
+//! What callers see.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use url::Url;
+
+use crate::directory::Entry;
+use crate::model::{Actor, Desired, Failure, Limits, RuntimeChoice, ServerId, Status};
+
+/// A server's public addresses.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Urls {
+    /// HTTP with server-sent events.
+    pub sse: String,
+    /// Streamable HTTP.
+    pub mcp: String,
+}
+
+impl Urls {
+    /// The addresses under the public URL.
+    pub fn of(public_url: &Url, prefix: &str) -> Self {
+        let base = public_url.as_str().trim_end_matches('/');
+        Self {
+            sse: format!("{base}{prefix}/sse"),
+            mcp: format!("{base}{prefix}/mcp"),
+        }
+    }
+}
+
+/// A server, wanted and observed, as callers see it.
+#[derive(Debug, Serialize)]
+pub struct ServerView {
+    /// Identity for life.
+    pub id: ServerId,
+    /// Unique name.
+    pub name: String,
+    /// Free text.
+    pub description: String,
+    /// The Python object served.
+    pub entry_object: String,
+    /// Which Python environment serves it.
+    pub runtime: RuntimeChoice,
+    /// What it may use.
+    pub limits: Limits,
+    /// Who created it.
+    pub creator: Actor,
+    /// What the user wants.
+    pub desired: Desired,
+    /// What it is doing.
+    pub status: Status,
+    /// Why.
+    pub reason: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// `IP:8000` inside the network.
+    pub address: String,
+    /// The present container.
+    pub container_id: Option<String>,
+    /// Exit code of the last run that ended.
+    pub exit_code: Option<i64>,
+    /// The last failure.
+    pub last_error: Option<Failure>,
+    /// Restarts after failures.
+    pub restarts: u32,
+    /// When the present run started.
+    pub started_at: Option<Timestamp>,
+    /// When the next try is due.
+    pub retry_at: Option<Timestamp>,
+    /// The code version in use.
+    pub version: u32,
+    /// Whether the running container is out of date.
+    pub restart_needed: bool,
+    /// When it was created.
+    pub created_at: Timestamp,
+    /// When it was last changed.
+    pub updated_at: Timestamp,
+    /// Public addresses.
+    pub urls: Urls,
+}
+
+impl ServerView {
+    /// The view of a directory entry.
+    pub fn of(entry: &Entry, public_url: &Url) -> Self {
+        let (server, state) = (&entry.server, &entry.state);
+        let has_container = matches!(
+            state.status,
+            Status::Starting | Status::Running | Status::Sleeping
+        );
+        Self {
+            id: server.id,
+            name: server.name.to_string(),
+            description: server.description.clone(),
+            entry_object: server.entry_object.as_str().to_owned(),
+            runtime: server.runtime,
+            limits: server.limits,
+            creator: server.creator.clone(),
+            desired: server.desired,
+            status: state.status,
+            reason: state.reason.clone(),
+            since: state.since,
+            address: server.endpoint(),
+            container_id: state.container_id.clone(),
+            exit_code: state.exit_code,
+            last_error: state.last_error.clone(),
+            restarts: state.restarts,
+            started_at: state.started_at,
+            retry_at: state.retry_at,
+            version: server.version,
+            restart_needed: has_container
+                && state
+                    .applied_revision
+                    .is_some_and(|applied| applied != server.revision),
+            created_at: server.created_at,
+            updated_at: server.updated_at,
+            urls: Urls::of(public_url, &server.path_prefix()),
+        }
+    }
+}
+
+/// How many servers are in which status.
+#[derive(Debug, Serialize)]
+pub struct OverviewView {
+    /// All servers.
+    pub total: usize,
+    /// By status; every status is there.
+    pub by_status: BTreeMap<&'static str, usize>,
+}
+
+impl OverviewView {
+    /// Counts the entries.
+    pub fn of(entries: &[Entry]) -> Self {
+        let mut by_status: BTreeMap<&'static str, usize> =
+            Status::ALL.iter().map(|status| (status.as_str(), 0)).collect();
+        for entry in entries {
+            *by_status.entry(entry.state.status.as_str()).or_default() += 1;
+        }
+        Self {
+            total: entries.len(),
+            by_status,
+        }
+    }
+}

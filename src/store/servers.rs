@@ -1,0 +1,352 @@
+//! Servers, their code versions, variables and observed state.
+
+use std::collections::BTreeSet;
+use std::net::Ipv4Addr;
+
+use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
+use serde::{Deserialize, Serialize};
+
+use super::{Store, codec, events, tables};
+use crate::model::{
+    AddressPool, CodeVersion, EnvKey, Error, Event, Result, RunState, Server, ServerId,
+};
+use crate::vault::Sealed;
+
+/// A stored variable: sealed if it is a secret.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct StoredEnvVar {
+    /// The name.
+    pub key: EnvKey,
+    /// The value.
+    pub value: StoredValue,
+}
+
+/// How a value is stored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StoredValue {
+    /// As it is.
+    Plain(String),
+    /// Sealed by the vault.
+    Sealed(Sealed),
+}
+
+/// Everything a new server begins with; its address is chosen while writing.
+pub struct NewServer {
+    /// The record; `address` is replaced by a free one.
+    pub server: Server,
+    /// The first code version.
+    pub version: CodeVersion,
+    /// Its variables.
+    pub env: Vec<StoredEnvVar>,
+    /// Its gateway key.
+    pub gateway_key: Sealed,
+    /// How it begins.
+    pub state: RunState,
+    /// The first line of its history.
+    pub event: Event,
+}
+
+/// A change of a server, written as one transaction.
+pub struct ServerChange {
+    /// What happened, for its history.
+    pub event: Event,
+    /// A new code version.
+    pub version: Option<CodeVersion>,
+    /// A new whole set of variables.
+    pub env: Option<Vec<StoredEnvVar>>,
+}
+
+impl ServerChange {
+    /// A change of the record alone.
+    pub fn of_record(event: Event) -> Self {
+        Self {
+            event,
+            version: None,
+            env: None,
+        }
+    }
+}
+
+/// What the store knows of a server, for start-up.
+pub struct StoredServer {
+    /// As wanted.
+    pub server: Server,
+    /// As last observed.
+    pub state: RunState,
+    /// Its sealed gateway key.
+    pub gateway_key: Sealed,
+}
+
+impl Store {
+    /// All servers, by age.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn load_servers(&self) -> Result<Vec<StoredServer>> {
+        self.read(|txn| {
+            let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+            let states = txn.open_table(tables::STATES).map_err(codec::db)?;
+            let keys = txn.open_table(tables::GATEWAY_KEYS).map_err(codec::db)?;
+            let mut all = Vec::with_capacity(servers.len().map_err(codec::db)? as usize);
+            for row in servers.iter().map_err(codec::db)? {
+                let (id, record) = row.map_err(codec::db)?;
+                let missing = || Error::Internal(format!("server {} is incomplete", id.value()));
+                let state = states
+                    .get(id.value())
+                    .map_err(codec::db)?
+                    .ok_or_else(missing)?;
+                let key = keys.get(id.value()).map_err(codec::db)?.ok_or_else(missing)?;
+                all.push(StoredServer {
+                    server: codec::decode(record.value())?,
+                    state: codec::decode(state.value())?,
+                    gateway_key: codec::decode(key.value())?,
+                });
+            }
+            Ok(all)
+        })
+        .await
+    }
+
+    /// Writes a new server, giving it the lowest free address of the pool.
+    ///
+    /// # Errors
+    /// `name_taken`, `address_pool_full`, or if the database fails.
+    pub async fn insert_server(&self, new: NewServer, pool: AddressPool) -> Result<Server> {
+        self.write(move |txn| {
+            let NewServer {
+                mut server,
+                version,
+                env,
+                gateway_key,
+                state,
+                event,
+            } = new;
+            let id = server.id.as_u128();
+            let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
+            if names
+                .get(server.name.as_str())
+                .map_err(codec::db)?
+                .is_some()
+            {
+                return Err(Error::name_taken(&server.name));
+            }
+            names
+                .insert(server.name.as_str(), id)
+                .map_err(codec::db)?;
+            server.address = take_address(txn, pool, id)?;
+            put(txn, tables::SERVERS, id, &server)?;
+            put(txn, tables::STATES, id, &state)?;
+            put(txn, tables::GATEWAY_KEYS, id, &gateway_key)?;
+            put(txn, tables::ENV, id, &env)?;
+            put_version(txn, id, &version)?;
+            events::append(txn, id, &event)?;
+            Ok(server)
+        })
+        .await
+    }
+
+    /// Reads a server, lets `change` alter it, and writes it back with what
+    /// came of it, all in one transaction.
+    ///
+    /// # Errors
+    /// `server_not_found`, whatever `change` refuses, or if the database fails.
+    pub async fn update_server(
+        &self,
+        id: ServerId,
+        change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
+    ) -> Result<Server> {
+        self.write(move |txn| {
+            let raw = id.as_u128();
+            let mut server = read_server(txn, id)?;
+            let change = change(&mut server)?;
+            put(txn, tables::SERVERS, raw, &server)?;
+            if let Some(version) = &change.version {
+                put_version(txn, raw, version)?;
+            }
+            if let Some(env) = &change.env {
+                put(txn, tables::ENV, raw, env)?;
+            }
+            events::append(txn, raw, &change.event)?;
+            Ok(server)
+        })
+        .await
+    }
+
+    /// Removes a server and everything that hangs on it, except that its
+    /// address stays taken until [`Store::release_address`]: its container may
+    /// still hold it.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn delete_server(&self, id: ServerId) -> Result<()> {
+        self.write(move |txn| {
+            let server = read_server(txn, id)?;
+            let raw = id.as_u128();
+            let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
+            names.remove(server.name.as_str()).map_err(codec::db)?;
+            for definition in [
+                tables::SERVERS,
+                tables::STATES,
+                tables::GATEWAY_KEYS,
+                tables::ENV,
+            ] {
+                let mut table = txn.open_table(definition).map_err(codec::db)?;
+                table.remove(raw).map_err(codec::db)?;
+            }
+            let mut versions = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+            versions
+                .retain_in((raw, 0)..=(raw, u32::MAX), |_, _| false)
+                .map_err(codec::db)?;
+            events::remove_all(txn, raw)
+        })
+        .await
+    }
+
+    /// Deleted servers whose address is still taken: what remains of them is
+    /// to be swept up.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn deleted_servers(&self) -> Result<Vec<ServerId>> {
+        self.read(|txn| {
+            let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+            let addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
+            let mut deleted = Vec::new();
+            for row in addresses.iter().map_err(codec::db)? {
+                let id = row.map_err(codec::db)?.1.value();
+                if servers.get(id).map_err(codec::db)?.is_none() {
+                    deleted.push(ServerId::from_u128(id));
+                }
+            }
+            Ok(deleted)
+        })
+        .await
+    }
+
+    /// Frees the address of a deleted server, once nothing uses it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn release_address(&self, id: ServerId) -> Result<()> {
+        self.write(move |txn| {
+            let mut table = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
+            table
+                .retain(|_, owner| owner != id.as_u128())
+                .map_err(codec::db)
+        })
+        .await
+    }
+
+    /// Keeps what was observed of a server, with a line in its history where
+    /// something changed. A server deleted meanwhile is left deleted.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn save_state(
+        &self,
+        id: ServerId,
+        state: RunState,
+        event: Option<Event>,
+    ) -> Result<()> {
+        self.write(move |txn| {
+            let raw = id.as_u128();
+            let exists = txn
+                .open_table(tables::SERVERS)
+                .map_err(codec::db)?
+                .get(raw)
+                .map_err(codec::db)?
+                .is_some();
+            if !exists {
+                return Ok(());
+            }
+            put(txn, tables::STATES, raw, &state)?;
+            match event {
+                Some(event) => events::append(txn, raw, &event),
+                None => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// A server's variables, secrets sealed.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn env_of(&self, id: ServerId) -> Result<Vec<StoredEnvVar>> {
+        self.read(move |txn| {
+            let table = txn.open_table(tables::ENV).map_err(codec::db)?;
+            table
+                .get(id.as_u128())
+                .map_err(codec::db)?
+                .map_or_else(|| Ok(Vec::new()), |guard| codec::decode(guard.value()))
+        })
+        .await
+    }
+
+    /// A server's code versions, oldest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn versions_of(&self, id: ServerId) -> Result<Vec<CodeVersion>> {
+        self.read(move |txn| {
+            let raw = id.as_u128();
+            let table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+            table
+                .range((raw, 0)..=(raw, u32::MAX))
+                .map_err(codec::db)?
+                .map(|row| codec::decode(row.map_err(codec::db)?.1.value()))
+                .collect()
+        })
+        .await
+    }
+}
+
+fn take_address(txn: &WriteTransaction, pool: AddressPool, id: u128) -> Result<Ipv4Addr> {
+    let mut table = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
+    let mut taken = BTreeSet::new();
+    for row in table.iter().map_err(codec::db)? {
+        taken.insert(Ipv4Addr::from(row.map_err(codec::db)?.0.value()));
+    }
+    let address = pool.lowest_free(&taken).ok_or_else(|| Error::Conflict {
+        code: "address_pool_full",
+        field: None,
+        message: format!(
+            "all {} addresses of {} are taken; delete servers or give EMCP a larger subnet",
+            pool.capacity(),
+            pool.subnet()
+        ),
+    })?;
+    table.insert(u32::from(address), id).map_err(codec::db)?;
+    Ok(address)
+}
+
+fn read_server(txn: &WriteTransaction, id: ServerId) -> Result<Server> {
+    let table = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+    let guard = table
+        .get(id.as_u128())
+        .map_err(codec::db)?
+        .ok_or_else(|| Error::no_server(&id.to_string()))?;
+    codec::decode(guard.value())
+}
+
+fn put<T: Serialize>(
+    txn: &WriteTransaction,
+    definition: redb::TableDefinition<'_, u128, &[u8]>,
+    key: u128,
+    value: &T,
+) -> Result<()> {
+    let bytes = codec::encode(value)?;
+    let mut table = txn.open_table(definition).map_err(codec::db)?;
+    table.insert(key, bytes.as_slice()).map_err(codec::db)?;
+    Ok(())
+}
+
+fn put_version(txn: &WriteTransaction, id: u128, version: &CodeVersion) -> Result<()> {
+    let bytes = codec::encode(version)?;
+    let mut table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+    table
+        .insert((id, version.number), bytes.as_slice())
+        .map_err(codec::db)?;
+    Ok(())
+}

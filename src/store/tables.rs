@@ -1,0 +1,51 @@
+//! The tables and their keys. A change of a record's shape raises the version
+//! in its envelope (`codec`); a change of the tables raises [`FORMAT`].
+
+use redb::{TableDefinition, WriteTransaction};
+
+use super::codec;
+use crate::model::Result;
+
+/// The format of the whole file.
+pub(super) const FORMAT: u64 = 1;
+
+pub(super) const META_FORMAT: &str = "format";
+pub(super) const META_CANARY: &str = "canary";
+
+/// Facts of the database itself.
+pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
+/// Server id → `Server`.
+pub(super) const SERVERS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("servers");
+/// Name → server id; keeps names unique.
+pub(super) const NAMES: TableDefinition<'_, &str, u128> = TableDefinition::new("names");
+/// IPv4 address → server id; keeps addresses unique.
+pub(super) const ADDRESSES: TableDefinition<'_, u32, u128> = TableDefinition::new("addresses");
+/// (server id, version number) → `CodeVersion`.
+pub(super) const VERSIONS: TableDefinition<'_, (u128, u32), &[u8]> =
+    TableDefinition::new("versions");
+/// Server id → its whole set of variables, so an update is atomic.
+pub(super) const ENV: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("env");
+/// Server id → sealed gateway key.
+pub(super) const GATEWAY_KEYS: TableDefinition<'_, u128, &[u8]> =
+    TableDefinition::new("gateway_keys");
+/// Server id → `RunState`.
+pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("states");
+/// (server id, sequence) → `Event`.
+pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
+/// Token id → `Token`.
+pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
+
+/// Makes every table, so that reads never meet a missing one.
+pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
+    txn.open_table(META).map_err(codec::db)?;
+    txn.open_table(SERVERS).map_err(codec::db)?;
+    txn.open_table(NAMES).map_err(codec::db)?;
+    txn.open_table(ADDRESSES).map_err(codec::db)?;
+    txn.open_table(VERSIONS).map_err(codec::db)?;
+    txn.open_table(ENV).map_err(codec::db)?;
+    txn.open_table(GATEWAY_KEYS).map_err(codec::db)?;
+    txn.open_table(STATES).map_err(codec::db)?;
+    txn.open_table(EVENTS).map_err(codec::db)?;
+    txn.open_table(TOKENS).map_err(codec::db)?;
+    Ok(())
+}

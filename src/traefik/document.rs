@@ -1,0 +1,353 @@
+//! The dynamic configuration as a pure function of the servers. The output is
+//! byte-stable (ordered maps) and never has an empty map: Traefik recognises
+//! an unchanged document by its hash and rejects a whole document for
+//! `"routers":{}` (DESIGN §7).
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use serde::Serialize;
+
+use crate::identity::ServedCertificate;
+use crate::model::{Error, Result, Server};
+
+/// What routes depend on besides the servers.
+pub struct RouteFacts {
+    /// How Traefik reaches the gate's listener.
+    pub internal_url: String,
+    /// How Traefik reaches the dashboard's and API's listener.
+    pub upstream_url: String,
+    /// The certificate to serve, unless a resolver does that.
+    pub certificate: Option<ServedCertificate>,
+    /// Traefik's certificate resolver, if one is used.
+    pub cert_resolver: Option<String>,
+}
+
+const ENTRY_POINT: &str = "websecure";
+const FALLBACK: &str = "emcp";
+const TRANSPORT: &str = "mcp";
+/// Above every other rule: paths OAuth clients look up, which must be a true
+/// 404 under every prefix so that they don't try to sign in.
+const WELL_KNOWN_PRIORITY: u32 = 100_000;
+const SERVER_PRIORITY: u32 = 1_000;
+const FALLBACK_PRIORITY: u32 = 1;
+/// Shorter than the servers keep an idle connection: Traefik then never sends
+/// a request into a connection that is just being closed.
+const BACKEND_IDLE_TIMEOUT: &str = "20s";
+
+/// What the gate sees of a client's request. `X-Forwarded-*` always come.
+const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
+/// Removed from the client's request, and set again only where the gate
+/// answered with them (DESIGN §6).
+const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
+
+#[derive(Serialize)]
+struct Document {
+    http: Http,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<Tls>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Http {
+    routers: BTreeMap<String, Router>,
+    services: BTreeMap<String, Service>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    middlewares: BTreeMap<String, Middleware>,
+    servers_transports: BTreeMap<String, ServersTransport>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Router {
+    entry_points: [&'static str; 1],
+    rule: String,
+    priority: u32,
+    service: String,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    middlewares: Vec<String>,
+    tls: RouterTls,
+}
+
+#[derive(Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+struct RouterTls {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cert_resolver: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Service {
+    load_balancer: LoadBalancer,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LoadBalancer {
+    servers: [Backend; 1],
+    pass_host_header: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    servers_transport: Option<&'static str>,
+}
+
+#[derive(Serialize)]
+struct Backend {
+    url: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+enum Middleware {
+    #[serde(rename_all = "camelCase")]
+    ForwardAuth {
+        address: String,
+        trust_forward_header: bool,
+        auth_request_headers: &'static [&'static str],
+        auth_response_headers_regex: &'static str,
+    },
+    #[serde(rename_all = "camelCase")]
+    StripPrefix { prefixes: [String; 1] },
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ServersTransport {
+    forwarding_timeouts: ForwardingTimeouts,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct ForwardingTimeouts {
+    dial_timeout: &'static str,
+    /// 0: a tool call may take its time before it answers.
+    response_header_timeout: &'static str,
+    idle_conn_timeout: &'static str,
+}
+
+#[derive(Serialize)]
+struct Tls {
+    certificates: [Certificate; 1],
+    stores: BTreeMap<&'static str, Store>,
+}
+
+#[derive(Serialize, Clone)]
+#[serde(rename_all = "camelCase")]
+struct Certificate {
+    cert_file: String,
+    key_file: String,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Store {
+    default_certificate: Certificate,
+}
+
+/// Renders the whole document.
+///
+/// # Errors
+/// If it cannot be encoded.
+pub fn render<'a>(
+    servers: impl Iterator<Item = &'a Server>,
+    facts: &RouteFacts,
+) -> Result<Bytes> {
+    let router_tls = RouterTls {
+        cert_resolver: facts.cert_resolver.clone(),
+    };
+    let mut http = Http {
+        routers: fallback_routers(&router_tls),
+        services: BTreeMap::from([(
+            FALLBACK.to_owned(),
+            service(facts.upstream_url.clone(), None),
+        )]),
+        middlewares: BTreeMap::new(),
+        servers_transports: BTreeMap::from([(
+            TRANSPORT.to_owned(),
+            ServersTransport {
+                forwarding_timeouts: ForwardingTimeouts {
+                    dial_timeout: "5s",
+                    response_header_timeout: "0s",
+                    idle_conn_timeout: BACKEND_IDLE_TIMEOUT,
+                },
+            },
+        )]),
+    };
+    for server in servers {
+        add_server(&mut http, server, facts, &router_tls);
+    }
+    let tls = facts.certificate.as_ref().map(tls_section);
+    let bytes = serde_json::to_vec(&Document { http, tls })
+        .map_err(|error| Error::internal("the routes could not be encoded", error))?;
+    Ok(Bytes::from(bytes))
+}
+
+fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
+    let fallback = |rule: &str, priority| Router {
+        entry_points: [ENTRY_POINT],
+        rule: rule.to_owned(),
+        priority,
+        service: FALLBACK.to_owned(),
+        middlewares: Vec::new(),
+        tls: tls.clone(),
+    };
+    BTreeMap::from([
+        (
+            FALLBACK.to_owned(),
+            fallback("PathPrefix(`/`)", FALLBACK_PRIORITY),
+        ),
+        (
+            "emcp-well-known".to_owned(),
+            fallback("PathRegexp(`(^|/)\\.well-known(/|$)`)", WELL_KNOWN_PRIORITY),
+        ),
+    ])
+}
+
+fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &RouterTls) {
+    let id = server.id;
+    let (name, gate, strip) = (
+        format!("server-{id}"),
+        format!("gate-{id}"),
+        format!("strip-{id}"),
+    );
+    let prefix = server.path_prefix();
+    http.middlewares.insert(
+        gate.clone(),
+        Middleware::ForwardAuth {
+            address: format!("{}/gate?server={id}", facts.internal_url),
+            trust_forward_header: false,
+            auth_request_headers: AUTH_REQUEST_HEADERS,
+            auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
+        },
+    );
+    http.middlewares.insert(
+        strip.clone(),
+        Middleware::StripPrefix {
+            prefixes: [prefix.clone()],
+        },
+    );
+    http.services.insert(
+        name.clone(),
+        service(format!("http://{}", server.endpoint()), Some(TRANSPORT)),
+    );
+    http.routers.insert(
+        name.clone(),
+        Router {
+            entry_points: [ENTRY_POINT],
+            // PathPrefix without the slash would also match a longer name.
+            rule: format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)"),
+            priority: SERVER_PRIORITY,
+            service: name,
+            middlewares: vec![gate, strip],
+            tls: tls.clone(),
+        },
+    );
+}
+
+fn service(url: String, servers_transport: Option<&'static str>) -> Service {
+    Service {
+        load_balancer: LoadBalancer {
+            servers: [Backend { url }],
+            pass_host_header: true,
+            servers_transport,
+        },
+    }
+}
+
+fn tls_section(served: &ServedCertificate) -> Tls {
+    let certificate = Certificate {
+        cert_file: served.cert_pem.clone(),
+        key_file: served.key_pem.clone(),
+    };
+    Tls {
+        certificates: [certificate.clone()],
+        // Also for clients that name no host they want.
+        stores: BTreeMap::from([(
+            "default",
+            Store {
+                default_certificate: certificate,
+            },
+        )]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+    use serde_json::Value;
+
+    use super::*;
+    use crate::model::{Actor, Desired, EntryObject, Limits, RuntimeChoice, ServerId};
+
+    fn facts() -> RouteFacts {
+        RouteFacts {
+            internal_url: "http://emcp:8081".into(),
+            upstream_url: "http://emcp:8080".into(),
+            certificate: None,
+            cert_resolver: None,
+        }
+    }
+
+    fn server(name: &str) -> Server {
+        Server {
+            id: ServerId::new(),
+            name: name.parse().unwrap(),
+            description: String::new(),
+            entry_object: EntryObject::default(),
+            runtime: RuntimeChoice::Auto,
+            limits: Limits::default(),
+            creator: Actor("admin".into()),
+            desired: Desired::Running,
+            generation: 1,
+            revision: 1,
+            version: 1,
+            newest_version: 1,
+            address: [198, 18, 1, 7].into(),
+            created_at: Timestamp::UNIX_EPOCH,
+            updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    fn has_empty_map(value: &Value, path: &str) -> Option<String> {
+        match value {
+            Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => Some(path.to_owned()),
+            Value::Object(map) => map
+                .iter()
+                .find_map(|(key, child)| has_empty_map(child, &format!("{path}/{key}"))),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn no_document_has_an_empty_map() {
+        let demo = server("demo");
+        for servers in [vec![], vec![&demo]] {
+            let bytes = render(servers.into_iter(), &facts()).unwrap();
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            assert_eq!(has_empty_map(&value, ""), None);
+        }
+    }
+
+    #[test]
+    fn the_same_servers_give_the_same_bytes() {
+        let (one, two) = (server("one"), server("two"));
+        let forth = render([&one, &two].into_iter(), &facts()).unwrap();
+        let back = render([&two, &one].into_iter(), &facts()).unwrap();
+        assert_eq!(forth, back);
+    }
+
+    #[test]
+    fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
+        let demo = server("demo");
+        let bytes = render([&demo].into_iter(), &facts()).unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let router = &value["http"]["routers"][format!("server-{}", demo.id)];
+        assert_eq!(router["rule"], "Path(`/api/demo`) || PathPrefix(`/api/demo/`)");
+        assert_eq!(router["middlewares"][0], format!("gate-{}", demo.id));
+        assert_eq!(router["middlewares"][1], format!("strip-{}", demo.id));
+        let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
+        assert_eq!(gate["address"], format!("http://emcp:8081/gate?server={}", demo.id));
+        assert_eq!(gate["trustForwardHeader"], false);
+    }
+}

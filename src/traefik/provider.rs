@@ -1,0 +1,180 @@
+//! Hands the configuration to Traefik by long-poll, and knows from the polls
+//! which revision Traefik holds: that is how `running` can be honest.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// A TCP connection to EMCP, numbered by the accept loop.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct ConnectionId(pub u64);
+
+/// How long a poll is held when nothing changes; well under Traefik's
+/// `pollTimeout`.
+const HOLD: Duration = Duration::from_secs(3);
+/// A Traefik that has not polled for so long is taken for gone.
+const SILENCE: Duration = Duration::from_secs(10);
+
+/// The present configuration and who has it.
+pub struct Provider {
+    current: watch::Sender<Option<Revision>>,
+    confirmed: watch::Sender<u64>,
+    pollers: Mutex<HashMap<ConnectionId, Poller>>,
+}
+
+#[derive(Clone)]
+struct Revision {
+    number: u64,
+    body: Bytes,
+}
+
+#[derive(Clone, Copy)]
+struct Poller {
+    served: u64,
+    last_seen: Instant,
+}
+
+/// What a poll is answered with.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Poll {
+    /// The configuration.
+    Document(Bytes),
+    /// Nothing was rendered yet: answer 503, since an empty 200 would wipe
+    /// every route.
+    NotLoaded,
+}
+
+impl Default for Provider {
+    fn default() -> Self {
+        Self {
+            current: watch::Sender::new(None),
+            confirmed: watch::Sender::new(0),
+            pollers: Mutex::default(),
+        }
+    }
+}
+
+impl Provider {
+    /// Takes over a newly rendered document. The same bytes change nothing.
+    pub fn publish(&self, body: Bytes) {
+        self.current.send_if_modified(|current| {
+            let number = match current {
+                Some(revision) if revision.body == body => return false,
+                Some(revision) => revision.number + 1,
+                None => 1,
+            };
+            *current = Some(Revision { number, body });
+            true
+        });
+    }
+
+    /// Answers one poll: at once on a new connection or after a change, else
+    /// when something changes or the hold ends. A poll on a known connection
+    /// says that Traefik has taken what was served there before.
+    pub async fn poll(&self, connection: ConnectionId) -> Poll {
+        let known = self.pollers().get(&connection).map(|poller| poller.served);
+        if let Some(served) = known {
+            self.confirmed
+                .send_if_modified(|confirmed| std::mem::replace(confirmed, served) != served);
+        }
+        self.see(connection, known.unwrap_or(0));
+        let mut current = self.current.subscribe();
+        if let Some(served) = known {
+            let is_newer =
+                |revision: &Option<Revision>| revision.as_ref().is_some_and(|r| r.number > served);
+            // Running out of time is an answer too: the same document again.
+            let _ = tokio::time::timeout(HOLD, current.wait_for(is_newer)).await;
+        }
+        let revision = current.borrow_and_update().clone();
+        match revision {
+            Some(revision) => {
+                self.see(connection, revision.number);
+                Poll::Document(revision.body)
+            }
+            None => Poll::NotLoaded,
+        }
+    }
+
+    /// Whether a Traefik polls and has the present revision.
+    pub fn is_fetched(&self) -> bool {
+        let wanted = self.current.borrow().as_ref().map(|r| r.number);
+        wanted.is_some_and(|number| *self.confirmed.borrow() >= number) && self.is_polled()
+    }
+
+    /// Whether a Traefik polled lately.
+    pub fn is_polled(&self) -> bool {
+        self.pollers()
+            .values()
+            .any(|poller| poller.last_seen.elapsed() < SILENCE)
+    }
+
+    /// Waits until Traefik has the configuration as it is now, or `patience`
+    /// runs out. Tells which.
+    pub async fn wait_fetched(&self, patience: Duration) -> bool {
+        let wanted = self.current.borrow().as_ref().map_or(1, |r| r.number);
+        let mut confirmed = self.confirmed.subscribe();
+        let fetched = confirmed.wait_for(|number| *number >= wanted);
+        tokio::time::timeout(patience, fetched).await.is_ok() && self.is_polled()
+    }
+
+    fn see(&self, connection: ConnectionId, served: u64) {
+        let now = Instant::now();
+        let mut pollers = self.pollers();
+        pollers.retain(|_, poller| now.duration_since(poller.last_seen) < SILENCE);
+        pollers.insert(
+            connection,
+            Poller {
+                served,
+                last_seen: now,
+            },
+        );
+    }
+
+    fn pollers(&self) -> MutexGuard<'_, HashMap<ConnectionId, Poller>> {
+        self.pollers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ONE: ConnectionId = ConnectionId(1);
+
+    #[tokio::test]
+    async fn nothing_is_handed_out_before_it_is_rendered() {
+        assert_eq!(Provider::default().poll(ONE).await, Poll::NotLoaded);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_new_connection_is_answered_at_once_and_the_next_poll_is_held() {
+        let provider = Provider::default();
+        provider.publish(Bytes::from_static(b"one"));
+        let begin = Instant::now();
+        assert_eq!(provider.poll(ONE).await, Poll::Document(Bytes::from_static(b"one")));
+        assert_eq!(begin.elapsed(), Duration::ZERO);
+        provider.poll(ONE).await;
+        assert_eq!(begin.elapsed(), HOLD);
+    }
+
+    #[tokio::test]
+    async fn a_document_counts_as_fetched_with_the_poll_after_it() {
+        let provider = Provider::default();
+        provider.publish(Bytes::from_static(b"one"));
+        provider.poll(ONE).await;
+        assert!(!provider.is_fetched());
+        provider.publish(Bytes::from_static(b"two"));
+        // Answered at once, since "two" is newer; it confirms "one" only.
+        assert_eq!(provider.poll(ONE).await, Poll::Document(Bytes::from_static(b"two")));
+        assert!(!provider.is_fetched());
+        let (fetched, _) = tokio::join!(
+            provider.wait_fetched(Duration::from_secs(1)),
+            tokio::time::timeout(Duration::from_millis(20), provider.poll(ONE))
+        );
+        assert!(fetched);
+    }
+}

@@ -1,0 +1,35 @@
+//! Keeps the provider's document in step with the directory.
+
+use std::sync::Arc;
+
+use super::{Provider, RouteFacts, render};
+use crate::directory::Directory;
+
+/// Renders the routes anew whenever the set of servers has changed.
+pub struct Routes {
+    directory: Arc<Directory>,
+    provider: Arc<Provider>,
+    facts: RouteFacts,
+}
+
+impl Routes {
+    /// Routes of the directory's servers.
+    pub fn new(directory: Arc<Directory>, provider: Arc<Provider>, facts: RouteFacts) -> Self {
+        Self {
+            directory,
+            provider,
+            facts,
+        }
+    }
+
+    /// Renders and publishes. An address is kept for life, so this is due only
+    /// when a server is created or deleted.
+    pub fn refresh(&self) {
+        let entries = self.directory.list();
+        let servers = entries.iter().map(|entry| &*entry.server);
+        match render(servers, &self.facts) {
+            Ok(body) => self.provider.publish(body),
+            Err(error) => tracing::error!(%error, "the routes could not be rendered"),
+        }
+    }
+}

@@ -1,0 +1,120 @@
+"""Fixtures of the end-to-end tests: real emcp, real Traefik, real Docker Engine, real MCP clients.
+
+The platform is made once for all tests that can share one; servers are made per test or per module.
+"""
+
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+from support import settings
+from support.api import Api, Json
+from support.clients import CLIENTS, ClientDriver, bearer, client_driver
+from support.docker import docker
+from support.leftovers import remove_leftovers
+from support.running import Platform
+
+SERVERS_DIR = Path(__file__).parent / "servers"
+
+Deploy = Callable[..., Json]
+
+
+def pytest_report_header() -> list[str]:
+    try:
+        parts = [f"emcp: {settings.emcp_bin()}", f"traefik: {settings.traefik_bin()}"]
+    except settings.MissingSetting as error:
+        raise pytest.UsageError(str(error)) from None
+    return [*parts, f"docker: {settings.docker_host()}, base image: {settings.base_image()}"]
+
+
+def pytest_sessionstart() -> None:
+    removed = remove_leftovers()
+    if removed:
+        print(f"removed leftovers of killed runs: {', '.join(removed)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the platforms' logs with every failure."""
+    report = yield
+    if report.failed:
+        for platform in Platform.live:
+            report.sections.extend(platform.log_tails())
+    return report
+
+
+@pytest.fixture(scope="session")
+def platform() -> Iterator[Platform]:
+    """The platform most tests share. Tests must not stop or reconfigure it."""
+    yield from _run_platform(Platform())
+
+
+@pytest.fixture(scope="session")
+def api(platform: Platform) -> Api:
+    """The shared platform's API with the admin token."""
+    return platform.api
+
+
+@pytest.fixture(scope="session")
+def new_platform() -> Iterator[Callable[..., Platform]]:
+    """Makes further platforms with settings of their own, for tests that break or reconfigure them."""
+    started: list[Platform] = []
+
+    def make(**emcp_settings: str) -> Platform:
+        extra = Platform(**emcp_settings)
+        started.append(extra)
+        extra.start()
+        return extra
+
+    yield make
+    for extra in started:
+        extra.stop()
+
+
+@pytest.fixture
+def deploy(api: Api) -> Iterator[Deploy]:
+    """Uploads a file, starts it, waits until it runs; removes it after the test."""
+    made: list[str] = []
+
+    def make(name: str, code: str | Path, **fields: str) -> Json:
+        server = api.create(name, code, start="true", **fields)
+        made.append(server["id"])
+        return api.wait_for(server["id"], "running")
+
+    yield make
+    for server_id in made:
+        if api.request("GET", f"/api/servers/{server_id}").is_success:
+            api.delete(server_id)
+
+
+@pytest.fixture(scope="session")
+def fixtures(api: Api) -> Iterator[dict[str, Json]]:
+    """The protocol fixture of each SDK generation, running: `fixture-v1` and `fixture-v2`."""
+    names = ("fixture-v1", "fixture-v2")
+    for name in names:
+        api.create(name, SERVERS_DIR / f"{name.replace('-', '_')}.py", start="true")
+    yield {name: api.wait_for(name, "running") for name in names}
+    for name in names:
+        api.delete(name)
+
+
+@pytest.fixture(scope="session")
+def admin_headers(platform: Platform) -> dict[str, str]:
+    """What a client sends to be let in everywhere."""
+    return bearer(platform.admin_token)
+
+
+@pytest.fixture(scope="session")
+def drivers(platform: Platform) -> dict[str, ClientDriver]:
+    """All client drivers by name, trusting the shared platform's CA."""
+    return {name: client_driver(name, platform.ca_file) for name in CLIENTS}
+
+
+def _run_platform(platform: Platform) -> Iterator[Platform]:
+    docker("image", "inspect", settings.base_image())
+    try:
+        platform.start()
+        yield platform
+    finally:
+        platform.stop()

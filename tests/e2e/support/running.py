@@ -1,0 +1,175 @@
+"""A whole platform under test: `emcp serve` and Traefik as host processes, servers as real containers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import ClassVar
+
+import httpx
+
+from . import settings
+from .api import Api
+from .docker import DockerError, containers, docker, remove_containers
+from .leftovers import record_process
+from .network import create_network, free_ports
+from .owner import new_name
+from .waits import until
+
+START_DEADLINE_SECS = 60.0
+STOP_DEADLINE_SECS = 15.0
+LOG_TAIL_LINES = 80
+
+
+class Platform:
+    """One EMCP instance with its own network, data directory, ports and Traefik."""
+
+    # Those alive now, so that a failed test can show their logs.
+    live: ClassVar[list["Platform"]] = []
+
+    def __init__(self, **emcp_settings: str) -> None:
+        self.instance = new_name()
+        self.run_dir = Path(tempfile.gettempdir()) / self.instance
+        self.data_dir = self.run_dir / "data"
+        self.emcp_log = self.run_dir / "emcp.log"
+        self.traefik_log = self.run_dir / "traefik.log"
+        self._emcp_settings = emcp_settings
+        self._emcp: subprocess.Popen[bytes] | None = None
+        self._traefik: subprocess.Popen[bytes] | None = None
+        self._apis: list[Api] = []
+
+    def start(self) -> None:
+        Platform.live.append(self)
+        self.run_dir.mkdir()
+        self.network = create_network(self.instance, {"emcp.instance": self.instance})
+        public, internal, https, http = free_ports(4)
+        self.internal_url = f"http://127.0.0.1:{internal}"
+        self.upstream_url = f"http://127.0.0.1:{public}"
+        self.http_url = f"http://localhost:{http}"
+        self.public_url = f"https://localhost:{https}"
+        self.environment = {
+            **{key: value for key, value in os.environ.items() if not key.startswith("EMCP_")},
+            "EMCP_DATA_DIR": str(self.data_dir),
+            "EMCP_DOCKER_HOST": settings.docker_host(),
+            "EMCP_INSTANCE": self.instance,
+            "EMCP_NETWORK": self.network.name,
+            "EMCP_SUBNET": self.network.subnet,
+            "EMCP_BASE_IMAGE": settings.base_image(),
+            "EMCP_PUBLIC_URL": self.public_url,
+            "EMCP_LISTEN": f"127.0.0.1:{public}",
+            "EMCP_INTERNAL_LISTEN": f"127.0.0.1:{internal}",
+            "EMCP_INTERNAL_URL": self.internal_url,
+            "EMCP_UPSTREAM_URL": self.upstream_url,
+            "EMCP_HTTPS_ADDRESS": f"127.0.0.1:{https}",
+            "EMCP_HTTPS_PORT": str(https),
+            "EMCP_HTTP_ADDRESS": f"127.0.0.1:{http}",
+            "EMCP_HTTP_PORT": str(http),
+            **self._emcp_settings,
+        }
+        self.start_emcp()
+        self._start_traefik()
+        self.wait_ready()
+        self.ca_file = self.data_dir / "ca.crt"
+        self.admin_token = (self.data_dir / "admin-token").read_text().strip()
+        self.api = self.api_as(self.admin_token)
+
+    def api_as(self, token: str | None) -> Api:
+        """The API as the holder of this token sees it; None is nobody."""
+        api = Api(self.public_url, self.ca_file, token)
+        self._apis.append(api)
+        return api
+
+    def start_emcp(self) -> None:
+        """Start `emcp serve` and wait until its health check answers."""
+        self._emcp = self._spawn([str(settings.emcp_bin()), "serve"], self.emcp_log)
+        until("emcp to answer /healthz", lambda: self._answers(f"{self.upstream_url}/healthz"), START_DEADLINE_SECS)
+
+    def kill_emcp(self) -> None:
+        """End emcp as a power cut would."""
+        assert self._emcp is not None
+        self._emcp.send_signal(signal.SIGKILL)
+        self._emcp.wait()
+
+    def try_second_emcp(self) -> tuple[int, str]:
+        """Start one more emcp on the same data directory; its exit code and what it said."""
+        public, internal = free_ports(2)
+        listeners = {"EMCP_LISTEN": f"127.0.0.1:{public}", "EMCP_INTERNAL_LISTEN": f"127.0.0.1:{internal}"}
+        done = subprocess.run(
+            [str(settings.emcp_bin()), "serve"],
+            env={**self.environment, **listeners},
+            cwd=self.run_dir,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=START_DEADLINE_SECS,
+        )
+        return done.returncode, done.stdout
+
+    def wait_ready(self) -> None:
+        """Wait until EMCP says that store, engine and Traefik are all there."""
+        until("emcp to be ready", lambda: self._answers(f"{self.internal_url}/readyz"), START_DEADLINE_SECS)
+
+    def container_of(self, server: str) -> str:
+        container: str = self.api.server(server)["container_id"]
+        return container
+
+    def log_tails(self) -> list[tuple[str, str]]:
+        """The end of each process's log, for the report of a failed test."""
+        return [
+            (f"{self.instance} {path.name}", "\n".join(path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]))
+            for path in (self.emcp_log, self.traefik_log)
+            if path.exists()
+        ]
+
+    def stop(self) -> None:
+        """End and remove everything; goes on to the next thing when one fails, and then says so."""
+        if self in Platform.live:
+            Platform.live.remove(self)
+        for api in self._apis:
+            api.close()
+        for process in (self._traefik, self._emcp):
+            if process is not None:
+                _end(process)
+        remove_containers(containers(self.instance))
+        try:
+            docker("network", "rm", self.instance)
+        except DockerError as error:
+            if "not found" not in str(error) and "No such network" not in str(error):
+                raise
+        finally:
+            shutil.rmtree(self.run_dir, ignore_errors=True)
+
+    def _start_traefik(self) -> None:
+        configuration = self.data_dir / "traefik" / "traefik.yml"
+        until("emcp to render traefik.yml", configuration.exists, START_DEADLINE_SECS)
+        command = [str(settings.traefik_bin()), f"--configFile={configuration}"]
+        self._traefik = self._spawn(command, self.traefik_log)
+
+    def _spawn(self, command: list[str], log: Path) -> subprocess.Popen[bytes]:
+        with log.open("ab") as output:
+            process = subprocess.Popen(
+                command, env=self.environment, cwd=self.run_dir, stdout=output, stderr=subprocess.STDOUT
+            )
+        record_process(self.run_dir, process.pid)
+        return process
+
+    def _answers(self, url: str) -> bool:
+        for process, log in ((self._emcp, self.emcp_log), (self._traefik, self.traefik_log)):
+            if process is not None and process.poll() is not None:
+                tail = log.read_text(errors="replace")[-3000:]
+                raise AssertionError(f"{process.args!r} ended with {process.returncode}:\n{tail}")
+        try:
+            return httpx.get(url, timeout=5, trust_env=False).is_success
+        except httpx.TransportError:
+            return False
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(STOP_DEADLINE_SECS)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

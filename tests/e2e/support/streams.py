@@ -1,0 +1,170 @@
+"""MCP over its two HTTP transports by hand, for tests that must watch the wire itself."""
+
+import json
+import queue
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager
+from types import TracebackType
+from typing import Any
+from urllib.parse import urljoin
+
+import httpx
+
+from .api import Api
+
+Json = dict[str, Any]
+
+EVENT_DEADLINE_SECS = 30.0
+HANDSHAKE: Json = {
+    "protocolVersion": "2025-06-18",
+    "capabilities": {},
+    "clientInfo": {"name": "emcp-e2e", "version": "1"},
+}
+STREAM_HEADERS = {"Accept": "application/json, text/event-stream"}
+
+
+def knock(api: Api, server: str, headers: dict[str, str], query: str = "") -> httpx.Response:
+    """Send a server nothing but an `initialize`, as a client's first request; the answer whatever its status."""
+    body = {"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": HANDSHAKE}
+    url = f"{api.public_url}/api/{server}/mcp{query}"
+    with httpx.Client(verify=api.tls, timeout=30, trust_env=False) as http:
+        return http.post(url, json=body, headers={**STREAM_HEADERS, **headers})
+
+
+class StreamEnded(AssertionError):
+    """The event stream was closed from the other side."""
+
+
+class SseSession:
+    """Opens the stream, does the handshake, then sends requests and hands out what arrives."""
+
+    def __init__(self, api: Api, server: str, headers: dict[str, str]) -> None:
+        self._http = httpx.Client(verify=api.tls, headers=headers, timeout=30, trust_env=False)
+        self._events: queue.Queue[tuple[str, str] | None] = queue.Queue()
+        self._url = f"{api.public_url}/api/{server}/sse"
+        self._next_id = 0
+
+    def __enter__(self) -> "SseSession":
+        request = self._http.build_request("GET", self._url, headers={"Accept": "text/event-stream"})
+        # The server pings every 15 s; a stream silent for longer than this is dead.
+        request.extensions["timeout"] = {"connect": 10, "read": 60, "write": 10, "pool": 10}
+        self._response = self._http.send(request, stream=True)
+        if not self._response.is_success:
+            self._response.read()
+            raise AssertionError(f"GET {self._url}: {self._response.status_code} {self._response.text}")
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+        event, self.endpoint = self._event()
+        assert event == "endpoint", f"the first event was {event!r}"
+        self.request("initialize", HANDSHAKE)
+        self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._response.close()
+        self._http.close()
+
+    def send(self, method: str, params: Json, progress_token: str | None = None) -> int:
+        """Send a request without waiting for its answer; returns its id."""
+        self._next_id += 1
+        if progress_token is not None:
+            params = {**params, "_meta": {"progressToken": progress_token}}
+        self.post({"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": params})
+        return self._next_id
+
+    def post(self, message: Json) -> None:
+        response = self._http.post(urljoin(self._url, self.endpoint), json=message)
+        assert response.is_success, f"POST {self.endpoint}: {response.status_code} {response.text}"
+
+    def request(self, method: str, params: Json) -> Json:
+        """Send a request and wait for its result."""
+        request_id = self.send(method, params)
+        while True:
+            message = self.next_message()
+            if message.get("id") == request_id:
+                result: Json = message["result"]
+                return result
+
+    def next_message(self, deadline_secs: float = EVENT_DEADLINE_SECS) -> Json:
+        """The next JSON-RPC message of the stream."""
+        message: Json = json.loads(self._event(deadline_secs)[1])
+        return message
+
+    def call_tool(self, name: str, arguments: Json) -> str:
+        """Call a tool and return the text of its answer."""
+        text: str = self.request("tools/call", {"name": name, "arguments": arguments})["content"][0]["text"]
+        return text
+
+    def _event(self, deadline_secs: float = EVENT_DEADLINE_SECS) -> tuple[str, str]:
+        try:
+            event = self._events.get(timeout=deadline_secs)
+        except queue.Empty:
+            raise AssertionError(f"no event within {deadline_secs} s") from None
+        if event is None:
+            raise StreamEnded("the stream ended")
+        return event
+
+    def _read(self) -> None:
+        kind, data = "message", ""
+        try:
+            for line in self._response.iter_lines():
+                if line.startswith("event:"):
+                    kind = line.removeprefix("event:").strip()
+                elif line.startswith("data:"):
+                    data += line.removeprefix("data:").strip()
+                elif not line and data:
+                    self._events.put((kind, data))
+                    kind, data = "message", ""
+        except (httpx.HTTPError, httpx.StreamError, OSError):
+            pass  # Closed by the test, or broken: either way it is over, which the None tells.
+        self._events.put(None)
+
+
+class HttpSession:
+    """A streamable HTTP session: every request is a POST, answered by a stream of its own."""
+
+    def __init__(self, api: Api, server: str, headers: dict[str, str]) -> None:
+        self._http = httpx.Client(verify=api.tls, headers={**STREAM_HEADERS, **headers}, timeout=30, trust_env=False)
+        self._url = f"{api.public_url}/api/{server}/mcp"
+        self._next_id = 0
+
+    def __enter__(self) -> "HttpSession":
+        with self.stream("initialize", HANDSHAKE) as response:
+            assert response.is_success, f"POST {self._url}: {response.status_code} {response.read()!r}"
+            self._http.headers["mcp-session-id"] = response.headers["mcp-session-id"]
+            list(messages(response))
+        self._http.post(self._url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._http.close()
+
+    def stream(
+        self, method: str, params: Json, progress_token: str | None = None
+    ) -> AbstractContextManager[httpx.Response]:
+        """Send a request; use the result in a `with` statement to read its stream."""
+        self._next_id += 1
+        if progress_token is not None:
+            params = {**params, "_meta": {"progressToken": progress_token}}
+        body = {"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": params}
+        return self._http.stream("POST", self._url, json=body)
+
+    def call_tool(self, name: str, arguments: Json) -> str:
+        """Call a tool and return the text of its answer."""
+        with self.stream("tools/call", {"name": name, "arguments": arguments}) as response:
+            answers = [message for message in messages(response) if "result" in message]
+        assert len(answers) == 1, f"{len(answers)} answers to one request"
+        text: str = answers[0]["result"]["content"][0]["text"]
+        return text
+
+
+def messages(response: httpx.Response) -> Iterator[Json]:
+    """The JSON-RPC messages of a response, as they arrive."""
+    for line in response.iter_lines():
+        if line.startswith("data:") and (data := line.removeprefix("data:").strip()):
+            yield json.loads(data)

@@ -1,0 +1,294 @@
+"""Bad input is refused in words, and leaves nothing half-made behind."""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from support.api import Api
+from support.docker import containers
+from support.running import Platform
+
+Json = dict[str, Any]
+
+GOOD_CODE = "from mcp.server.fastmcp import FastMCP\n\nmcp = FastMCP('x')\n"
+TAKEN = "taken-name"
+MIB = 1024 * 1024
+UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
+
+
+@pytest.fixture(scope="module")
+def taken(api: Api) -> Iterator[Json]:
+    server = api.create(TAKEN, GOOD_CODE)
+    yield server
+    api.delete(TAKEN)
+
+
+@pytest.fixture(autouse=True)
+def nothing_is_left_behind(platform: Platform, taken: Json) -> Iterator[None]:
+    """Holds around every test here: servers, containers and files are the same before and after."""
+    before = state_of(platform)
+    yield
+    assert state_of(platform) == before
+
+
+def state_of(platform: Platform) -> tuple[list[Json], set[str], set[Path]]:
+    wanted = [
+        {key: value for key, value in server.items() if key in ("id", "name", "version", "desired", "updated_at")}
+        for server in platform.api.servers()
+    ]
+    # Logs are written whenever a server says something, so only what a request could create is compared.
+    files = {path for path in platform.data_dir.rglob("*") if path.suffix in (".py", ".tmp", "") and path.is_file()}
+    return wanted, set(containers(platform.instance)), files
+
+
+def refused(answer: httpx.Response, status: int, code: str, field: str | None = None) -> None:
+    """The answer is a refusal in EMCP's own form, with what a developer needs to find it in the log."""
+    assert answer.status_code == status, f"{answer.status_code} {answer.text}"
+    error = answer.json()["error"]
+    assert error["code"] == code, error
+    assert error["message"] and error["request_id"]
+    if field is not None:
+        assert error["field"] == field, error
+
+
+def upload(api: Api, name: str, code: bytes | str = GOOD_CODE, **fields: str) -> httpx.Response:
+    return api.request("POST", "/api/servers", data={"name": name, **fields}, files={"file": ("server.py", code)})
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "A", "Über", "a_b", "a--b", "-a", "a-", "a b", "a/b", "../a", "a.b", "a" * 41, "名字", "a\n"],
+)
+def test_a_bad_name(api: Api, name: str) -> None:
+    refused(upload(api, name), 422, "invalid_name", "name")
+
+
+@pytest.mark.parametrize(
+    "name", ["servers", "tokens", "session", "overview", "events", "audit", "docs", "openapi", "healthz"]
+)
+def test_a_reserved_name(api: Api, name: str) -> None:
+    refused(upload(api, name), 422, "reserved_name", "name")
+
+
+def test_a_name_that_is_taken(api: Api) -> None:
+    refused(upload(api, TAKEN), 409, "name_taken", "name")
+
+
+def test_a_missing_name(api: Api) -> None:
+    answer = api.request("POST", "/api/servers", files={"file": ("server.py", GOOD_CODE)})
+    refused(answer, 422, "missing_field", "name")
+
+
+def test_a_missing_file(api: Api) -> None:
+    answer = api.request("POST", "/api/servers", data={"name": "fileless"}, files={"other": ("x", "y")})
+    refused(answer, 422, "unknown_field")
+
+
+@pytest.mark.parametrize("code", [b"", b"   \n\t\n"], ids=["empty", "blank"])
+def test_an_empty_file(api: Api, code: bytes) -> None:
+    refused(upload(api, "empty-file", code), 422, "empty_code", "file")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [b"\x7fELF\x02\x01\x01\x00\xff\xfe", b"x = 1\x00\n", "x = 'é'".encode("latin-1")],
+    ids=["elf", "nul", "latin1"],
+)
+def test_a_file_that_is_not_text(api: Api, code: bytes) -> None:
+    refused(upload(api, "binary-file", code), 422, "code_not_text", "file")
+
+
+@pytest.mark.parametrize("size", [MIB + 1, 10 * MIB], ids=["just-over", "10MiB"])
+def test_a_file_too_large(api: Api, size: int) -> None:
+    refused(upload(api, "large-file", b"#" * size), 413, "too_large")
+
+
+def test_a_file_too_large_in_chunks(api: Api) -> None:
+    """Without a Content-Length the bytes must be counted while they are read."""
+    boundary = "emcpboundary"
+
+    def body() -> Iterator[bytes]:
+        yield f'--{boundary}\r\nContent-Disposition: form-data; name="name"\r\n\r\nchunked\r\n'.encode()
+        yield f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="s.py"\r\n\r\n'.encode()
+        for _ in range(160):
+            yield b"#" * 65536
+        yield f"\r\n--{boundary}--\r\n".encode()
+
+    headers = {"Content-Type": f"multipart/form-data; boundary={boundary}"}
+    refused(api.request("POST", "/api/servers", content=body(), headers=headers), 413, "too_large")
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("multipart/form-data", b"--x\r\n\r\n--x--\r\n"),
+        ("multipart/form-data; boundary=x", b"no boundary in here"),
+        ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nunfinished'),
+        ("multipart/form-data; boundary=x", b""),
+    ],
+    ids=["no-boundary", "not-multipart", "cut-short", "empty"],
+)
+def test_wrong_multipart(api: Api, content_type: str, body: bytes) -> None:
+    answer = api.request("POST", "/api/servers", content=body, headers={"Content-Type": content_type})
+    refused(answer, 400, "bad_multipart")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"null", b'{"name": 5, "code": "x = 1"}', b"\xff\xfe", b"[" * 5000],
+    ids=["empty", "cut-short", "array", "null", "wrong-type", "not-utf8", "deep"],
+)
+def test_wrong_json(api: Api, body: bytes) -> None:
+    answer = api.request("POST", "/api/servers", content=body, headers={"Content-Type": "application/json"})
+    refused(answer, 400, "bad_json")
+
+
+def test_an_unknown_content_type(api: Api) -> None:
+    answer = api.request("POST", "/api/servers", content=GOOD_CODE, headers={"Content-Type": "text/x-python"})
+    refused(answer, 415, "unsupported_media_type")
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "code"),
+    [
+        ("entry_object", "not an identifier", "invalid_entry_object"),
+        ("entry_object", "a.b", "invalid_entry_object"),
+        ("entry_object", "class", "invalid_entry_object"),
+        ("runtime", "mcp3", "invalid_runtime"),
+        ("start", "perhaps", "invalid_start"),
+        ("env", "not json", "bad_json"),
+    ],
+)
+def test_a_bad_field(api: Api, field: str, value: str, code: str) -> None:
+    answer = upload(api, "bad-field", **{field: value})
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["error"]["code"] == code, answer.text
+
+
+@pytest.mark.parametrize(
+    "key",
+    ["", "A=B", "A\x00B", "A B", "1A", "EMCP_GATEWAY_KEY", "EMCP_ANYTHING", "Ä", "A" * 300],
+    ids=["empty", "equals", "nul", "space", "digit", "gateway-key", "reserved", "umlaut", "long"],
+)
+def test_a_bad_environment_key(api: Api, key: str) -> None:
+    variables = [{"key": "GOOD", "value": "1", "is_secret": False}, {"key": key, "value": "1", "is_secret": False}]
+    answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
+    assert answer.status_code == 422, answer.text
+    assert answer.json()["error"]["code"] in ("invalid_env_key", "reserved_env_key")
+    assert api.call("GET", f"/api/servers/{TAKEN}/env")["env"] == []
+    # The same on the way through a new server.
+    created = upload(api, "bad-env", env=json.dumps(variables))
+    assert created.status_code == 422, created.text
+
+
+def test_a_bad_environment_value(api: Api) -> None:
+    variables = [{"key": "GOOD", "value": "nul \x00 byte", "is_secret": False}]
+    answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
+    refused(answer, 422, "invalid_env_value")
+
+
+def test_the_same_environment_key_twice(api: Api) -> None:
+    variables = [{"key": "TWICE", "value": value, "is_secret": False} for value in ("1", "2")]
+    answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
+    refused(answer, 422, "duplicate_env_key")
+
+
+def test_a_new_secret_without_a_value(api: Api) -> None:
+    answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": [{"key": "NEW", "is_secret": True}]})
+    refused(answer, 422, "missing_env_value")
+
+
+@pytest.mark.parametrize("server", [UNKNOWN_ID, "no-such-server", "..%2f..%2fetc", "0", "%00", "a" * 500])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", ""),
+        ("PATCH", ""),
+        ("DELETE", ""),
+        ("GET", "/code"),
+        ("PUT", "/code"),
+        ("GET", "/versions"),
+        ("POST", "/versions/1/activate"),
+        ("POST", "/action"),
+        ("GET", "/env"),
+        ("PUT", "/env"),
+        ("GET", "/logs"),
+        ("GET", "/connection"),
+    ],
+)
+def test_an_unknown_server(api: Api, server: str, method: str, path: str) -> None:
+    bodies: dict[str, Json] = {"/action": {"action": "start"}, "/env": {"env": []}, "/code": {"code": GOOD_CODE}}
+    options = {} if method in ("GET", "DELETE") else {"json": bodies.get(path, {})}
+    answer = api.request(method, f"/api/servers/{server}{path}", **options)
+    if "%" in server:
+        # Traefik refuses encoded slashes and NULs before EMCP is asked.
+        assert answer.status_code in (400, 404)
+    else:
+        refused(answer, 404, "server_not_found")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [{"action": "explode"}, {"action": ""}, {"action": None}, {}, {"action": "start", "force": True}],
+    ids=["unknown", "empty", "null", "missing", "extra"],
+)
+def test_an_unknown_action(api: Api, body: Json) -> None:
+    answer = api.request("POST", f"/api/servers/{TAKEN}/action", json=body)
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["error"]["code"] in ("invalid_action", "bad_json")
+    assert api.server(TAKEN)["status"] == "stopped"
+
+
+@pytest.mark.parametrize("wait", ["soon", "-1", "1e9", ""])
+def test_a_bad_wait(api: Api, wait: str) -> None:
+    answer = api.request("POST", f"/api/servers/{TAKEN}/action", params={"wait": wait}, json={"action": "stop"})
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["error"]["request_id"]
+
+
+@pytest.mark.parametrize(
+    "limits",
+    [{"memory_bytes": 1}, {"memory_bytes": -1}, {"cpus": 0}, {"pids": 0}, {"disk": 5}, {"memory_bytes": "much"}],
+    ids=["tiny", "negative", "no-cpu", "no-pids", "unknown", "word"],
+)
+def test_bad_limits(api: Api, limits: Json) -> None:
+    before = api.server(TAKEN)["limits"]
+    answer = api.request("PATCH", f"/api/servers/{TAKEN}", json={"limits": limits})
+    assert answer.status_code in (400, 422), answer.text
+    assert api.server(TAKEN)["limits"] == before
+
+
+def test_an_unknown_version(api: Api) -> None:
+    for version in ("2", "0", "-1", "latest", "99999999999999999999"):
+        answer = api.request("POST", f"/api/servers/{TAKEN}/versions/{version}/activate")
+        assert answer.status_code in (404, 422), answer.text
+        assert answer.json()["error"]["request_id"]
+
+
+def test_an_unknown_path_and_a_wrong_method(api: Api) -> None:
+    refused(api.request("GET", "/api/servers/x/y/z/nothing"), 404, "not_found")
+    refused(api.request("DELETE", "/api/servers"), 405, "method_not_allowed")
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"name": "", "role": "connect", "servers": None},
+        {"name": "x", "role": "king", "servers": None},
+        {"name": "x", "role": "connect", "servers": ["no-such-server"]},
+        {"name": "x", "role": "connect", "servers": "taken-name"},
+        {"name": "x", "role": "connect", "servers": None, "expires_at": "tomorrow"},
+        {"name": "bad\nheader", "role": "connect", "servers": None},
+    ],
+    ids=["no-name", "role", "server", "type", "expiry", "newline"],
+)
+def test_a_bad_token(api: Api, body: Json) -> None:
+    before = api.call("GET", "/api/tokens")
+    answer = api.request("POST", "/api/tokens", json=body)
+    assert answer.status_code in (400, 404, 422), answer.text
+    assert answer.json()["error"]["request_id"]
+    assert api.call("GET", "/api/tokens") == before

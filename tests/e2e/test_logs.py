@@ -1,0 +1,176 @@
+"""A server's log: history and then live over a WebSocket, resumed without a gap, and as plain text."""
+
+import json
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+
+import pytest
+from websockets.exceptions import InvalidStatus
+from websockets.sync.client import ClientConnection, connect
+
+from support.api import Api, Json
+from support.clients import bearer
+from support.docker import docker
+from support.running import Platform
+from support.streams import HttpSession
+from support.waits import until
+
+TALKER = '''\
+import sys
+
+from mcp.server.fastmcp import FastMCP
+
+mcp = FastMCP("Talker")
+for number in range(1, 6):
+    print(f"loading {number}")
+print("to the error stream", file=sys.stderr)
+
+
+@mcp.tool()
+def say(text: str, times: int = 1) -> str:
+    """Print a text."""
+    for _ in range(times):
+        print(text)
+    return "said"
+'''
+LINE_DEADLINE_SECS = 15.0
+
+
+@pytest.fixture(scope="module")
+def talker(api: Api) -> Iterator[Json]:
+    server = api.create("talker", TALKER, start="true")
+    yield api.wait_for(server["id"], "running")
+    api.delete("talker")
+
+
+@pytest.fixture(scope="module")
+def session(api: Api, talker: Json, admin_headers: dict[str, str]) -> Iterator[HttpSession]:
+    with HttpSession(api, "talker", admin_headers) as session:
+        yield session
+
+
+class LogSocket:
+    """The records of a log WebSocket, one by one."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self._socket = socket
+        self._records: list[Json] = []
+
+    def next(self) -> Json:
+        while not self._records:
+            message = self._socket.recv(timeout=LINE_DEADLINE_SECS)
+            text = message if isinstance(message, str) else message.decode()
+            self._records = [json.loads(line) for line in text.splitlines() if line]
+        return self._records.pop(0)
+
+    def until_line(self, line: str) -> list[Json]:
+        """All records up to the first with this line."""
+        records = [self.next()]
+        while records[-1]["line"] != line:
+            records.append(self.next())
+        return records
+
+
+@contextmanager
+def log_socket(api: Api, query: str = "", headers: dict[str, str] | None = None) -> Generator[LogSocket]:
+    url = f"{api.public_url.replace('https', 'wss', 1)}/api/servers/talker/logs{query}"
+    sent = dict(api.http.headers) if headers is None else headers
+    credentials = {name: value for name, value in sent.items() if name.lower() in ("authorization", "cookie", "origin")}
+    with connect(url, ssl=api.tls, additional_headers=credentials, proxy=None) as socket:
+        yield LogSocket(socket)
+
+
+def test_history_comes_first_and_then_what_is_said_now(api: Api, session: HttpSession) -> None:
+    with log_socket(api) as log:
+        history = log.until_line("loading 5")
+        assert [record["line"] for record in history if record["line"].startswith("loading")] == [
+            f"loading {number}" for number in range(1, 6)
+        ]
+        session.call_tool("say", {"text": "live: 你好 👋"})
+        live = log.until_line("live: 你好 👋")
+    records = history + live
+    numbers = [record["seq"] for record in records]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "numbers rise without a gap"
+    assert all(record.keys() == {"ts", "stream", "line", "seq"} for record in records)
+    assert live[-1]["stream"] == "stdout"
+    assert next(record for record in records if record["line"] == "to the error stream")["stream"] == "stderr"
+
+
+def test_a_viewer_that_comes_back_misses_nothing_and_sees_nothing_twice(api: Api, session: HttpSession) -> None:
+    session.call_tool("say", {"text": "before the break"})
+    with log_socket(api) as log:
+        last = log.until_line("before the break")[-1]["seq"]
+    session.call_tool("say", {"text": "during the break", "times": 3})
+    with log_socket(api, f"?after={last}") as log:
+        session.call_tool("say", {"text": "after the break"})
+        records = log.until_line("after the break")
+    assert [record["seq"] for record in records] == list(range(last + 1, last + 1 + len(records)))
+    assert [record["line"] for record in records].count("during the break") == 3
+
+
+def test_two_viewers_see_the_same(api: Api, session: HttpSession) -> None:
+    with log_socket(api) as one, log_socket(api) as other:
+        session.call_tool("say", {"text": "to both"})
+        assert one.until_line("to both")[-1] == other.until_line("to both")[-1]
+
+
+def test_plain_text_for_those_who_want_no_socket(api: Api, session: HttpSession) -> None:
+    session.call_tool("say", {"text": "plain line", "times": 3})
+    until("the lines to be kept", lambda: api.log("talker", tail="3").count("plain line") == 3, LINE_DEADLINE_SECS)
+    assert len(api.log("talker", tail="2").splitlines()) == 2
+    assert "loading 1" in api.log("talker")
+
+
+def test_plain_text_since_a_time(api: Api, session: HttpSession) -> None:
+    session.call_tool("say", {"text": "an old line"})
+    with log_socket(api) as log:
+        old = log.until_line("an old line")[-1]
+        session.call_tool("say", {"text": "a newer line"})
+        newer = log.until_line("a newer line")[-1]
+    text = api.log("talker", since=newer["ts"])
+    assert "a newer line" in text
+    assert old["ts"] < newer["ts"]
+    assert "an old line" not in text
+
+
+def test_a_flood_is_kept_in_order(api: Api, session: HttpSession) -> None:
+    """Fast output is bounded, numbered and in order; the newest lines are the ones that stay."""
+    with log_socket(api, "?after=0") as log:
+        session.call_tool("say", {"text": "flood", "times": 20_000})
+        session.call_tool("say", {"text": "the flood is over"})
+        records = log.until_line("the flood is over")
+    numbers = [record["seq"] for record in records]
+    assert numbers == sorted(set(numbers))
+    assert api.log("talker", tail="1").strip().endswith("the flood is over")
+
+
+def test_a_stranger_sees_no_log(platform: Platform, api: Api, talker: Json) -> None:
+    refused: list[tuple[dict[str, str], int]] = [
+        ({}, 401),
+        (bearer("wrong"), 401),
+        (bearer(api.connect_token("not a viewer", ["talker"])), 403),
+        ({**bearer(platform.admin_token), "Origin": "https://evil.example"}, 403),
+    ]
+    for headers, status in refused:
+        with pytest.raises(InvalidStatus) as refusal, log_socket(api, headers=headers):
+            pass
+        assert refusal.value.response.status_code == status, headers
+
+
+@pytest.mark.parametrize("query", ["?tail=many", "?tail=-1", "?after=x", "?since=yesterday"])
+def test_a_bad_question_is_refused(api: Api, talker: Json, query: str) -> None:
+    answer = api.request("GET", f"/api/servers/talker/logs{query}")
+    assert answer.status_code in (400, 422), answer.text
+    assert answer.json()["error"]["request_id"]
+
+
+def test_the_log_outlives_the_container(api: Api, session: HttpSession, talker: Json) -> None:
+    session.call_tool("say", {"text": "remember me"})
+    api.action("talker", "restart", wait_secs=60)
+    server = api.wait_for("talker", "running")
+    assert server["container_id"] != talker["container_id"]
+    assert talker["container_id"] not in docker("ps", "--all", "--quiet", "--no-trunc")
+    log = api.log("talker")
+    assert "remember me" in log
+    # Both runs, in the order of their lives.
+    until("the second run's output", lambda: api.log("talker").count("loading 5") == 2, LINE_DEADLINE_SECS)
