@@ -47,16 +47,17 @@ remove_test_leftovers() {
 # process. kill_test_processes PID ends what is left of that run, and "dead"
 # what is left of every run whose script is gone.
 kill_test_processes() {
-  local of=$1 file run
-  for file in /proc/[0-9]*/environ; do
-    run=$(tr '\0' '\n' <"$file" 2>/dev/null | sed -n 's/^MAKE_TEST_RUN=//p') || continue
-    [[ -n $run ]] || continue
+  local of=$1 file run pid
+  # Variables are separated by NUL; processes come and go meanwhile.
+  while IFS= read -r file; do
+    pid=${file#/proc/} pid=${pid%/environ}
+    run=$(grep -zs '^MAKE_TEST_RUN=' "$file" | tr -d '\0') || continue
+    run=${run#MAKE_TEST_RUN=}
     if [[ $of == dead ]]; then
       [[ ! -d /proc/$run ]] || continue
     else
       [[ $run == "$of" ]] || continue
     fi
-    file=${file%/environ}
-    kill -KILL "${file#/proc/}" 2>/dev/null || true
-  done
+    kill -KILL "$pid" 2>/dev/null || true
+  done < <(grep -lzs '^MAKE_TEST_RUN=' /proc/[0-9]*/environ)
 }

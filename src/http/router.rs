@@ -28,36 +28,37 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
     let ctx = || ctx.clone();
 
     let servers = any_of([
-        get()   .and(path!("api" / "servers"))                .and(ctx())            .then(|c| call(c, servers::list)).boxed(),
-        post()  .and(path!("api" / "servers"))                .and(ctx()).and(body()).then(|c, b| call(c, |c| servers::create(c, b))).boxed(),
-        get()   .and(path!("api" / "servers" / String))       .and(ctx())            .then(|id, c| call(c, |c| servers::get(c, id))).boxed(),
-        patch() .and(path!("api" / "servers" / String))       .and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::patch(c, id, b))).boxed(),
-        delete().and(path!("api" / "servers" / String))       .and(ctx())            .then(|id, c| call(c, |c| servers::delete(c, id))).boxed(),
-        post()  .and(path!("api" / "servers" / String / "action")).and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::act(c, id, b))).boxed(),
-        get()   .and(path!("api" / "servers" / String / "events")).and(ctx())        .then(|id, c| call(c, |c| servers::events(c, id))).boxed(),
+        path!("api" / "servers").and(get()).and(ctx()).then(|c| call(c, servers::list)).boxed(),
+        path!("api" / "servers").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| servers::create(c, b))).boxed(),
+        path!("api" / "servers" / String).and(get()).and(ctx()).then(|id, c| call(c, |c| servers::get(c, id))).boxed(),
+        path!("api" / "servers" / String).and(patch()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::patch(c, id, b))).boxed(),
+        path!("api" / "servers" / String).and(delete()).and(ctx()).then(|id, c| call(c, |c| servers::delete(c, id))).boxed(),
+        path!("api" / "servers" / String / "action").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::act(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "events").and(get()).and(ctx()).then(|id, c| call(c, |c| servers::events(c, id))).boxed(),
     ]);
     let parts = any_of([
-        get()   .and(path!("api" / "servers" / String / "code")).and(ctx())            .then(|id, c| call(c, |c| code::get(c, id))).boxed(),
-        put()   .and(path!("api" / "servers" / String / "code")).and(ctx()).and(body()).then(|id, c, b| call(c, |c| code::put(c, id, b))).boxed(),
-        get()   .and(path!("api" / "servers" / String / "versions")).and(ctx())        .then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
-        post()  .and(path!("api" / "servers" / String / "versions" / String / "activate")).and(ctx()).then(|id, n, c| call(c, |c| code::activate(c, id, n))).boxed(),
-        get()   .and(path!("api" / "servers" / String / "env")).and(ctx())             .then(|id, c| call(c, |c| env::get(c, id))).boxed(),
-        put()   .and(path!("api" / "servers" / String / "env")).and(ctx()).and(body()) .then(|id, c, b| call(c, |c| env::put(c, id, b))).boxed(),
-        get()   .and(path!("api" / "servers" / String / "logs")).and(warp::ws()).and(ctx()).then(|id, ws, c| call(c, |c| logs::stream(c, id, ws))).boxed(),
-        get()   .and(path!("api" / "servers" / String / "logs")).and(ctx())            .then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
-        get()   .and(path!("api" / "servers" / String / "connection")).and(ctx())      .then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
+        path!("api" / "servers" / String / "code").and(get()).and(ctx()).then(|id, c| call(c, |c| code::get(c, id))).boxed(),
+        path!("api" / "servers" / String / "code").and(put()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| code::put(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "versions").and(get()).and(ctx()).then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
+        path!("api" / "servers" / String / "versions" / String / "activate").and(post()).and(ctx()).then(|id, n, c| call(c, |c| code::activate(c, id, n))).boxed(),
+        path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| call(c, |c| env::get(c, id))).boxed(),
+        path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| env::put(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| call(c, |c| logs::stream(c, id, ws))).boxed(),
+        path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
+        path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
     ]);
     let rest = any_of([
-        get()   .and(path!("api" / "overview"))               .and(ctx())            .then(|c| call(c, overview::get)).boxed(),
-        get()   .and(path!("api" / "tokens"))                 .and(ctx())            .then(|c| call(c, tokens::list)).boxed(),
-        post()  .and(path!("api" / "tokens"))                 .and(ctx()).and(body()).then(|c, b| call(c, |c| tokens::create(c, b))).boxed(),
-        delete().and(path!("api" / "tokens" / String))        .and(ctx())            .then(|id, c| call(c, |c| tokens::revoke(c, id))).boxed(),
-        get()   .and(path!("api" / "session"))                .and(ctx())            .then(|c| call(c, session::show)).boxed(),
-        post()  .and(path!("api" / "session"))                .and(ctx()).and(body()).then(|c, b| call(c, |c| session::sign_in(c, b))).boxed(),
-        delete().and(path!("api" / "session"))                .and(ctx())            .then(|c| call(c, session::sign_out)).boxed(),
-        get()   .and(path!("healthz"))                        .and(ctx())            .then(|c| call(c, health::live)).boxed(),
-        get()   .and(path!("ca.crt"))                         .and(ctx())            .then(|c| call(c, health::ca_cert)).boxed(),
-        get()   .and(warp::path::full())                                             .and_then(ui::asset).boxed(),
+        path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
+        path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),
+        path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| tokens::create(c, b))).boxed(),
+        path!("api" / "tokens" / String).and(delete()).and(ctx()).then(|id, c| call(c, |c| tokens::revoke(c, id))).boxed(),
+        path!("api" / "session").and(get()).and(ctx()).then(|c| call(c, session::show)).boxed(),
+        path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| session::sign_in(c, b))).boxed(),
+        path!("api" / "session").and(delete()).and(ctx()).then(|c| call(c, session::sign_out)).boxed(),
+        path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
+        path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
+        path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),
+        warp::path::full().and(warp::method()).and_then(ui::asset).boxed(),
     ]);
     or_error(servers.or(parts).unify().or(rest).unify().boxed(), app)
 }
@@ -68,11 +69,11 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
     let ctx = context(app);
     let ctx = || ctx.clone();
     let routes = any_of([
-        get().and(path!("gate"))              .and(ctx()).then(|c| call(c, gate::decide)).boxed(),
-        get().and(path!("traefik" / "config")).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
-        get().and(path!("readyz"))            .and(ctx()).then(|c| call(c, health::ready)).boxed(),
-        get().and(path!("healthz"))           .and(ctx()).then(|c| call(c, health::live)).boxed(),
-        get().and(path!("metrics"))           .and(ctx()).then(|c| call(c, health::metrics)).boxed(),
+        path!("gate").and(get()).and(ctx()).then(|c| call(c, gate::decide)).boxed(),
+        path!("traefik" / "config").and(get()).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
+        path!("readyz").and(get()).and(ctx()).then(|c| call(c, health::ready)).boxed(),
+        path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
+        path!("metrics").and(get()).and(ctx()).then(|c| call(c, health::metrics)).boxed(),
     ]);
     or_error(routes, app)
 }

@@ -1,7 +1,7 @@
 //! The dashboard: files of `ui/`, embedded in the binary (read from disk in
 //! debug builds).
 
-use http::HeaderValue;
+use http::{HeaderValue, Method};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
 use rust_embed::RustEmbed;
 use warp::path::FullPath;
@@ -17,11 +17,14 @@ use warp::{Rejection, Reply};
 struct Assets;
 
 /// A file of the dashboard, or "no such route".
-pub(super) async fn asset(path: FullPath) -> Result<Response, Rejection> {
+pub(super) async fn asset(path: FullPath, method: Method) -> Result<Response, Rejection> {
     let name = match path.as_str() {
         "/" => "index.html",
         other => other.trim_start_matches('/'),
     };
+    if method != Method::GET && method != Method::HEAD {
+        return Err(warp::reject::not_found());
+    }
     let Some(file) = Assets::get(name) else {
         return Err(warp::reject::not_found());
     };

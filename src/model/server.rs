@@ -118,6 +118,18 @@ pub struct Limits {
     pub pids: u32,
 }
 
+/// New values for some limits; the others stay.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsPatch {
+    /// See [`Limits::memory_bytes`].
+    pub memory_bytes: Option<u64>,
+    /// See [`Limits::cpus`].
+    pub cpus: Option<f64>,
+    /// See [`Limits::pids`].
+    pub pids: Option<u32>,
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self {
@@ -129,6 +141,16 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// These limits with some replaced.
+    #[must_use]
+    pub fn patched(self, patch: LimitsPatch) -> Self {
+        Self {
+            memory_bytes: patch.memory_bytes.unwrap_or(self.memory_bytes),
+            cpus: patch.cpus.unwrap_or(self.cpus),
+            pids: patch.pids.unwrap_or(self.pids),
+        }
+    }
+
     /// Checks the values against what Docker takes and a Python server needs.
     ///
     /// # Errors

@@ -62,8 +62,8 @@ pub(super) fn plan(
     let current = observed.iter().find(is_current);
     let leftover = observed
         .iter()
-        .find(|o| current.is_none_or(|c| c.container.id != o.container.id))
-        .and_then(|o| end(o, wanted));
+        .filter(|o| current.is_none_or(|c| c.container.id != o.container.id))
+        .find_map(|o| end(o, wanted));
     if let Some(step) = leftover {
         return step;
     }

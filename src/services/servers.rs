@@ -13,7 +13,7 @@ use super::{App, CodeUpload, OverviewView, ServerView, env};
 use crate::access::{CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::model::{
-    CodeVersion, Desired, EntryObject, EnvVarInput, Error, Event, Limits, Result, RunState,
+    CodeVersion, Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
     RuntimeChoice, Server, ServerId, ServerName, Status,
 };
 use crate::store::{NewServer, ServerChange};
@@ -53,7 +53,7 @@ pub struct PatchServer {
     /// Which Python environment.
     pub runtime: Option<String>,
     /// What it may use.
-    pub limits: Option<Limits>,
+    pub limits: Option<LimitsPatch>,
 }
 
 /// What a list is narrowed to.
@@ -208,7 +208,6 @@ impl App {
             patch.entry_object.as_deref().map(str::parse).transpose()?;
         let runtime: Option<RuntimeChoice> =
             patch.runtime.as_deref().map(str::parse).transpose()?;
-        let limits = patch.limits.map(Limits::checked).transpose()?;
         let event = self.event("changed", "its settings were changed", leave);
         self.change(id, move |server| {
             let before = server.clone();
@@ -217,7 +216,10 @@ impl App {
             }
             server.entry_object = entry_object.unwrap_or(before.entry_object.clone());
             server.runtime = runtime.unwrap_or(before.runtime);
-            server.limits = limits.unwrap_or(before.limits);
+            server.limits = before
+                .limits
+                .patched(patch.limits.unwrap_or_default())
+                .checked()?;
             let needs_new_container = server.entry_object != before.entry_object
                 || server.runtime != before.runtime
                 || server.limits != before.limits;

@@ -9,6 +9,8 @@ mod servers;
 mod tables;
 mod tokens;
 
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -77,6 +79,9 @@ impl Store {
                 detail: other.to_string(),
             },
         })?;
+        // It holds what was sealed, and the names of what was not.
+        fs::set_permissions(path, fs::Permissions::from_mode(0o600))
+            .map_err(|error| Error::internal("the database file cannot be protected", error))?;
         let store = Self { db: Arc::new(db) };
         store.prepare(vault)?;
         Ok(store)

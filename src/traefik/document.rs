@@ -40,6 +40,8 @@ const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
 /// Removed from the client's request, and set again only where the gate
 /// answered with them (DESIGN §6).
 const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
+/// The gate answers with a short JSON body at most.
+const AUTH_RESPONSE_MAX_BYTES: u32 = 64 * 1024;
 
 #[derive(Serialize)]
 struct Document {
@@ -106,6 +108,7 @@ enum Middleware {
         trust_forward_header: bool,
         auth_request_headers: &'static [&'static str],
         auth_response_headers_regex: &'static str,
+        max_response_body_size: u32,
     },
     #[serde(rename_all = "camelCase")]
     StripPrefix { prefixes: [String; 1] },
@@ -219,6 +222,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
             trust_forward_header: false,
             auth_request_headers: AUTH_REQUEST_HEADERS,
             auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
+            max_response_body_size: AUTH_RESPONSE_MAX_BYTES,
         },
     );
     http.middlewares.insert(

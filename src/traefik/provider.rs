@@ -105,8 +105,13 @@ impl Provider {
         wanted.is_some_and(|number| *self.confirmed.borrow() >= number) && self.is_polled()
     }
 
+    /// Whether a Traefik polls and has fetched some revision: it routes.
+    pub fn is_in_service(&self) -> bool {
+        *self.confirmed.borrow() > 0 && self.is_polled()
+    }
+
     /// Whether a Traefik polled lately.
-    pub fn is_polled(&self) -> bool {
+    fn is_polled(&self) -> bool {
         self.pollers()
             .values()
             .any(|poller| poller.last_seen.elapsed() < SILENCE)

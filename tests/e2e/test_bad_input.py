@@ -56,7 +56,8 @@ def refused(answer: httpx.Response, status: int, code: str, field: str | None = 
 
 
 def upload(api: Api, name: str, code: bytes | str = GOOD_CODE, **fields: str) -> httpx.Response:
-    return api.request("POST", "/api/servers", data={"name": name, **fields}, files={"file": ("server.py", code)})
+    data = {"name": name, "start": "false", **fields}
+    return api.request("POST", "/api/servers", data=data, files={"file": ("server.py", code)})
 
 
 @pytest.mark.parametrize(

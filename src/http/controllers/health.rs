@@ -23,7 +23,7 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     if let Err(error) = &docker {
         tracing::error!(%error, "not ready: Docker");
     }
-    let traefik = app.provider.is_polled();
+    let traefik = app.provider.is_in_service();
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
     let is_ready = store.is_ok() && docker.is_ok() && traefik;
     let body = json!({

@@ -5,12 +5,15 @@ use std::time::Duration;
 use http::StatusCode;
 use serde::Deserialize;
 use serde_json::json;
+use warp::Rejection;
+use warp::path::FullPath;
+use warp::reply::Response;
 
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, FORM_OVERHEAD_BYTES};
-use crate::http::reply::{Answer, json, json_with, no_content};
-use crate::model::{Error, Result, ServerId, Status};
+use crate::http::reply::{Answer, call, json, json_with, no_content};
+use crate::model::{Error, RESERVED_NAMES, Result, ServerId, Status};
 use crate::services::{Action, PatchServer, ServerFilter, ServerView};
 
 /// The longest `?wait=`, in seconds.
@@ -88,6 +91,24 @@ pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let events = ctx.app.events(&leave, &id, limit).await?;
     Ok(json(&json!({ "events": events })))
+}
+
+/// A path under the name of a server that Traefik has no route for. As at the
+/// gate, only who holds a token learns that there is no such server.
+pub(in crate::http) async fn unknown(
+    name: String,
+    path: FullPath,
+    ctx: Ctx,
+) -> std::result::Result<Response, Rejection> {
+    let is_well_known = path.as_str().contains("/.well-known/");
+    if is_well_known || RESERVED_NAMES.contains(&name.as_str()) {
+        return Err(warp::reject::not_found());
+    }
+    Ok(call(ctx, |ctx| async move {
+        ctx.caller()?;
+        Err(Error::no_server(&name))
+    })
+    .await)
 }
 
 async fn wait_if_asked(ctx: &Ctx, view: ServerView) -> Result<ServerView> {

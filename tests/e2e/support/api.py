@@ -38,10 +38,10 @@ class Api:
         return response.json() if response.content else None
 
     def create(self, name: str, code: str | bytes | Path, **fields: str) -> Json:
-        """Upload a file as a browser form does."""
+        """Upload a file as a browser form does; it is started only with `start="true"`."""
         content = code.read_bytes() if isinstance(code, Path) else code
         files = {"file": ("server.py", content, "text/x-python")}
-        created: Json = self.call("POST", "/api/servers", data={"name": name, **fields}, files=files)
+        created: Json = self.call("POST", "/api/servers", data={"name": name, "start": "false", **fields}, files=files)
         return created
 
     def server(self, server: str) -> Json:

@@ -1,5 +1,6 @@
 """A whole platform under test: `emcp serve` and Traefik as host processes, servers as real containers."""
 
+import json
 import os
 import shutil
 import signal
@@ -20,7 +21,7 @@ from .waits import until
 
 START_DEADLINE_SECS = 60.0
 STOP_DEADLINE_SECS = 15.0
-LOG_TAIL_LINES = 80
+LOG_TAIL_LINES = 40
 
 
 class Platform:
@@ -69,11 +70,11 @@ class Platform:
             **self._emcp_settings,
         }
         self.start_emcp()
-        self._start_traefik()
-        self.wait_ready()
         self.ca_file = self.data_dir / "ca.crt"
         self.admin_token = (self.data_dir / "admin-token").read_text().strip()
         self.api = self.api_as(self.admin_token)
+        self._start_traefik()
+        self.wait_ready()
 
     def api_as(self, token: str | None) -> Api:
         """The API as the holder of this token sees it; None is nobody."""
@@ -84,7 +85,7 @@ class Platform:
     def start_emcp(self) -> None:
         """Start `emcp serve` and wait until its health check answers."""
         self._emcp = self._spawn([str(settings.emcp_bin()), "serve"], self.emcp_log)
-        until("emcp to answer /healthz", lambda: self._answers(f"{self.upstream_url}/healthz"), START_DEADLINE_SECS)
+        until("emcp to listen", lambda: self._answers(f"{self.upstream_url}/healthz"), START_DEADLINE_SECS)
 
     def kill_emcp(self) -> None:
         """End emcp as a power cut would."""
@@ -108,8 +109,9 @@ class Platform:
         return done.returncode, done.stdout
 
     def wait_ready(self) -> None:
-        """Wait until EMCP says that store, engine and Traefik are all there."""
+        """Wait until EMCP says that store, engine and Traefik are all there, and Traefik leads to EMCP."""
         until("emcp to be ready", lambda: self._answers(f"{self.internal_url}/readyz"), START_DEADLINE_SECS)
+        until("Traefik to lead to emcp", lambda: self._answers(f"{self.public_url}/healthz"), START_DEADLINE_SECS)
 
     def container_of(self, server: str) -> str:
         container: str = self.api.server(server)["container_id"]
@@ -118,7 +120,7 @@ class Platform:
     def log_tails(self) -> list[tuple[str, str]]:
         """The end of each process's log, for the report of a failed test."""
         return [
-            (f"{self.instance} {path.name}", "\n".join(path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]))
+            (f"{self.instance} {path.name}", "\n".join(shorten_log(path)))
             for path in (self.emcp_log, self.traefik_log)
             if path.exists()
         ]
@@ -160,10 +162,26 @@ class Platform:
             if process is not None and process.poll() is not None:
                 tail = log.read_text(errors="replace")[-3000:]
                 raise AssertionError(f"{process.args!r} ended with {process.returncode}:\n{tail}")
+        verify = self.api.tls if url.startswith("https:") else True
         try:
-            return httpx.get(url, timeout=5, trust_env=False).is_success
+            return httpx.get(url, verify=verify, timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
+
+
+def shorten_log(path: Path) -> list[str]:
+    """The last lines of a log; Traefik's access lines, of a thousand characters each, are cut to what matters."""
+    lines = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
+    return [_access_line(line) or line for line in lines]
+
+
+def _access_line(line: str) -> str | None:
+    try:
+        entry = json.loads(line)
+        request = f"{entry['RequestMethod']} {entry['RequestPath']}"
+        return f"{entry['time']} {request} -> {entry['DownstreamStatus']} by {entry.get('RouterName')}"
+    except (ValueError, KeyError, TypeError):
+        return None
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
