@@ -92,7 +92,7 @@ start_dockerd() {
     # shellcheck disable=SC2206
     arguments+=($EMCP_DOCKERD_ARGS)
   fi
-  setsid nohup dockerd "${arguments[@]}" >"$STATE_DIR/dockerd.log" 2>&1 </dev/null &
+  setsid nohup dockerd "${arguments[@]}" >"$STATE_DIR/dockerd.log" 2>&1 </dev/null 3>&- 4>&- &
   echo $! >"$STATE_DIR/dockerd.pid"
 }
 

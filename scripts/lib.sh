@@ -120,21 +120,28 @@ step() {
 # A few words behind the step's "ok".
 detail() { STEP_DETAIL=$*; }
 
+# The terminal, also while a step's output goes to its log: a signal finds the
+# redirection in force. What outlives the script must not inherit these.
+exec 3>&1 4>&2
+
 finish() {
   local status=$? message=''
   trap - EXIT
   [[ -f $LOG_DIR/.message ]] && message=$(<"$LOG_DIR/.message")
   rm -f "$LOG_DIR/.message"
   if ((status != 0)); then
-    if [[ -n $STEP_NAME ]]; then
+    if ((status == 130 || status == 143)); then
+      message='interrupted; it may simply be run again.'
+      [[ -n $STEP_NAME ]] && echo
+    elif [[ -n $STEP_NAME ]]; then
       printf 'failed (%s s)\n' "$(seconds_since "$STEP_START")"
       if [[ -z $message ]]; then
         printf '\nThe last lines of %s:\n' "$STEP_LOG"
         tail -n 25 "$STEP_LOG" | sed 's/^/  | /'
         message=$ADVICE
       fi
-    fi >&2
-    [[ -n $message ]] && printf '\nmake %s: %s\n' "$COMMAND" "$message" >&2
+    fi >&4
+    [[ -n $message ]] && printf '\nmake %s: %s\n' "$COMMAND" "$message" >&4
   fi
   if declare -F cleanup >/dev/null; then cleanup; fi
   exit "$status"

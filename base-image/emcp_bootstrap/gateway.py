@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from . import tickets
 from .apps import Message, Receive, Scope, Send, Served
 
 KEY_HEADER = b"x-emcp-gateway-key"
@@ -36,6 +37,9 @@ class Gateway:
             await _send_json(send, 200, self._health, head=scope["method"] == "HEAD")
             return
         path = self._served.canonical_path(scope["path"])
+        ticket = tickets.of_request(scope) if scope["type"] == "http" else None
+        if ticket is not None:
+            send = tickets.writing_into_endpoint(send, ticket)
         await self._served.app_for(path)(self._inner_scope(scope, path), receive, send)
 
     def _has_key(self, scope: Scope) -> bool:
@@ -45,12 +49,15 @@ class Gateway:
         return len(given) == 1 and hmac.compare_digest(given[0], self._key)
 
     def _inner_scope(self, scope: Scope, path: str) -> Scope:
-        """The request as it was before the prefix was stripped, without the gateway key.
+        """The request as it was before the prefix was stripped, without what the gate added and
+        without the client's credential.
 
         Frameworks take `root_path` away from `path` when they route, so both have to be set.
         """
         inner = dict(scope)
-        inner["headers"] = [pair for pair in scope["headers"] if pair[0].lower() != KEY_HEADER]
+        hidden = (KEY_HEADER, tickets.TICKET_HEADER)
+        inner["headers"] = [pair for pair in scope["headers"] if pair[0].lower() not in hidden]
+        inner["query_string"] = tickets.without_credentials(scope.get("query_string", b""), path)
         inner["root_path"] = self._prefix
         inner["path"] = self._prefix + path
         raw_path: bytes | None = scope.get("raw_path")

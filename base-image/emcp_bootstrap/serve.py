@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib
 import importlib.metadata
+import logging
 import os
 import signal
 import socket
@@ -27,7 +28,7 @@ from .source import Source
 # Open streams get a second to end by themselves. A tool that does not let go of the process, or a
 # clean-up that hangs, is cut off so that the container ends within the three seconds promised.
 GRACEFUL_SECONDS = 1
-FORCED_EXIT_SECONDS = 2.5
+FORCED_EXIT_SECONDS = 2
 # Longer than Traefik keeps an idle connection (90 s), so that it is never the server which closes one
 # that Traefik is about to use.
 KEEP_ALIVE_SECONDS = 120
@@ -47,7 +48,6 @@ class Host:
         self._lock = threading.Lock()
         self._taken = False
         self._finished = threading.Event()
-        self.stopping = False
 
     def prepare(self, namespace: Mapping[str, Any], explain: Callable[[BaseException], Failure]) -> None:
         self._namespace = namespace
@@ -112,7 +112,8 @@ class Host:
         self._server.handle_exit(signal_number, frame)
 
     def stop_requested(self) -> None:
-        self.stopping = True
+        # Streams that are cut by a stop are no errors, though the frameworks call them so.
+        logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_cut_stream)
         timer = threading.Timer(FORCED_EXIT_SECONDS, _force_exit)
         timer.daemon = True
         timer.start()
@@ -224,6 +225,10 @@ def _make_server(host: Host, gateway: Gateway, health: dict[str, Any], *, keeps_
             timeout_graceful_shutdown=GRACEFUL_SECONDS,
         )
     )
+
+
+def _is_not_about_a_cut_stream(record: logging.LogRecord) -> bool:
+    return not record.getMessage().startswith(("ASGI callable returned without", "Exception in ASGI application"))
 
 
 def _force_exit() -> None:

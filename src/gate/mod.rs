@@ -5,7 +5,10 @@ use jiff::Timestamp;
 
 use crate::access::{Caller, TokenTable};
 use crate::directory::Entry;
-use crate::model::{Desired, Error, Status};
+use crate::model::{Desired, Error, Status, TokenId};
+
+/// The query parameter of a ticket; the bootstrap writes it.
+const TICKET_PARAMETER: &str = "emcp_ticket";
 
 /// What Traefik told of the client's request.
 #[derive(Debug, Default, Clone, Copy)]
@@ -18,6 +21,8 @@ pub struct GateRequest<'a> {
     pub origin: Option<&'a str>,
     /// Path and query as the client sent them (`X-Forwarded-Uri`).
     pub uri: &'a str,
+    /// Whom a ticket in that query names; see [`ticket_in_url`].
+    pub ticket_holder: Option<&'a Caller>,
 }
 
 /// What is to become of a request.
@@ -27,6 +32,9 @@ pub enum Verdict {
     Allow {
         /// The token's name, for `X-Emcp-User`.
         user: String,
+        /// The token's id where its key came in the URL and opens an SSE
+        /// session: the session needs a ticket for its messages.
+        ticket_for: Option<Option<TokenId>>,
     },
     /// The server is on its way up: ask again when its state changes.
     Hold {
@@ -76,7 +84,7 @@ pub fn decide(
         });
     };
     match caller.may_connect(entry.server.id) {
-        Ok(_) => admit(caller, entry),
+        Ok(_) => admit(caller, opens_session_by_url(request), entry),
         Err(error) => Verdict::Refuse(Refusal {
             status: 403,
             code: match error {
@@ -90,7 +98,7 @@ pub fn decide(
 }
 
 /// What a request meets when it may pass but the server may not be ready.
-fn admit(caller: Caller, entry: &Entry) -> Verdict {
+fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
     let name = &entry.server.name;
     let unavailable = |code, message, retry_after_secs| {
         Verdict::Refuse(Refusal {
@@ -112,7 +120,10 @@ fn admit(caller: Caller, entry: &Entry) -> Verdict {
         };
     }
     match entry.state.status {
-        Status::Running => Verdict::Allow { user: caller.name },
+        Status::Running => Verdict::Allow {
+            user: caller.name,
+            ticket_for: needs_ticket.then_some(caller.token),
+        },
         Status::Error if entry.state.gave_up => {
             let message = format!(
                 "the server \"{name}\" has failed: {}; its owner must mend it",
@@ -172,6 +183,9 @@ fn identify(
         .map(str::to_owned)
         .or_else(|| key_in_url(request.uri));
     let Some(presented) = presented else {
+        if let Some(holder) = request.ticket_holder {
+            return Ok(holder.clone());
+        }
         return Err(unauthenticated(
             "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\"",
         ));
@@ -191,6 +205,23 @@ pub fn bearer(header: &str) -> Option<&str> {
         .filter(|token| !token.is_empty())
 }
 
+fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
+    let path = request.uri.split('?').next().unwrap_or("");
+    request.authorization.and_then(bearer).is_none()
+        && request.api_key.is_none()
+        && path.trim_end_matches('/').ends_with("/sse")
+}
+
+/// The ticket of an SSE session's message (`services::sse_ticket`); only where
+/// messages are posted.
+pub fn ticket_in_url(uri: &str) -> Option<String> {
+    let (path, query) = uri.split_once('?')?;
+    if !path.ends_with("/messages/") && !path.ends_with("/messages") {
+        return None;
+    }
+    parameter(query, TICKET_PARAMETER)
+}
+
 /// The `key` parameter, for clients that take nothing but a URL; only where a
 /// client connects.
 fn key_in_url(uri: &str) -> Option<String> {
@@ -199,8 +230,12 @@ fn key_in_url(uri: &str) -> Option<String> {
     if !path.ends_with("/sse") && !path.ends_with("/mcp") {
         return None;
     }
+    parameter(query, "key")
+}
+
+fn parameter(query: &str, wanted: &str) -> Option<String> {
     url::form_urlencoded::parse(query.as_bytes())
-        .find(|(name, _)| name == "key")
+        .find(|(name, _)| name == wanted)
         .map(|(_, value)| value.into_owned())
 }
 

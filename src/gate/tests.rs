@@ -80,6 +80,7 @@ const AS_ADMIN: GateRequest<'_> = GateRequest {
     api_key: None,
     origin: None,
     uri: "/api/demo/mcp",
+    ticket_holder: None,
 };
 
 #[test]
@@ -90,10 +91,10 @@ fn a_valid_token_passes_in_each_of_its_forms() {
     let key = GateRequest { authorization: None, api_key: Some(ADMIN), ..AS_ADMIN };
     let url = GateRequest { authorization: None, uri: "/api/demo/sse?x=1&key=emcp%5Fadmin-admin-admin", ..AS_ADMIN };
     for request in [AS_ADMIN, lower, key, url] {
-        assert_eq!(
-            ask(&request, &tokens, Some(&running)),
-            Verdict::Allow { user: "admin".into() },
-            "{request:?}"
+        let verdict = ask(&request, &tokens, Some(&running));
+        assert!(
+            matches!(&verdict, Verdict::Allow { user, .. } if user == "admin"),
+            "{request:?}: {verdict:?}"
         );
     }
 }
@@ -137,7 +138,10 @@ fn a_connect_token_reaches_its_servers_only() {
     let request = GateRequest { authorization: Some("Bearer emcp_connect-connect"), ..AS_ADMIN };
     assert_eq!(
         ask(&request, &tokens, Some(&mine)),
-        Verdict::Allow { user: "ci".into() }
+        Verdict::Allow {
+            user: "ci".into(),
+            ticket_for: None
+        }
     );
     assert_eq!(
         status_of(&ask(&request, &tokens, Some(&other))),
@@ -200,4 +204,42 @@ fn a_wish_not_yet_taken_up_is_held() {
         ask(&AS_ADMIN, &table(vec![]), Some(&server)),
         Verdict::Hold { .. }
     ));
+}
+
+#[test]
+fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
+    let running = entry(Desired::Running, Status::Running);
+    let tokens = table(vec![]);
+    let by_url = GateRequest { authorization: None, uri: "/api/demo/sse?key=emcp_admin-admin-admin", ..AS_ADMIN };
+    let by_url_mcp = GateRequest { uri: "/api/demo/mcp?key=emcp_admin-admin-admin", ..by_url };
+    let by_header = GateRequest { uri: "/api/demo/sse", ..AS_ADMIN };
+    let ticket = |request| match ask(&request, &tokens, Some(&running)) {
+        Verdict::Allow { ticket_for, .. } => ticket_for,
+        other => panic!("not allowed: {other:?}"),
+    };
+    assert_eq!(ticket(by_url), Some(None));
+    assert_eq!(ticket(by_url_mcp), None);
+    assert_eq!(ticket(by_header), None);
+}
+
+#[test]
+fn a_ticket_opens_messages_and_nothing_else() {
+    assert_eq!(
+        ticket_in_url("/api/demo/messages/?session_id=1&emcp_ticket=abc").as_deref(),
+        Some("abc")
+    );
+    assert_eq!(ticket_in_url("/api/demo/mcp?emcp_ticket=abc"), None);
+    assert_eq!(ticket_in_url("/api/demo/sse?emcp_ticket=abc"), None);
+}
+
+#[test]
+fn a_ticket_does_not_stand_in_for_a_wrong_token() {
+    let running = entry(Desired::Running, Status::Running);
+    let holder = Caller::administrator();
+    let request = GateRequest {
+        authorization: Some("Bearer nonsense"),
+        ticket_holder: Some(&holder),
+        ..AS_ADMIN
+    };
+    assert_eq!(status_of(&ask(&request, &table(vec![]), Some(&running))).0, 401);
 }

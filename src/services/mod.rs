@@ -7,6 +7,7 @@ mod connection;
 mod env;
 mod servers;
 mod session;
+mod sse_ticket;
 mod startup;
 mod tokens;
 mod views;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use super::App;
 use crate::access::Caller;
 use crate::model::{Error, Result, TokenId};
-use crate::vault::{Place, Sealed};
+use crate::vault::Place;
 
 /// How long a session lasts.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
@@ -49,16 +49,13 @@ impl App {
         };
         let text = serde_json::to_string(&note)
             .map_err(|error| Error::internal("a session could not be written", error))?;
-        let sealed = self.vault.seal(Place::Session, &text)?;
-        let json = serde_json::to_vec(&sealed)
-            .map_err(|error| Error::internal("a session could not be written", error))?;
-        Ok((caller, SessionCookie(hex::encode(json))))
+        let word = self.vault.seal_word(Place::Session, &text)?;
+        Ok((caller, SessionCookie(word)))
     }
 
     /// The caller behind a session cookie, if it is still good.
     pub fn caller_by_session(&self, cookie: &str) -> Option<Caller> {
-        let sealed: Sealed = serde_json::from_slice(&hex::decode(cookie).ok()?).ok()?;
-        let text = self.vault.open(Place::Session, &sealed).ok()?;
+        let text = self.vault.open_word(Place::Session, cookie)?;
         let note: Note = serde_json::from_str(text.expose_secret()).ok()?;
         let now = Timestamp::now();
         if now >= note.ends_at {

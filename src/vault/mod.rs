@@ -5,6 +5,8 @@
 //! to its server and key, so that a sealed value moved elsewhere in the
 //! database does not open (DESIGN §10).
 
+use base64::Engine;
+use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
 use chacha20poly1305::{Key, XChaCha20Poly1305, XNonce};
 use secrecy::{ExposeSecret, SecretString};
@@ -37,6 +39,8 @@ pub enum Place<'a> {
     GatewayKey(ServerId),
     /// A dashboard session, kept by the browser.
     Session,
+    /// An SSE session of a server, kept by an MCP client.
+    SseSession(ServerId),
 }
 
 impl Place<'_> {
@@ -45,6 +49,7 @@ impl Place<'_> {
             Self::Env(server, key) => format!("env {server} {key}"),
             Self::GatewayKey(server) => format!("gateway-key {server}"),
             Self::Session => "session".to_owned(),
+            Self::SseSession(server) => format!("sse-session {server}"),
         }
     }
 }
@@ -81,6 +86,23 @@ impl Vault {
         self.open_as(&place.associated_data(), sealed)
     }
 
+    /// Seals a value as one word of URL-safe text, for what others keep for us.
+    ///
+    /// # Errors
+    /// As [`Vault::seal`].
+    pub fn seal_word(&self, place: Place<'_>, plaintext: &str) -> Result<String, Error> {
+        let (nonce, ciphertext) = self.encrypt(&place.associated_data(), plaintext)?;
+        Ok(BASE64_URL_SAFE_NO_PAD.encode([nonce.as_slice(), &ciphertext].concat()))
+    }
+
+    /// Opens a word that [`Vault::seal_word`] made for the same place; `None`
+    /// for every other text.
+    pub fn open_word(&self, place: Place<'_>, word: &str) -> Option<SecretString> {
+        let bytes = BASE64_URL_SAFE_NO_PAD.decode(word).ok()?;
+        let (nonce, ciphertext) = bytes.split_first_chunk::<NONCE_BYTES>()?;
+        self.decrypt(&place.associated_data(), *nonce, ciphertext)
+    }
+
     /// A sealed known text by which a later start recognises the same key.
     ///
     /// # Errors
@@ -96,15 +118,7 @@ impl Vault {
     }
 
     fn seal_as(&self, place: &str, plaintext: &str) -> Result<Sealed, Error> {
-        let nonce: [u8; NONCE_BYTES] = random_bytes()?;
-        let payload = Payload {
-            msg: plaintext.as_bytes(),
-            aad: place.as_bytes(),
-        };
-        let ciphertext = self
-            .cipher
-            .encrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| Error::Internal("sealing a secret failed".to_owned()))?;
+        let (nonce, ciphertext) = self.encrypt(place, plaintext)?;
         Ok(Sealed {
             key_id: self.key_id.clone(),
             nonce: hex::encode(nonce),
@@ -121,17 +135,38 @@ impl Vault {
         let mut nonce = [0_u8; NONCE_BYTES];
         hex::decode_to_slice(&sealed.nonce, &mut nonce).map_err(|_| cannot())?;
         let ciphertext = hex::decode(&sealed.ciphertext).map_err(|_| cannot())?;
+        self.decrypt(place, nonce, &ciphertext).ok_or_else(cannot)
+    }
+
+    fn encrypt(
+        &self,
+        place: &str,
+        plaintext: &str,
+    ) -> Result<([u8; NONCE_BYTES], Vec<u8>), Error> {
+        let nonce: [u8; NONCE_BYTES] = random_bytes()?;
         let payload = Payload {
-            msg: &ciphertext,
+            msg: plaintext.as_bytes(),
             aad: place.as_bytes(),
         };
-        let plaintext = self
+        let ciphertext = self
             .cipher
-            .decrypt(&XNonce::from(nonce), payload)
-            .map_err(|_| cannot())?;
-        String::from_utf8(plaintext)
-            .map(SecretString::from)
-            .map_err(|_| cannot())
+            .encrypt(&XNonce::from(nonce), payload)
+            .map_err(|_| Error::Internal("sealing a secret failed".to_owned()))?;
+        Ok((nonce, ciphertext))
+    }
+
+    fn decrypt(
+        &self,
+        place: &str,
+        nonce: [u8; NONCE_BYTES],
+        ciphertext: &[u8],
+    ) -> Option<SecretString> {
+        let payload = Payload {
+            msg: ciphertext,
+            aad: place.as_bytes(),
+        };
+        let plaintext = self.cipher.decrypt(&XNonce::from(nonce), payload).ok()?;
+        String::from_utf8(plaintext).map(SecretString::from).ok()
     }
 }
 

@@ -12,6 +12,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use warp::Reply;
 
+use crate::access::Caller;
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Refusal, Verdict};
 use crate::http::context::Ctx;
@@ -36,17 +37,21 @@ pub(in crate::http) async fn decide(ctx: Ctx) -> Answer {
             .query("server")
             .and_then(|id| id.parse().ok())
             .and_then(|id| ctx.app.directory.get(id));
+        let holder = entry.as_ref().and_then(|entry| ticket_holder(&ctx, entry));
         let verdict = gate::decide(
-            &request_of(&ctx),
+            &request_of(&ctx, holder.as_ref()),
             &ctx.app.tokens,
             entry.as_ref(),
             &ctx.app.settings.allowed_origins,
             Timestamp::now(),
         );
         let reason = match (verdict, entry) {
-            (Verdict::Allow { user }, Some(entry)) => {
+            (Verdict::Allow { user, ticket_for }, Some(entry)) => {
                 ctx.app.metrics.gate_decided("allow");
-                return allow(&user, &entry);
+                let ticket = ticket_for
+                    .map(|token| ctx.app.sse_ticket(entry.server.id, token))
+                    .transpose()?;
+                return allow(&user, &entry, ticket.as_deref());
             }
             (Verdict::Allow { .. }, None) => {
                 return Err(Error::Internal("allowed without a server".to_owned()));
@@ -67,17 +72,23 @@ pub(in crate::http) async fn decide(ctx: Ctx) -> Answer {
     }
 }
 
-fn request_of(ctx: &Ctx) -> GateRequest<'_> {
+fn ticket_holder(ctx: &Ctx, entry: &Entry) -> Option<Caller> {
+    let ticket = gate::ticket_in_url(ctx.header("x-forwarded-uri")?)?;
+    ctx.app.caller_by_sse_ticket(entry.server.id, &ticket)
+}
+
+fn request_of<'a>(ctx: &'a Ctx, ticket_holder: Option<&'a Caller>) -> GateRequest<'a> {
     GateRequest {
         authorization: ctx.header("authorization"),
         api_key: ctx.header("x-api-key"),
         origin: ctx.header("origin"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
+        ticket_holder,
     }
 }
 
 /// Traefik copies these onto the request it forwards (DESIGN §5).
-fn allow(user: &str, entry: &Entry) -> Answer {
+fn allow(user: &str, entry: &Entry, ticket: Option<&str>) -> Answer {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
     headers.insert(
@@ -87,6 +98,11 @@ fn allow(user: &str, entry: &Entry) -> Answer {
     let mut key = header_value(entry.gateway_key.expose_secret())?;
     key.set_sensitive(true);
     headers.insert(HeaderName::from_static("x-emcp-gateway-key"), key);
+    if let Some(ticket) = ticket {
+        let mut ticket = header_value(ticket)?;
+        ticket.set_sensitive(true);
+        headers.insert(HeaderName::from_static("x-emcp-sse-ticket"), ticket);
+    }
     Ok(response)
 }
 

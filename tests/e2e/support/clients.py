@@ -12,7 +12,7 @@ from .toolchains import node_clients, python_environment
 
 Json = dict[str, Any]
 
-SCENARIO_TIMEOUT_SECS = 900
+SCENARIO_TIMEOUT_SECS = 90
 CLIENTS = ("python-1", "python-2", "typescript-1", "typescript-2")
 TRANSPORTS = ("sse", "http")
 
