@@ -20,6 +20,7 @@ has_packages() { [[ -f $UI/node_modules/.package-lock.json ]]; }
 
 fetch_packages() {
   ensure_node
+  on_failure 'npm could not fetch the packages of the dashboard; with a company registry, set npm_config_registry.'
   npm ci --prefix "$UI" --ignore-scripts --no-audit --no-fund
 }
 
@@ -42,6 +43,5 @@ fi
 STEPS=2
 check_requirements python
 use_extra_ca
-on_failure 'npm could not fetch the packages of the dashboard; with a company registry, set npm_config_registry.'
 step 'packages of the dashboard' fetch_packages
 step 'ui/vendor' build_vendor

@@ -58,7 +58,11 @@ impl Directory {
         }
         let name: ServerName = id_or_name.parse().ok()?;
         let inner = self.read();
-        inner.by_name.get(&name).and_then(|id| inner.by_id.get(id)).cloned()
+        inner
+            .by_name
+            .get(&name)
+            .and_then(|id| inner.by_id.get(id))
+            .cloned()
     }
 
     /// All servers, by age.
@@ -81,7 +85,11 @@ impl Directory {
                 return;
             };
             if (server.generation, server.revision, server.updated_at)
-                < (entry.server.generation, entry.server.revision, entry.server.updated_at)
+                < (
+                    entry.server.generation,
+                    entry.server.revision,
+                    entry.server.updated_at,
+                )
             {
                 return;
             }

@@ -51,9 +51,7 @@ fn main() -> anyhow::Result<()> {
             println!("{} is ready", settings.data_dir.display());
             Ok(())
         }
-        Command::Healthcheck(input) => {
-            runtime.block_on(healthcheck(settings(*input, cli.config)?))
-        }
+        Command::Healthcheck(input) => runtime.block_on(healthcheck(settings(*input, cli.config)?)),
     }
 }
 
@@ -73,7 +71,8 @@ fn from_environment(key: &str) -> Option<String> {
 }
 
 fn start_logging() -> anyhow::Result<()> {
-    let filter = EnvFilter::try_from_env("EMCP_LOG").or_else(|_| EnvFilter::try_new("info,rmcp=warn"))?;
+    let filter =
+        EnvFilter::try_from_env("EMCP_LOG").or_else(|_| EnvFilter::try_new("info,rmcp=warn"))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -93,7 +92,10 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let served = http::serve(app).await;
     cancel.cancel();
     tasks.close();
-    if tokio::time::timeout(SHUTDOWN_MAX, tasks.wait()).await.is_err() {
+    if tokio::time::timeout(SHUTDOWN_MAX, tasks.wait())
+        .await
+        .is_err()
+    {
         tracing::warn!("some tasks did not end in time");
     }
     tracing::info!("EMCP has ended; servers go on");

@@ -131,11 +131,13 @@ fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
             );
             unavailable("server_failed", message, 60)
         }
-        Status::Stopped | Status::Building | Status::Starting | Status::Sleeping | Status::Error => {
-            Verdict::Hold {
-                reason: entry.state.reason.clone(),
-            }
-        }
+        Status::Stopped
+        | Status::Building
+        | Status::Starting
+        | Status::Sleeping
+        | Status::Error => Verdict::Hold {
+            reason: entry.state.reason.clone(),
+        },
     }
 }
 
@@ -154,7 +156,10 @@ pub fn waited_too_long(reason: &str) -> Refusal {
 /// Warning). Clients that are no browsers send none.
 fn check_origin(origin: Option<&str>, allowed: &[String]) -> Option<Refusal> {
     let origin = origin?;
-    if allowed.iter().any(|known| known.eq_ignore_ascii_case(origin)) {
+    if allowed
+        .iter()
+        .any(|known| known.eq_ignore_ascii_case(origin))
+    {
         return None;
     }
     Some(Refusal {

@@ -65,7 +65,13 @@ fn table(tokens: Vec<Token>) -> TokenTable {
 }
 
 fn ask(request: &GateRequest<'_>, tokens: &TokenTable, server: Option<&Entry>) -> Verdict {
-    decide(request, tokens, server, &["https://localhost:8443".to_owned()], now())
+    decide(
+        request,
+        tokens,
+        server,
+        &["https://localhost:8443".to_owned()],
+        now(),
+    )
 }
 
 fn status_of(verdict: &Verdict) -> (u16, &'static str) {
@@ -87,9 +93,20 @@ const AS_ADMIN: GateRequest<'_> = GateRequest {
 fn a_valid_token_passes_in_each_of_its_forms() {
     let running = entry(Desired::Running, Status::Running);
     let tokens = table(vec![]);
-    let lower = GateRequest { authorization: Some("bearer emcp_admin-admin-admin"), ..AS_ADMIN };
-    let key = GateRequest { authorization: None, api_key: Some(ADMIN), ..AS_ADMIN };
-    let url = GateRequest { authorization: None, uri: "/api/demo/sse?x=1&key=emcp%5Fadmin-admin-admin", ..AS_ADMIN };
+    let lower = GateRequest {
+        authorization: Some("bearer emcp_admin-admin-admin"),
+        ..AS_ADMIN
+    };
+    let key = GateRequest {
+        authorization: None,
+        api_key: Some(ADMIN),
+        ..AS_ADMIN
+    };
+    let url = GateRequest {
+        authorization: None,
+        uri: "/api/demo/sse?x=1&key=emcp%5Fadmin-admin-admin",
+        ..AS_ADMIN
+    };
     for request in [AS_ADMIN, lower, key, url] {
         let verdict = ask(&request, &tokens, Some(&running));
         assert!(
@@ -107,15 +124,27 @@ fn a_key_in_the_url_counts_only_where_clients_connect() {
         uri: "/api/demo/messages/?key=emcp_admin-admin-admin",
         ..AS_ADMIN
     };
-    assert_eq!(status_of(&ask(&request, &table(vec![]), Some(&running))).0, 401);
+    assert_eq!(
+        status_of(&ask(&request, &table(vec![]), Some(&running))).0,
+        401
+    );
 }
 
 #[test]
 fn without_a_valid_token_nobody_learns_whether_a_server_exists() {
     let running = entry(Desired::Running, Status::Running);
-    let nothing = GateRequest { authorization: None, ..AS_ADMIN };
-    let wrong = GateRequest { authorization: Some("Bearer nonsense"), ..AS_ADMIN };
-    let basic = GateRequest { authorization: Some("Basic YTpi"), ..AS_ADMIN };
+    let nothing = GateRequest {
+        authorization: None,
+        ..AS_ADMIN
+    };
+    let wrong = GateRequest {
+        authorization: Some("Bearer nonsense"),
+        ..AS_ADMIN
+    };
+    let basic = GateRequest {
+        authorization: Some("Basic YTpi"),
+        ..AS_ADMIN
+    };
     for request in [nothing, wrong, basic] {
         for server in [Some(&running), None] {
             assert_eq!(
@@ -134,8 +163,15 @@ fn without_a_valid_token_nobody_learns_whether_a_server_exists() {
 fn a_connect_token_reaches_its_servers_only() {
     let mine = entry(Desired::Running, Status::Running);
     let other = entry(Desired::Running, Status::Running);
-    let tokens = table(vec![token(CONNECT, Role::Connect, Some(vec![mine.server.id]))]);
-    let request = GateRequest { authorization: Some("Bearer emcp_connect-connect"), ..AS_ADMIN };
+    let tokens = table(vec![token(
+        CONNECT,
+        Role::Connect,
+        Some(vec![mine.server.id]),
+    )]);
+    let request = GateRequest {
+        authorization: Some("Bearer emcp_connect-connect"),
+        ..AS_ADMIN
+    };
     assert_eq!(
         ask(&request, &tokens, Some(&mine)),
         Verdict::Allow {
@@ -156,19 +192,31 @@ fn an_expired_token_is_no_token() {
         expires_at: Some(now()),
         ..token(EXPIRED, Role::Admin, None)
     };
-    let request = GateRequest { authorization: Some("Bearer emcp_expired-expired"), ..AS_ADMIN };
-    assert_eq!(status_of(&ask(&request, &table(vec![expired]), Some(&running))).0, 401);
+    let request = GateRequest {
+        authorization: Some("Bearer emcp_expired-expired"),
+        ..AS_ADMIN
+    };
+    assert_eq!(
+        status_of(&ask(&request, &table(vec![expired]), Some(&running))).0,
+        401
+    );
 }
 
 #[test]
 fn a_foreign_origin_is_refused_even_with_a_token() {
     let running = entry(Desired::Running, Status::Running);
-    let evil = GateRequest { origin: Some("https://evil.example"), ..AS_ADMIN };
+    let evil = GateRequest {
+        origin: Some("https://evil.example"),
+        ..AS_ADMIN
+    };
     assert_eq!(
         status_of(&ask(&evil, &table(vec![]), Some(&running))),
         (403, "origin_not_allowed")
     );
-    let own = GateRequest { origin: Some("https://localhost:8443"), ..AS_ADMIN };
+    let own = GateRequest {
+        origin: Some("https://localhost:8443"),
+        ..AS_ADMIN
+    };
     assert!(matches!(
         ask(&own, &table(vec![]), Some(&running)),
         Verdict::Allow { .. }
@@ -178,9 +226,17 @@ fn a_foreign_origin_is_refused_even_with_a_token() {
 #[test]
 fn what_is_on_its_way_up_is_held_and_what_is_down_is_told() {
     let tokens = table(vec![]);
-    for status in [Status::Building, Status::Starting, Status::Stopped, Status::Sleeping] {
+    for status in [
+        Status::Building,
+        Status::Starting,
+        Status::Stopped,
+        Status::Sleeping,
+    ] {
         let server = entry(Desired::Running, status);
-        assert!(matches!(ask(&AS_ADMIN, &tokens, Some(&server)), Verdict::Hold { .. }));
+        assert!(matches!(
+            ask(&AS_ADMIN, &tokens, Some(&server)),
+            Verdict::Hold { .. }
+        ));
     }
     let stopped = entry(Desired::Stopped, Status::Stopped);
     assert_eq!(
@@ -188,7 +244,10 @@ fn what_is_on_its_way_up_is_held_and_what_is_down_is_told() {
         (503, "server_stopped")
     );
     let mut failed = entry(Desired::Running, Status::Error);
-    assert!(matches!(ask(&AS_ADMIN, &tokens, Some(&failed)), Verdict::Hold { .. }));
+    assert!(matches!(
+        ask(&AS_ADMIN, &tokens, Some(&failed)),
+        Verdict::Hold { .. }
+    ));
     Arc::make_mut(&mut failed.state).gave_up = true;
     assert_eq!(
         status_of(&ask(&AS_ADMIN, &tokens, Some(&failed))),
@@ -210,9 +269,19 @@ fn a_wish_not_yet_taken_up_is_held() {
 fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
     let running = entry(Desired::Running, Status::Running);
     let tokens = table(vec![]);
-    let by_url = GateRequest { authorization: None, uri: "/api/demo/sse?key=emcp_admin-admin-admin", ..AS_ADMIN };
-    let by_url_mcp = GateRequest { uri: "/api/demo/mcp?key=emcp_admin-admin-admin", ..by_url };
-    let by_header = GateRequest { uri: "/api/demo/sse", ..AS_ADMIN };
+    let by_url = GateRequest {
+        authorization: None,
+        uri: "/api/demo/sse?key=emcp_admin-admin-admin",
+        ..AS_ADMIN
+    };
+    let by_url_mcp = GateRequest {
+        uri: "/api/demo/mcp?key=emcp_admin-admin-admin",
+        ..by_url
+    };
+    let by_header = GateRequest {
+        uri: "/api/demo/sse",
+        ..AS_ADMIN
+    };
     let ticket = |request| match ask(&request, &tokens, Some(&running)) {
         Verdict::Allow { ticket_for, .. } => ticket_for,
         other => panic!("not allowed: {other:?}"),
@@ -241,5 +310,8 @@ fn a_ticket_does_not_stand_in_for_a_wrong_token() {
         ticket_holder: Some(&holder),
         ..AS_ADMIN
     };
-    assert_eq!(status_of(&ask(&request, &table(vec![]), Some(&running))).0, 401);
+    assert_eq!(
+        status_of(&ask(&request, &table(vec![]), Some(&running))).0,
+        401
+    );
 }

@@ -11,7 +11,8 @@ use warp::{Filter, Rejection};
 use crate::model::{Error, Result};
 
 /// A body as it arrives.
-pub(super) type BodyStream = Pin<Box<dyn Stream<Item = std::result::Result<Bytes, warp::Error>> + Send>>;
+pub(super) type BodyStream =
+    Pin<Box<dyn Stream<Item = std::result::Result<Bytes, warp::Error>> + Send>>;
 
 /// JSON bodies of everything but code.
 pub(super) const SMALL_BODY_MAX_BYTES: u64 = 8 * 1024 * 1024;

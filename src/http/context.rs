@@ -147,16 +147,18 @@ pub(super) fn context(
     app: &Arc<App>,
 ) -> impl Filter<Extract = (Ctx,), Error = Infallible> + Clone + use<> {
     let app = Arc::clone(app);
-    let query = warp::query::raw()
-        .or(warp::any().map(String::new))
-        .unify();
+    let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
         .and(warp::header::headers_cloned())
         .and(query)
         .and(warp::ext::optional::<RequestId>())
         .and(warp::ext::optional::<ConnectionId>())
         .map(
-            move |method, headers, query: String, id: Option<RequestId>, connection: Option<ConnectionId>| Ctx {
+            move |method,
+                  headers,
+                  query: String,
+                  id: Option<RequestId>,
+                  connection: Option<ConnectionId>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,

@@ -1,8 +1,8 @@
 //! Domain errors as answers: one exhaustive match decides the status.
 //! `docs/api.md` has the same table.
 
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::StatusCode;
+use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde_json::json;
 use warp::Reply;
 use warp::reply::Response as WarpResponse;

@@ -154,13 +154,18 @@ fn set_common_headers<B>(response: &mut Response<B>, request_id: &str) {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
     let mut set = |name: &'static str, value: HeaderValue| {
-        headers.entry(HeaderName::from_static(name)).or_insert(value);
+        headers
+            .entry(HeaderName::from_static(name))
+            .or_insert(value);
     };
     if let Ok(value) = HeaderValue::from_str(request_id) {
         set("x-request-id", value);
     }
     set("content-security-policy", HeaderValue::from_static(POLICY));
-    set("x-content-type-options", HeaderValue::from_static("nosniff"));
+    set(
+        "x-content-type-options",
+        HeaderValue::from_static("nosniff"),
+    );
     set("referrer-policy", HeaderValue::from_static("no-referrer"));
     set("cache-control", HeaderValue::from_static("no-store"));
 }

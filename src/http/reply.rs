@@ -2,8 +2,8 @@
 
 use std::future::Future;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
 use http::StatusCode;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use serde::Serialize;
 use warp::Reply;
 

@@ -1,8 +1,8 @@
 //! The dashboard: files of `ui/`, embedded in the binary (read from disk in
 //! debug builds).
 
-use http::{HeaderValue, Method};
 use http::header::{CACHE_CONTROL, CONTENT_TYPE};
+use http::{HeaderValue, Method};
 use rust_embed::RustEmbed;
 use warp::path::FullPath;
 use warp::reply::Response;

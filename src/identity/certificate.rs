@@ -140,4 +140,3 @@ fn base_params(common_name: &str, lifetime_days: i32) -> CertificateParams {
     params.not_after = to_rcgen(end);
     params
 }
-

@@ -55,7 +55,9 @@ impl Layout {
     /// The directory of one code version, mounted into the container:
     /// `{data}/{server_id}/versions/{n}`.
     pub fn code_dir(&self, id: ServerId, version: u32) -> PathBuf {
-        self.server_dir(id).join("versions").join(version.to_string())
+        self.server_dir(id)
+            .join("versions")
+            .join(version.to_string())
     }
 
     /// The code file in such a directory.
@@ -188,11 +190,14 @@ fn secret(
             data_file
         }
     };
-    let text = std::fs::read_to_string(path)
-        .with_context(|| format!("cannot read {}", path.display()))?;
+    let text =
+        std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = text.trim();
     if text.is_empty() {
-        bail!("{} is empty; put the secret in or remove the file", path.display());
+        bail!(
+            "{} is empty; put the secret in or remove the file",
+            path.display()
+        );
     }
     Ok(SecretString::from(text.to_owned()))
 }

@@ -24,8 +24,8 @@ use crate::model::ServerId;
 use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
 
 use file::LogFile;
-use ring::Ring;
 pub use ring::Batch;
+use ring::Ring;
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

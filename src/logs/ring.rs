@@ -71,7 +71,13 @@ impl Ring {
             } else {
                 oldest.saturating_sub(after + 1)
             },
-            records: self.records.iter().skip(first).take(limit).cloned().collect(),
+            records: self
+                .records
+                .iter()
+                .skip(first)
+                .take(limit)
+                .cloned()
+                .collect(),
         }
     }
 
@@ -106,7 +112,10 @@ mod tests {
     fn a_viewer_resumes_without_gap_or_duplicate() {
         let ring = filled(10);
         let first = ring.after(0, 4);
-        assert_eq!(first.records.iter().map(|r| r.seq).collect::<Vec<_>>(), [1, 2, 3, 4]);
+        assert_eq!(
+            first.records.iter().map(|r| r.seq).collect::<Vec<_>>(),
+            [1, 2, 3, 4]
+        );
         let rest = ring.after(4, 100);
         assert_eq!(rest.records.first().map(|r| r.seq), Some(5));
         assert_eq!(rest.records.len(), 6);

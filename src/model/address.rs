@@ -120,7 +120,14 @@ mod tests {
 
     #[test]
     fn bad_subnets_are_refused() {
-        for bad in ["", "10.0.0.0", "10.0.0.1/24", "10.0.0.0/30", "10.0.0.0/x", "::1/64"] {
+        for bad in [
+            "",
+            "10.0.0.0",
+            "10.0.0.1/24",
+            "10.0.0.0/30",
+            "10.0.0.0/x",
+            "::1/64",
+        ] {
             assert!(AddressPool::parse(bad).is_err(), "{bad} was taken");
         }
     }

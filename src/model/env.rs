@@ -157,8 +157,12 @@ pub fn parse_env_json(bytes: &[u8]) -> Result<Vec<EnvVarInput>, Error> {
     let mut vars = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
         // The serde error is not passed on: it may quote the value.
-        let raw: RawEnvVar = serde_json::from_value(item)
-            .map_err(|_| refuse(format!("entry {} is not of the right shape; {SHAPE}", index + 1)))?;
+        let raw: RawEnvVar = serde_json::from_value(item).map_err(|_| {
+            refuse(format!(
+                "entry {} is not of the right shape; {SHAPE}",
+                index + 1
+            ))
+        })?;
         let var = check_var(raw)?;
         if !seen.insert(var.key.clone()) {
             return Err(Error::invalid(
@@ -224,7 +228,8 @@ mod tests {
 
     #[test]
     fn a_secret_without_value_or_with_the_mask_keeps_the_stored_one() {
-        let json = r#"[{"key":"A","is_secret":true},{"key":"B","value":"******","is_secret":true}]"#;
+        let json =
+            r#"[{"key":"A","is_secret":true},{"key":"B","value":"******","is_secret":true}]"#;
         let vars = parse_env_json(json.as_bytes()).unwrap();
         assert!(vars.iter().all(|var| var.value.is_none()));
     }
@@ -233,12 +238,24 @@ mod tests {
     fn bad_sets_are_refused_by_code() {
         assert_eq!(code("{}"), "invalid_env");
         assert_eq!(code("[1]"), "invalid_env");
-        assert_eq!(code(r#"[{"key":"A","value":"1","extra":1}]"#), "invalid_env");
+        assert_eq!(
+            code(r#"[{"key":"A","value":"1","extra":1}]"#),
+            "invalid_env"
+        );
         assert_eq!(code(r#"[{"key":"A=B","value":"1"}]"#), "invalid_env_key");
         assert_eq!(code(r#"[{"key":"","value":"1"}]"#), "invalid_env_key");
-        assert_eq!(code(r#"[{"key":"EMCP_X","value":"1"}]"#), "reserved_env_key");
-        assert_eq!(code(r#"[{"key":"emcp_x","value":"1"}]"#), "reserved_env_key");
-        assert_eq!(code(r#"[{"key":"A","value":"a\u0000b"}]"#), "invalid_env_value");
+        assert_eq!(
+            code(r#"[{"key":"EMCP_X","value":"1"}]"#),
+            "reserved_env_key"
+        );
+        assert_eq!(
+            code(r#"[{"key":"emcp_x","value":"1"}]"#),
+            "reserved_env_key"
+        );
+        assert_eq!(
+            code(r#"[{"key":"A","value":"a\u0000b"}]"#),
+            "invalid_env_value"
+        );
         assert_eq!(code(r#"[{"key":"A"}]"#), "invalid_env_value");
         assert_eq!(
             code(r#"[{"key":"A","value":"1"},{"key":"A","value":"2"}]"#),

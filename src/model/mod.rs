@@ -15,6 +15,8 @@ pub use address::{AddressPool, SubnetError};
 pub use env::{ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, SECRET_MASK, parse_env_json};
 pub use error::{Error, Result};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
-pub use server::{Actor, CodeVersion, Desired, Limits, LimitsPatch, RuntimeChoice, Server, ServerId};
+pub use server::{
+    Actor, CodeVersion, Desired, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
+};
 pub use state::{Event, Failure, RunState, Status};
 pub use token::{Role, Token, TokenId, TokenSecret};

@@ -10,9 +10,29 @@ use super::Error;
 /// Words a server may not be called, since public URLs share `/api/` with the
 /// API's own resources (DESIGN §3).
 pub const RESERVED_NAMES: &[&str] = &[
-    "admin", "api", "audit", "ca", "docs", "emcp", "events", "gate", "health", "healthz", "logs",
-    "metrics", "openapi", "overview", "ping", "readyz", "servers", "session", "settings",
-    "templates", "tokens", "traefik", "version",
+    "admin",
+    "api",
+    "audit",
+    "ca",
+    "docs",
+    "emcp",
+    "events",
+    "gate",
+    "health",
+    "healthz",
+    "logs",
+    "metrics",
+    "openapi",
+    "overview",
+    "ping",
+    "readyz",
+    "servers",
+    "session",
+    "settings",
+    "templates",
+    "tokens",
+    "traefik",
+    "version",
 ];
 
 const NAME_MAX_CHARS: usize = 40;
@@ -154,14 +174,29 @@ mod tests {
     #[test]
     fn bad_names_are_refused_with_the_field() {
         for bad in [
-            "", "-a", "a-", "a--b", "A", "a_b", "a.b", "a b", "é", "../x", "a\0b", "a/b",
+            "",
+            "-a",
+            "a-",
+            "a--b",
+            "A",
+            "a_b",
+            "a.b",
+            "a b",
+            "é",
+            "../x",
+            "a\0b",
+            "a/b",
             &"x".repeat(41),
         ] {
             let error = bad.parse::<ServerName>().unwrap_err();
             assert!(
                 matches!(
                     error,
-                    Error::Invalid { code: "invalid_name", field: Some("name"), .. }
+                    Error::Invalid {
+                        code: "invalid_name",
+                        field: Some("name"),
+                        ..
+                    }
                 ),
                 "{bad:?} gave {error:?}"
             );
@@ -172,7 +207,13 @@ mod tests {
     fn reserved_names_are_refused_by_their_own_code() {
         for word in RESERVED_NAMES {
             let error = word.parse::<ServerName>().unwrap_err();
-            assert!(matches!(error, Error::Invalid { code: "reserved_name", .. }));
+            assert!(matches!(
+                error,
+                Error::Invalid {
+                    code: "reserved_name",
+                    ..
+                }
+            ));
         }
     }
 

@@ -45,7 +45,6 @@ impl Status {
             Self::Error => "error",
         }
     }
-
 }
 
 /// Why a run failed, in words a developer can act on.

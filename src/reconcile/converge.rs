@@ -61,7 +61,10 @@ impl Converge {
                 Timestamp::now(),
             );
             tracing::debug!(server = %self.id, ?step, "next step");
-            match self.execute(&entry, step, &observed, &mut answering_run).await {
+            match self
+                .execute(&entry, step, &observed, &mut answering_run)
+                .await
+            {
                 Ok(Next::Look) => {}
                 Ok(Next::Rest) => return,
                 Err(error) => {
@@ -121,7 +124,8 @@ impl Converge {
             Step::Nothing => return Ok(Next::Rest),
             Step::WaitUntil(due) => {
                 let wait = due.duration_since(Timestamp::now());
-                self.pause(Duration::try_from(wait).unwrap_or_default()).await;
+                self.pause(Duration::try_from(wait).unwrap_or_default())
+                    .await;
             }
             Step::LookAgain => self.pause(TRANSITION_POLL).await,
             Step::SettleStopped => {
@@ -167,7 +171,8 @@ impl Converge {
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
-                self.give_up_starting(state, &id, run.map(|r| r.key.clone())).await?;
+                self.give_up_starting(state, &id, run.map(|r| r.key.clone()))
+                    .await?;
             }
             Step::AccountForEnd(id) => {
                 if let Some(run) = find(observed, &id).and_then(|o| o.run.as_ref()) {
@@ -254,8 +259,7 @@ impl Converge {
         let Some(container) = container else {
             return state.clone();
         };
-        if state.container_id.as_deref() == Some(&container.id)
-            && state.status == Status::Starting
+        if state.container_id.as_deref() == Some(&container.id) && state.status == Status::Starting
         {
             return state.clone();
         }
@@ -404,9 +408,9 @@ impl Converge {
         for var in parts.store.env_of(self.id).await? {
             let value = match &var.value {
                 StoredValue::Plain(text) => SecretString::from(text.clone()),
-                StoredValue::Sealed(sealed) => {
-                    parts.vault.open(Place::Env(self.id, var.key.as_str()), sealed)?
-                }
+                StoredValue::Sealed(sealed) => parts
+                    .vault
+                    .open(Place::Env(self.id, var.key.as_str()), sealed)?,
             };
             env.push((var.key.to_string(), value));
         }

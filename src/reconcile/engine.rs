@@ -95,7 +95,10 @@ impl Engine {
         };
         let mut by_server: HashMap<ServerId, Vec<_>> = HashMap::new();
         for container in containers {
-            by_server.entry(container.server).or_default().push(container);
+            by_server
+                .entry(container.server)
+                .or_default()
+                .push(container);
         }
         for entry in self.parts.directory.list() {
             let id = entry.server.id;
@@ -114,8 +117,7 @@ impl Engine {
                         || (state.gave_up && own.iter().all(|c| c.phase == Phase::Exited))
                 }
                 Desired::Stopped => {
-                    state.status == Status::Stopped
-                        && own.iter().all(|c| c.phase == Phase::Exited)
+                    state.status == Status::Stopped && own.iter().all(|c| c.phase == Phase::Exited)
                 }
             };
             if !at_rest || state.generation != server.generation {
@@ -158,7 +160,11 @@ impl Engine {
     }
 
     fn finished(&mut self, id: ServerId) {
-        if self.busy.remove(&id).is_some_and(|busy| busy.woken_meanwhile) {
+        if self
+            .busy
+            .remove(&id)
+            .is_some_and(|busy| busy.woken_meanwhile)
+        {
             self.look_at(id);
         }
     }

@@ -92,11 +92,12 @@ fn read_report(line: &str) -> Option<ReportBody> {
 fn crash_sentence(exit_code: i64) -> String {
     match exit_code {
         0 => "the server ended by itself (exit code 0); a server must go on serving".to_owned(),
-        EXIT_SIGKILL => {
-            "the server was killed (exit code 137), not for want of memory".to_owned()
-        }
+        EXIT_SIGKILL => "the server was killed (exit code 137), not for want of memory".to_owned(),
         code if code > 128 => {
-            format!("the server was ended by signal {} (exit code {code})", code - 128)
+            format!(
+                "the server was ended by signal {} (exit code {code})",
+                code - 128
+            )
         }
         code => format!("the server ended with exit code {code}"),
     }
@@ -178,10 +179,18 @@ mod tests {
 
     #[test]
     fn a_report_of_the_bootstrap_is_taken_word_for_word() {
-        let report = r#"{"emcp":{"event":"failed","code":"syntax_error","message":"line 3: bad","line":3}}"#;
-        let tail = vec!["before".to_owned(), report.to_owned(), "Traceback".to_owned()];
+        let report =
+            r#"{"emcp":{"event":"failed","code":"syntax_error","message":"line 3: bad","line":3}}"#;
+        let tail = vec![
+            "before".to_owned(),
+            report.to_owned(),
+            "Traceback".to_owned(),
+        ];
         let failure = explain(&run(70), 1, tail, NOW);
-        assert_eq!((failure.code.as_str(), failure.line), ("syntax_error", Some(3)));
+        assert_eq!(
+            (failure.code.as_str(), failure.line),
+            ("syntax_error", Some(3))
+        );
         assert_eq!(failure.log_tail, ["before", "Traceback"]);
         assert!(!retry_helps(&run(70)));
     }
@@ -196,7 +205,10 @@ mod tests {
     #[test]
     fn a_kill_is_out_of_memory_only_if_the_engine_says_so() {
         assert_eq!(explain(&run(137), 1, vec![], NOW).code, "crashed");
-        let oom = Run { oom_killed: true, ..run(137) };
+        let oom = Run {
+            oom_killed: true,
+            ..run(137)
+        };
         assert_eq!(explain(&oom, 64 << 20, vec![], NOW).code, "out_of_memory");
     }
 

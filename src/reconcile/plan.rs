@@ -55,8 +55,7 @@ pub(super) fn plan(
     now: Timestamp,
 ) -> Step {
     let wanted = server.desired == Desired::Running;
-    let is_current =
-        |o: &&Observed| wanted && o.container.generation == server.generation;
+    let is_current = |o: &&Observed| wanted && o.container.generation == server.generation;
     // The present container, if there is one: later ones of the same
     // generation can only come from a create whose answer was lost.
     let current = observed.iter().find(is_current);
@@ -70,9 +69,7 @@ pub(super) fn plan(
     match (wanted, current) {
         (false, _) => settle_stopped(server, state),
         (true, None) => create(state, now),
-        (true, Some(current)) => {
-            run_current(state, current, answering_run, start_timeout, now)
-        }
+        (true, Some(current)) => run_current(state, current, answering_run, start_timeout, now),
     }
 }
 

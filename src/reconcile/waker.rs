@@ -38,9 +38,8 @@ impl Waker {
     pub(super) async fn take(&self) -> Pending {
         loop {
             let notified = self.notify.notified();
-            let taken = std::mem::take(
-                &mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner),
-            );
+            let taken =
+                std::mem::take(&mut *self.pending.lock().unwrap_or_else(PoisonError::into_inner));
             if taken != Pending::default() {
                 return taken;
             }

@@ -116,7 +116,9 @@ pub enum RuntimeError {
     #[error("Docker Engine does not answer: {0}")]
     Unreachable(String),
     /// There is no such image.
-    #[error("the image {0} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE")]
+    #[error(
+        "the image {0} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE"
+    )]
     ImageMissing(String),
     /// There is no such container (any more).
     #[error("there is no such container")]

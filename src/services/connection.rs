@@ -176,7 +176,10 @@ mod tests {
         assert_eq!(key, "servers");
         let decoded = BASE64_STANDARD.decode(encoded.as_bytes()).unwrap();
         let config: Value = serde_json::from_slice(&decoded).unwrap();
-        assert_eq!(config["mcpServers"]["demo"]["baseUrl"], "https://h/api/demo/sse");
+        assert_eq!(
+            config["mcpServers"]["demo"]["baseUrl"],
+            "https://h/api/demo/sse"
+        );
         assert_eq!(config["mcpServers"]["demo"]["type"], "sse");
     }
 }

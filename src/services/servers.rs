@@ -13,8 +13,8 @@ use super::{App, CodeUpload, OverviewView, ServerView, env};
 use crate::access::{CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::model::{
-    CodeVersion, Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
-    RuntimeChoice, Server, ServerId, ServerName, Status,
+    CodeVersion, Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
+    RunState, RuntimeChoice, Server, ServerId, ServerName, Status,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -93,11 +93,19 @@ impl App {
         self.directory
             .list()
             .iter()
-            .filter(|entry| filter.status.is_none_or(|status| entry.state.status == status))
+            .filter(|entry| {
+                filter
+                    .status
+                    .is_none_or(|status| entry.state.status == status)
+            })
             .filter(|entry| {
                 text.as_ref().is_none_or(|text| {
                     entry.server.name.as_str().contains(text.as_str())
-                        || entry.server.description.to_lowercase().contains(text.as_str())
+                        || entry
+                            .server
+                            .description
+                            .to_lowercase()
+                            .contains(text.as_str())
                 })
             })
             .map(|entry| self.view(entry))
@@ -299,7 +307,10 @@ impl App {
             if state.is_settled(server.generation, server.desired) {
                 return Ok(self.view(&entry));
             }
-            if tokio::time::timeout_at(deadline, changes.changed()).await.is_err() {
+            if tokio::time::timeout_at(deadline, changes.changed())
+                .await
+                .is_err()
+            {
                 return Ok(self.view(&entry));
             }
         }

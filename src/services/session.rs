@@ -34,12 +34,12 @@ impl App {
     /// connect.
     pub fn sign_in(&self, token: &str) -> Result<(Caller, SessionCookie)> {
         let now = Timestamp::now();
-        let caller =
-            self.tokens
-                .identify(token, now)
-                .ok_or_else(|| Error::Unauthenticated {
-                    message: "this token is not valid (any more)".to_owned(),
-                })?;
+        let caller = self
+            .tokens
+            .identify(token, now)
+            .ok_or_else(|| Error::Unauthenticated {
+                message: "this token is not valid (any more)".to_owned(),
+            })?;
         caller.may_read()?;
         let note = Note {
             token: caller.token,

@@ -43,13 +43,10 @@ pub async fn start(
     let layout = Layout::new(&settings.data_dir);
     let vault = Arc::new(Vault::new(&identity.master_key));
     let store = Store::open(&layout.database(), &vault)?;
-    let runtime = DockerRuntime::connect(
-        &settings.docker_host,
-        &settings.network,
-        &settings.instance,
-    )
-    .await
-    .with_context(|| format!("at {}", settings.docker_host))?;
+    let runtime =
+        DockerRuntime::connect(&settings.docker_host, &settings.network, &settings.instance)
+            .await
+            .with_context(|| format!("at {}", settings.docker_host))?;
     runtime.ensure_network(settings.pool).await?;
 
     let entries = load_entries(&store, &vault).await?;

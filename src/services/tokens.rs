@@ -73,7 +73,11 @@ impl From<Token> for TokenView {
 impl App {
     /// All tokens, oldest first.
     pub fn list_tokens(&self, _: &CanAdminister) -> Vec<TokenView> {
-        self.tokens.list().into_iter().map(TokenView::from).collect()
+        self.tokens
+            .list()
+            .into_iter()
+            .map(TokenView::from)
+            .collect()
     }
 
     /// Makes a token.

@@ -131,8 +131,10 @@ pub struct OverviewView {
 impl OverviewView {
     /// Counts the entries.
     pub fn of(entries: &[Entry]) -> Self {
-        let mut by_status: BTreeMap<&'static str, usize> =
-            Status::ALL.iter().map(|status| (status.as_str(), 0)).collect();
+        let mut by_status: BTreeMap<&'static str, usize> = Status::ALL
+            .iter()
+            .map(|status| (status.as_str(), 0))
+            .collect();
         for entry in entries {
             *by_status.entry(entry.state.status.as_str()).or_default() += 1;
         }

@@ -39,7 +39,9 @@ pub(super) fn append(txn: &WriteTransaction, id: u128, event: &Event) -> Result<
         .map_err(codec::db)?
         .map_or(0, |(key, _)| key.value().1 + 1);
     let bytes = codec::encode(event)?;
-    table.insert((id, next), bytes.as_slice()).map_err(codec::db)?;
+    table
+        .insert((id, next), bytes.as_slice())
+        .map_err(codec::db)?;
     if let Some(oldest_kept) = (next + 1).checked_sub(KEPT_EVENTS) {
         table
             .retain_in((id, 0)..(id, oldest_kept), |_, _| false)

@@ -96,7 +96,10 @@ impl Store {
                     .get(id.value())
                     .map_err(codec::db)?
                     .ok_or_else(missing)?;
-                let key = keys.get(id.value()).map_err(codec::db)?.ok_or_else(missing)?;
+                let key = keys
+                    .get(id.value())
+                    .map_err(codec::db)?
+                    .ok_or_else(missing)?;
                 all.push(StoredServer {
                     server: codec::decode(record.value())?,
                     state: codec::decode(state.value())?,
@@ -131,9 +134,7 @@ impl Store {
             {
                 return Err(Error::name_taken(&server.name));
             }
-            names
-                .insert(server.name.as_str(), id)
-                .map_err(codec::db)?;
+            names.insert(server.name.as_str(), id).map_err(codec::db)?;
             server.address = take_address(txn, pool, id)?;
             put(txn, tables::SERVERS, id, &server)?;
             put(txn, tables::STATES, id, &state)?;

@@ -152,10 +152,7 @@ struct Store {
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn render<'a>(
-    servers: impl Iterator<Item = &'a Server>,
-    facts: &RouteFacts,
-) -> Result<Bytes> {
+pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts) -> Result<Bytes> {
     let router_tls = RouterTls {
         cert_resolver: facts.cert_resolver.clone(),
     };
@@ -315,7 +312,9 @@ mod tests {
 
     fn has_empty_map(value: &Value, path: &str) -> Option<String> {
         match value {
-            Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => Some(path.to_owned()),
+            Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => {
+                Some(path.to_owned())
+            }
             Value::Object(map) => map
                 .iter()
                 .find_map(|(key, child)| has_empty_map(child, &format!("{path}/{key}"))),
@@ -347,11 +346,17 @@ mod tests {
         let bytes = render([&demo].into_iter(), &facts()).unwrap();
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         let router = &value["http"]["routers"][format!("server-{}", demo.id)];
-        assert_eq!(router["rule"], "Path(`/api/demo`) || PathPrefix(`/api/demo/`)");
+        assert_eq!(
+            router["rule"],
+            "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
+        );
         assert_eq!(router["middlewares"][0], format!("gate-{}", demo.id));
         assert_eq!(router["middlewares"][1], format!("strip-{}", demo.id));
         let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
-        assert_eq!(gate["address"], format!("http://emcp:8081/gate?server={}", demo.id));
+        assert_eq!(
+            gate["address"],
+            format!("http://emcp:8081/gate?server={}", demo.id)
+        );
         assert_eq!(gate["trustForwardHeader"], false);
     }
 }

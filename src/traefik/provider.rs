@@ -160,7 +160,10 @@ mod tests {
         let provider = Provider::default();
         provider.publish(Bytes::from_static(b"one"));
         let begin = Instant::now();
-        assert_eq!(provider.poll(ONE).await, Poll::Document(Bytes::from_static(b"one")));
+        assert_eq!(
+            provider.poll(ONE).await,
+            Poll::Document(Bytes::from_static(b"one"))
+        );
         assert_eq!(begin.elapsed(), Duration::ZERO);
         provider.poll(ONE).await;
         assert_eq!(begin.elapsed(), HOLD);
@@ -174,7 +177,10 @@ mod tests {
         assert!(!provider.is_fetched());
         provider.publish(Bytes::from_static(b"two"));
         // Answered at once, since "two" is newer; it confirms "one" only.
-        assert_eq!(provider.poll(ONE).await, Poll::Document(Bytes::from_static(b"two")));
+        assert_eq!(
+            provider.poll(ONE).await,
+            Poll::Document(Bytes::from_static(b"two"))
+        );
         assert!(!provider.is_fetched());
         let (fetched, _) = tokio::join!(
             provider.wait_fetched(Duration::from_secs(1)),

@@ -138,11 +138,7 @@ impl Vault {
         self.decrypt(place, nonce, &ciphertext).ok_or_else(cannot)
     }
 
-    fn encrypt(
-        &self,
-        place: &str,
-        plaintext: &str,
-    ) -> Result<([u8; NONCE_BYTES], Vec<u8>), Error> {
+    fn encrypt(&self, place: &str, plaintext: &str) -> Result<([u8; NONCE_BYTES], Vec<u8>), Error> {
         let nonce: [u8; NONCE_BYTES] = random_bytes()?;
         let payload = Payload {
             msg: plaintext.as_bytes(),
@@ -202,7 +198,11 @@ mod tests {
         let vault = Vault::new(&[7; 32]);
         let id = ServerId::new();
         let mut sealed = vault.seal(Place::Env(id, "A"), "hunter2").unwrap();
-        let flipped = if sealed.ciphertext.starts_with('0') { "1" } else { "0" };
+        let flipped = if sealed.ciphertext.starts_with('0') {
+            "1"
+        } else {
+            "0"
+        };
         sealed.ciphertext.replace_range(0..1, flipped);
         assert!(vault.open(Place::Env(id, "A"), &sealed).is_err());
     }

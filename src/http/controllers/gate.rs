@@ -91,10 +91,7 @@ fn request_of<'a>(ctx: &'a Ctx, ticket_holder: Option<&'a Caller>) -> GateReques
 fn allow(user: &str, entry: &Entry, ticket: Option<&str>) -> Answer {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
-    headers.insert(
-        HeaderName::from_static("x-emcp-user"),
-        header_value(user)?,
-    );
+    headers.insert(HeaderName::from_static("x-emcp-user"), header_value(user)?);
     let mut key = header_value(entry.gateway_key.expose_secret())?;
     key.set_sensitive(true);
     headers.insert(HeaderName::from_static("x-emcp-gateway-key"), key);
@@ -113,8 +110,7 @@ fn header_value(text: &str) -> Result<HeaderValue> {
 
 fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
     ctx.app.metrics.gate_decided(refusal.code);
-    let status =
-        StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = error_body(
         status,
         refusal.code,

@@ -1,9 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{
-    Actor, EntryObject, Limits, RuntimeChoice, ServerId, Status,
-};
+use crate::model::{Actor, EntryObject, Limits, RuntimeChoice, ServerId, Status};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -68,7 +66,10 @@ fn a_wanted_server_is_created_awaited_and_then_left_alone() {
     let wanted = server(Desired::Running);
     assert_eq!(next(&wanted, &state(), &[]), Step::Create);
     let running = [container("c", 2, Phase::Running)];
-    assert_eq!(next(&wanted, &state(), &running), Step::AwaitReady("c".into()));
+    assert_eq!(
+        next(&wanted, &state(), &running),
+        Step::AwaitReady("c".into())
+    );
     let ready = RunState {
         ready_run: Some("c 1".into()),
         ..state()
@@ -93,7 +94,10 @@ fn stopped_is_said_only_when_nothing_runs() {
         status: Status::Running,
         ..state()
     };
-    assert_eq!(next(&unwanted, &was_running, &running), Step::Stop("c".into()));
+    assert_eq!(
+        next(&unwanted, &was_running, &running),
+        Step::Stop("c".into())
+    );
     let ended = [container("c", 1, Phase::Exited)];
     assert_eq!(next(&unwanted, &was_running, &ended), Step::SettleStopped);
     assert_eq!(next(&unwanted, &state(), &ended), Step::Nothing);
@@ -103,7 +107,10 @@ fn stopped_is_said_only_when_nothing_runs() {
 fn a_crash_is_accounted_for_once_and_retried_when_due() {
     let wanted = server(Desired::Running);
     let ended = [container("c", 2, Phase::Exited)];
-    assert_eq!(next(&wanted, &state(), &ended), Step::AccountForEnd("c".into()));
+    assert_eq!(
+        next(&wanted, &state(), &ended),
+        Step::AccountForEnd("c".into())
+    );
     let due = now().checked_add(Duration::from_secs(4)).unwrap();
     let accounted = RunState {
         accounted_run: Some("c 1".into()),
@@ -119,7 +126,10 @@ fn a_crash_is_accounted_for_once_and_retried_when_due() {
         gave_up: true,
         ..accounted
     };
-    assert_eq!(plan(&wanted, &gave_up, &ended, None, TIMEOUT, due), Step::Nothing);
+    assert_eq!(
+        plan(&wanted, &gave_up, &ended, None, TIMEOUT, due),
+        Step::Nothing
+    );
 }
 
 #[test]
@@ -211,7 +221,11 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
         Step::LookAgain => {
             for o in observed.iter_mut() {
                 if o.container.phase == Phase::InTransition {
-                    *o = container(&o.container.id.clone(), o.container.generation, Phase::Exited);
+                    *o = container(
+                        &o.container.id.clone(),
+                        o.container.generation,
+                        Phase::Exited,
+                    );
                 }
             }
         }

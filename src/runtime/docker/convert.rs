@@ -189,7 +189,10 @@ mod tests {
         assert_eq!(body.user.as_deref(), Some("10001:10001"));
         assert_eq!(host.readonly_rootfs, Some(true));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
-        assert_eq!(host.security_opt, Some(vec!["no-new-privileges".to_owned()]));
+        assert_eq!(
+            host.security_opt,
+            Some(vec!["no-new-privileges".to_owned()])
+        );
         assert_eq!(host.init, Some(true));
         assert_eq!(host.pids_limit, Some(128));
         assert_eq!(host.memory, Some(512 * 1024 * 1024));

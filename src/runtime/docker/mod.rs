@@ -41,11 +41,7 @@ impl DockerRuntime {
     ///
     /// # Errors
     /// If the address is malformed or nothing answers.
-    pub async fn connect(
-        host: &str,
-        network: &str,
-        instance: &str,
-    ) -> Result<Self, RuntimeError> {
+    pub async fn connect(host: &str, network: &str, instance: &str) -> Result<Self, RuntimeError> {
         let docker = if host.starts_with("unix://") {
             Docker::connect_with_unix(host, REQUEST_TIMEOUT_SECS, bollard::API_DEFAULT_VERSION)
         } else {

@@ -35,7 +35,11 @@ fn check(
     found: Option<Vec<IpamConfig>>,
     pool: AddressPool,
 ) -> Result<(), RuntimeError> {
-    let config = found.unwrap_or_default().into_iter().next().unwrap_or_default();
+    let config = found
+        .unwrap_or_default()
+        .into_iter()
+        .next()
+        .unwrap_or_default();
     let subnet = config.subnet.unwrap_or_default();
     if subnet != pool.subnet() {
         return Err(RuntimeError::Refused(format!(

@@ -1,0 +1,256 @@
+//! From what a person wrote to settings that cannot be wrong.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::Url;
+
+use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
+use crate::model::AddressPool;
+
+impl SettingsInput {
+    /// Checks everything and fills in the defaults.
+    ///
+    /// # Errors
+    /// All mistakes at once.
+    pub fn check(self) -> Result<Settings, SettingsError> {
+        let mut problems = Problems::default();
+
+        let https_port = self.https_port.unwrap_or(8443);
+        let public_url = self
+            .public_url
+            .unwrap_or_else(|| format!("https://localhost:{https_port}"));
+        let public_url = problems.take("public_url", check_public_url(&public_url));
+        let pool = problems.take(
+            "subnet",
+            AddressPool::parse(self.subnet.as_deref().unwrap_or("10.213.0.0/20"))
+                .map_err(|error| error.to_string()),
+        );
+        let listen = problems.take(
+            "listen",
+            check_socket(self.listen.as_deref().unwrap_or("0.0.0.0:8080")),
+        );
+        let internal_listen = problems.take(
+            "internal_listen",
+            check_socket(self.internal_listen.as_deref().unwrap_or("0.0.0.0:8081")),
+        );
+        let internal_url = problems.take(
+            "internal_url",
+            check_http_url(self.internal_url.as_deref().unwrap_or("http://emcp:8081")),
+        );
+        let upstream_url = problems.take(
+            "upstream_url",
+            check_http_url(self.upstream_url.as_deref().unwrap_or("http://emcp:8080")),
+        );
+        let tls = problems.take(
+            "tls_cert_file",
+            match (
+                self.tls_cert_file,
+                self.tls_key_file,
+                self.tls_cert_resolver,
+            ) {
+                (None, None, None) => Ok(TlsSource::LocalCa),
+                (Some(cert), Some(key), None) => Ok(TlsSource::Files { cert, key }),
+                (None, None, Some(name)) => Ok(TlsSource::Resolver(name)),
+                _ => Err(
+                    "give both tls_cert_file and tls_key_file, or tls_cert_resolver alone"
+                        .to_owned(),
+                ),
+            },
+        );
+        let allowed_origins = problems.take(
+            "allowed_origins",
+            check_origins(self.allowed_origins.as_deref().unwrap_or("")),
+        );
+        let instance = problems.take(
+            "instance",
+            check_label(self.instance.as_deref().unwrap_or("emcp")),
+        );
+        let data_dir = self
+            .data_dir
+            .unwrap_or_else(|| PathBuf::from("/opt/mcp-platform/data"));
+        if !data_dir.is_absolute() {
+            problems.add(
+                "data_dir",
+                "must be an absolute path: Docker mounts from it",
+            );
+        }
+        let admin_token = problems.take(
+            "admin_token",
+            secret_source(self.admin_token, self.admin_token_file),
+        );
+        let master_key = problems.take(
+            "master_key",
+            secret_source(self.master_key, self.master_key_file),
+        );
+        let start_timeout = problems.take(
+            "start_timeout_secs",
+            seconds_between(self.start_timeout_secs.unwrap_or(60), 1, 3600),
+        );
+        let stop_grace = problems.take(
+            "stop_grace_secs",
+            seconds_between(self.stop_grace_secs.unwrap_or(10), 1, 600),
+        );
+
+        let complete = (
+            public_url,
+            pool,
+            listen,
+            internal_listen,
+            internal_url,
+            upstream_url,
+            tls,
+            allowed_origins,
+            instance,
+            admin_token,
+            master_key,
+            start_timeout,
+            stop_grace,
+        );
+        let (
+            Some(public_url),
+            Some(pool),
+            Some(listen),
+            Some(internal_listen),
+            Some(internal_url),
+            Some(upstream_url),
+            Some(tls),
+            Some(mut allowed_origins),
+            Some(instance),
+            Some(admin_token),
+            Some(master_key),
+            Some(start_timeout),
+            Some(stop_grace),
+        ) = complete
+        else {
+            return Err(SettingsError(problems.0));
+        };
+        if !problems.0.is_empty() {
+            return Err(SettingsError(problems.0));
+        }
+        allowed_origins.push(public_url.origin().ascii_serialization());
+
+        Ok(Settings {
+            data_dir,
+            docker_host: self
+                .docker_host
+                .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()),
+            network: self.network.unwrap_or_else(|| "mcp-net".to_owned()),
+            pool,
+            public_url,
+            base_image: self
+                .base_image
+                .unwrap_or_else(|| "corp/mcp-base:latest".to_owned()),
+            instance,
+            listen,
+            internal_listen,
+            internal_url,
+            upstream_url,
+            traefik_template: self.traefik_template,
+            https_address: self.https_address.unwrap_or_else(|| ":443".to_owned()),
+            http_address: self.http_address.unwrap_or_else(|| ":80".to_owned()),
+            https_port,
+            tls,
+            allowed_origins,
+            start_timeout,
+            stop_grace,
+            max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
+            admin_token,
+            master_key,
+        })
+    }
+}
+
+#[derive(Default)]
+struct Problems(Vec<String>);
+
+impl Problems {
+    fn add(&mut self, field: &str, problem: &str) {
+        self.0.push(format!("{field}: {problem}"));
+    }
+
+    fn take<T>(&mut self, field: &str, result: Result<T, String>) -> Option<T> {
+        match result {
+            Ok(value) => Some(value),
+            Err(problem) => {
+                self.add(field, &problem);
+                None
+            }
+        }
+    }
+}
+
+fn check_public_url(text: &str) -> Result<Url, String> {
+    let url = Url::parse(text)
+        .map_err(|_| format!("\"{text}\" is not a URL; write it like https://mcp.example.com"))?;
+    if url.scheme() != "https" || url.host_str().is_none() {
+        return Err("must be an https:// URL with a host".to_owned());
+    }
+    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
+        return Err("must have no path, query or fragment".to_owned());
+    }
+    Ok(url)
+}
+
+fn check_http_url(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.host_str().is_some() => {
+            Ok(text.trim_end_matches('/').to_owned())
+        }
+        _ => Err(format!("\"{text}\" is not an http:// or https:// URL")),
+    }
+}
+
+fn check_socket(text: &str) -> Result<SocketAddr, String> {
+    text.parse()
+        .map_err(|_| format!("\"{text}\" is not an address and port like 0.0.0.0:8080"))
+}
+
+fn check_origins(text: &str) -> Result<Vec<String>, String> {
+    text.split(',')
+        .map(str::trim)
+        .filter(|origin| !origin.is_empty())
+        .map(|origin| match Url::parse(origin) {
+            Ok(url) if url.origin().is_tuple() => Ok(url.origin().ascii_serialization()),
+            _ => Err(format!(
+                "\"{origin}\" is not an origin like https://host:port"
+            )),
+        })
+        .collect()
+}
+
+fn check_label(text: &str) -> Result<String, String> {
+    let fits = !text.is_empty()
+        && text.len() <= 40
+        && text.starts_with(|c: char| c.is_ascii_alphanumeric())
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    if fits {
+        Ok(text.to_owned())
+    } else {
+        Err(
+            "must be 1 to 40 letters, digits, '-', '_' or '.', beginning with a letter or digit"
+                .to_owned(),
+        )
+    }
+}
+
+fn secret_source(given: Option<String>, file: Option<PathBuf>) -> Result<SecretSource, String> {
+    match (given, file) {
+        (Some(_), Some(_)) => Err("give the value or the file, not both".to_owned()),
+        (Some(text), None) => Ok(SecretSource::Given(SecretString::from(text))),
+        (None, Some(path)) => Ok(SecretSource::File(path)),
+        (None, None) => Ok(SecretSource::DataDir),
+    }
+}
+
+fn seconds_between(value: u64, least: u64, most: u64) -> Result<Duration, String> {
+    if (least..=most).contains(&value) {
+        Ok(Duration::from_secs(value))
+    } else {
+        Err(format!("must be from {least} to {most} seconds"))
+    }
+}

@@ -1,0 +1,142 @@
+//! Settings as written by a person.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use super::SettingsError;
+
+/// Settings as written by a person: every field optional, so that a flag or
+/// variable can override the file, and the file the default.
+#[derive(Debug, Default, Clone, clap::Args, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SettingsInput {
+    /// Where EMCP keeps everything.
+    #[arg(long, env = "EMCP_DATA_DIR")]
+    pub data_dir: Option<PathBuf>,
+    /// Docker Engine, e.g. unix:///var/run/docker.sock or tcp://host:2375.
+    #[arg(long, env = "EMCP_DOCKER_HOST")]
+    pub docker_host: Option<String>,
+    /// Docker network of the servers.
+    #[arg(long, env = "EMCP_NETWORK")]
+    pub network: Option<String>,
+    /// Subnet of that network, in CIDR form.
+    #[arg(long, env = "EMCP_SUBNET")]
+    pub subnet: Option<String>,
+    /// The URL people reach Traefik under.
+    #[arg(long, env = "EMCP_PUBLIC_URL")]
+    pub public_url: Option<String>,
+    /// Image the servers run from.
+    #[arg(long, env = "EMCP_BASE_IMAGE")]
+    pub base_image: Option<String>,
+    /// Value of the label `emcp.instance`; EMCP acts only on its own.
+    #[arg(long, env = "EMCP_INSTANCE")]
+    pub instance: Option<String>,
+    /// Address of the public listener (dashboard and API).
+    #[arg(long, env = "EMCP_LISTEN")]
+    pub listen: Option<String>,
+    /// Address of the internal listener (gate, provider, metrics, readiness).
+    #[arg(long, env = "EMCP_INTERNAL_LISTEN")]
+    pub internal_listen: Option<String>,
+    /// How Traefik reaches the internal listener.
+    #[arg(long, env = "EMCP_INTERNAL_URL")]
+    pub internal_url: Option<String>,
+    /// How Traefik reaches the public listener.
+    #[arg(long, env = "EMCP_UPSTREAM_URL")]
+    pub upstream_url: Option<String>,
+    /// Template of Traefik's static configuration; a built-in one otherwise.
+    #[arg(long, env = "EMCP_TRAEFIK_TEMPLATE")]
+    pub traefik_template: Option<PathBuf>,
+    /// What Traefik listens on for HTTPS.
+    #[arg(long, env = "EMCP_HTTPS_ADDRESS")]
+    pub https_address: Option<String>,
+    /// What Traefik listens on for HTTP.
+    #[arg(long, env = "EMCP_HTTP_ADDRESS")]
+    pub http_address: Option<String>,
+    /// Public HTTPS port, the target of the redirect from HTTP.
+    #[arg(long, env = "EMCP_HTTPS_PORT")]
+    pub https_port: Option<u16>,
+    /// Own certificate chain (PEM) in place of one from the local CA.
+    #[arg(long, env = "EMCP_TLS_CERT_FILE")]
+    pub tls_cert_file: Option<PathBuf>,
+    /// Key of that certificate (PEM).
+    #[arg(long, env = "EMCP_TLS_KEY_FILE")]
+    pub tls_key_file: Option<PathBuf>,
+    /// Name of a certificate resolver (ACME) in Traefik's static configuration.
+    #[arg(long, env = "EMCP_TLS_CERT_RESOLVER")]
+    pub tls_cert_resolver: Option<String>,
+    /// Origins besides the public URL's that browsers may call servers from,
+    /// separated by commas.
+    #[arg(long, env = "EMCP_ALLOWED_ORIGINS")]
+    pub allowed_origins: Option<String>,
+    /// Seconds a server may take from start to its first MCP answer.
+    #[arg(long, env = "EMCP_START_TIMEOUT_SECS")]
+    pub start_timeout_secs: Option<u64>,
+    /// Seconds a server is given to end by itself before it is killed.
+    #[arg(long, env = "EMCP_STOP_GRACE_SECS")]
+    pub stop_grace_secs: Option<u64>,
+    /// Largest code file taken, in bytes.
+    #[arg(long, env = "EMCP_MAX_CODE_BYTES")]
+    pub max_code_bytes: Option<u64>,
+    /// The administrator's token. Prefer the file form.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub admin_token: Option<String>,
+    /// File that holds the administrator's token.
+    #[arg(long, env = "EMCP_ADMIN_TOKEN_FILE")]
+    pub admin_token_file: Option<PathBuf>,
+    /// The master key, 64 hexadecimal digits. Prefer the file form.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub master_key: Option<String>,
+    /// File that holds the master key.
+    #[arg(long, env = "EMCP_MASTER_KEY_FILE")]
+    pub master_key_file: Option<PathBuf>,
+}
+
+impl SettingsInput {
+    /// Fills what neither flag nor variable gave from a TOML file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or has an unknown or ill-typed field.
+    pub fn or_file(self, path: &Path) -> Result<Self, SettingsError> {
+        let problem = |text: String| SettingsError(vec![text]);
+        let text = std::fs::read_to_string(path)
+            .map_err(|error| problem(format!("cannot read {}: {error}", path.display())))?;
+        let file: Self = toml::from_str(&text)
+            .map_err(|error| problem(format!("{}: {error}", path.display())))?;
+        macro_rules! prefer {
+            ($($field:ident),* $(,)?) => {
+                Self { $($field: self.$field.or(file.$field)),* }
+            };
+        }
+        Ok(prefer!(
+            data_dir,
+            docker_host,
+            network,
+            subnet,
+            public_url,
+            base_image,
+            instance,
+            listen,
+            internal_listen,
+            internal_url,
+            upstream_url,
+            traefik_template,
+            https_address,
+            http_address,
+            https_port,
+            tls_cert_file,
+            tls_key_file,
+            tls_cert_resolver,
+            allowed_origins,
+            start_timeout_secs,
+            stop_grace_secs,
+            max_code_bytes,
+            admin_token,
+            admin_token_file,
+            master_key,
+            master_key_file,
+        ))
+    }
+}

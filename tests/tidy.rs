@@ -1,0 +1,152 @@
+//! The walls between the modules, as `ARCHITECTURE.md` draws them. Reads the
+//! source as text: a wall that only a reviewer knows does not stand for long.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+/// Longer files ask for a wall.
+const LINES_MAX: usize = 500;
+
+/// A crate, and the only folder or file that may name it.
+const ROOMS: &[(&str, &str)] = &[
+    ("redb", "src/store"),
+    ("bollard", "src/runtime/docker"),
+    ("warp", "src/http"),
+    ("hyper", "src/http"),
+    ("multer", "src/http"),
+    ("rcgen", "src/identity"),
+    ("chacha20poly1305", "src/vault"),
+    ("prometheus_client", "src/metrics.rs"),
+    ("rmcp", "src/reconcile"),
+    ("clap", "src/settings"),
+];
+
+/// Modules that take values and return values.
+const PURE: &[&str] = &[
+    "src/model",
+    "src/gate",
+    "src/reconcile/plan.rs",
+    "src/reconcile/plan",
+    "src/reconcile/failure.rs",
+    "src/traefik/document.rs",
+    "src/logs/ring.rs",
+];
+
+/// What a pure module may not name.
+const IMPURE: &[&str] = &[
+    "tokio",
+    "redb",
+    "bollard",
+    "warp",
+    "reqwest",
+    "std::fs",
+    "std::net::Tcp",
+];
+
+fn sources() -> Vec<(PathBuf, String)> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    collect(&root.join("src"), &mut found);
+    assert!(found.len() > 40, "the sources were not found");
+    found
+        .into_iter()
+        .map(|path| {
+            let text = fs::read_to_string(&path).unwrap();
+            (path.strip_prefix(root).unwrap().to_owned(), text)
+        })
+        .collect()
+}
+
+fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            collect(&path, found);
+        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            found.push(path);
+        }
+    }
+}
+
+/// Whether the code (not the comments) names a path of this crate or module.
+fn names(text: &str, wanted: &str) -> bool {
+    text.lines()
+        .map(|line| line.split("//").next().unwrap_or(""))
+        .any(|code| {
+            code.match_indices(wanted).any(|(at, _)| {
+                let before = code[..at].chars().next_back();
+                let after = &code[at + wanted.len()..];
+                let starts = before.is_none_or(|c| !c.is_alphanumeric() && c != '_' && c != ':');
+                starts && (after.starts_with("::") || wanted.contains("::"))
+            })
+        })
+}
+
+#[test]
+fn each_technology_has_one_room() {
+    for (path, text) in sources() {
+        if path == Path::new("src/main.rs") {
+            continue;
+        }
+        for (technology, room) in ROOMS {
+            assert!(
+                path.starts_with(room) || !names(&text, technology),
+                "{} names {technology}, which belongs in {room}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn pure_modules_name_nothing_that_acts() {
+    for (path, text) in sources() {
+        if !PURE.iter().any(|pure| path.starts_with(pure)) {
+            continue;
+        }
+        for impure in IMPURE {
+            assert!(
+                !names(&text, impure),
+                "{} is pure and names {impure}",
+                path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn store_and_runtime_do_not_know_each_other() {
+    for (path, text) in sources() {
+        if path.starts_with("src/store") {
+            assert!(!names(&text, "crate::runtime"), "{}", path.display());
+        }
+        if path.starts_with("src/runtime") {
+            assert!(!names(&text, "crate::store"), "{}", path.display());
+        }
+    }
+}
+
+#[test]
+fn every_file_says_what_it_is_for_and_stays_readable() {
+    for (path, text) in sources() {
+        let is_test = path.ends_with("tests.rs");
+        assert!(
+            is_test || text.starts_with("//!"),
+            "{} has no module comment",
+            path.display()
+        );
+        let lines = text.lines().count();
+        assert!(lines <= LINES_MAX, "{} has {lines} lines", path.display());
+    }
+}
+
+#[test]
+fn the_check_itself_sees_a_breach() {
+    assert!(names("use redb::Database;", "redb"));
+    assert!(names("let x: redb::Database;", "redb"));
+    assert!(!names("// redb::Database", "redb"));
+    assert!(!names("use my_redb::Database;", "redb"));
+    assert!(names("use crate::store::Store;", "crate::store"));
+}

@@ -1,0 +1,99 @@
+// Calls of EMCP's API. Everything that can go wrong becomes an ApiError with a
+// code; the words for it are found by lib/errors.js.
+
+export class ApiError extends Error {
+  /**
+   * @param {number} status 0 when there was no answer
+   * @param {string} code
+   * @param {string} message the server's own words
+   * @param {{ field?: string, requestId?: string }} [more]
+   */
+  constructor(status, code, message, more = {}) {
+    super(message);
+    this.name = "ApiError";
+    this.status = status;
+    this.code = code;
+    this.field = more.field;
+    this.requestId = more.requestId;
+  }
+}
+
+/** @type {() => void} */
+let whenSignedOut = () => {};
+
+/**
+ * Says what happens when a call finds that nobody is signed in (any more).
+ * @param {() => void} handler
+ */
+export function onSignedOut(handler) {
+  whenSignedOut = handler;
+}
+
+/**
+ * One call; the answer's text.
+ * @param {string} method
+ * @param {string} path
+ * @param {{ json?: unknown, text?: string, signal?: AbortSignal, isSignIn?: boolean }} [options]
+ * @returns {Promise<string>}
+ */
+export async function callForText(method, path, options = {}) {
+  const { json, text, signal, isSignIn = false } = options;
+  /** @type {RequestInit} */
+  const init = { method, signal, headers: { Accept: "application/json" }, cache: "no-store" };
+  if (json !== undefined) {
+    init.body = JSON.stringify(json);
+    init.headers = { ...init.headers, "Content-Type": "application/json" };
+  } else if (text !== undefined) {
+    init.body = text;
+    init.headers = { ...init.headers, "Content-Type": "text/x-python; charset=utf-8" };
+  }
+  /** @type {Response} */
+  let response;
+  let body;
+  try {
+    response = await fetch(path, init);
+    body = await response.text();
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    throw new ApiError(0, "no_answer", String(error));
+  }
+  if (response.ok) return body;
+  if (response.status === 401 && !isSignIn) whenSignedOut();
+  throw errorOf(response.status, body);
+}
+
+/**
+ * One call; the answer as JSON, or null when it is empty.
+ * @template T
+ * @param {string} method
+ * @param {string} path
+ * @param {Parameters<typeof callForText>[2]} [options]
+ * @returns {Promise<T>}
+ */
+export async function call(method, path, options) {
+  const body = await callForText(method, path, options);
+  return body === "" ? /** @type {T} */ (null) : JSON.parse(body);
+}
+
+/**
+ * The address of a server's resource.
+ * @param {string} id
+ * @param {string} [rest]
+ */
+export function serverPath(id, rest = "") {
+  return `/api/servers/${encodeURIComponent(id)}${rest}`;
+}
+
+/**
+ * @param {number} status
+ * @param {string} body
+ */
+function errorOf(status, body) {
+  try {
+    const { error } = JSON.parse(body);
+    return new ApiError(status, error.code, error.message, { field: error.field, requestId: error.request_id });
+  } catch {
+    // Not EMCP's own answer: most likely the proxy's, while EMCP restarts.
+    return new ApiError(status, status >= 500 ? "no_answer" : "unexpected_answer", `HTTP ${status}`);
+  }
+}

@@ -1,0 +1,81 @@
+// Follows a server's log over a WebSocket. After a break it goes on behind the
+// last line it got, so no line is missing and none comes twice.
+
+import { call, serverPath } from "./api.js";
+
+/** @typedef {import("./types.js").LogRecord} LogRecord */
+/** @typedef {"connecting" | "open" | "lost"} StreamState */
+
+const RETRY_FIRST_MS = 500;
+const RETRY_LAST_MS = 8_000;
+/** Lines that come close together are handed on together. */
+const GATHER_MS = 50;
+
+export class LogStream {
+  /**
+   * @param {string} serverId
+   * @param {{ after: () => number, onLines: (records: LogRecord[]) => void, onState: (state: StreamState) => void }} options
+   */
+  constructor(serverId, options) {
+    this.serverId = serverId;
+    this.options = options;
+    /** @type {LogRecord[]} */
+    this.gathered = [];
+    this.retryMs = RETRY_FIRST_MS;
+    this.isClosed = false;
+    this.timer = 0;
+    this.handOverTimer = 0;
+    this.#connect();
+  }
+
+  close() {
+    this.isClosed = true;
+    clearTimeout(this.timer);
+    clearTimeout(this.handOverTimer);
+    this.socket?.close();
+  }
+
+  #connect() {
+    if (this.isClosed) return;
+    this.options.onState("connecting");
+    const url = new URL(serverPath(this.serverId, `/logs?after=${this.options.after()}`), location.href);
+    url.protocol = url.protocol.replace("http", "ws");
+    const socket = new WebSocket(url);
+    this.socket = socket;
+    socket.addEventListener("open", () => {
+      this.retryMs = RETRY_FIRST_MS;
+      this.options.onState("open");
+    });
+    socket.addEventListener("message", (event) => this.#take(String(event.data)));
+    socket.addEventListener("close", () => this.#retry());
+  }
+
+  /** @param {string} data */
+  #take(data) {
+    this.gathered.push(JSON.parse(data));
+    if (this.handOverTimer !== 0) return;
+    this.handOverTimer = window.setTimeout(() => this.#handOver(), GATHER_MS);
+  }
+
+  #handOver() {
+    clearTimeout(this.handOverTimer);
+    this.handOverTimer = 0;
+    const records = this.gathered;
+    this.gathered = [];
+    if (records.length > 0) this.options.onLines(records);
+  }
+
+  #retry() {
+    if (this.isClosed) return;
+    // The next connection asks for what comes after the last line handed on.
+    this.#handOver();
+    this.options.onState("lost");
+    this.timer = window.setTimeout(async () => {
+      // A WebSocket does not tell why it was refused. This call does: where the
+      // session has ended, it leads to the sign-in.
+      await call("GET", "/api/session").catch(() => null);
+      this.#connect();
+    }, this.retryMs);
+    this.retryMs = Math.min(this.retryMs * 2, RETRY_LAST_MS);
+  }
+}

@@ -1,0 +1,47 @@
+// The API's rules for names, checked while typing. The API checks them again
+// and has the last word (src/model/name.rs, src/model/env.rs).
+
+export const NAME_MAX = 40;
+export const CODE_MAX_BYTES = 1024 * 1024;
+
+const RESERVED_NAMES = new Set(
+  "admin api audit ca docs emcp events gate health healthz logs metrics openapi overview ping readyz servers session settings templates tokens traefik version".split(" "),
+);
+const RESERVED_ENV_KEYS = new Set(["PYTHONHOME", "LD_PRELOAD", "LD_LIBRARY_PATH"]);
+
+/**
+ * What is wrong with a server's name, or null.
+ * @param {string} name
+ * @returns {"empty" | "long" | "characters" | "reserved" | null}
+ */
+export function nameProblem(name) {
+  if (name === "") return "empty";
+  if ([...name].length > NAME_MAX) return "long";
+  if (!/^[a-z0-9](-?[a-z0-9])*$/.test(name)) return "characters";
+  return RESERVED_NAMES.has(name) ? "reserved" : null;
+}
+
+/** @param {string} text */
+export function isEntryObject(text) {
+  return [...text].length <= 64 && /^[\p{Alphabetic}_][\p{Alphabetic}\p{N}_]*$/u.test(text);
+}
+
+/**
+ * What is wrong with the key of a variable, or null.
+ * @param {string} key
+ * @returns {"characters" | "reserved" | null}
+ */
+export function envKeyProblem(key) {
+  if (key.length > 128 || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) return "characters";
+  const upper = key.toUpperCase();
+  return upper.startsWith("EMCP_") || RESERVED_ENV_KEYS.has(upper) ? "reserved" : null;
+}
+
+/**
+ * A name from a file's: "My Tools.py" gives "my-tools".
+ * @param {string} file
+ */
+export function nameFromFile(file) {
+  const words = file.replace(/\.[^.]*$/, "").toLowerCase().match(/[a-z0-9]+/g) ?? [];
+  return words.join("-").slice(0, NAME_MAX).replace(/-$/, "");
+}

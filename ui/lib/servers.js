@@ -1,0 +1,60 @@
+// What the pages do with servers.
+
+import { signal } from "../vendor/preact.js";
+import { call, serverPath } from "./api.js";
+import { refreshAll } from "./live.js";
+import { failed } from "./toasts.js";
+
+/** @typedef {import("./types.js").Server} Server */
+/** @typedef {"start" | "stop" | "restart"} Action */
+
+/** @type {import("../vendor/preact.js").Signal<ReadonlySet<string>>} */
+const acting = signal(new Set());
+
+/**
+ * Whether a call for this server is under way.
+ * @param {string} id
+ */
+export function isActing(id) {
+  return acting.value.has(id);
+}
+
+/**
+ * @param {Server} server
+ * @param {Action} action
+ */
+export async function act(server, action) {
+  acting.value = new Set([...acting.value, server.id]);
+  try {
+    await call("POST", serverPath(server.id, "/action"), { json: { action } });
+  } catch (error) {
+    failed(error, () => act(server, action));
+  } finally {
+    acting.value = new Set([...acting.value].filter((id) => id !== server.id));
+    refreshAll();
+  }
+}
+
+/**
+ * What can be asked of a server now.
+ * @param {Server} server
+ * @returns {Action[]}
+ */
+export function actionsFor(server) {
+  if (server.desired === "stopped") return ["start"];
+  return server.status === "error" ? ["start", "stop"] : ["restart", "stop"];
+}
+
+/**
+ * Whether what is wanted is not (yet) what is.
+ * @param {Server} server
+ */
+export function differs(server) {
+  const isUp = server.status === "running" || server.status === "sleeping";
+  return server.desired === "running" ? !isUp : server.status !== "stopped" && server.status !== "error";
+}
+
+/** @param {number} bytes */
+export function mebibytes(bytes) {
+  return `${Math.round(bytes / 1024 / 1024)} MiB`;
+}

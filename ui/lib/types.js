@@ -1,0 +1,82 @@
+// The shapes of the API's answers (docs/api.md), for the type checker only.
+
+/**
+ * @typedef {"stopped" | "building" | "starting" | "running" | "sleeping" | "error"} Status
+ *
+ * @typedef {object} Failure
+ * @property {string} code
+ * @property {string} message
+ * @property {number | null} [line] line in the user's file
+ * @property {string[]} log_tail
+ * @property {string} [at]
+ *
+ * @typedef {object} Server
+ * @property {string} id
+ * @property {string} name
+ * @property {string} description
+ * @property {string} entry_object
+ * @property {"auto" | "mcp1" | "mcp2"} runtime
+ * @property {{ memory_bytes: number, cpus: number, pids: number }} limits
+ * @property {string} creator
+ * @property {"running" | "stopped"} desired
+ * @property {Status} status
+ * @property {string} reason
+ * @property {string} since
+ * @property {string} address
+ * @property {string | null} container_id
+ * @property {number | null} exit_code
+ * @property {Failure | null} last_error
+ * @property {number} restarts
+ * @property {string | null} started_at
+ * @property {string | null} retry_at
+ * @property {number} version
+ * @property {boolean} restart_needed
+ * @property {string} created_at
+ * @property {string} updated_at
+ * @property {{ sse: string, mcp: string }} urls
+ *
+ * @typedef {object} EnvVar
+ * @property {string} key
+ * @property {string} [value] left out to keep a stored secret
+ * @property {boolean} is_secret
+ *
+ * @typedef {object} CodeVersion
+ * @property {number} number
+ * @property {string} sha256
+ * @property {number} size_bytes
+ * @property {string} uploaded_by
+ * @property {string} uploaded_at
+ *
+ * @typedef {{ at: string, kind: string, message: string, actor?: string }} ServerEvent
+ *
+ * @typedef {object} Token
+ * @property {string} id
+ * @property {string} name
+ * @property {Role} role
+ * @property {string[] | null} servers
+ * @property {string} created_at
+ * @property {string} created_by
+ * @property {string | null} expires_at
+ *
+ * @typedef {"admin" | "developer" | "viewer" | "connect"} Role
+ *
+ * @typedef {{ name: string, role: Role }} Caller
+ *
+ * @typedef {{ config: object, link: string }} WithLink
+ *
+ * @typedef {object} Connection
+ * @property {{ sse: string, mcp: string }} urls
+ * @property {string | null} ca_url
+ * @property {string} token_placeholder
+ * @property {{
+ *   cherry_studio: { sse: WithLink, streamable_http: WithLink },
+ *   claude_code: { sse: string, http: string },
+ *   cursor: WithLink,
+ *   vscode: object,
+ *   windsurf: object,
+ * }} clients
+ *
+ * @typedef {{ ts: string, stream: "stdout" | "stderr" | "emcp", line: string, seq: number }} LogRecord
+ */
+
+export {};
