@@ -59,6 +59,7 @@ fn settings(mut input: SettingsInput, file: Option<PathBuf>) -> anyhow::Result<S
     // Not flags: a process list shows those to everybody on the machine.
     input.admin_token = from_environment("EMCP_ADMIN_TOKEN");
     input.master_key = from_environment("EMCP_MASTER_KEY");
+    let input = input.without_empty();
     let input = match file {
         Some(path) => input.or_file(&path)?,
         None => input,

@@ -56,7 +56,10 @@ pub(super) fn from_local_ca(
 }
 
 /// Reads the operator's own certificate and key.
-pub(super) fn from_files(cert: &Path, key: &Path) -> anyhow::Result<ServedCertificate> {
+///
+/// # Errors
+/// If a file cannot be read or is not what it should be.
+pub fn from_files(cert: &Path, key: &Path) -> anyhow::Result<ServedCertificate> {
     let cert_pem = read(cert)?;
     let key_pem = read(key)?;
     if !cert_pem.contains("BEGIN CERTIFICATE") {

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 
-pub use certificate::ServedCertificate;
+pub use certificate::{ServedCertificate, from_files};
 pub use files::{create_dir_private, write_atomically};
 
 use crate::model::ServerId;

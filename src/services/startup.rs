@@ -7,7 +7,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::App;
+use super::{App, certificate_watch};
 use crate::access::TokenTable;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
@@ -88,7 +88,7 @@ pub async fn start(
         config: reconcile_config(&settings),
     });
     tasks.spawn(reconcile::run(parts, tasks.clone(), cancel.clone()));
-    Ok(Arc::new(App {
+    let app = Arc::new(App {
         settings,
         layout,
         store,
@@ -105,7 +105,9 @@ pub async fn start(
         metrics: Metrics::default(),
         tasks,
         cancel,
-    }))
+    });
+    certificate_watch::watch(&app)?;
+    Ok(app)
 }
 
 async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>> {

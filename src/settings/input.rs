@@ -95,6 +95,41 @@ pub struct SettingsInput {
 }
 
 impl SettingsInput {
+    /// Takes what is empty for not given: Compose passes a variable that is
+    /// set to nothing.
+    #[must_use]
+    pub fn without_empty(mut self) -> Self {
+        for text in [
+            &mut self.docker_host,
+            &mut self.network,
+            &mut self.subnet,
+            &mut self.public_url,
+            &mut self.base_image,
+            &mut self.instance,
+            &mut self.listen,
+            &mut self.internal_listen,
+            &mut self.internal_url,
+            &mut self.upstream_url,
+            &mut self.https_address,
+            &mut self.http_address,
+            &mut self.tls_cert_resolver,
+            &mut self.allowed_origins,
+        ] {
+            text.take_if(|text| text.trim().is_empty());
+        }
+        for path in [
+            &mut self.data_dir,
+            &mut self.traefik_template,
+            &mut self.tls_cert_file,
+            &mut self.tls_key_file,
+            &mut self.admin_token_file,
+            &mut self.master_key_file,
+        ] {
+            path.take_if(|path| path.as_os_str().is_empty());
+        }
+        self
+    }
+
     /// Fills what neither flag nor variable gave from a TOML file.
     ///
     /// # Errors

@@ -1,0 +1,126 @@
+// The frame around every page: who is signed in, where we are, what the
+// keyboard does.
+
+import { html, useEffect, useState } from "./vendor/preact.js";
+import { Dialog } from "./components/controls.js";
+import { Help } from "./components/help.js";
+import { Icon } from "./components/icon.js";
+import { Toasts } from "./components/toasts.js";
+import { language, setLanguage, t } from "./lib/i18n.js";
+import { href, route } from "./lib/router.js";
+import { canWrite, isAdmin, session, signOut } from "./lib/session.js";
+import { nextTheme, theme } from "./lib/theme.js";
+import { failed } from "./lib/toasts.js";
+import { CreatePage } from "./pages/create.js";
+import { NotFoundPage } from "./pages/not_found.js";
+import { ServerPage } from "./pages/server/page.js";
+import { ServersPage } from "./pages/servers.js";
+import { SignInForm, SignInPage } from "./pages/sign_in.js";
+import { TokensPage } from "./pages/tokens.js";
+
+export function App() {
+  const [isHelpOpen, setHelpOpen] = useState(false);
+  const { state, caller } = session.value;
+  useEffect(() => {
+    const onKey = (/** @type {KeyboardEvent} */ event) => shortcut(event, () => setHelpOpen(true));
+    addEventListener("keydown", onKey);
+    return () => removeEventListener("keydown", onKey);
+  }, []);
+
+  if (state === "out") return html`<${Corner} /><${SignInPage} />`;
+  return html`
+    <a class="skip" href="#content" onClick=${skipToContent}>${t("nav.skip")}</a>
+    <header class="top">
+      <a class="brand" href=${href(["servers"])}><img src="/icons/emcp.svg" alt="" width="26" height="26" />EMCP</a>
+      <nav aria-label=${t("nav.main")}>
+        <${NavLink} to="servers" words=${t("nav.servers")} />
+        ${isAdmin.value && html`<${NavLink} to="tokens" words=${t("nav.tokens")} />`}
+      </nav>
+      <div class="top-end">
+        <button type="button" class="button icon-only quiet" aria-label=${t("help.title")} title=${`${t("help.title")} (?)`} onClick=${() => setHelpOpen(true)}>
+          <${Icon} name="help" />
+        </button>
+        <${Preferences} />
+        <span class="who" title=${caller && t(`role.${caller.role}`)}>${caller?.name}</span>
+        <button type="button" class="button icon-only quiet" aria-label=${t("session.signOut")} title=${t("session.signOut")} onClick=${leave}>
+          <${Icon} name="out" />
+        </button>
+      </div>
+    </header>
+    <main id="content" tabindex="-1"><${Page} /></main>
+    <${Toasts} />
+    ${isHelpOpen && html`<${Help} onClose=${() => setHelpOpen(false)} />`}
+    ${state === "expired" &&
+    html`<${Dialog} title=${t("session.expiredTitle")}>
+      <p>${t("session.expired")}</p>
+      <${SignInForm} />
+    <//>`}
+  `;
+}
+
+function Page() {
+  const { segments, query } = route.value;
+  const [first = "servers", second, third, ...rest] = segments;
+  if (rest.length === 0) {
+    if (first === "servers" && second === undefined) return html`<${ServersPage} query=${query} />`;
+    if (first === "servers" && second !== undefined) return html`<${ServerPage} key=${second} name=${second} tab=${third ?? "overview"} />`;
+    if (first === "new" && second === undefined && canWrite.value) return html`<${CreatePage} />`;
+    if (first === "tokens" && second === undefined && isAdmin.value) return html`<${TokensPage} />`;
+  }
+  return html`<${NotFoundPage} />`;
+}
+
+/** @param {{ to: string, words: string }} props */
+function NavLink({ to, words }) {
+  const here = (route.value.segments[0] ?? "servers") === to;
+  return html`<a href=${href([to])} aria-current=${here ? "page" : undefined}>${words}</a>`;
+}
+
+function Corner() {
+  return html`<div class="corner"><${Preferences} /></div>`;
+}
+
+function Preferences() {
+  const other = language.value === "en" ? "zh" : "en";
+  const label = t("theme.label", { theme: t(`theme.${theme.value}`) });
+  return html`
+    <button type="button" class="button small quiet" lang=${other === "zh" ? "zh-CN" : "en"} onClick=${() => setLanguage(other)}>
+      ${other === "zh" ? "中文" : "English"}
+    </button>
+    <button type="button" class="button icon-only quiet" aria-label=${label} title=${label} onClick=${nextTheme}>
+      <${Icon} name=${theme.value} />
+    </button>
+  `;
+}
+
+function leave() {
+  signOut().catch((error) => failed(error, leave));
+}
+
+/** @param {Event} event */
+function skipToContent(event) {
+  // The part behind "#" is the router's.
+  event.preventDefault();
+  document.getElementById("content")?.focus();
+}
+
+/**
+ * @param {KeyboardEvent} event
+ * @param {() => void} openHelp
+ */
+function shortcut(event, openHelp) {
+  const [target] = event.composedPath();
+  const isTyping = target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
+  const search = document.querySelector("[data-search]");
+  if (event.key === "/" && search instanceof HTMLInputElement) {
+    event.preventDefault();
+    search.focus();
+    search.select();
+  } else if (event.key === "?" && session.peek().state === "in") {
+    event.preventDefault();
+    openHelp();
+  } else if (event.key === "n" && canWrite.peek()) {
+    location.hash = href(["new"]);
+  }
+}

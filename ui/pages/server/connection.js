@@ -1,0 +1,167 @@
+// How a client connects: addresses, ready-made configurations with a token in
+// them, and the certificate authority to trust.
+
+import { html, useEffect, useState } from "../../vendor/preact.js";
+import { Choice, CopyBox, Failure, Field, Loading } from "../../components/controls.js";
+import { Icon } from "../../components/icon.js";
+import { call, serverPath } from "../../lib/api.js";
+import { fillToken } from "../../lib/connection.js";
+import { t } from "../../lib/i18n.js";
+import { isAdmin } from "../../lib/session.js";
+
+/** @typedef {import("../../lib/types.js").Connection} Connection */
+/** @typedef {import("../../lib/types.js").Server} Server */
+
+/** As long as the API takes. */
+const TOKEN_NAME_MAX = 64;
+
+/** @param {{ server: Server }} props */
+export function ConnectionTab({ server }) {
+  const [connection, setConnection] = useState(/** @type {Connection | null} */ (null));
+  const [token, setToken] = useState("");
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const load = async () => {
+    setError(null);
+    try {
+      setConnection(await call("GET", serverPath(server.id, "/connection")));
+    } catch (problem) {
+      setError(problem);
+    }
+  };
+  useEffect(() => void load(), [server.id]);
+
+  if (!connection) return error ? html`<${Failure} error=${error} onRetry=${load} />` : html`<${Loading} />`;
+  const filled = token === "" ? connection : fillToken(connection, connection.token_placeholder, token);
+  return html`
+    <section class="panel">
+      <h2>${t("connection.urls")}</h2>
+      <dl class="urls">
+        <dt>${t("connection.mcp")}</dt>
+        <dd><${CopyBox} text=${connection.urls.mcp} label=${t("connection.mcp")} /></dd>
+        <dt>${t("connection.sse")}</dt>
+        <dd><${CopyBox} text=${connection.urls.sse} label=${t("connection.sse")} /></dd>
+      </dl>
+      <p class="hint">${t("connection.tokenNeeded")}</p>
+    </section>
+    <section class="panel">
+      <h2>${t("connection.token")}</h2>
+      <${TokenSource} server=${server} token=${token} onToken=${setToken} />
+    </section>
+    <${Clients} connection=${filled} hasToken=${token !== ""} />
+    ${connection.ca_url && html`<${CertificateAuthority} />`}
+  `;
+}
+
+/** @param {{ server: Server, token: string, onToken: (token: string) => void }} props */
+function TokenSource({ server, token, onToken }) {
+  const [isBusy, setBusy] = useState(false);
+  const [isMade, setMade] = useState(false);
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  const make = async () => {
+    setBusy(true);
+    setError(null);
+    try {
+      const name = `connect ${server.name}`.slice(0, TOKEN_NAME_MAX);
+      /** @type {{ token: string }} */
+      const made = await call("POST", "/api/tokens", { json: { name, role: "connect", servers: [server.name] } });
+      onToken(made.token);
+      setMade(true);
+    } catch (problem) {
+      setError(problem);
+    } finally {
+      setBusy(false);
+    }
+  };
+  if (isMade) {
+    return html`<div class="notice good" role="status"><${Icon} name="check" /><p>${t("connection.tokenMade")}</p></div>
+      <${CopyBox} text=${token} label=${t("connection.token")} />`;
+  }
+  return html`
+    ${isAdmin.value &&
+    html`<p>${t("connection.tokenMake")}</p>
+      <button type="button" class="button primary" disabled=${isBusy} onClick=${make}><${Icon} name="plus" />${t("connection.tokenMakeButton")}</button>
+      <${Failure} error=${error} onRetry=${make} />`}
+    <${Field} label=${isAdmin.value ? t("connection.tokenOther") : t("connection.tokenOwn")} hint=${t("connection.tokenStays")}>
+      ${(/** @type {object} */ attributes) => html`<input
+        ...${attributes}
+        class="mono"
+        type="password"
+        autocomplete="off"
+        placeholder="emcp_…"
+        value=${token}
+        onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onToken(event.currentTarget.value.trim())}
+      />`}
+    <//>
+  `;
+}
+
+/** @param {{ connection: Connection, hasToken: boolean }} props */
+function Clients({ connection, hasToken }) {
+  const [client, setClient] = useState(/** @type {keyof Connection["clients"]} */ ("cherry_studio"));
+  const [transport, setTransport] = useState(/** @type {"http" | "sse"} */ ("http"));
+  const { clients } = connection;
+  const cherry = transport === "http" ? clients.cherry_studio.streamable_http : clients.cherry_studio.sse;
+  const shown = {
+    cherry_studio: { text: pretty(cherry.config), link: cherry.link, name: "Cherry Studio" },
+    claude_code: { text: clients.claude_code[transport], link: null, name: "Claude Code" },
+    cursor: { text: pretty(clients.cursor.config), link: clients.cursor.link, name: "Cursor" },
+    vscode: { text: pretty(clients.vscode), link: null, name: "VS Code" },
+    windsurf: { text: pretty(clients.windsurf), link: null, name: "Windsurf" },
+  };
+  const { text, link, name } = shown[client];
+  const hasTransports = client === "cherry_studio" || client === "claude_code";
+  return html`<section class="panel">
+    <h2>${t("connection.clients")}</h2>
+    <div class="choices">
+      <${Choice}
+        label=${t("connection.client")}
+        value=${client}
+        onChange=${setClient}
+        options=${Object.entries(shown).map(([key, { name: words }]) => [key, words])}
+      />
+      ${hasTransports &&
+      html`<${Choice}
+        label=${t("connection.transport")}
+        value=${transport}
+        onChange=${setTransport}
+        options=${[
+          ["http", "Streamable HTTP"],
+          ["sse", "SSE"],
+        ]}
+      />`}
+    </div>
+    <p>${t(`connection.how.${client}`)}</p>
+    ${!hasToken && client !== "vscode" && html`<p class="hint">${t("connection.placeholder", { text: connection.token_placeholder })}</p>`}
+    <${CopyBox} text=${text} label=${name} lines />
+    ${link &&
+    (hasToken
+      ? html`<a class="button" href=${link}><${Icon} name="link" />${t("connection.install", { client: name })}</a>`
+      : html`<button type="button" class="button" disabled title=${t("connection.installNeedsToken")}><${Icon} name="link" />${t("connection.install", { client: name })}</button>`)}
+  </section>`;
+}
+
+function CertificateAuthority() {
+  return html`<section class="panel">
+    <h2>${t("connection.ca")}</h2>
+    <p>${t("connection.caWhy")}</p>
+    <a class="button" href="/ca.crt" download="emcp-ca.crt"><${Icon} name="download" />${t("connection.caDownload")}</a>
+    <details>
+      <summary>${t("connection.caHow")}</summary>
+      <dl class="urls">
+        <dt>Debian, Ubuntu</dt>
+        <dd><${CopyBox} text="sudo cp emcp-ca.crt /usr/local/share/ca-certificates/ && sudo update-ca-certificates" label="Debian, Ubuntu" /></dd>
+        <dt>macOS</dt>
+        <dd><${CopyBox} text="sudo security add-trusted-cert -d -r trustRoot -k /Library/Keychains/System.keychain emcp-ca.crt" label="macOS" /></dd>
+        <dt>Windows</dt>
+        <dd><${CopyBox} text="certutil -addstore -f Root emcp-ca.crt" label="Windows" /></dd>
+        <dt>${t("connection.caNode")}</dt>
+        <dd><${CopyBox} text="NODE_EXTRA_CA_CERTS=/path/to/emcp-ca.crt" label=${t("connection.caNode")} /></dd>
+      </dl>
+    </details>
+  </section>`;
+}
+
+/** @param {object} value */
+function pretty(value) {
+  return JSON.stringify(value, null, 2);
+}

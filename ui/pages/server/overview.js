@@ -1,0 +1,101 @@
+// What a server is, does, and did; and what went wrong.
+
+import { html, useState } from "../../vendor/preact.js";
+import { Failure as CallFailure, Time } from "../../components/controls.js";
+import { Icon } from "../../components/icon.js";
+import { AnsiText } from "../../components/log_view.js";
+import { SettingsDialog } from "../../components/settings_dialog.js";
+import { StatusBadge } from "../../components/status.js";
+import { serverPath } from "../../lib/api.js";
+import { sentence } from "../../lib/errors.js";
+import { isKey, t } from "../../lib/i18n.js";
+import { useLive } from "../../lib/live.js";
+import { href } from "../../lib/router.js";
+import { canWrite } from "../../lib/session.js";
+import { mebibytes } from "../../lib/servers.js";
+import { Versions } from "./versions.js";
+
+/** @typedef {import("../../lib/types.js").Server} Server */
+
+/** @param {{ server: Server }} props */
+export function OverviewTab({ server }) {
+  const [isEditing, setEditing] = useState(false);
+  return html`
+    ${server.last_error && html`<${LastError} server=${server} failure=${server.last_error} />`}
+    <div class="columns">
+      <section class="panel">
+        <h2>${t("overview.state")}</h2>
+        <dl class="facts">
+          <div><dt>${t("overview.wanted")}</dt><dd>${t(`desired.${server.desired}`)}</dd></div>
+          <div><dt>${t("overview.observed")}</dt><dd><${StatusBadge} status=${server.status} /></dd></div>
+          <div><dt>${t("overview.since")}</dt><dd><${Time} at=${server.since} /></dd></div>
+          ${server.started_at && html`<div><dt>${t("overview.startedAt")}</dt><dd><${Time} at=${server.started_at} /></dd></div>`}
+          ${server.retry_at && html`<div><dt>${t("overview.retryAt")}</dt><dd><${Time} at=${server.retry_at} /></dd></div>`}
+          <div><dt>${t("server.address")}</dt><dd class="mono">${server.address}</dd></div>
+          ${server.container_id && html`<div><dt>${t("overview.container")}</dt><dd class="mono" title=${server.container_id}>${server.container_id.slice(0, 12)}</dd></div>`}
+          <div><dt>${t("overview.restarts")}</dt><dd>${server.restarts}</dd></div>
+          ${server.exit_code !== null && html`<div><dt>${t("overview.exitCode")}</dt><dd>${server.exit_code}</dd></div>`}
+        </dl>
+      </section>
+      <section class="panel">
+        <div class="panel-head">
+          <h2>${t("overview.settings")}</h2>
+          ${canWrite.value &&
+          html`<button type="button" class="button small" onClick=${() => setEditing(true)}><${Icon} name="edit" />${t("action.edit")}</button>`}
+        </div>
+        <dl class="facts">
+          <div class="wide"><dt>${t("server.description")}</dt><dd class="long-text" dir="auto">${server.description || "–"}</dd></div>
+          <div><dt>${t("server.entryObject")}</dt><dd class="mono">${server.entry_object}</dd></div>
+          <div><dt>${t("server.runtime")}</dt><dd>${t(`runtime.${server.runtime}`)}</dd></div>
+          <div><dt>${t("server.memoryLimit")}</dt><dd>${mebibytes(server.limits.memory_bytes)}</dd></div>
+          <div><dt>${t("overview.cpus")}</dt><dd>${server.limits.cpus}</dd></div>
+          <div><dt>${t("overview.pids")}</dt><dd>${server.limits.pids}</dd></div>
+          <div><dt>${t("server.creator")}</dt><dd>${server.creator}</dd></div>
+          <div><dt>${t("overview.createdAt")}</dt><dd><${Time} at=${server.created_at} /></dd></div>
+          <div class="wide"><dt>${t("server.id")}</dt><dd class="mono id">${server.id}</dd></div>
+        </dl>
+      </section>
+      <${Versions} server=${server} />
+      <${History} server=${server} />
+    </div>
+    ${isEditing && html`<${SettingsDialog} server=${server} onClose=${() => setEditing(false)} />`}
+  `;
+}
+
+/** @param {{ server: Server, failure: import("../../lib/types.js").Failure }} props */
+function LastError({ server, failure }) {
+  const kind = `failure.${failure.code}`;
+  return html`<section class="panel last-error" aria-label=${t("overview.lastError")}>
+    <div class="panel-head">
+      <h2><${Icon} name="error" />${isKey(kind) ? t(kind) : t("overview.lastError")}</h2>
+      <span class="row-of-buttons">
+        ${failure.line &&
+        html`<a class="button small" href=${href(["servers", server.name, "code"])}>${t("overview.showLine", { n: failure.line })}</a>`}
+        <a class="button small" href=${href(["servers", server.name, "logs"])}><${Icon} name="logs" />${t("overview.wholeLog")}</a>
+      </span>
+    </div>
+    <p dir="auto">${sentence(failure.message)}</p>
+    ${failure.log_tail.length > 0 &&
+    html`<div class="console tail" tabindex="0" role="group" aria-label=${t("overview.logTail")}>
+      ${failure.log_tail.map((line) => html`<div class="tail-line"><${AnsiText} line=${line} /></div>`)}
+    </div>`}
+  </section>`;
+}
+
+/** @param {{ server: Server }} props */
+function History({ server }) {
+  /** @type {import("../../lib/live.js").Live<{ events: import("../../lib/types.js").ServerEvent[] }>} */
+  const live = useLive(serverPath(server.name, "/events?limit=20"));
+  return html`<section class="panel">
+    <h2>${t("overview.history")}</h2>
+    <${CallFailure} error=${live.error.value} onRetry=${live.refresh} />
+    <ol class="history">
+      ${live.data.value?.events.map(
+        (event) => html`<li key=${event.at + event.message}>
+          <span dir="auto">${sentence(event.message)}</span>
+          <span class="hint">${event.actor && `${event.actor} · `}<${Time} at=${event.at} /></span>
+        </li>`,
+      )}
+    </ol>
+  </section>`;
+}
