@@ -19,6 +19,7 @@ const FILES = {
     export { h, Fragment, render } from "preact";
     export { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
     export { batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
+    export type { Signal } from "@preact/signals";
     export const html = htm.bind(h);
   `,
   codemirror: `
@@ -37,7 +38,7 @@ const FILES = {
 await empty(VENDOR);
 for (const [name, contents] of Object.entries(FILES)) {
   await build({
-    stdin: { contents, resolveDir: UI, sourcefile: `${name}.js` },
+    stdin: { contents, resolveDir: UI, sourcefile: `${name}.ts`, loader: "ts" },
     outfile: path.join(VENDOR, `${name}.js`),
     bundle: true,
     format: "esm",

@@ -15,3 +15,6 @@ try {
   const vendor = await fetch("/vendor/preact.js", { method: "HEAD" }).catch(() => null);
   reveal(vendor?.status === 404 ? "not-built" : "not-loaded");
 }
+
+// Tells the type checker that this is a module.
+export {};

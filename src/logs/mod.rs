@@ -22,6 +22,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::model::ServerId;
 use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
+use crate::vault::Mask;
 
 use file::LogFile;
 pub use ring::Batch;
@@ -117,17 +118,18 @@ impl Logs {
     }
 
     /// Makes sure a run's output is being taken in. Repeating it is free.
-    pub async fn follow(self: &Arc<Self>, id: ServerId, container: &str, run: &Run) {
+    /// `mask` hides the server's secret values before anything is kept.
+    pub async fn follow(self: &Arc<Self>, id: ServerId, container: &str, run: &Run, mask: Mask) {
         let log = self.of(id).await;
         let (ended_sender, ended) = watch::channel(false);
         {
             let mut followed = log.followed();
             // A follower that ended while its run goes on lost its connection
             // to Docker: another one takes over where it stopped.
-            if followed
+            let is_followed = followed
                 .as_ref()
-                .is_some_and(|f| f.run_key == run.key && !*f.ended.borrow())
-            {
+                .is_some_and(|f| f.run_key == run.key && !f.has_ended());
+            if is_followed {
                 return;
             }
             *followed = Some(Follower {
@@ -141,16 +143,35 @@ impl Logs {
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
             cancel
-                .run_until_cancelled(take_in(&runtime, &log, &container, &run))
+                .run_until_cancelled(take_in(&runtime, &log, &container, &run, &mask))
                 .await;
             ended_sender.send_replace(true);
         });
     }
 
-    /// Whether a server's present output is being taken in.
+    /// Whether a server's output is being taken in.
     pub fn is_following(&self, id: ServerId) -> bool {
+        self.follower_is(id, |follower| !follower.has_ended())
+    }
+
+    /// Whether the output of this very run is being taken in.
+    pub fn is_following_run(&self, id: ServerId, run: &Run) -> bool {
+        self.follower_is(id, |follower| {
+            follower.run_key == run.key && !follower.has_ended()
+        })
+    }
+
+    /// Whether this run's output was taken in, or is being.
+    pub fn has_followed_run(&self, id: ServerId, run: &Run) -> bool {
+        self.follower_is(id, |follower| follower.run_key == run.key)
+    }
+
+    fn follower_is(&self, id: ServerId, wanted: impl Fn(&Follower) -> bool) -> bool {
         let log = self.servers().get(&id).cloned();
-        log.is_some_and(|log| log.followed().as_ref().is_some_and(|f| !*f.ended.borrow()))
+        log.is_some_and(|log| {
+            let followed = log.followed();
+            followed.as_ref().is_some_and(&wanted)
+        })
     }
 
     /// Waits (bounded) until everything an ended run wrote is taken in.
@@ -170,6 +191,12 @@ impl Logs {
 
     fn servers(&self) -> MutexGuard<'_, HashMap<ServerId, Arc<ServerLog>>> {
         self.servers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Follower {
+    fn has_ended(&self) -> bool {
+        *self.ended.borrow()
     }
 }
 
@@ -245,7 +272,13 @@ impl ServerLog {
 }
 
 /// Takes in one run's output until it ends.
-async fn take_in(runtime: &DockerRuntime, log: &Arc<ServerLog>, container: &str, run: &Run) {
+async fn take_in(
+    runtime: &DockerRuntime,
+    log: &Arc<ServerLog>,
+    container: &str,
+    run: &Run,
+    mask: &Mask,
+) {
     // What was taken in before, by this EMCP or an earlier one, is not taken
     // twice: Docker's times are precise to the nanosecond and never go back.
     let known_until = log.last_output_at();
@@ -272,7 +305,7 @@ async fn take_in(runtime: &DockerRuntime, log: &Arc<ServerLog>, container: &str,
                     OutputStream::Stdout => Source::Stdout,
                     OutputStream::Stderr => Source::Stderr,
                 };
-                (at, source, text)
+                (at, source, mask.hide(text))
             })
             .collect();
         log.append(fresh).await;

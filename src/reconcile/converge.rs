@@ -4,17 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::sync::{Notify, Semaphore};
 
 use super::plan::{Observed, Step, plan};
 use super::probe::{Probe, probe};
 use super::{Parts, failure};
 use crate::directory::Entry;
-use crate::model::{Event, Failure, Result, RunState, Server, ServerId, Status};
-use crate::runtime::{Container, ContainerSpec, Phase, RuntimeError};
-use crate::store::StoredValue;
-use crate::vault::Place;
+use crate::model::{Event, Failure, RunState, Server, ServerId, Status};
+use crate::runtime::{Container, Phase, Run, RuntimeError};
 
 /// How long one look for readiness takes before the container is observed
 /// again: Docker's events may have been missed.
@@ -103,12 +100,26 @@ impl Converge {
                     Err(other) => return Err(other),
                 },
             };
-            if let (Phase::Running, Some(run)) = (container.phase, &run) {
-                self.parts.logs.follow(self.id, &container.id, run).await;
+            if let Some(run) = &run {
+                self.take_in_output(&container, run).await;
             }
             observed.push(Observed { container, run });
         }
         Ok(observed)
+    }
+
+    /// A run that is over is taken in too: it may have ended before it was
+    /// seen running.
+    async fn take_in_output(&self, container: &Container, run: &Run) {
+        let logs = &self.parts.logs;
+        let is_taken_in = match container.phase {
+            Phase::Running | Phase::Paused => logs.is_following_run(self.id, run),
+            _ => logs.has_followed_run(self.id, run),
+        };
+        if !is_taken_in {
+            let mask = self.parts.mask(self.id).await;
+            logs.follow(self.id, &container.id, run, mask).await;
+        }
     }
 
     async fn execute(
@@ -202,7 +213,7 @@ impl Converge {
         let building = self
             .say(state, Status::Building, "its container is being made")
             .await;
-        let spec = match self.spec(server).await {
+        let spec = match self.parts.spec(server).await {
             Ok(spec) => spec,
             Err(error) => {
                 tracing::error!(server = %self.id, %error, "cannot put the container's contents together");
@@ -332,7 +343,7 @@ impl Converge {
         server: &Server,
         state: &RunState,
         container: &str,
-        run: &crate::runtime::Run,
+        run: &Run,
     ) -> std::result::Result<(), RuntimeError> {
         let now = Timestamp::now();
         let tail = self.log_tail(container).await?;
@@ -386,52 +397,8 @@ impl Converge {
             .runtime
             .tail(container, failure::TAIL_LINES)
             .await?;
-        Ok(lines.into_iter().map(|line| line.text).collect())
-    }
-
-    async fn spec(&self, server: &Server) -> Result<ContainerSpec> {
-        let parts = &self.parts;
-        let gateway_key = parts
-            .directory
-            .get(self.id)
-            .map(|entry| entry.gateway_key.expose_secret().to_owned())
-            .unwrap_or_default();
-        let mut env = parts.config.passed_env.clone();
-        let contract = [
-            ("EMCP_SERVER_NAME", server.name.to_string()),
-            ("EMCP_PATH_PREFIX", server.path_prefix()),
-            ("EMCP_ENTRY_OBJECT", server.entry_object.as_str().to_owned()),
-            ("EMCP_RUNTIME", server.runtime.as_str().to_owned()),
-            ("EMCP_GATEWAY_KEY", gateway_key),
-        ];
-        env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
-        for var in parts.store.env_of(self.id).await? {
-            let value = match &var.value {
-                StoredValue::Plain(text) => SecretString::from(text.clone()),
-                StoredValue::Sealed(sealed) => parts
-                    .vault
-                    .open(Place::Env(self.id, var.key.as_str()), sealed)?,
-            };
-            env.push((var.key.to_string(), value));
-        }
-        let id = self.id.to_string();
-        // The last characters of a UUIDv7 are random, the first are the time.
-        let suffix = id.get(id.len() - 8..).unwrap_or(&id);
-        Ok(ContainerSpec {
-            server: self.id,
-            name: format!(
-                "{}-{}-{suffix}-{}",
-                parts.config.instance, server.name, server.generation
-            ),
-            image: parts.config.base_image.clone(),
-            generation: server.generation,
-            revision: server.revision,
-            address: server.address,
-            code_dir: parts.layout.code_dir(self.id, server.version),
-            env,
-            limits: server.limits,
-            stop_grace: parts.config.stop_grace,
-        })
+        let mask = self.parts.mask(self.id).await;
+        Ok(lines.into_iter().map(|line| mask.hide(line.text)).collect())
     }
 
     /// Changes status and reason alone.

@@ -4,6 +4,7 @@
 //! "look again". One task a server observes, asks the pure [`plan`], does one
 //! step, and looks again, until there is nothing to do (DESIGN §9).
 
+mod contents;
 mod converge;
 mod engine;
 mod failure;

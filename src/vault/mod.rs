@@ -5,6 +5,8 @@
 //! to its server and key, so that a sealed value moved elsewhere in the
 //! database does not open (DESIGN §10).
 
+mod mask;
+
 use base64::Engine;
 use base64::prelude::BASE64_URL_SAFE_NO_PAD;
 use chacha20poly1305::aead::{Aead, KeyInit, Payload};
@@ -14,6 +16,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use crate::model::{Error, ServerId};
+
+pub use mask::Mask;
 
 const NONCE_BYTES: usize = 24;
 const CANARY_PLACE: &str = "emcp canary";

@@ -19,7 +19,7 @@ export const PLAIN = Object.freeze({ fg: null, bg: null, bold: false, dim: false
 
 // ECMA-48: control sequences (§5.4), and strings such as titles and links,
 // which end with BEL or ST (§5.6). Anything else with ESC is two characters.
-const SEQUENCE = /\u001b\[([0-?]*)[ -/]*([@-~])|\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|\u001b[ -/]*[0-~]?/g;
+const SEQUENCE = /\u001b\[([0-?]*)[ -/]*([@-~])?|\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|\u001b[ -/]*[0-~]?/g;
 // Control characters that are left show nothing; a tab does.
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 

@@ -1,0 +1,84 @@
+//! What goes into a container, with secrets opened; and what must not come out
+//! of it again.
+
+use secrecy::{ExposeSecret, SecretString};
+
+use super::Parts;
+use crate::model::{Error, Result, Server, ServerId};
+use crate::runtime::ContainerSpec;
+use crate::store::StoredValue;
+use crate::vault::{Mask, Place};
+
+impl Parts {
+    /// Everything the server's container is made from.
+    ///
+    /// # Errors
+    /// If what is stored of the server cannot be read or opened.
+    pub(super) async fn spec(&self, server: &Server) -> Result<ContainerSpec> {
+        // Without a key the container would answer anybody on the network.
+        let entry = self
+            .directory
+            .get(server.id)
+            .ok_or_else(|| Error::no_server(&server.id.to_string()))?;
+        let gateway_key = entry.gateway_key.expose_secret().to_owned();
+        let mut env = self.config.passed_env.clone();
+        let contract = [
+            ("EMCP_SERVER_NAME", server.name.to_string()),
+            ("EMCP_PATH_PREFIX", server.path_prefix()),
+            ("EMCP_ENTRY_OBJECT", server.entry_object.as_str().to_owned()),
+            ("EMCP_RUNTIME", server.runtime.as_str().to_owned()),
+            ("EMCP_GATEWAY_KEY", gateway_key),
+        ];
+        env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
+        for var in self.store.env_of(server.id).await? {
+            let value = match &var.value {
+                StoredValue::Plain(text) => SecretString::from(text.clone()),
+                StoredValue::Sealed(sealed) => self
+                    .vault
+                    .open(Place::Env(server.id, var.key.as_str()), sealed)?,
+            };
+            env.push((var.key.to_string(), value));
+        }
+        let id = server.id.to_string();
+        // The last characters of a UUIDv7 are random, the first are the time.
+        let suffix = id.get(id.len() - 8..).unwrap_or(&id);
+        Ok(ContainerSpec {
+            server: server.id,
+            name: format!(
+                "{}-{}-{suffix}-{}",
+                self.config.instance, server.name, server.generation
+            ),
+            image: self.config.base_image.clone(),
+            generation: server.generation,
+            revision: server.revision,
+            address: server.address,
+            code_dir: self.layout.code_dir(server.id, server.version),
+            env,
+            limits: server.limits,
+            stop_grace: self.config.stop_grace,
+        })
+    }
+
+    /// Hides the server's secrets in its output. Secrets that cannot be read
+    /// cannot be hidden, and no container was given them either.
+    pub(super) async fn mask(&self, id: ServerId) -> Mask {
+        let vars = match self.store.env_of(id).await {
+            Ok(vars) => vars,
+            Err(error) => {
+                tracing::error!(server = %id, %error, "cannot read which secrets to hide");
+                return Mask::default();
+            }
+        };
+        let secrets: Vec<SecretString> = vars
+            .iter()
+            .filter_map(|var| match &var.value {
+                StoredValue::Plain(_) => None,
+                StoredValue::Sealed(sealed) => {
+                    let place = Place::Env(id, var.key.as_str());
+                    self.vault.open(place, sealed).ok()
+                }
+            })
+            .collect();
+        Mask::new(secrets.iter())
+    }
+}

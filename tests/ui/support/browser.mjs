@@ -1,0 +1,71 @@
+// Chromium, and pages that notice what nobody may overlook: errors in the
+// console, violations of the Content-Security-Policy, requests to other hosts.
+
+import { mkdirSync } from "node:fs";
+import path from "node:path";
+import { chromium } from "playwright-core";
+import { chromiumBin, SCREENSHOTS } from "./settings.mjs";
+
+const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+export function launch() {
+  return chromium.launch({ executablePath: chromiumBin(), args: FLAGS, env: withoutProxy() });
+}
+
+/**
+ * A page of its own browser context.
+ * @param {import("playwright-core").Browser} browser
+ * @param {string} publicUrl
+ * @param {import("playwright-core").BrowserContextOptions} [options]
+ */
+export async function openPage(browser, publicUrl, options = {}) {
+  const context = await browser.newContext({
+    baseURL: publicUrl,
+    // Traefik's certificate is of EMCP's own authority, which Chromium does not
+    // know; that it verifies is tested in tests/e2e.
+    ignoreHTTPSErrors: true,
+    locale: "en-GB",
+    viewport: { width: 1440, height: 900 },
+    permissions: ["clipboard-read", "clipboard-write"],
+    ...options,
+  });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  /** @type {string[]} */
+  const complaints = [];
+  page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack}`));
+  page.on("console", (message) => {
+    if (message.type() !== "error" && message.type() !== "warning") return;
+    // That nobody is signed in yet is an answer, which Chromium reports as an
+    // error. No other refusal is expected.
+    const { url } = message.location();
+    if (url === `${publicUrl}/api/session` && message.text().includes("401")) return;
+    complaints.push(`${message.type()}: ${message.text()} (${url})`);
+  });
+  page.on("request", (request) => {
+    if (!request.url().startsWith(`${publicUrl}/`)) complaints.push(`request to another host: ${request.url()}`);
+  });
+  return { context, page, complaints };
+}
+
+/**
+ * The page as it is, at phone and desktop width.
+ * @param {import("playwright-core").Page} page
+ * @param {string} name
+ */
+export async function screenshots(page, name) {
+  mkdirSync(SCREENSHOTS, { recursive: true });
+  const before = page.viewportSize();
+  for (const [width, height] of /** @type {const} */ ([[360, 740], [1440, 900]])) {
+    await page.setViewportSize({ width, height });
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    if (overflow > 0) throw new Error(`${name} is ${overflow} px wider than a window of ${width} px`);
+    await page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${width}.png`), animations: "disabled" });
+  }
+  if (before) await page.setViewportSize(before);
+}
+
+/** Chromium speaks to this machine only. */
+function withoutProxy() {
+  return Object.fromEntries(Object.entries(process.env).filter(([key]) => !/_proxy$/i.test(key)).map(([key, value]) => [key, value ?? ""]));
+}
