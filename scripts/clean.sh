@@ -48,6 +48,7 @@ remove_caches() {
   rm -rf "$ROOT/target" "$ROOT/.cache"
   find "$ROOT" -name .git -prune -o \( -name __pycache__ -o -name .pytest_cache -o -name node_modules \) \
     -type d -prune -exec rm -rf {} +
+  find "$ROOT/ui/vendor" -mindepth 1 ! -name .gitignore -delete
   # This run's own log goes last, in cleanup.
   find "$CACHE" -mindepth 1 -maxdepth 1 ! -name log -exec rm -rf {} +
 }

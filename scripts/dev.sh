@@ -83,7 +83,7 @@ watch() {
   die "Traefik ended by itself; its log is $CACHE/dev-traefik.log."
 }
 
-STEPS=7
+STEPS=8
 check_requirements engine build python
 use_extra_ca
 
@@ -93,6 +93,7 @@ step 'ports, data directory, network' prepare_dev
 step 'image to build on' ensure_images "$PYTHON_IMAGE"
 step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik
+step 'modules of the dashboard' "$ROOT/scripts/ui.sh"
 step 'EMCP, debug build (minutes, the first time)' build_binary debug
 
 "$EMCP_BIN" init

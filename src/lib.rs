@@ -10,6 +10,7 @@ pub mod gate;
 pub mod http;
 pub mod identity;
 pub mod logs;
+pub mod maintenance;
 pub mod metrics;
 pub mod model;
 pub mod reconcile;

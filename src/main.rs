@@ -1,13 +1,16 @@
 //! The `emcp` command.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use emcp::identity::Identity;
+use emcp::identity::{Identity, Layout};
 use emcp::settings::{Settings, SettingsInput};
-use emcp::{http, services};
+use emcp::vault::Vault;
+use emcp::{http, maintenance, services};
+use secrecy::ExposeSecret;
+use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
@@ -34,6 +37,27 @@ enum Command {
     Init(Box<SettingsInput>),
     /// Ask a running EMCP on this machine whether it is alive.
     Healthcheck(Box<SettingsInput>),
+    /// Write a consistent backup of the running EMCP on this machine.
+    Backup {
+        /// Where to write it; must not exist.
+        file: PathBuf,
+        /// Put the master key, tokens and CA into it too: keep it like them.
+        #[arg(long)]
+        with_keys: bool,
+        #[command(flatten)]
+        settings: Box<SettingsInput>,
+    },
+    /// Restore a backup into an empty data directory.
+    Restore {
+        /// The backup.
+        file: PathBuf,
+        #[command(flatten)]
+        settings: Box<SettingsInput>,
+    },
+    /// Verify a data directory that no EMCP is using.
+    Check(Box<SettingsInput>),
+    /// Seal all secrets under a new master key; EMCP must be stopped.
+    RotateKey(Box<SettingsInput>),
 }
 
 fn main() -> anyhow::Result<()> {
@@ -52,6 +76,30 @@ fn main() -> anyhow::Result<()> {
             Ok(())
         }
         Command::Healthcheck(input) => runtime.block_on(healthcheck(settings(*input, cli.config)?)),
+        Command::Backup {
+            file,
+            with_keys,
+            settings: input,
+        } => runtime.block_on(backup(settings(*input, cli.config)?, &file, with_keys)),
+        Command::Restore {
+            file,
+            settings: input,
+        } => {
+            let settings = settings(*input, cli.config)?;
+            let count = runtime.block_on(maintenance::restore(&settings, &file))?;
+            println!(
+                "{count} servers restored into {}",
+                settings.data_dir.display()
+            );
+            Ok(())
+        }
+        Command::Check(input) => runtime.block_on(check(settings(*input, cli.config)?)),
+        Command::RotateKey(input) => {
+            let settings = settings(*input, cli.config)?;
+            let count = runtime.block_on(maintenance::rotate_key(&settings))?;
+            println!("{count} values sealed under a new master key; keep it in your backup");
+            Ok(())
+        }
     }
 }
 
@@ -114,6 +162,60 @@ fn end_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {
         }
         cancel.cancel();
     });
+    Ok(())
+}
+
+async fn check(settings: Settings) -> anyhow::Result<()> {
+    let layout = Layout::new(&settings.data_dir);
+    if !layout.database().exists() {
+        bail!("{} does not exist", layout.database().display());
+    }
+    let identity = Identity::load_or_create(&settings)?;
+    let (store, vault) = maintenance::finish_rotation(&settings, Vault::new(&identity.master_key))?;
+    let findings = maintenance::check(&store, &vault, &layout).await?;
+    for finding in &findings {
+        println!("{}", finding.0);
+    }
+    if !findings.is_empty() {
+        bail!("{} finding(s)", findings.len());
+    }
+    println!("{} is sound", settings.data_dir.display());
+    Ok(())
+}
+
+/// The running EMCP holds the database; it is asked for the backup.
+async fn backup(settings: Settings, file: &Path, with_keys: bool) -> anyhow::Result<()> {
+    let identity = Identity::load_or_create(&settings)?;
+    let port = settings.listen.port();
+    let mut answer = reqwest::Client::builder()
+        .no_proxy()
+        .build()?
+        .get(format!(
+            "http://127.0.0.1:{port}/api/backup?keys={with_keys}"
+        ))
+        .bearer_auth(identity.admin_token.expose_secret())
+        .send()
+        .await
+        .context("EMCP does not answer; is it running on this machine (or in this container)?")?
+        .error_for_status()
+        .context("EMCP refused")?;
+    let part = file.with_extension("part");
+    let mut out = tokio::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&part)
+        .await
+        .with_context(|| format!("cannot write {}", part.display()))?;
+    while let Some(piece) = answer.chunk().await? {
+        out.write_all(&piece).await?;
+    }
+    out.sync_all().await?;
+    tokio::fs::hard_link(&part, file)
+        .await
+        .with_context(|| format!("{} exists; choose another name", file.display()))?;
+    tokio::fs::remove_file(&part).await?;
+    println!("backup written to {}", file.display());
     Ok(())
 }
 

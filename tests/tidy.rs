@@ -19,6 +19,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("rcgen", "src/identity"),
     ("chacha20poly1305", "src/vault"),
     ("prometheus_client", "src/metrics.rs"),
+    ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
     ("rmcp", "src/reconcile"),
     ("clap", "src/settings"),

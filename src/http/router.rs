@@ -12,7 +12,7 @@ use warp::{Filter, Rejection, delete, get, patch, path, post, put};
 use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
-    code, connection, env, gate, health, logs, overview, provider, servers, session, tokens,
+    backup, code, connection, env, gate, health, logs, overview, provider, servers, session, tokens,
 };
 use super::error::error_body;
 use super::reply::call;
@@ -49,6 +49,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
     ]);
     let rest = any_of([
         path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
+        path!("api" / "backup").and(get()).and(ctx()).then(|c| call(c, backup::get)).boxed(),
         path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),
         path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| tokens::create(c, b))).boxed(),
         path!("api" / "tokens" / String).and(delete()).and(ctx()).then(|id, c| call(c, |c| tokens::revoke(c, id))).boxed(),

@@ -42,6 +42,11 @@ impl Layout {
         self.root.join("ca.crt")
     }
 
+    /// The master key, where it is kept here.
+    pub fn master_key(&self) -> PathBuf {
+        self.file("master.key")
+    }
+
     /// The data directory itself.
     pub fn root(&self) -> &Path {
         &self.root
@@ -105,7 +110,7 @@ impl Identity {
         if admin_token.expose_secret().len() < 16 {
             bail!("the admin token is shorter than 16 characters; use a longer one");
         }
-        let master_key = secret(&settings.master_key, &layout.file("master.key"), || {
+        let master_key = secret(&settings.master_key, &layout.master_key(), || {
             Ok(hex::encode(random_bytes::<32>()?))
         })?;
         let mut key = [0_u8; 32];

@@ -13,6 +13,7 @@ pub const RESERVED_NAMES: &[&str] = &[
     "admin",
     "api",
     "audit",
+    "backup",
     "ca",
     "docs",
     "emcp",

@@ -2,6 +2,7 @@
 //! values and a capability; everything else is here.
 
 mod app;
+mod backup;
 mod certificate_watch;
 mod code;
 mod connection;

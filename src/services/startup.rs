@@ -12,6 +12,7 @@ use crate::access::TokenTable;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
+use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
 use crate::reconcile::{self, Waker};
 use crate::runtime::DockerRuntime;
@@ -41,8 +42,8 @@ pub async fn start(
 ) -> anyhow::Result<Arc<App>> {
     let identity = Identity::load_or_create(&settings)?;
     let layout = Layout::new(&settings.data_dir);
-    let vault = Arc::new(Vault::new(&identity.master_key));
-    let store = Store::open(&layout.database(), &vault)?;
+    let (store, vault) = finish_rotation(&settings, Vault::new(&identity.master_key))?;
+    let vault = Arc::new(vault);
     let runtime =
         DockerRuntime::connect(&settings.docker_host, &settings.network, &settings.instance)
             .await

@@ -4,6 +4,7 @@
 //! transaction, run off the async threads; what it acknowledged is on disk.
 
 mod codec;
+mod dump;
 mod events;
 mod servers;
 mod tables;
@@ -72,6 +73,14 @@ impl Store {
     /// See [`OpenError`]. A damaged file is left as it is.
     pub fn open(path: &Path, vault: &Vault) -> std::result::Result<Self, OpenError> {
         let shown = path.display().to_string();
+        // redb would take an empty file for a new database; here it is one that
+        // was cut to nothing.
+        if fs::metadata(path).is_ok_and(|file| file.len() == 0) {
+            return Err(OpenError::Damaged {
+                path: shown,
+                detail: "the file is empty".to_owned(),
+            });
+        }
         let db = Database::create(path).map_err(|error| match error {
             redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
             other => OpenError::Damaged {

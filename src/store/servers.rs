@@ -186,12 +186,7 @@ impl Store {
             let raw = id.as_u128();
             let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
             names.remove(server.name.as_str()).map_err(codec::db)?;
-            for definition in [
-                tables::SERVERS,
-                tables::STATES,
-                tables::GATEWAY_KEYS,
-                tables::ENV,
-            ] {
+            for definition in tables::BY_SERVER {
                 let mut table = txn.open_table(definition).map_err(codec::db)?;
                 table.remove(raw).map_err(codec::db)?;
             }

@@ -35,6 +35,10 @@ pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefiniti
 /// Token id → `Token`.
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
 
+/// The tables with one record a server that are not indexes.
+pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 4] =
+    [SERVERS, STATES, GATEWAY_KEYS, ENV];
+
 /// Makes every table, so that reads never meet a missing one.
 pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(codec::db)?;

@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from support.api import Api
+from support.api import TRUSTS_NOBODY, Api
 from support.clients import TRANSPORTS, ClientDriver, bearer
 from support.running import Platform
 from support.streams import HttpSession, SseSession, knock
@@ -49,7 +49,7 @@ def test_without_a_token_it_is_401_and_says_how(api: Api) -> None:
     [
         {"Authorization": "Bearer emcp_0000000000000000000000000000000000000000000"},
         {"Authorization": "Basic ZW1jcDplbWNw"},
-        {"Authorization": "Bearer "},
+        {"Authorization": "Bearer"},
         {"X-API-Key": "wrong"},
     ],
     ids=["unknown", "basic", "empty", "api-key"],
@@ -158,7 +158,7 @@ def test_the_server_sees_the_users_name_and_no_credential(
 
 def test_the_container_refuses_whoever_goes_around_the_gate(api: Api, fixtures: dict[str, Json]) -> None:
     address = fixtures[SERVER]["address"]
-    with httpx.Client(trust_env=False, timeout=10) as http:
+    with httpx.Client(verify=TRUSTS_NOBODY, trust_env=False, timeout=10) as http:
         for headers in ({}, {"X-Emcp-Gateway-Key": "guessed"}, bearer("guessed")):
             for method, path in (("POST", "/mcp"), ("GET", "/sse"), ("GET", "/.emcp/health")):
                 answer = http.request(method, f"http://{address}{path}", headers=headers)
@@ -169,6 +169,26 @@ def test_a_web_page_of_another_site_is_refused(api: Api, admin_headers: dict[str
     answer = knock(api, SERVER, {**admin_headers, "Origin": "https://evil.example"})
     assert refusal(answer, 403) == "origin_not_allowed"
     assert knock(api, SERVER, {**admin_headers, "Origin": api.public_url}).status_code == 200
+
+
+def test_the_dashboards_cookie_is_for_the_browser_alone(platform: Platform) -> None:
+    browser = platform.api_as(None)
+    refusal(browser.request("POST", "/api/session", json={"token": "wrong"}), 401)
+    answer = browser.request("POST", "/api/session", json={"token": platform.admin_token})
+    assert answer.is_success, answer.text
+    cookie = answer.headers["set-cookie"].lower()
+    assert all(part in cookie for part in ("httponly", "samesite=strict", "secure", "path=/"))
+    assert platform.admin_token.lower() not in cookie
+    # It opens the API from the dashboard's own pages, and from no other site's.
+    assert browser.request("GET", "/api/servers").is_success
+    body = {"name": "by-cookie", "role": "connect", "servers": [SERVER]}
+    refusal(browser.request("POST", "/api/tokens", json=body, headers={"Origin": "https://evil.example"}), 403)
+    created = browser.call("POST", "/api/tokens", json=body, headers={"Origin": platform.public_url})
+    browser.call("DELETE", f"/api/tokens/{created['id']}", headers={"Origin": platform.public_url})
+    # It is gone with the logout, on the side of EMCP too.
+    old = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.http.cookies.items())}
+    browser.call("DELETE", "/api/session", headers={"Origin": platform.public_url})
+    refusal(platform.api_as(None).request("GET", "/api/servers", headers=old), 401)
 
 
 def test_a_deleted_token_opens_nothing_any_more(api: Api) -> None:

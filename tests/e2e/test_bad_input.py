@@ -65,14 +65,14 @@ def upload(api: Api, name: str, code: bytes | str = GOOD_CODE, **fields: str) ->
     ["", "A", "Über", "a_b", "a--b", "-a", "a-", "a b", "a/b", "../a", "a.b", "a" * 41, "名字", "a\n"],
 )
 def test_a_bad_name(api: Api, name: str) -> None:
-    refused(upload(api, name), 422, "invalid_name", "name")
+    refused(upload(api, name), 400, "invalid_name", "name")
 
 
 @pytest.mark.parametrize(
     "name", ["servers", "tokens", "session", "overview", "events", "audit", "docs", "openapi", "healthz"]
 )
 def test_a_reserved_name(api: Api, name: str) -> None:
-    refused(upload(api, name), 422, "reserved_name", "name")
+    refused(upload(api, name), 400, "reserved_name", "name")
 
 
 def test_a_name_that_is_taken(api: Api) -> None:
@@ -81,17 +81,17 @@ def test_a_name_that_is_taken(api: Api) -> None:
 
 def test_a_missing_name(api: Api) -> None:
     answer = api.request("POST", "/api/servers", files={"file": ("server.py", GOOD_CODE)})
-    refused(answer, 422, "missing_field", "name")
+    refused(answer, 400, "missing_field", "name")
 
 
 def test_a_missing_file(api: Api) -> None:
     answer = api.request("POST", "/api/servers", data={"name": "fileless"}, files={"other": ("x", "y")})
-    refused(answer, 422, "unknown_field")
+    refused(answer, 400, "unknown_field")
 
 
 @pytest.mark.parametrize("code", [b"", b"   \n\t\n"], ids=["empty", "blank"])
 def test_an_empty_file(api: Api, code: bytes) -> None:
-    refused(upload(api, "empty-file", code), 422, "empty_code", "file")
+    refused(upload(api, "empty-file", code), 400, "code_empty", "file")
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_an_empty_file(api: Api, code: bytes) -> None:
     ids=["elf", "nul", "latin1"],
 )
 def test_a_file_that_is_not_text(api: Api, code: bytes) -> None:
-    refused(upload(api, "binary-file", code), 422, "code_not_text", "file")
+    refused(upload(api, "binary-file", code), 400, "code_not_text", "file")
 
 
 @pytest.mark.parametrize("size", [MIB + 1, 10 * MIB], ids=["just-over", "10MiB"])
@@ -126,16 +126,15 @@ def test_a_file_too_large_in_chunks(api: Api) -> None:
 @pytest.mark.parametrize(
     ("content_type", "body"),
     [
-        ("multipart/form-data", b"--x\r\n\r\n--x--\r\n"),
         ("multipart/form-data; boundary=x", b"no boundary in here"),
         ("multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="name"\r\n\r\nunfinished'),
         ("multipart/form-data; boundary=x", b""),
     ],
-    ids=["no-boundary", "not-multipart", "cut-short", "empty"],
+    ids=["not-multipart", "cut-short", "empty"],
 )
 def test_wrong_multipart(api: Api, content_type: str, body: bytes) -> None:
     answer = api.request("POST", "/api/servers", content=body, headers={"Content-Type": content_type})
-    refused(answer, 400, "bad_multipart")
+    refused(answer, 400, "invalid_multipart")
 
 
 @pytest.mark.parametrize(
@@ -145,12 +144,13 @@ def test_wrong_multipart(api: Api, content_type: str, body: bytes) -> None:
 )
 def test_wrong_json(api: Api, body: bytes) -> None:
     answer = api.request("POST", "/api/servers", content=body, headers={"Content-Type": "application/json"})
-    refused(answer, 400, "bad_json")
+    refused(answer, 400, "invalid_json")
 
 
-def test_an_unknown_content_type(api: Api) -> None:
-    answer = api.request("POST", "/api/servers", content=GOOD_CODE, headers={"Content-Type": "text/x-python"})
-    refused(answer, 415, "unsupported_media_type")
+@pytest.mark.parametrize("content_type", ["text/x-python", "multipart/form-data", "", "nonsense"])
+def test_an_unknown_content_type(api: Api, content_type: str) -> None:
+    answer = api.request("POST", "/api/servers", content=GOOD_CODE, headers={"Content-Type": content_type})
+    refused(answer, 400, "unsupported_content_type")
 
 
 @pytest.mark.parametrize(
@@ -158,49 +158,48 @@ def test_an_unknown_content_type(api: Api) -> None:
     [
         ("entry_object", "not an identifier", "invalid_entry_object"),
         ("entry_object", "a.b", "invalid_entry_object"),
-        ("entry_object", "class", "invalid_entry_object"),
         ("runtime", "mcp3", "invalid_runtime"),
-        ("start", "perhaps", "invalid_start"),
-        ("env", "not json", "bad_json"),
+        ("start", "perhaps", "invalid_flag"),
+        ("env", "not json", "invalid_json"),
     ],
 )
 def test_a_bad_field(api: Api, field: str, value: str, code: str) -> None:
     answer = upload(api, "bad-field", **{field: value})
-    assert answer.status_code in (400, 422), answer.text
-    assert answer.json()["error"]["code"] == code, answer.text
+    refused(answer, 400, code)
 
 
 @pytest.mark.parametrize(
-    "key",
-    ["", "A=B", "A\x00B", "A B", "1A", "EMCP_GATEWAY_KEY", "EMCP_ANYTHING", "Ä", "A" * 300],
-    ids=["empty", "equals", "nul", "space", "digit", "gateway-key", "reserved", "umlaut", "long"],
+    ("key", "code"),
+    [
+        *((key, "invalid_env_key") for key in ("", "A=B", "A\x00B", "A B", "1A", "Ä", "A" * 300)),
+        *((key, "reserved_env_key") for key in ("EMCP_GATEWAY_KEY", "EMCP_ANYTHING")),
+    ],
 )
-def test_a_bad_environment_key(api: Api, key: str) -> None:
+def test_a_bad_environment_key(api: Api, key: str, code: str) -> None:
     variables = [{"key": "GOOD", "value": "1", "is_secret": False}, {"key": key, "value": "1", "is_secret": False}]
     answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
-    assert answer.status_code == 422, answer.text
-    assert answer.json()["error"]["code"] in ("invalid_env_key", "reserved_env_key")
+    refused(answer, 400, code, "env")
     assert api.call("GET", f"/api/servers/{TAKEN}/env")["env"] == []
     # The same on the way through a new server.
     created = upload(api, "bad-env", env=json.dumps(variables))
-    assert created.status_code == 422, created.text
+    refused(created, 400, code, "env")
 
 
 def test_a_bad_environment_value(api: Api) -> None:
     variables = [{"key": "GOOD", "value": "nul \x00 byte", "is_secret": False}]
     answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
-    refused(answer, 422, "invalid_env_value")
+    refused(answer, 400, "invalid_env_value")
 
 
 def test_the_same_environment_key_twice(api: Api) -> None:
     variables = [{"key": "TWICE", "value": value, "is_secret": False} for value in ("1", "2")]
     answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
-    refused(answer, 422, "duplicate_env_key")
+    refused(answer, 400, "duplicate_env_key")
 
 
 def test_a_new_secret_without_a_value(api: Api) -> None:
     answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": [{"key": "NEW", "is_secret": True}]})
-    refused(answer, 422, "missing_env_value")
+    refused(answer, 400, "secret_without_value")
 
 
 @pytest.mark.parametrize("server", [UNKNOWN_ID, "no-such-server", "..%2f..%2fetc", "0", "%00", "a" * 500])
@@ -233,14 +232,19 @@ def test_an_unknown_server(api: Api, server: str, method: str, path: str) -> Non
 
 
 @pytest.mark.parametrize(
-    "body",
-    [{"action": "explode"}, {"action": ""}, {"action": None}, {}, {"action": "start", "force": True}],
+    ("body", "code"),
+    [
+        ({"action": "explode"}, "unknown_action"),
+        ({"action": ""}, "unknown_action"),
+        ({"action": None}, "invalid_json"),
+        ({}, "invalid_json"),
+        ({"action": "start", "force": True}, "invalid_json"),
+    ],
     ids=["unknown", "empty", "null", "missing", "extra"],
 )
-def test_an_unknown_action(api: Api, body: Json) -> None:
+def test_an_unknown_action(api: Api, body: Json, code: str) -> None:
     answer = api.request("POST", f"/api/servers/{TAKEN}/action", json=body)
-    assert answer.status_code in (400, 422), answer.text
-    assert answer.json()["error"]["code"] in ("invalid_action", "bad_json")
+    refused(answer, 400, code)
     assert api.server(TAKEN)["status"] == "stopped"
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from support.docker import docker
 from support.running import Platform
 from support.streams import knock
 from support.waits import until
@@ -19,6 +20,7 @@ Json = dict[str, Any]
 START_TIMEOUT_SECS = 20
 # Five cases share two cores while they import; one of them is only over after the start timeout.
 TOLD_WITHIN_SECS = START_TIMEOUT_SECS + 25.0
+CRASH_TOLD_WITHIN_SECS = 8.0
 SMALL_MEMORY_BYTES = 96 * 1024 * 1024
 
 
@@ -107,6 +109,7 @@ CASES = [
         "wrong-type",
         code="bad_entry_object",
         exit_code=74,
+        line=1,
         says="mcp",
         file="mcp = {'tools': ['add']}",
     ),
@@ -114,6 +117,7 @@ CASES = [
         "lifespan-fails",
         code="serve_failed",
         exit_code=75,
+        line=8,
         says="the licence has run out",
         logged="RuntimeError: the licence has run out",
         file="""
@@ -247,6 +251,17 @@ def test_a_file_that_cannot_work_is_not_tried_again(strict: Platform) -> None:
     for name in ("syntax-error", "missing-import", "no-entry-object"):
         strict.api.wait_for(name, "error")
         assert strict.api.server(name)["restarts"] == 0
+
+
+def test_a_crash_is_told_within_seconds(strict: Platform) -> None:
+    """A crash must not wait for the next regular look at all containers."""
+    name = "crashes-on-demand"
+    strict.api.create(name, "from mcp.server.fastmcp import FastMCP\n\nmcp = FastMCP('x')\n", start="true")
+    server = strict.api.wait_for(name, "running")
+    docker("kill", server["container_id"])
+    until("the crash to be told", lambda: strict.api.server(name)["status"] != "running", CRASH_TOLD_WITHIN_SECS)
+    assert strict.api.wait_for(name, "running")["restarts"] == 1
+    strict.api.delete(name)
 
 
 def test_a_crashing_server_is_tried_again_and_then_given_up(strict: Platform) -> None:

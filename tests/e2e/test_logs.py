@@ -149,7 +149,8 @@ def test_a_stranger_sees_no_log(platform: Platform, api: Api, talker: Json) -> N
         ({}, 401),
         (bearer("wrong"), 401),
         (bearer(api.connect_token("not a viewer", ["talker"])), 403),
-        ({**bearer(platform.admin_token), "Origin": "https://evil.example"}, 403),
+        ({"Cookie": session_cookie(platform), "Origin": "https://evil.example"}, 403),
+        ({"Cookie": session_cookie(platform)}, 403),
     ]
     for headers, status in refused:
         with pytest.raises(InvalidStatus) as refusal, log_socket(api, headers=headers):
@@ -157,7 +158,13 @@ def test_a_stranger_sees_no_log(platform: Platform, api: Api, talker: Json) -> N
         assert refusal.value.response.status_code == status, headers
 
 
-@pytest.mark.parametrize("query", ["?tail=many", "?tail=-1", "?after=x", "?since=yesterday"])
+def test_the_dashboard_sees_the_log_with_its_cookie(platform: Platform, api: Api, session: HttpSession) -> None:
+    with log_socket(api, headers={"Cookie": session_cookie(platform), "Origin": platform.public_url}) as log:
+        session.call_tool("say", {"text": "to the dashboard"})
+        log.until_line("to the dashboard")
+
+
+@pytest.mark.parametrize("query", ["?tail=many", "?tail=-1", "?since=yesterday"])
 def test_a_bad_question_is_refused(api: Api, talker: Json, query: str) -> None:
     answer = api.request("GET", f"/api/servers/talker/logs{query}")
     assert answer.status_code in (400, 422), answer.text
@@ -170,7 +177,16 @@ def test_the_log_outlives_the_container(api: Api, session: HttpSession, talker: 
     server = api.wait_for("talker", "running")
     assert server["container_id"] != talker["container_id"]
     assert talker["container_id"] not in docker("ps", "--all", "--quiet", "--no-trunc")
-    log = api.log("talker")
-    assert "remember me" in log
-    # Both runs, in the order of their lives.
-    until("the second run's output", lambda: api.log("talker").count("loading 5") == 2, LINE_DEADLINE_SECS)
+
+    def both_runs() -> bool:
+        log = api.log("talker", tail="100")
+        return "remember me" in log and "loading 5" in log.partition("remember me")[2]
+
+    until("the log to hold both runs in their order", both_runs, LINE_DEADLINE_SECS)
+
+
+def session_cookie(platform: Platform) -> str:
+    """What a browser sends after the dashboard's login."""
+    answer = platform.api_as(None).request("POST", "/api/session", json={"token": platform.admin_token})
+    assert answer.is_success, answer.text
+    return "; ".join(f"{name}={value}" for name, value in answer.cookies.items())

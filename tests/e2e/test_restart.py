@@ -7,6 +7,7 @@ import httpx
 import pytest
 
 from conftest import SERVERS_DIR
+from support.api import TRUSTS_NOBODY
 from support.clients import bearer
 from support.docker import containers, docker, inspect
 from support.running import Platform
@@ -134,4 +135,4 @@ def test_emcp_refuses_to_start_twice_on_one_data_directory(mortal: Platform) -> 
     code, output = mortal.try_second_emcp()
     assert code != 0
     assert "in use" in output or "lock" in output, output
-    assert httpx.get(f"{mortal.upstream_url}/healthz", trust_env=False).is_success
+    assert httpx.get(f"{mortal.upstream_url}/healthz", verify=TRUSTS_NOBODY, trust_env=False).is_success

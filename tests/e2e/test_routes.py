@@ -7,7 +7,7 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from support.api import Api
+from support.api import TRUSTS_NOBODY, Api
 from support.running import Platform
 from support.streams import HANDSHAKE, STREAM_HEADERS, HttpSession, SseSession, knock, messages
 
@@ -23,7 +23,7 @@ def running(fixtures: dict[str, Json]) -> dict[str, Json]:
 
 
 def test_plain_http_is_sent_to_https(platform: Platform) -> None:
-    answer = httpx.get(f"{platform.http_url}/api/servers?q=x", trust_env=False)
+    answer = httpx.get(f"{platform.http_url}/api/servers?q=x", verify=TRUSTS_NOBODY, trust_env=False)
     assert answer.status_code in (307, 308, 302, 301)
     assert answer.headers["location"] == f"{platform.public_url}/api/servers?q=x"
 
@@ -38,20 +38,21 @@ def test_anybody_may_download_the_ca_and_only_its_certificate(platform: Platform
 
 def test_the_certificate_is_refused_by_who_does_not_trust_the_ca(platform: Platform) -> None:
     with pytest.raises(httpx.ConnectError, match="CERTIFICATE_VERIFY_FAILED"):
-        httpx.get(f"{platform.public_url}/healthz", trust_env=False)
+        httpx.get(f"{platform.public_url}/healthz", verify=TRUSTS_NOBODY, trust_env=False)
 
 
 @pytest.mark.parametrize("path", ["/gate", "/gate?server=x", "/traefik/config", "/metrics", "/readyz"])
 def test_the_internal_listener_is_not_reachable_from_outside(platform: Platform, path: str) -> None:
-    for url, tls in ((platform.public_url, platform.api.tls), (platform.upstream_url, None)):
-        with httpx.Client(verify=tls or True, trust_env=False) as http:
+    for url, tls in ((platform.public_url, platform.api.tls), (platform.upstream_url, TRUSTS_NOBODY)):
+        with httpx.Client(verify=tls, trust_env=False) as http:
             answer = http.get(f"{url}{path}", headers={"Authorization": f"Bearer {platform.admin_token}"})
         assert answer.status_code == 404, f"{url}{path}: {answer.status_code} {answer.text[:200]}"
 
 
 def test_the_traefik_configuration_needs_the_provider_token(platform: Platform) -> None:
     for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": f"Bearer {platform.admin_token}"}):
-        answer = httpx.get(f"{platform.internal_url}/traefik/config", headers=headers, trust_env=False)
+        url = f"{platform.internal_url}/traefik/config"
+        answer = httpx.get(url, headers=headers, verify=TRUSTS_NOBODY, trust_env=False)
         assert answer.status_code in (401, 403), answer.text[:200]
 
 

@@ -24,13 +24,18 @@ describe("the dashboard", { concurrency: false }, () => {
 
   before(async () => {
     platform = await Platform.start();
-    browser = await launch();
+    browser = await launch(platform);
   });
   after(async () => {
     await browser?.close();
     await platform?.stop();
   });
-  afterEach(async () => {
+  afterEach(async (context) => {
+    // A test that failed has told why; what the pages and the platform said
+    // may tell more.
+    for (const { page, complaints } of opened) {
+      if (complaints.length > 0 && "diagnostic" in context) context.diagnostic(`${page.url()}: ${complaints.join("\n")}`);
+    }
     const complaints = opened.flatMap((one) => one.complaints);
     for (const { context } of opened) await context.close();
     opened = [];
@@ -225,7 +230,9 @@ describe("the dashboard", { concurrency: false }, () => {
     await page.locator(".cm-lint-marker-error").waitFor();
     await page.locator(".cm-line .cm-lintRange-error", { hasText: "return a +" }).waitFor();
     await screenshots(page, "server-code");
-    await page.getByRole("textbox", { name: "Code of broken" }).fill(CALCULATOR);
+    await page.getByRole("textbox", { name: "Code of broken" }).click();
+    await page.keyboard.press("ControlOrMeta+A");
+    await page.keyboard.insertText(CALCULATOR);
     await page.getByRole("button", { name: "Save and restart" }).click();
     await waitForStatus(page, "running");
     await page.getByRole("link", { name: "Overview" }).click();
@@ -329,7 +336,7 @@ describe("the dashboard", { concurrency: false }, () => {
     assert.equal(await chinese.locator("html").getAttribute("data-theme"), "dark");
     await chinese.getByRole("button", { name: "English" }).click();
     await chinese.getByRole("heading", { name: "New server" }).waitFor();
-    await chinese.locator("h1").click();
+    await chinese.locator("#content h1").click();
     await chinese.keyboard.press("?");
     await chinese.getByRole("dialog", { name: "Keyboard shortcuts" }).waitFor();
     await chinese.keyboard.press("Escape");

@@ -11,6 +11,17 @@ import { t } from "../lib/i18n.js";
 /** @typedef {typeof import("../vendor/codemirror.js")} CodeMirror */
 /** @typedef {{ line: number, message: string }} Problem */
 
+async function loadCodeMirror() {
+  try {
+    return await import("../vendor/codemirror.js");
+  } catch {
+    // The network may have changed just now. Browsers may remember the failure
+    // of an address, so the second try has another.
+    const again = "../vendor/codemirror.js?again";
+    return /** @type {CodeMirror} */ (await import(again));
+  }
+}
+
 /**
  * @param {{ value: string, onChange?: (text: string) => void, label: string, problem?: Problem | null }} props
  *   read-only without `onChange`
@@ -24,7 +35,7 @@ export function CodeEditor({ value, onChange, label, problem = null }) {
 
   useEffect(() => {
     let isGone = false;
-    import("../vendor/codemirror.js").then(
+    loadCodeMirror().then(
       (module) => {
         if (!isGone) setCodeMirror(module);
       },
@@ -102,6 +113,7 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
         EditorView.updateListener.of((update) => {
           if (update.docChanged) onChange(update.state.doc.toString());
         }),
+        EditorView.domEventHandlers({ beforeinput: (event, view) => replaceSelection(cm, event, view) }),
         theme(cm),
       ],
     }),
@@ -122,6 +134,25 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
       if (line) view.dispatch({ effects: EditorView.scrollIntoView(line.from, { y: "center" }) });
     },
   };
+}
+
+/**
+ * Types over a selection. Left to Chromium, the new text is given the colours
+ * of the old one as an inline style, which our Content-Security-Policy blocks
+ * and reports.
+ * @param {CodeMirror} cm
+ * @param {InputEvent} event
+ * @param {import("../vendor/codemirror.js").EditorView} view
+ */
+function replaceSelection({ EditorView }, event, view) {
+  const { data, inputType, cancelable } = event;
+  const { from, to, empty } = view.state.selection.main;
+  if (inputType !== "insertText" || !data || !cancelable || empty || view.composing || view.state.readOnly) return false;
+  event.preventDefault();
+  const insert = () => view.state.update(view.state.replaceSelection(data), { userEvent: "input.type", scrollIntoView: true });
+  const isTaken = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, data, insert));
+  if (!isTaken) view.dispatch(insert());
+  return true;
 }
 
 /** @param {CodeMirror} cm */

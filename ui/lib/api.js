@@ -47,19 +47,29 @@ export async function callForText(method, path, options = {}) {
     init.body = text;
     init.headers = { ...init.headers, "Content-Type": "text/x-python; charset=utf-8" };
   }
-  /** @type {Response} */
-  let response;
-  let body;
-  try {
-    response = await fetch(path, init);
-    body = await response.text();
-  } catch (error) {
-    if (error instanceof DOMException && error.name === "AbortError") throw error;
-    throw new ApiError(0, "no_answer", String(error));
-  }
+  const { response, body } = await exchange(path, init);
   if (response.ok) return body;
   if (response.status === 401 && !isSignIn) whenSignedOut();
   throw errorOf(response.status, body);
+}
+
+/**
+ * A browser gives up a call when the machine's network changes, as it does
+ * with every container that starts beside it. What only reads is asked again.
+ * @param {string} path
+ * @param {RequestInit} init
+ * @param {number} [tries]
+ * @returns {Promise<{ response: Response, body: string }>}
+ */
+async function exchange(path, init, tries = init.method === "GET" ? 2 : 1) {
+  try {
+    const response = await fetch(path, init);
+    return { response, body: await response.text() };
+  } catch (error) {
+    if (error instanceof DOMException && error.name === "AbortError") throw error;
+    if (tries > 1) return exchange(path, init, tries - 1);
+    throw new ApiError(0, "no_answer", String(error));
+  }
 }
 
 /**

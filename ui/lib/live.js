@@ -20,6 +20,7 @@ const POLL_EVERY_MS = 2_000;
 const resources = new Map();
 
 /** Paths that begin with one of these are left alone for the moment. */
+/** @type {Set<string>} */
 const held = new Set();
 
 class Resource {
@@ -33,6 +34,7 @@ class Resource {
     /** @type {AbortController | null} */
     this.inFlight = null;
     this.timer = 0;
+    this.isGone = false;
     this.refresh = () => this.#fetch();
   }
 
@@ -44,7 +46,7 @@ class Resource {
 
   async #fetch() {
     this.stop();
-    if (!canPoll() || this.watchers === 0 || isHeld(this.path)) return;
+    if (!canPoll() || this.watchers === 0 || this.isGone || isHeld(this.path)) return;
     const controller = new AbortController();
     this.inFlight = controller;
     try {
@@ -97,16 +99,18 @@ export function refreshAll() {
 }
 
 /**
- * Runs a call that makes a path disappear, without asking for it meanwhile.
- * @template T
+ * Runs a call that makes a path disappear. What begins with that path is not
+ * asked for meanwhile, nor afterwards by the page that is about to be left.
  * @param {string} prefix
- * @param {() => Promise<T>} action
+ * @param {() => Promise<unknown>} remove
  */
-export async function whileHolding(prefix, action) {
+export async function whileRemoving(prefix, remove) {
   held.add(prefix);
-  for (const resource of resources.values()) if (isHeld(resource.path)) resource.stop();
+  const below = [...resources.values()].filter((resource) => isHeld(resource.path));
+  for (const resource of below) resource.stop();
   try {
-    return await action();
+    await remove();
+    for (const resource of below) resource.isGone = true;
   } finally {
     held.delete(prefix);
     refreshAll();
@@ -126,7 +130,7 @@ export function useLive(path) {
     return known;
   }, [path]);
   useEffect(() => {
-    // Another component may have let go of it, and so removed it, meanwhile.
+    // The last watcher but this one may have removed it meanwhile.
     resources.set(path, resource);
     resource.watchers += 1;
     void resource.refresh();

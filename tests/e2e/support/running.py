@@ -1,5 +1,6 @@
 """A whole platform under test: `emcp serve` and Traefik as host processes, servers as real containers."""
 
+import itertools
 import json
 import os
 import shutil
@@ -12,7 +13,7 @@ from typing import ClassVar
 import httpx
 
 from . import settings
-from .api import Api
+from .api import TRUSTS_NOBODY, Api
 from .docker import DockerError, containers, docker, remove_containers
 from .leftovers import record_process
 from .network import create_network, free_ports
@@ -21,7 +22,7 @@ from .waits import until
 
 START_DEADLINE_SECS = 60.0
 STOP_DEADLINE_SECS = 15.0
-LOG_TAIL_LINES = 40
+LOG_TAIL_LINES = 100
 
 
 class Platform:
@@ -131,9 +132,17 @@ class Platform:
             Platform.live.remove(self)
         for api in self._apis:
             api.close()
-        for process in (self._traefik, self._emcp):
-            if process is not None:
-                _end(process)
+        if self._traefik is not None:
+            # Asked nicely it would wait for open streams, which never end by themselves.
+            self._traefik.kill()
+            self._traefik.wait()
+        if self._emcp is not None:
+            self._emcp.terminate()
+            try:
+                self._emcp.wait(STOP_DEADLINE_SECS)
+            except subprocess.TimeoutExpired:
+                self._emcp.kill()
+                self._emcp.wait()
         remove_containers(containers(self.instance))
         try:
             docker("network", "rm", self.instance)
@@ -162,7 +171,7 @@ class Platform:
             if process is not None and process.poll() is not None:
                 tail = log.read_text(errors="replace")[-3000:]
                 raise AssertionError(f"{process.args!r} ended with {process.returncode}:\n{tail}")
-        verify = self.api.tls if url.startswith("https:") else True
+        verify = self.api.tls if url.startswith("https:") else TRUSTS_NOBODY
         try:
             return httpx.get(url, verify=verify, timeout=5, trust_env=False).is_success
         except httpx.TransportError:
@@ -172,22 +181,19 @@ class Platform:
 def shorten_log(path: Path) -> list[str]:
     """The last lines of a log; Traefik's access lines, of a thousand characters each, are cut to what matters."""
     lines = path.read_text(errors="replace").splitlines()[-LOG_TAIL_LINES:]
-    return [_access_line(line) or line for line in lines]
+    shortened = [_access_line(line) or line for line in lines]
+    # Polling leaves the same line many times.
+    return [line if count == 1 else f"{line} ({count} times)" for line, count in _runs(shortened)]
+
+
+def _runs(lines: list[str]) -> list[tuple[str, int]]:
+    return [(line, len(list(group))) for line, group in itertools.groupby(lines)]
 
 
 def _access_line(line: str) -> str | None:
     try:
         entry = json.loads(line)
         request = f"{entry['RequestMethod']} {entry['RequestPath']}"
-        return f"{entry['time']} {request} -> {entry['DownstreamStatus']} by {entry.get('RouterName')}"
+        return f"{request} -> {entry['DownstreamStatus']} by {entry.get('RouterName')}"
     except (ValueError, KeyError, TypeError):
         return None
-
-
-def _end(process: subprocess.Popen[bytes]) -> None:
-    process.terminate()
-    try:
-        process.wait(STOP_DEADLINE_SECS)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        process.wait()

@@ -6,7 +6,7 @@ from typing import TypeVar
 
 T = TypeVar("T")
 
-POLL_SECS = 0.05
+POLL_SECS = 0.1
 
 
 class NotInTime(AssertionError):

@@ -4,12 +4,28 @@
 import { mkdirSync } from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
-import { chromiumBin, SCREENSHOTS } from "./settings.mjs";
+import { until } from "./waits.mjs";
+import { relay } from "./relay.mjs";
+import { chromiumBin, SCREENSHOTS, UI_TESTS } from "./settings.mjs";
 
 const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
 
-export function launch() {
-  return chromium.launch({ executablePath: chromiumBin(), args: FLAGS, env: withoutProxy() });
+/**
+ * Chromium in a network of its own, with the platform's port in it.
+ * @param {import("./platform.mjs").Platform} platform
+ */
+export async function launch(platform) {
+  const { port } = new URL(platform.publicUrl);
+  const socket = path.join(platform.runDir, "browser.sock");
+  const tunnel = await relay(socket, port);
+  const env = { ...withoutProxy(), NODE: process.execPath, CHROMIUM: chromiumBin(), RELAY_PORT: port, RELAY_SOCKET: socket };
+  const browser = await chromium.launch({ executablePath: path.join(UI_TESTS, "support", "apart.sh"), args: FLAGS, env });
+  browser.on("disconnected", () => tunnel.close());
+  const context = await browser.newContext({ ignoreHTTPSErrors: true });
+  const page = await context.newPage();
+  await until("Chromium to reach the platform", () => page.goto(`${platform.publicUrl}/healthz`).then((answer) => answer?.ok(), () => false));
+  await context.close();
+  return browser;
 }
 
 /**

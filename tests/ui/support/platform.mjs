@@ -74,7 +74,7 @@ export class Platform {
 
   /** Ends and removes everything. */
   async stop() {
-    for (const child of [...this.processes].reverse()) await end(child);
+    await Promise.all(this.processes.map(end));
     const own = await containers(this.instance);
     await removeContainers(own.map(({ id }) => id));
     await removeNetwork(this.instance);

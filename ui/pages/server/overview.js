@@ -23,40 +23,44 @@ export function OverviewTab({ server }) {
   return html`
     ${server.last_error && html`<${LastError} server=${server} failure=${server.last_error} />`}
     <div class="columns">
-      <section class="panel">
-        <h2>${t("overview.state")}</h2>
-        <dl class="facts">
-          <div><dt>${t("overview.wanted")}</dt><dd>${t(`desired.${server.desired}`)}</dd></div>
-          <div><dt>${t("overview.observed")}</dt><dd><${StatusBadge} status=${server.status} /></dd></div>
-          <div><dt>${t("overview.since")}</dt><dd><${Time} at=${server.since} /></dd></div>
-          ${server.started_at && html`<div><dt>${t("overview.startedAt")}</dt><dd><${Time} at=${server.started_at} /></dd></div>`}
-          ${server.retry_at && html`<div><dt>${t("overview.retryAt")}</dt><dd><${Time} at=${server.retry_at} /></dd></div>`}
-          <div><dt>${t("server.address")}</dt><dd class="mono">${server.address}</dd></div>
-          ${server.container_id && html`<div><dt>${t("overview.container")}</dt><dd class="mono" title=${server.container_id}>${server.container_id.slice(0, 12)}</dd></div>`}
-          <div><dt>${t("overview.restarts")}</dt><dd>${server.restarts}</dd></div>
-          ${server.exit_code !== null && html`<div><dt>${t("overview.exitCode")}</dt><dd>${server.exit_code}</dd></div>`}
-        </dl>
-      </section>
-      <section class="panel">
-        <div class="panel-head">
-          <h2>${t("overview.settings")}</h2>
-          ${canWrite.value &&
-          html`<button type="button" class="button small" onClick=${() => setEditing(true)}><${Icon} name="edit" />${t("action.edit")}</button>`}
-        </div>
-        <dl class="facts">
-          <div class="wide"><dt>${t("server.description")}</dt><dd class="long-text" dir="auto">${server.description || "–"}</dd></div>
-          <div><dt>${t("server.entryObject")}</dt><dd class="mono">${server.entry_object}</dd></div>
-          <div><dt>${t("server.runtime")}</dt><dd>${t(`runtime.${server.runtime}`)}</dd></div>
-          <div><dt>${t("server.memoryLimit")}</dt><dd>${mebibytes(server.limits.memory_bytes)}</dd></div>
-          <div><dt>${t("overview.cpus")}</dt><dd>${server.limits.cpus}</dd></div>
-          <div><dt>${t("overview.pids")}</dt><dd>${server.limits.pids}</dd></div>
-          <div><dt>${t("server.creator")}</dt><dd>${server.creator}</dd></div>
-          <div><dt>${t("overview.createdAt")}</dt><dd><${Time} at=${server.created_at} /></dd></div>
-          <div class="wide"><dt>${t("server.id")}</dt><dd class="mono id">${server.id}</dd></div>
-        </dl>
-      </section>
-      <${Versions} server=${server} />
-      <${History} server=${server} />
+      <div class="column">
+        <section class="panel">
+          <h2>${t("overview.state")}</h2>
+          <dl class="facts">
+            <div><dt>${t("overview.wanted")}</dt><dd>${t(`desired.${server.desired}`)}</dd></div>
+            <div><dt>${t("overview.observed")}</dt><dd><${StatusBadge} status=${server.status} /></dd></div>
+            <div><dt>${t("overview.since")}</dt><dd><${Time} at=${server.since} /></dd></div>
+            ${server.started_at && html`<div><dt>${t("overview.startedAt")}</dt><dd><${Time} at=${server.started_at} /></dd></div>`}
+            ${server.retry_at && html`<div><dt>${t("overview.retryAt")}</dt><dd><${Time} at=${server.retry_at} /></dd></div>`}
+            <div><dt>${t("server.address")}</dt><dd class="mono">${server.address}</dd></div>
+            ${server.container_id && html`<div><dt>${t("overview.container")}</dt><dd class="mono" title=${server.container_id}>${server.container_id.slice(0, 12)}</dd></div>`}
+            <div><dt>${t("overview.restarts")}</dt><dd>${server.restarts}</dd></div>
+            ${server.exit_code !== null && html`<div><dt>${t("overview.exitCode")}</dt><dd>${server.exit_code}</dd></div>`}
+          </dl>
+        </section>
+        <${History} server=${server} />
+      </div>
+      <div class="column">
+        <section class="panel">
+          <div class="panel-head">
+            <h2>${t("overview.settings")}</h2>
+            ${canWrite.value &&
+            html`<button type="button" class="button small" onClick=${() => setEditing(true)}><${Icon} name="edit" />${t("action.edit")}</button>`}
+          </div>
+          <dl class="facts">
+            <div class="wide"><dt>${t("server.description")}</dt><dd class="long-text" dir="auto">${server.description || "–"}</dd></div>
+            <div><dt>${t("server.entryObject")}</dt><dd class="mono">${server.entry_object}</dd></div>
+            <div><dt>${t("server.runtime")}</dt><dd>${t(`runtime.${server.runtime}`)}</dd></div>
+            <div><dt>${t("server.memoryLimit")}</dt><dd>${mebibytes(server.limits.memory_bytes)}</dd></div>
+            <div><dt>${t("overview.cpus")}</dt><dd>${server.limits.cpus}</dd></div>
+            <div><dt>${t("overview.pids")}</dt><dd>${server.limits.pids}</dd></div>
+            <div><dt>${t("server.creator")}</dt><dd>${server.creator}</dd></div>
+            <div><dt>${t("overview.createdAt")}</dt><dd><${Time} at=${server.created_at} /></dd></div>
+            <div class="wide"><dt>${t("server.id")}</dt><dd class="mono id">${server.id}</dd></div>
+          </dl>
+        </section>
+        <${Versions} server=${server} />
+      </div>
     </div>
     ${isEditing && html`<${SettingsDialog} server=${server} onClose=${() => setEditing(false)} />`}
   `;

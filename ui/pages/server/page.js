@@ -1,6 +1,6 @@
 // One server: its head and the tabs below it.
 
-import { html, useState } from "../../vendor/preact.js";
+import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { Confirm, Failure, Loading } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
 import { LogView } from "../../components/log_view.js";
@@ -8,7 +8,7 @@ import { QuickActions } from "../../components/quick_actions.js";
 import { Reason, StatusBadge, WantedBadge } from "../../components/status.js";
 import { call, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
-import { useLive, whileHolding } from "../../lib/live.js";
+import { useLive, whileRemoving } from "../../lib/live.js";
 import { go, href } from "../../lib/router.js";
 import { act, isActing } from "../../lib/servers.js";
 import { canWrite } from "../../lib/session.js";
@@ -42,11 +42,7 @@ export function ServerPage({ name, tab }) {
     <${Head} server=${server} />
     <${Failure} error=${error} onRetry=${live.refresh} />
     ${server.restart_needed && html`<${RestartNeeded} server=${server} />`}
-    <nav class="tabs" aria-label=${server.name}>
-      ${TABS.map(
-        (known) => html`<a key=${known} href=${href(["servers", server.name, known])} aria-current=${known === tab ? "page" : undefined}>${t(`tab.${known}`)}</a>`,
-      )}
-    </nav>
+    <${Tabs} server=${server} tab=${tab} />
     ${tab === "overview" && html`<${OverviewTab} server=${server} />`}
     ${tab === "code" && html`<${CodeTab} server=${server} />`}
     ${tab === "environment" && html`<${EnvironmentTab} server=${server} />`}
@@ -55,11 +51,23 @@ export function ServerPage({ name, tab }) {
   `;
 }
 
+/** @param {{ server: Server, tab: string }} props */
+function Tabs({ server, tab }) {
+  const bar = useRef(/** @type {HTMLElement | null} */ (null));
+  // On a phone not all of them have room.
+  useEffect(() => bar.current?.querySelector("[aria-current]")?.scrollIntoView({ block: "nearest", inline: "center" }), [tab]);
+  return html`<nav class="tabs" ref=${bar} aria-label=${server.name}>
+    ${TABS.map(
+      (known) => html`<a key=${known} href=${href(["servers", server.name, known])} aria-current=${known === tab ? "page" : undefined}>${t(`tab.${known}`)}</a>`,
+    )}
+  </nav>`;
+}
+
 /** @param {{ server: Server }} props */
 function Head({ server }) {
   const [isDeleting, setDeleting] = useState(false);
   const remove = () =>
-    whileHolding(serverPath(server.name), async () => {
+    whileRemoving(serverPath(server.name), async () => {
       await call("DELETE", serverPath(server.id));
       done(t("server.deleted", { name: server.name }));
       go(href(["servers"]));

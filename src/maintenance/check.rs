@@ -1,0 +1,125 @@
+//! Verifies a data directory: every record reads, every secret opens, every
+//! code file is what was uploaded, nothing points nowhere.
+
+use std::collections::BTreeSet;
+
+use sha2::{Digest, Sha256};
+
+use crate::identity::Layout;
+use crate::model::{Result, Server};
+use crate::store::{Store, StoredValue};
+use crate::vault::{Place, Vault};
+
+/// Something that is not as it should be, in words.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Finding(pub String);
+
+/// Checks everything; an empty list means that all is well.
+///
+/// # Errors
+/// If the database itself cannot be read on.
+pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    let servers = store.load_servers().await?;
+    for stored in &servers {
+        let server = &stored.server;
+        if vault
+            .open(Place::GatewayKey(server.id), &stored.gateway_key)
+            .is_err()
+        {
+            findings.push(finding(server, "its gateway key does not open"));
+        }
+        check_env(store, vault, server, &mut findings).await?;
+        check_code(store, layout, server, &mut findings).await?;
+    }
+    findings.extend(store.inconsistencies().await?.into_iter().map(Finding));
+    store.load_tokens().await?;
+    check_folders(
+        layout,
+        store,
+        servers.iter().map(|s| s.server.id.to_string()).collect(),
+        &mut findings,
+    )
+    .await?;
+    Ok(findings)
+}
+
+async fn check_env(
+    store: &Store,
+    vault: &Vault,
+    server: &Server,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    for var in store.env_of(server.id).await? {
+        if let StoredValue::Sealed(sealed) = &var.value
+            && vault
+                .open(Place::Env(server.id, var.key.as_str()), sealed)
+                .is_err()
+        {
+            findings.push(finding(
+                server,
+                &format!("its secret {} does not open", var.key),
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn check_code(
+    store: &Store,
+    layout: &Layout,
+    server: &Server,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    let versions = store.versions_of(server.id).await?;
+    if !versions.iter().any(|v| v.number == server.version) {
+        findings.push(finding(
+            server,
+            &format!("version {} is in use and has no record", server.version),
+        ));
+    }
+    for version in versions {
+        let path = layout.code_file(server.id, version.number);
+        let problem = match tokio::fs::read(&path).await {
+            Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == version.sha256 => continue,
+            Ok(_) => "was altered".to_owned(),
+            Err(error) => format!("cannot be read ({error})"),
+        };
+        findings.push(finding(
+            server,
+            &format!("the code of version {} {problem}", version.number),
+        ));
+    }
+    Ok(())
+}
+
+/// Folders that belong to no server. Those of servers being deleted go by
+/// themselves.
+async fn check_folders(
+    layout: &Layout,
+    store: &Store,
+    mut known: BTreeSet<String>,
+    findings: &mut Vec<Finding>,
+) -> Result<()> {
+    known.extend(
+        store
+            .deleted_servers()
+            .await?
+            .iter()
+            .map(ToString::to_string),
+    );
+    let cannot = |error| crate::model::Error::internal("the data directory cannot be read", error);
+    let mut folders = tokio::fs::read_dir(layout.root()).await.map_err(cannot)?;
+    while let Some(folder) = folders.next_entry().await.map_err(cannot)? {
+        let name = folder.file_name().to_string_lossy().into_owned();
+        let is_server = name.parse::<crate::model::ServerId>().is_ok();
+        if is_server && !known.contains(&name) {
+            findings.push(Finding(format!("the folder {name} belongs to no server")));
+        }
+    }
+    Ok(())
+}
+
+fn finding(server: &Server, problem: &str) -> Finding {
+    Finding(format!("{} ({}): {problem}", server.name, server.id))
+}

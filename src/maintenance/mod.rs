@@ -1,0 +1,12 @@
+//! What an operator does to a data directory: rotate the master key, check,
+//! back up, restore. All but the backup work on one that no EMCP is using.
+
+mod archive;
+mod check;
+mod restore;
+mod rotate;
+
+pub use archive::write_backup;
+pub use check::{Finding, check};
+pub use restore::restore;
+pub use rotate::{finish_rotation, rotate_key};

@@ -1,0 +1,242 @@
+//! What an operator does to a data directory, on real databases and files.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::fs;
+use std::path::Path;
+
+use emcp::identity::{Identity, Layout};
+use emcp::maintenance::{check, finish_rotation, restore, rotate_key, write_backup};
+use emcp::model::{
+    Actor, AddressPool, CodeVersion, Desired, EntryObject, Event, Limits, RunState, RuntimeChoice,
+    Server, ServerId,
+};
+use emcp::settings::{Settings, SettingsInput};
+use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
+use emcp::vault::{Place, Vault};
+use jiff::Timestamp;
+use secrecy::ExposeSecret;
+use sha2::{Digest, Sha256};
+
+const SECRET: &str = "hunter2-hunter2";
+const CODE: &[u8] = b"print('hello')\n";
+
+fn settings(data_dir: &Path) -> Settings {
+    SettingsInput {
+        data_dir: Some(data_dir.to_owned()),
+        ..SettingsInput::default()
+    }
+    .check()
+    .unwrap()
+}
+
+/// A platform with one server that has a secret and a code file.
+async fn platform(data_dir: &Path) -> (Settings, ServerId) {
+    let settings = settings(data_dir);
+    let identity = Identity::load_or_create(&settings).unwrap();
+    let vault = Vault::new(&identity.master_key);
+    let layout = Layout::new(data_dir);
+    let store = Store::open(&layout.database(), &vault).unwrap();
+    let id = ServerId::new();
+    let now = Timestamp::now();
+    let actor = Actor("admin".into());
+    let new = NewServer {
+        server: Server {
+            id,
+            name: "demo".parse().unwrap(),
+            description: String::new(),
+            entry_object: EntryObject::default(),
+            runtime: RuntimeChoice::Auto,
+            limits: Limits::default(),
+            creator: actor.clone(),
+            desired: Desired::Stopped,
+            generation: 1,
+            revision: 1,
+            version: 1,
+            newest_version: 1,
+            address: [0, 0, 0, 0].into(),
+            created_at: now,
+            updated_at: now,
+        },
+        version: CodeVersion {
+            number: 1,
+            sha256: hex::encode(Sha256::digest(CODE)),
+            size_bytes: CODE.len() as u64,
+            uploaded_by: actor,
+            uploaded_at: now,
+        },
+        env: vec![StoredEnvVar {
+            key: "TOKEN".parse().unwrap(),
+            value: StoredValue::Sealed(vault.seal(Place::Env(id, "TOKEN"), SECRET).unwrap()),
+        }],
+        gateway_key: vault.seal(Place::GatewayKey(id), "key").unwrap(),
+        state: RunState::never_ran(now),
+        event: Event {
+            at: now,
+            kind: "created".into(),
+            message: "it was created".into(),
+            actor: None,
+        },
+    };
+    let pool = AddressPool::parse("198.18.0.0/24").unwrap();
+    store.insert_server(new, pool).await.unwrap();
+    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
+    fs::write(layout.code_file(id, 1), CODE).unwrap();
+    (settings, id)
+}
+
+fn open(settings: &Settings) -> (Store, Vault) {
+    let identity = Identity::load_or_create(settings).unwrap();
+    finish_rotation(settings, Vault::new(&identity.master_key)).unwrap()
+}
+
+async fn secret_of(store: &Store, vault: &Vault, id: ServerId) -> String {
+    let vars = store.env_of(id).await.unwrap();
+    let StoredValue::Sealed(sealed) = &vars[0].value else {
+        panic!("the secret is not sealed");
+    };
+    let opened = vault.open(Place::Env(id, "TOKEN"), sealed).unwrap();
+    opened.expose_secret().to_owned()
+}
+
+async fn findings(settings: &Settings) -> Vec<String> {
+    let (store, vault) = open(settings);
+    let layout = Layout::new(&settings.data_dir);
+    let found = check(&store, &vault, &layout).await.unwrap();
+    found.into_iter().map(|finding| finding.0).collect()
+}
+
+#[tokio::test]
+async fn a_rotated_key_opens_everything_and_the_old_one_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, id) = platform(dir.path()).await;
+    let old_key = Identity::load_or_create(&settings).unwrap().master_key;
+    // The secret and the gateway key.
+    assert_eq!(rotate_key(&settings).await.unwrap(), 2);
+    let (store, vault) = open(&settings);
+    assert_eq!(secret_of(&store, &vault, id).await, SECRET);
+    drop(store);
+    let database = Layout::new(dir.path()).database();
+    assert!(matches!(
+        Store::open(&database, &Vault::new(&old_key)),
+        Err(OpenError::WrongMasterKey)
+    ));
+    assert_eq!(findings(&settings).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_rotation_cut_short_after_its_transaction_is_finished_at_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, id) = platform(dir.path()).await;
+    let key_file = Layout::new(dir.path()).master_key();
+    let old = fs::read(&key_file).unwrap();
+    rotate_key(&settings).await.unwrap();
+    // As if the crash had come before the new key took its place.
+    fs::rename(&key_file, dir.path().join("master.key.next")).unwrap();
+    fs::write(&key_file, old).unwrap();
+    let (store, vault) = open(&settings);
+    assert_eq!(secret_of(&store, &vault, id).await, SECRET);
+    assert!(!dir.path().join("master.key.next").exists());
+}
+
+#[tokio::test]
+async fn a_rotation_cut_short_before_its_transaction_changes_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, id) = platform(dir.path()).await;
+    fs::write(dir.path().join("master.key.next"), "ab".repeat(32)).unwrap();
+    let (store, vault) = open(&settings);
+    assert_eq!(secret_of(&store, &vault, id).await, SECRET);
+    assert!(!dir.path().join("master.key.next").exists());
+}
+
+#[tokio::test]
+async fn check_names_what_is_wrong() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, id) = platform(dir.path()).await;
+    assert_eq!(findings(&settings).await, Vec::<String>::new());
+    let layout = Layout::new(dir.path());
+    fs::write(layout.code_file(id, 1), "altered").unwrap();
+    fs::create_dir(dir.path().join(ServerId::new().to_string())).unwrap();
+    let found = findings(&settings).await;
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(found[0].contains("version 1 was altered"));
+    assert!(found[1].contains("belongs to no server"));
+}
+
+#[tokio::test]
+async fn a_backup_with_keys_is_the_same_platform_elsewhere() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+
+    let settings_there = settings(&there.path().join("data"));
+    assert_eq!(restore(&settings_there, &file).await.unwrap(), 1);
+    let (store, vault) = open(&settings_there);
+    assert_eq!(secret_of(&store, &vault, id).await, SECRET);
+    let servers = store.load_servers().await.unwrap();
+    assert_eq!(servers[0].server.name.as_str(), "demo");
+    assert_eq!(store.events_of(id, 10).await.unwrap().len(), 1);
+    drop(store);
+    assert_eq!(findings(&settings_there).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_backup_without_keys_needs_the_right_master_key() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, _) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, false).await;
+
+    let settings_there = settings(there.path());
+    let error = restore(&settings_there, &file).await.unwrap_err();
+    assert!(format!("{error:#}").contains("master"), "{error:#}");
+    let layout = Layout::new(there.path());
+    assert!(
+        !layout.database().exists(),
+        "a half-restored database is left"
+    );
+
+    fs::copy(Layout::new(here.path()).master_key(), layout.master_key()).unwrap();
+    assert_eq!(restore(&settings_there, &file).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_platform_in_use_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, _) = platform(dir.path()).await;
+    let file = dir.path().join("backup.tar");
+    back_up(&settings, &file, false).await;
+    let error = restore(&settings, &file).await.unwrap_err();
+    assert!(error.to_string().contains("empty data directory"));
+}
+
+#[tokio::test]
+async fn a_damaged_database_is_refused_and_left_as_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, _) = platform(dir.path()).await;
+    let database = Layout::new(dir.path()).database();
+    let whole = fs::read(&database).unwrap();
+    let key = Identity::load_or_create(&settings).unwrap().master_key;
+    for damaged in [
+        Vec::new(),
+        b"this is no database".to_vec(),
+        whole[..whole.len() / 2].to_vec(),
+        vec![0xff; whole.len()],
+    ] {
+        fs::write(&database, &damaged).unwrap();
+        let error = Store::open(&database, &Vault::new(&key)).err().unwrap();
+        assert!(
+            matches!(error, OpenError::Damaged { .. } | OpenError::Failed(_)),
+            "{error}"
+        );
+        assert_eq!(fs::read(&database).unwrap(), damaged);
+    }
+}
+
+async fn back_up(settings: &Settings, file: &Path, with_keys: bool) {
+    let (store, _) = open(settings);
+    let dump = store.dump().await.unwrap();
+    let layout = Layout::new(&settings.data_dir);
+    write_backup(fs::File::create(file).unwrap(), &layout, &dump, with_keys).unwrap();
+}
