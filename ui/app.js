@@ -5,18 +5,20 @@ import { html, useEffect, useState } from "./vendor/preact.js";
 import { Dialog } from "./components/controls.js";
 import { Help } from "./components/help.js";
 import { Icon } from "./components/icon.js";
+import { lazy } from "./components/lazy.js";
 import { Toasts } from "./components/toasts.js";
 import { language, setLanguage, t } from "./lib/i18n.js";
 import { href, route } from "./lib/router.js";
 import { canWrite, isAdmin, session, signOut } from "./lib/session.js";
 import { nextTheme, theme } from "./lib/theme.js";
 import { failed } from "./lib/toasts.js";
-import { CreatePage } from "./pages/create.js";
 import { NotFoundPage } from "./pages/not_found.js";
-import { ServerPage } from "./pages/server/page.js";
 import { ServersPage } from "./pages/servers.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
-import { TokensPage } from "./pages/tokens.js";
+
+const CreatePage = lazy(() => import("./pages/create.js").then((module) => module.CreatePage));
+const ServerPage = lazy(() => import("./pages/server/page.js").then((module) => module.ServerPage));
+const TokensPage = lazy(() => import("./pages/tokens.js").then((module) => module.TokensPage));
 
 export function App() {
   const [isHelpOpen, setHelpOpen] = useState(false);

@@ -36,6 +36,14 @@ pub const RESERVED_NAMES: &[&str] = &[
     "version",
 ];
 
+/// Words that can never name an object (Python Language Reference §2.3.1).
+const PYTHON_KEYWORDS: &[&str] = &[
+    "False", "None", "True", "and", "as", "assert", "async", "await", "break", "class", "continue",
+    "def", "del", "elif", "else", "except", "finally", "for", "from", "global", "if", "import",
+    "in", "is", "lambda", "nonlocal", "not", "or", "pass", "raise", "return", "try", "while",
+    "with", "yield",
+];
+
 const NAME_MAX_CHARS: usize = 40;
 const ENTRY_MAX_CHARS: usize = 64;
 
@@ -134,6 +142,7 @@ impl FromStr for EntryObject {
         if !starts_well
             || !chars.all(|c| c.is_alphanumeric() || c == '_')
             || text.chars().count() > ENTRY_MAX_CHARS
+            || PYTHON_KEYWORDS.contains(&text)
         {
             return Err(Error::invalid(
                 "invalid_entry_object",
@@ -222,7 +231,7 @@ mod tests {
     fn entry_objects_are_identifiers() {
         assert!("mcp".parse::<EntryObject>().is_ok());
         assert!("_app2".parse::<EntryObject>().is_ok());
-        for bad in ["", "2a", "a.b", "a b", "a;b", &"x".repeat(65)] {
+        for bad in ["", "class", "2a", "a.b", "a b", "a;b", &"x".repeat(65)] {
             assert!(bad.parse::<EntryObject>().is_err(), "{bad:?} was taken");
         }
     }

@@ -90,16 +90,14 @@ impl Converge {
     async fn observe(&self) -> std::result::Result<Vec<Observed>, RuntimeError> {
         let containers = self.parts.runtime.list(Some(self.id)).await?;
         let mut observed = Vec::with_capacity(containers.len());
-        for container in containers {
-            let run = match container.phase {
-                Phase::Created => None,
-                _ => match self.parts.runtime.last_run(&container.id).await {
-                    Ok(run) => Some(run),
-                    // Gone since it was listed.
-                    Err(RuntimeError::NoSuchContainer) => continue,
-                    Err(other) => return Err(other),
-                },
+        for listed in containers {
+            let (phase, run) = match self.parts.runtime.inspect(&listed.id).await {
+                Ok(inspected) => inspected,
+                // Gone since it was listed.
+                Err(RuntimeError::NoSuchContainer) => continue,
+                Err(other) => return Err(other),
             };
+            let container = Container { phase, ..listed };
             if let Some(run) = &run {
                 self.take_in_output(&container, run).await;
             }
@@ -191,7 +189,10 @@ impl Converge {
                 }
             }
             Step::Stop(id) => {
-                self.say(state, state.status, "being stopped").await;
+                // What failed keeps its reason.
+                if state.status != Status::Error {
+                    self.say(state, state.status, "being stopped").await;
+                }
                 runtime.stop(&id, self.parts.config.stop_grace).await?;
             }
             Step::Remove(id) => {

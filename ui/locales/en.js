@@ -248,6 +248,7 @@ export default {
   "tokens.servers": "For these servers only",
   "tokens.serversHint": "None chosen means all.",
   "tokens.allServers": "all servers",
+  "tokens.deletedServer": "a deleted server",
   "tokens.expiry": "Valid for",
   "tokens.days": "{n} days",
   "tokens.noExpiry": "without end",

@@ -248,6 +248,7 @@ export default {
   "tokens.servers": "仅限以下服务器",
   "tokens.serversHint": "不选则适用于全部。",
   "tokens.allServers": "全部服务器",
+  "tokens.deletedServer": "已删除的服务器",
   "tokens.expiry": "有效期",
   "tokens.days": "{n} 天",
   "tokens.noExpiry": "永久有效",

@@ -36,7 +36,7 @@ export function TokensPage() {
     </div>
     <p class="lead">${t("tokens.lead")}</p>
     <${Failure} error=${live.error.value} onRetry=${live.refresh} />
-    ${!tokens
+    ${!tokens || !servers.data.value
       ? !live.error.value && html`<${Loading} />`
       : tokens.length === 0
         ? html`<div class="empty"><h2>${t("tokens.none")}</h2></div>`
@@ -75,8 +75,7 @@ export function TokensPage() {
  */
 function namesOf(token, servers) {
   if (token.servers === null) return t("tokens.allServers");
-  // A server may have been deleted since; then its id is all that is known.
-  return token.servers.map((id) => servers.find((server) => server.id === id)?.name ?? id).join(", ");
+  return token.servers.map((id) => servers.find((server) => server.id === id)?.name ?? t("tokens.deletedServer")).join(", ");
 }
 
 /** @param {{ servers: Server[], onClose: () => void }} props */

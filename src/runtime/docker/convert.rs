@@ -3,9 +3,9 @@
 use std::collections::HashMap;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerState, ContainerSummary, ContainerSummaryStateEnum,
-    EndpointIpamConfig, EndpointSettings, HostConfig, HostConfigLogConfig, Mount, MountType,
-    NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerSummaryStateEnum, EndpointIpamConfig, EndpointSettings, HostConfig,
+    HostConfigLogConfig, Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
 };
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
@@ -136,6 +136,17 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
             _ => Phase::InTransition,
         },
     })
+}
+
+/// What an inspected container is doing.
+pub(super) fn phase(state: &ContainerState) -> Phase {
+    match state.status {
+        Some(ContainerStateStatusEnum::CREATED) => Phase::Created,
+        Some(ContainerStateStatusEnum::RUNNING) => Phase::Running,
+        Some(ContainerStateStatusEnum::PAUSED) => Phase::Paused,
+        Some(ContainerStateStatusEnum::EXITED | ContainerStateStatusEnum::DEAD) => Phase::Exited,
+        _ => Phase::InTransition,
+    }
 }
 
 /// The present or last run of a container.

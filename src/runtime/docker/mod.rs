@@ -15,7 +15,7 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
-use super::{Container, ContainerSpec, OutputLine, Run, RuntimeError};
+use super::{Container, ContainerSpec, OutputLine, Phase, Run, RuntimeError};
 use crate::model::{AddressPool, ServerId};
 
 /// Labels on everything EMCP makes (DESIGN §5).
@@ -161,17 +161,22 @@ impl DockerRuntime {
         ))
     }
 
-    /// The present or last run of a container.
+    /// What a container is doing, and its present or last run if it was ever
+    /// started. To be believed over the list: at the moment of its `die` event
+    /// Docker Engine still lists a container as running.
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    pub async fn last_run(&self, id: &str) -> Result<Run, RuntimeError> {
+    pub async fn inspect(&self, id: &str) -> Result<(Phase, Option<Run>), RuntimeError> {
         let inspected = self
             .docker
             .inspect_container(id, None::<InspectContainerOptions>)
             .await
             .map_err(explain)?;
-        Ok(convert::run(id, inspected.state.unwrap_or_default()))
+        let state = inspected.state.unwrap_or_default();
+        let phase = convert::phase(&state);
+        let run = (phase != Phase::Created).then(|| convert::run(id, state));
+        Ok((phase, run))
     }
 
     /// The last lines a container wrote.
