@@ -50,6 +50,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
             limits: Limits::default(),
             creator: actor.clone(),
             desired: Desired::Stopped,
+            hold: false,
             generation: 1,
             revision: 1,
             version: 1,

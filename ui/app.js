@@ -16,9 +16,9 @@ import { NotFoundPage } from "./pages/not_found.js";
 import { ServersPage } from "./pages/servers.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
-const CreatePage = lazy(() => import("./pages/create.js").then((module) => module.CreatePage));
-const ServerPage = lazy(() => import("./pages/server/page.js").then((module) => module.ServerPage));
-const TokensPage = lazy(() => import("./pages/tokens.js").then((module) => module.TokensPage));
+const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage);
+const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage);
+const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage);
 
 export function App() {
   const [isHelpOpen, setHelpOpen] = useState(false);

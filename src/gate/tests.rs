@@ -27,6 +27,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         limits: Limits::default(),
         creator: Actor("admin".into()),
         desired,
+        hold: false,
         generation: 1,
         revision: 1,
         version: 1,

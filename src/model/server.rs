@@ -195,6 +195,10 @@ pub struct Server {
     pub creator: Actor,
     /// What the user wants now.
     pub desired: Desired,
+    /// The operator's pause: while it is set, EMCP leaves the server's
+    /// containers as they are.
+    #[serde(default)]
+    pub hold: bool,
     /// Raised by every start, restart and stop: a container of an older
     /// generation is to be replaced.
     pub generation: u64,

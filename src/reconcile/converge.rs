@@ -74,7 +74,7 @@ impl Converge {
 
     /// A new wish forgets what was counted against the last one.
     async fn take_up_wish(&self, entry: Entry) -> Entry {
-        if entry.state.generation == entry.server.generation {
+        if entry.server.hold || entry.state.generation == entry.server.generation {
             return entry;
         }
         let state = entry

@@ -54,6 +54,9 @@ pub(super) fn plan(
     start_timeout: Duration,
     now: Timestamp,
 ) -> Step {
+    if server.hold {
+        return Step::Nothing;
+    }
     let wanted = server.desired == Desired::Running;
     let is_current = |o: &&Observed| wanted && o.container.generation == server.generation;
     // The present container, if there is one: later ones of the same

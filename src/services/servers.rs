@@ -54,6 +54,8 @@ pub struct PatchServer {
     pub runtime: Option<String>,
     /// What it may use.
     pub limits: Option<LimitsPatch>,
+    /// The operator's pause.
+    pub hold: Option<bool>,
 }
 
 /// What a list is narrowed to.
@@ -153,6 +155,7 @@ impl App {
             } else {
                 Desired::Stopped
             },
+            hold: false,
             generation: 1,
             revision: 1,
             version: 1,
@@ -228,6 +231,7 @@ impl App {
                 .limits
                 .patched(patch.limits.unwrap_or_default())
                 .checked()?;
+            server.hold = patch.hold.unwrap_or(before.hold);
             let needs_new_container = server.entry_object != before.entry_object
                 || server.runtime != before.runtime
                 || server.limits != before.limits;

@@ -48,6 +48,8 @@ pub struct ServerView {
     pub creator: Actor,
     /// What the user wants.
     pub desired: Desired,
+    /// Whether the operator has paused EMCP for this server.
+    pub hold: bool,
     /// What it is doing.
     pub status: Status,
     /// Why.
@@ -97,6 +99,7 @@ impl ServerView {
             limits: server.limits,
             creator: server.creator.clone(),
             desired: server.desired,
+            hold: server.hold,
             status: state.status,
             reason: state.reason.clone(),
             since: state.since,

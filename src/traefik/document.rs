@@ -300,6 +300,7 @@ mod tests {
             limits: Limits::default(),
             creator: Actor("admin".into()),
             desired: Desired::Running,
+            hold: false,
             generation: 1,
             revision: 1,
             version: 1,

@@ -139,7 +139,15 @@ def test_wrong_multipart(api: Api, content_type: str, body: bytes) -> None:
 
 @pytest.mark.parametrize(
     "body",
-    [b"", b"{", b"[]", b"null", b'{"name": 5, "code": "x = 1"}', b"\xff\xfe", b"[" * 5000],
+    [
+        b"",
+        b"{",
+        b'["by-place", "", "mcp", "auto", null, "x = 1"]',
+        b"null",
+        b'{"name": 5, "code": "x = 1"}',
+        b"\xff\xfe",
+        b"[" * 5000,
+    ],
     ids=["empty", "cut-short", "array", "null", "wrong-type", "not-utf8", "deep"],
 )
 def test_wrong_json(api: Api, body: bytes) -> None:

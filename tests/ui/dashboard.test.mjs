@@ -124,6 +124,17 @@ describe("the dashboard", { concurrency: false }, () => {
     await page.getByRole("heading", { name: "Sign in to EMCP" }).waitFor();
   });
 
+  test("without its third-party modules the dashboard says what to run", async () => {
+    const one = await openPage(browser, platform.publicUrl);
+    opened.push(one);
+    await one.page.route("**/vendor/preact.js", (route) => route.fulfill({ status: 404 }));
+    await one.page.goto("/");
+    await one.page.getByRole("heading", { name: "The dashboard is not built yet" }).waitFor();
+    await one.page.getByText("scripts/ui.sh", { exact: true }).waitFor();
+    // The missing modules are the point here.
+    assert.ok(one.complaints.splice(0).every((complaint) => complaint.includes("404") || complaint.includes("dynamically imported module")));
+  });
+
   test("a name is checked while it is typed", async () => {
     const page = await visitSignedIn();
     await page.keyboard.press("n");
@@ -253,6 +264,8 @@ describe("the dashboard", { concurrency: false }, () => {
     // Chromium reports the refused call as an error; here it is the point.
     assert.ok(complaints.splice(0).every((complaint) => complaint.includes("401")));
     await screenshots(page, "session-expired");
+    await page.keyboard.press("Escape");
+    await page.keyboard.press("Escape");
     await signIn(page);
     await page.getByRole("dialog").waitFor({ state: "detached" });
     assert.equal(await page.getByLabel("Name", { exact: true }).inputValue(), "kept");

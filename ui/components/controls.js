@@ -98,7 +98,9 @@ export function Dialog({ title, onClose, children, class: className = "" }) {
     event.preventDefault();
     onClose?.();
   };
-  return html`<dialog ref=${dialog} class=${className} aria-labelledby=${id} onCancel=${onCancel}>
+  // A second Esc closes it whatever was said to the first.
+  const onClosed = () => (onClose ? onClose() : dialog.current?.showModal());
+  return html`<dialog ref=${dialog} class=${className} aria-labelledby=${id} onCancel=${onCancel} onClose=${onClosed}>
     <header>
       <h2 id=${id}>${title}</h2>
       ${onClose &&

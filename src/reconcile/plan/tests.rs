@@ -19,6 +19,7 @@ fn server(desired: Desired) -> Server {
         limits: Limits::default(),
         creator: Actor("admin".into()),
         desired,
+        hold: false,
         generation: 2,
         revision: 1,
         version: 1,
@@ -153,6 +154,19 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
         plan(&wanted, &gave_up, &running, None, TIMEOUT, late),
         Step::Stop("c".into())
     );
+}
+
+#[test]
+fn a_held_server_is_left_as_it_is() {
+    let held = Server {
+        hold: true,
+        ..server(Desired::Running)
+    };
+    for phase in [Phase::Running, Phase::Exited, Phase::Paused] {
+        let old = [container("c", 1, phase)];
+        assert_eq!(next(&held, &state(), &old), Step::Nothing);
+    }
+    assert_eq!(next(&held, &state(), &[]), Step::Nothing);
 }
 
 fn any_observed() -> impl Strategy<Value = Vec<Observed>> {
