@@ -1,5 +1,15 @@
-//! Tells Cargo that the dashboard is part of the binary.
+//! Tells Cargo that the dashboard is part of the binary, but for the packages
+//! its modules are made of.
 
-fn main() {
-    println!("cargo:rerun-if-changed=ui");
+use std::fs;
+use std::io;
+
+fn main() -> io::Result<()> {
+    for entry in fs::read_dir("ui")? {
+        let entry = entry?;
+        if entry.file_name() != "node_modules" {
+            println!("cargo:rerun-if-changed={}", entry.path().display());
+        }
+    }
+    Ok(())
 }

@@ -73,15 +73,38 @@ pub(super) async fn read(mut stream: BodyStream, max_bytes: u64) -> Result<Bytes
         })
 }
 
+/// Reads a body to its end and throws it away.
+///
+/// # Errors
+/// `body_incomplete` or `body_timeout`.
+pub(super) async fn discard(stream: BodyStream) -> Result<()> {
+    match read(stream, 0).await {
+        Ok(_) | Err(Error::TooLarge { .. }) => Ok(()),
+        Err(other) => Err(other),
+    }
+}
+
 /// Reads a JSON body.
 ///
 /// # Errors
 /// As [`read`], or `invalid_json` with the place that is wrong.
 pub(super) async fn read_json<T: DeserializeOwned>(stream: BodyStream) -> Result<T> {
-    parse_json(&read(stream, SMALL_BODY_MAX_BYTES).await?)
+    parse_object(&read(stream, SMALL_BODY_MAX_BYTES).await?)
 }
 
-/// Reads JSON; serde_json bounds its depth at 128.
+/// Reads a JSON object; serde_json bounds its depth at 128. An array is not
+/// taken for one, though serde would fill the fields by their order.
+pub(super) fn parse_object<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::bad_request(
+            "invalid_json",
+            "the body must be a JSON object, not an array",
+        ));
+    }
+    parse_json(bytes)
+}
+
+/// Reads any JSON.
 pub(super) fn parse_json<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| {
         // Only the place is told: the text around it may be a secret.

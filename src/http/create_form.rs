@@ -7,7 +7,7 @@ use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::body::parse_json;
+use super::body::{parse_json, parse_object};
 use crate::model::{EntryObject, Error, Limits, Result, parse_env_json};
 use crate::services::{CodeUpload, CreateServer};
 
@@ -40,7 +40,7 @@ pub(super) async fn read(
     max_code_bytes: u64,
 ) -> Result<CreateServer> {
     let fields = match kind(headers) {
-        Kind::Json => parse_json(&body)?,
+        Kind::Json => parse_object(&body)?,
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
         Kind::Other => return Err(unsupported()),
     };
@@ -57,7 +57,7 @@ pub(super) async fn read_code(
     max_code_bytes: u64,
 ) -> Result<CodeUpload> {
     let fields = match kind(headers) {
-        Kind::Json => parse_json(&body)?,
+        Kind::Json => parse_object(&body)?,
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
         Kind::Other => Fields {
             file: Some(body),
@@ -129,7 +129,7 @@ impl Fields {
                 text("entry_object", bytes)?,
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
-            "limits" => once(&mut self.limits, "limits", parse_json(&bytes)?),
+            "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
             "code" => once(&mut self.code, "code", text("code", bytes)?),
             "env" => once(&mut self.env, "env", parse_json(&bytes)?),
             "start" => once(&mut self.start, "start", flag(&bytes)?),

@@ -13,7 +13,9 @@ use warp::{Rejection, Reply};
 #[exclude = "*.md"]
 #[exclude = "package*.json"]
 #[exclude = "node_modules/*"]
-#[exclude = "tests/*"]
+#[exclude = "tsconfig.json"]
+#[exclude = "vendor/*.d.ts"]
+#[exclude = "*/.*"]
 struct Assets;
 
 /// A file of the dashboard, or "no such route".

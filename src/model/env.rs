@@ -156,7 +156,13 @@ pub fn parse_env_json(bytes: &[u8]) -> Result<Vec<EnvVarInput>, Error> {
     let mut seen = BTreeSet::new();
     let mut vars = Vec::with_capacity(items.len());
     for (index, item) in items.into_iter().enumerate() {
-        // The serde error is not passed on: it may quote the value.
+        // Only an object: serde would take an array's items by their order. Its
+        // error is not passed on: it may quote the value.
+        let item = if item.is_object() {
+            item
+        } else {
+            serde_json::Value::Null
+        };
         let raw: RawEnvVar = serde_json::from_value(item).map_err(|_| {
             refuse(format!(
                 "entry {} is not of the right shape; {SHAPE}",
@@ -238,6 +244,7 @@ mod tests {
     fn bad_sets_are_refused_by_code() {
         assert_eq!(code("{}"), "invalid_env");
         assert_eq!(code("[1]"), "invalid_env");
+        assert_eq!(code(r#"[["A", "1", false]]"#), "invalid_env");
         assert_eq!(
             code(r#"[{"key":"A","value":"1","extra":1}]"#),
             "invalid_env"

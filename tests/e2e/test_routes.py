@@ -14,7 +14,7 @@ from support.streams import HANDSHAKE, STREAM_HEADERS, HttpSession, SseSession, 
 Json = dict[str, Any]
 
 SERVER = "fixture-v1"
-BURST = 200
+BURST = 300
 
 
 @pytest.fixture(scope="module", autouse=True)

@@ -15,6 +15,7 @@ use warp::Reply;
 use crate::access::Caller;
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Refusal, Verdict};
+use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
 use crate::http::error::{CHALLENGE, error_body};
 use crate::http::reply::Answer;
@@ -27,7 +28,10 @@ const HELD_MAX: usize = 1_024;
 
 static HELD: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(HELD_MAX));
 
-pub(in crate::http) async fn decide(ctx: Ctx) -> Answer {
+pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
+    // Traefik sends the request's body along (ADR 7). It is not looked at, only
+    // read to its end so that the connection can be used again.
+    body::discard(stream).await?;
     let deadline = Instant::now() + HOLD_MAX;
     let mut changes = ctx.app.directory.subscribe();
     let mut place = None;

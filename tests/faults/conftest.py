@@ -1,0 +1,80 @@
+"""Fixtures of the fault tests. They drive the same real parts as the end-to-end tests, and share their drivers."""
+
+import sys
+from collections.abc import Callable, Generator, Iterator
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
+
+from support import settings  # noqa: E402
+from support.leftovers import remove_leftovers  # noqa: E402
+from support.running import Platform  # noqa: E402
+
+from harness import FaultPlatform, unmount_leftovers  # noqa: E402
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--soak", action="store_true", help="run the long and heavy tests too")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--soak"):
+        return
+    for item in items:
+        if item.get_closest_marker("soak"):
+            item.add_marker(pytest.mark.skip(reason="only with --soak (make soak)"))
+
+
+def pytest_report_header() -> list[str]:
+    try:
+        parts = [f"emcp: {settings.emcp_bin()}", f"traefik: {settings.traefik_bin()}"]
+    except settings.MissingSetting as error:
+        raise pytest.UsageError(str(error)) from None
+    return [*parts, f"docker: {settings.docker_host()}, base image: {settings.base_image()}"]
+
+
+def pytest_sessionstart() -> None:
+    unmount_leftovers()
+    removed = remove_leftovers()
+    if removed:
+        print(f"removed leftovers of killed runs: {', '.join(removed)}")
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Show the ends of the platforms' logs with every failure."""
+    report = yield
+    if report.failed:
+        for platform in Platform.live:
+            report.sections.extend(platform.log_tails())
+            problems = getattr(platform, "last_problems", [])
+            if problems:
+                report.sections.append((f"{platform.instance} not settled", "\n".join(problems)))
+    return report
+
+
+@pytest.fixture(scope="module")
+def platform() -> Iterator[FaultPlatform]:
+    """A platform for the tests of one file, which break it and wait until it has mended itself."""
+    made = FaultPlatform()
+    try:
+        made.start()
+        yield made
+    finally:
+        made.stop()
+
+
+@pytest.fixture
+def new_platform() -> Iterator[Callable[..., FaultPlatform]]:
+    """Makes a platform with settings of its own, for one test. It is not started."""
+    made: list[FaultPlatform] = []
+
+    def make(**emcp_settings: str) -> FaultPlatform:
+        made.append(FaultPlatform(**emcp_settings))
+        return made[-1]
+
+    yield make
+    for each in made:
+        each.stop()

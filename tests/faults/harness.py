@@ -1,0 +1,208 @@
+"""What the fault tests add to the end-to-end platform: deaths, checks, and small servers to be hit by them."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import threading
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from support import settings
+from support.api import TRUSTS_NOBODY
+from support.docker import containers, docker
+from support.running import START_DEADLINE_SECS, STOP_DEADLINE_SECS, Platform
+from support.waits import until
+
+Json = dict[str, Any]
+
+CHECK_DEADLINE_SECS = 60
+SETTLE_DEADLINE_SECS = 120.0
+REQUEST_TIMEOUT_SECS = 20.0
+UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+# The smallest thing that the base image serves; it starts in a fraction of a second.
+TINY = """
+MARK = {mark!r}
+
+
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            message = await receive()
+            await send({{"type": message["type"] + ".complete"}})
+            if message["type"] == "lifespan.shutdown":
+                return
+    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}})
+    await send({{"type": "http.response.body", "body": MARK.encode()}})
+"""
+
+
+def tiny_server(mark: str = "tiny") -> str:
+    """A plain ASGI server that answers every request with its mark."""
+    return TINY.format(mark=mark)
+
+
+class FaultPlatform(Platform):
+    """A platform whose EMCP may be ended in every way, and whose data directory can be looked into."""
+
+    def __init__(self, **emcp_settings: str) -> None:
+        # Servers that must be replaced often get a short time to end.
+        super().__init__(**{"EMCP_STOP_GRACE_SECS": "2", **emcp_settings})
+
+    @property
+    def emcp_pid(self) -> int:
+        assert self._emcp is not None
+        return self._emcp.pid
+
+    def is_alive(self) -> bool:
+        assert self._emcp is not None
+        return self._emcp.poll() is None
+
+    def direct(self, timeout_secs: float = REQUEST_TIMEOUT_SECS) -> httpx.Client:
+        """The API as the administrator, straight at EMCP: whether Traefik is there makes no difference."""
+        return httpx.Client(
+            base_url=self.upstream_url,
+            headers={"Authorization": f"Bearer {self.admin_token}"},
+            verify=TRUSTS_NOBODY,
+            timeout=timeout_secs,
+            trust_env=False,
+        )
+
+    def terminate_emcp(self) -> int:
+        """Ask EMCP to end; its exit code."""
+        assert self._emcp is not None
+        self._emcp.send_signal(signal.SIGTERM)
+        return self._emcp.wait(STOP_DEADLINE_SECS)
+
+    def check(self) -> subprocess.CompletedProcess[str]:
+        """`emcp check` on the data directory; EMCP must not be running."""
+        return subprocess.run(
+            [str(settings.emcp_bin()), "check"],
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=CHECK_DEADLINE_SECS,
+        )
+
+    def assert_sound(self) -> None:
+        """Stop EMCP, verify its data directory, start it again."""
+        code = self.terminate_emcp()
+        assert code == 0, f"emcp ended with {code} when asked to end"
+        done = self.check()
+        assert done.returncode == 0, f"emcp check ended with {done.returncode}:\n{done.stdout}"
+        self.start_emcp()
+        self.wait_ready()
+
+    def server_folders(self) -> set[str]:
+        """Ids of the servers that have a folder in the data directory."""
+        return {path.name for path in self.data_dir.iterdir() if UUID.fullmatch(path.name)}
+
+    def own_containers(self) -> list[Json]:
+        """All containers of this instance, ended ones too, as `docker inspect` shows them."""
+        ids = containers(self.instance)
+        if not ids:
+            return []
+        found: list[Json] = json.loads(docker("inspect", *ids))
+        return found
+
+    def wait_settled(self, deadline_secs: float = SETTLE_DEADLINE_SECS) -> list[Json]:
+        """Wait until every server is as wanted and nothing of deleted ones is left; the servers then."""
+        with self.direct() as http:
+            return until("everything to settle", lambda: self._settled(http), deadline_secs)
+
+    def unsettled(self, servers: list[Json]) -> list[str]:
+        """What is not as it should be, in words; empty when all is."""
+        problems = [
+            f"{server['name']} is {server['status']} ({server['reason']}), wanted {server['desired']}"
+            for server in servers
+            if server["status"] != server["desired"]
+        ]
+        wanted = {server["id"] for server in servers if server["desired"] == "running"}
+        known = {server["id"] for server in servers}
+        inspected = self.own_containers()
+        running = Counter(server_of(each) for each in inspected if each["State"]["Running"])
+        problems += [f"{count} containers of {server} run" for server, count in running.items() if count > 1]
+        problems += [f"a container of {server} runs unwanted" for server in running.keys() - wanted]
+        problems += [f"no container of {server} runs" for server in wanted - running.keys()]
+        # The ended container of a stopped server is kept for its output; never more than that one.
+        every = Counter(server_of(each) for each in inspected)
+        problems += [f"{count} containers of {server}" for server, count in every.items() if count > 1]
+        problems += [f"a container of {server}, which does not exist" for server in every.keys() - known]
+        folders = self.server_folders()
+        problems += [f"a folder of {server}, which does not exist" for server in folders - known]
+        problems += [f"no folder of {server}" for server in known - folders]
+        return problems
+
+    def _settled(self, http: httpx.Client) -> list[Json] | None:
+        servers: list[Json] = http.get("/api/servers").raise_for_status().json()["servers"]
+        self.last_problems = self.unsettled(servers)
+        # An empty list is as settled as any other, and must not read as "not yet".
+        return Settled(servers) if not self.last_problems else None
+
+
+class Settled(list[Json]):
+    """A list that counts as true even when it is empty."""
+
+    def __bool__(self) -> bool:
+        return True
+
+
+class Sampler:
+    """Calls one address all the time from a thread of its own and keeps how long each call took."""
+
+    def __init__(self, client: httpx.Client, path: str) -> None:
+        self._client, self._path = client, path
+        self._end = threading.Event()
+        self._thread = threading.Thread(target=self._run, daemon=True)
+        self.took_secs: list[float] = []
+        self.failures: list[str] = []
+
+    def __enter__(self) -> "Sampler":
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._end.wait(0.05):
+            try:
+                response = self._client.get(self._path)
+                if response.is_success:
+                    self.took_secs.append(response.elapsed.total_seconds())
+                else:
+                    self.failures.append(f"{response.status_code} {response.text[:200]}")
+            except httpx.TransportError as error:
+                self.failures.append(repr(error))
+
+
+def server_of(container: Json) -> str:
+    """The id of the server that a container was made for."""
+    label: str = container["Config"]["Labels"]["emcp.server"]
+    return label
+
+
+def unmount_leftovers() -> None:
+    """Unmount what killed runs of this suite left mounted, so that their directories can be removed."""
+    from support.owner import is_ours, owner_lives
+
+    for line in Path("/proc/mounts").read_text().splitlines():
+        target = Path(line.split()[1])
+        name = next((part for part in target.parts if is_ours(part)), None)
+        if name is not None and not owner_lives(name):
+            subprocess.run(["umount", "--lazy", str(target)], check=False)
+
+
+def needs_root() -> str | None:
+    """Why this process cannot mount file systems and start daemons, if it cannot."""
+    return None if os.geteuid() == 0 else "needs root"
+
+
+__all__ = ["START_DEADLINE_SECS", "FaultPlatform", "Sampler", "Settled", "needs_root", "server_of", "tiny_server"]

@@ -1,0 +1,157 @@
+"""EMCP is killed at random instants while callers write: what it acknowledged is there, what it did not is whole.
+
+EMCP_FAULT_SEED repeats a run's choices (the instants differ with the machine's load), EMCP_FAULT_CYCLES sets how
+often EMCP dies.
+"""
+
+import os
+import random
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from datetime import datetime
+from pathlib import Path
+
+import pytest
+
+from callers import SECRET, Caller
+from harness import FaultPlatform, Json, server_of
+
+CALLERS = 4
+CYCLES = int(os.environ.get("EMCP_FAULT_CYCLES", "20"))
+SEED = int(os.environ.get("EMCP_FAULT_SEED") or secrets.randbits(32))
+# The longest time EMCP lives in a cycle; the shortest is none at all.
+LIFE_SECS = 1.2
+# A long run settles and is checked in between, so that a fault is found near the kill that caused it.
+CYCLES_BETWEEN_CHECKS = 25
+
+
+@pytest.mark.timeout(120 + 12 * CYCLES)
+def test_what_was_acknowledged_survives_every_kill(
+    new_platform: Callable[..., FaultPlatform], capsys: pytest.CaptureFixture[str]
+) -> None:
+    _say(capsys, f"\nEMCP_FAULT_SEED={SEED} EMCP_FAULT_CYCLES={CYCLES}")
+    instants = random.Random(SEED)
+    platform = new_platform()
+    platform.start()
+    callers = [Caller(number, SEED) for number in range(CALLERS)]
+    highest = 0
+    for cycle in range(1, CYCLES + 1):
+        _work_and_die(platform, callers, instants.uniform(0, LIFE_SECS))
+        platform.start_emcp()
+        servers = _compare(platform, callers)
+        highest = max([highest, *(_last_byte(server) for server in servers)])
+        if cycle % CYCLES_BETWEEN_CHECKS == 0 or cycle == CYCLES:
+            _check_all(platform, callers)
+            _say(capsys, f"{cycle} kills: {_summary(callers)}")
+    _no_address_is_lost(platform, highest)
+    assert sum(caller.acknowledged for caller in callers) >= CYCLES * 5, "too few calls to mean anything"
+    assert sum(caller.cut_off for caller in callers) >= CYCLES / 2, "EMCP was hardly ever killed during a call"
+
+
+def _work_and_die(platform: FaultPlatform, callers: list[Caller], life_secs: float) -> None:
+    """Let the callers work and kill EMCP after the given time."""
+    is_over = threading.Event()
+    clients = [platform.direct() for _ in callers]
+    with ThreadPoolExecutor(CALLERS) as pool:
+        work = [pool.submit(caller.work, http, is_over) for caller, http in zip(callers, clients, strict=True)]
+        time.sleep(life_secs)  # The instant of the death is what is tested.
+        platform.kill_emcp()
+        is_over.set()
+        for each in work:
+            each.result()
+    for http in clients:
+        http.close()
+    refused = [answer for caller in callers for answer in caller.refused]
+    assert not refused, "calls that had to be taken were refused:\n" + "\n".join(refused)
+
+
+def _compare(platform: FaultPlatform, callers: list[Caller]) -> list[Json]:
+    """Everything acknowledged is there, and nothing that nobody asked for."""
+    with platform.direct() as http:
+        servers: list[Json] = http.get("/api/servers").raise_for_status().json()["servers"]
+        by_name = {server["name"]: server for server in servers}
+        unknown = by_name.keys() - {record.name for caller in callers for record in caller.records}
+        assert not unknown, f"servers nobody asked for: {unknown}"
+        for caller in callers:
+            caller.compare(http, by_name)
+    return servers
+
+
+def _check_all(platform: FaultPlatform, callers: list[Caller]) -> None:
+    """With no more deaths everything comes to rest as wanted, and the data directory is sound."""
+    servers = platform.wait_settled()
+    _compare(platform, callers)
+    _containers_answer_the_last_wish(platform, callers, servers)
+    _no_stray_files(platform)
+    platform.assert_sound()
+    platform.wait_settled()
+
+
+def _containers_answer_the_last_wish(platform: FaultPlatform, callers: list[Caller], servers: list[Json]) -> None:
+    by_id = {server["id"]: server for server in servers}
+    records = {record.id: record for caller in callers for record in caller.records}
+    for container in platform.own_containers():
+        server, record = by_id[server_of(container)], records[server_of(container)]
+        if server["desired"] != "running":
+            continue
+        made = datetime.fromisoformat(container["Created"][:23] + "+00:00").timestamp()
+        # Docker's times are cut to milliseconds here.
+        assert made >= record.new_container_after - 0.002, (
+            f"{record.name} runs in a container made before its last acknowledged restart:\n"
+            + "\n".join(record.history)
+        )
+        if server["restart_needed"]:
+            continue
+        env = dict(item.partition("=")[::2] for item in container["Config"]["Env"])
+        for key, value in record.env.latest.items():
+            expected = env[key].startswith(SECRET) if value == "******" else env[key] == value
+            assert expected, f"{record.name} runs with another {key} than was acknowledged"
+
+
+def _no_stray_files(platform: FaultPlatform) -> None:
+    """In the servers' folders is nothing but recorded versions and logs."""
+    strays: list[str] = []
+    with platform.direct() as http:
+        for folder in platform.server_folders():
+            versions = http.get(f"/api/servers/{folder}/versions").raise_for_status().json()["versions"]
+            known = {Path("versions") / str(each["number"]) / "server.py" for each in versions}
+            for path in (platform.data_dir / folder).rglob("*"):
+                inside = path.relative_to(platform.data_dir / folder)
+                if path.is_file() and inside.parts[0] != "logs" and inside not in known:
+                    strays.append(f"{folder}/{inside}")
+    assert not strays, f"files that belong to nothing: {strays}"
+
+
+def _no_address_is_lost(platform: FaultPlatform, highest: int) -> None:
+    """New servers get every address that was ever used and is free again, lowest first."""
+    with platform.direct() as http:
+        servers = http.get("/api/servers").raise_for_status().json()["servers"]
+        taken = {_last_byte(server) for server in servers}
+        free = [byte for byte in range(16, highest + 1) if byte not in taken]
+        for byte in [*free, highest + 1]:
+            body = {"name": f"address-{byte}", "code": "app = None", "start": False}
+            made = http.post("/api/servers", json=body)
+            assert made.is_success, made.text
+            assert _last_byte(made.json()) == byte, f"address {byte} is lost: the next server got {made.json()}"
+
+
+def _last_byte(server: Json) -> int:
+    """Of its address; the network is a /24, of which EMCP leaves the first sixteen to Docker."""
+    host: str = server["address"].partition(":")[0]
+    return int(host.rpartition(".")[2])
+
+
+def _summary(callers: list[Caller]) -> str:
+    servers = sum(len(caller.records) for caller in callers)
+    return (
+        f"{sum(caller.acknowledged for caller in callers)} calls acknowledged, "
+        f"{sum(caller.cut_off for caller in callers)} cut off, {servers} servers"
+    )
+
+
+def _say(capsys: pytest.CaptureFixture[str], text: str) -> None:
+    with capsys.disabled():
+        print(text, flush=True)
