@@ -74,7 +74,8 @@ ensure_images() {
 # --- stand-ins ------------------------------------------------------------
 
 # Where apt on this machine gets Debian from, so that a company's mirror is
-# used here too. EMCP_DEBIAN_MIRROR says it outright.
+# used here too. EMCP_DEBIAN_MIRROR says it outright. Nothing: mmdebstrap's own
+# choice.
 debian_mirror() {
   local found=''
   if [[ -z ${EMCP_DEBIAN_MIRROR:-} ]] && have apt-get; then
@@ -83,7 +84,7 @@ debian_mirror() {
     found=$(apt-get indextargets --format '$(REPO_URI) $(CODENAME) $(COMPONENT) $(CREATED_BY)' 2>/dev/null |
       awk '$2 == "bookworm" && $3 == "main" && $4 == "Packages" { print $1; exit }') || found=''
   fi
-  echo "${EMCP_DEBIAN_MIRROR:-${found:-http://deb.debian.org/debian}}"
+  echo "${EMCP_DEBIAN_MIRROR:-$found}"
 }
 
 ensure_mmdebstrap() {
@@ -97,10 +98,12 @@ ensure_mmdebstrap() {
 # Writes a small Debian to standard output. In a session of its own: when
 # mmdebstrap fails, it hangs up on its whole process group, make included.
 debian_root() {
+  local mirror
+  mirror=$(debian_mirror)
   setsid --wait mmdebstrap --variant=minbase \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
-    "$@" bookworm - "$(debian_mirror)"
+    "$@" bookworm - ${mirror:+"$mirror"}
 }
 
 import_standin() {

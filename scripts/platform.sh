@@ -46,7 +46,7 @@ check_ports() {
 }
 
 # EMCP hands out addresses of the network itself; the engine keeps the first
-# /24 for Traefik and others.
+# sixteenth for Traefik and others (src/model/address.rs has the same rule).
 ensure_network() {
   local name=$1 subnet=$2 instance=$3 present
   present=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "$name" 2>/dev/null) || present=''
@@ -57,7 +57,7 @@ ensure_network() {
   fi
   on_failure "the network could not be made. If its addresses clash with another network, choose others: make $COMMAND EMCP_SUBNET=10.214.0.0/20"
   docker network create --label "emcp.instance=$instance" \
-    --subnet "$subnet" --ip-range "${subnet%/*}/24" "$name"
+    --subnet "$subnet" --ip-range "${subnet%/*}/$((${subnet#*/} + 4))" "$name"
 }
 
 start_platform() {
