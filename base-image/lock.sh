@@ -9,8 +9,11 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT INT TERM
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet --disable-pip-version-check 'uv>=0.9,<1'
+# uv does not read pip's settings.
+if [ -n "${PIP_INDEX_URL:-}" ]; then
+    export UV_INDEX_URL="${UV_INDEX_URL:-$PIP_INDEX_URL}"
+fi
 for name in mcp1 mcp2; do
-    UV_INDEX_URL="${UV_INDEX_URL:-${PIP_INDEX_URL:-https://pypi.org/simple}}" \
     UV_NATIVE_TLS=1 \
         "$work/venv/bin/uv" pip compile --quiet --upgrade --no-cache --no-config --generate-hashes \
         --python-version 3.11 --python-platform linux --no-emit-index-url \
