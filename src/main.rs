@@ -1,6 +1,7 @@
 //! The `emcp` command.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -60,8 +61,19 @@ enum Command {
     RotateKey(Box<SettingsInput>),
 }
 
-fn main() -> anyhow::Result<()> {
-    let cli = Cli::parse();
+fn main() -> ExitCode {
+    match run(Cli::parse()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes; never a backtrace, which tells an operator
+            // nothing.
+            eprintln!("emcp: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(cli: Cli) -> anyhow::Result<()> {
     start_logging()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()

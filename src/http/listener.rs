@@ -12,9 +12,9 @@ use futures_util::FutureExt;
 use http::header::{HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use hyper_util::server::conn::auto;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -32,17 +32,18 @@ type Routes = BoxedFilter<(warp::reply::Response,)>;
 /// Connections served at once on one listener; further ones wait in the
 /// kernel's queue.
 const CONNECTIONS_MAX: usize = 2_048;
-/// From the first byte of a request to the end of its headers.
-const HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// How long open requests get when EMCP ends.
 const SHUTDOWN_GRACE: Duration = Duration::from_secs(5);
 /// After a failed accept (out of file descriptors): let others finish.
 const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
-/// Accepts until cancelled.
+/// Accepts until cancelled. A connection gets `header_timeout` to bring the
+/// headers of a request, counted from when the last one was answered: it is
+/// also how long an idle connection is kept.
 pub(super) async fn accept(
     listener: TcpListener,
     routes: Routes,
+    header_timeout: Duration,
     tasks: TaskTracker,
     cancel: CancellationToken,
 ) {
@@ -68,7 +69,7 @@ pub(super) async fn accept(
         let routes = routes.clone();
         let cancel = cancel.clone();
         tasks.spawn(async move {
-            serve_connection(stream, id, routes, cancel).await;
+            serve_connection(stream, id, routes, header_timeout, cancel).await;
             drop(slot);
         });
     }
@@ -78,6 +79,7 @@ async fn serve_connection(
     stream: TcpStream,
     id: ConnectionId,
     routes: Routes,
+    header_timeout: Duration,
     cancel: CancellationToken,
 ) {
     // Small answers must not wait for Nagle's algorithm.
@@ -85,14 +87,13 @@ async fn serve_connection(
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
     let service = service_fn(move |request| handle(request, id, routes.clone()));
-    let mut server = auto::Builder::new(TokioExecutor::new());
-    server
-        .http1()
+    // HTTP/1.1 alone, which is what Traefik speaks to plain addresses: hyper's
+    // choice between the versions waits for the first bytes without limit.
+    let connection = http1::Builder::new()
         .timer(TokioTimer::new())
-        .header_read_timeout(HEADER_TIMEOUT)
-        .http2()
-        .timer(TokioTimer::new());
-    let connection = server.serve_connection_with_upgrades(TokioIo::new(stream), service);
+        .header_read_timeout(header_timeout)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
     tokio::pin!(connection);
     let result = tokio::select! {
         result = connection.as_mut() => result,
@@ -105,7 +106,7 @@ async fn serve_connection(
         }
     };
     if let Err(error) = result {
-        tracing::debug!(error, "a connection ended early");
+        tracing::debug!(%error, "a connection ended early");
     }
 }
 

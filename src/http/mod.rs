@@ -15,11 +15,18 @@ mod router;
 mod ui;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use tokio::net::TcpListener;
 
 use crate::services::App;
+
+/// Longer than Traefik keeps an idle connection here (`traefik::document`), so
+/// that it never sends a request into one that is being closed.
+const PUBLIC_HEADER_TIMEOUT: Duration = Duration::from_secs(15);
+/// The same for forward-auth, where Traefik's 90 s cannot be changed.
+const INTERNAL_HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
 /// Opens both listeners and serves until the app is cancelled.
 ///
@@ -37,12 +44,14 @@ pub async fn serve(app: Arc<App>) -> anyhow::Result<()> {
     let public = listener::accept(
         public,
         router::public(&app),
+        PUBLIC_HEADER_TIMEOUT,
         app.tasks.clone(),
         app.cancel.clone(),
     );
     let internal = listener::accept(
         internal,
         router::internal(&app),
+        INTERNAL_HEADER_TIMEOUT,
         app.tasks.clone(),
         app.cancel.clone(),
     );

@@ -1,28 +1,43 @@
 //! Answers.
 
 use std::future::Future;
+use std::panic::resume_unwind;
 
-use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, StatusCode};
 use serde::Serialize;
 use warp::Reply;
 
 use super::context::Ctx;
 use super::error::error_response;
-use crate::model::Result;
+use crate::model::{Error, Result};
 
 /// What every handler gives.
 pub(super) type Answer = Result<warp::reply::Response>;
 
 /// Runs a handler and turns its error into an answer.
+///
+/// hyper drops a request's future when the caller hangs up. What only reads may
+/// end there; what writes runs to its end as a task of its own, or the database
+/// would know of a change that nobody else was told of.
 pub(super) async fn call<F>(ctx: Ctx, handler: impl FnOnce(Ctx) -> F) -> warp::reply::Response
 where
-    F: Future<Output = Answer>,
+    F: Future<Output = Answer> + Send + 'static,
 {
     let request_id = ctx.request_id.clone();
-    handler(ctx)
-        .await
-        .unwrap_or_else(|error| error_response(&error, &request_id))
+    let only_reads = ctx.method == Method::GET || ctx.method == Method::HEAD;
+    let tasks = ctx.app.tasks.clone();
+    let work = handler(ctx);
+    let answer = if only_reads {
+        work.await
+    } else {
+        match tasks.spawn(work).await {
+            Ok(answer) => answer,
+            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+            Err(error) => Err(Error::internal("a request's task ended early", error)),
+        }
+    };
+    answer.unwrap_or_else(|error| error_response(&error, &request_id))
 }
 
 /// 200 with JSON.

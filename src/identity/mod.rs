@@ -65,6 +65,25 @@ impl Layout {
             .join(version.to_string())
     }
 
+    /// The numbers of the versions that have a directory.
+    ///
+    /// # Errors
+    /// If the directory above them cannot be read; that there is none is no
+    /// error.
+    pub fn versions_on_disk(&self, id: ServerId) -> std::io::Result<Vec<u32>> {
+        let folder = match std::fs::read_dir(self.server_dir(id).join("versions")) {
+            Ok(folder) => folder,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+            Err(error) => return Err(error),
+        };
+        let mut numbers = Vec::new();
+        for entry in folder {
+            let name = entry?.file_name();
+            numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+        }
+        Ok(numbers)
+    }
+
     /// The code file in such a directory.
     pub fn code_file(&self, id: ServerId, version: u32) -> PathBuf {
         self.code_dir(id, version).join("server.py")

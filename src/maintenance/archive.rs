@@ -5,7 +5,7 @@
 //! meanwhile is then in the archive without its files, and `restore` says so.
 
 use std::io::{self, Read, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -59,7 +59,7 @@ pub fn write_backup(
         0o644,
     )?;
     append(&mut archive, DATABASE, database, 0o600)?;
-    for (name, path) in code_files(layout.root())? {
+    for (name, path) in code_files(layout)? {
         match std::fs::read(&path) {
             Ok(bytes) => append(&mut archive, &name, &bytes, 0o644)?,
             // Deleted since it was listed.
@@ -80,23 +80,18 @@ pub fn write_backup(
 }
 
 /// Every `{server id}/versions/{n}/server.py`, by its name in the archive.
-fn code_files(root: &Path) -> io::Result<Vec<(String, PathBuf)>> {
+fn code_files(layout: &Layout) -> io::Result<Vec<(String, PathBuf)>> {
     let mut found = Vec::new();
-    for folder in std::fs::read_dir(root)? {
+    for folder in std::fs::read_dir(layout.root())? {
         let folder = folder?;
-        let id = folder.file_name().to_string_lossy().into_owned();
-        if id.parse::<crate::model::ServerId>().is_err() {
-            continue;
-        }
-        let Ok(versions) = std::fs::read_dir(folder.path().join("versions")) else {
+        let name = folder.file_name();
+        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
             continue;
         };
-        for version in versions {
-            let version = version?;
-            let number = version.file_name().to_string_lossy().into_owned();
+        for number in layout.versions_on_disk(id)? {
             found.push((
                 format!("{id}/versions/{number}/server.py"),
-                version.path().join("server.py"),
+                layout.code_file(id, number),
             ));
         }
     }

@@ -78,6 +78,13 @@ async fn check_code(
             &format!("version {} is in use and has no record", server.version),
         ));
     }
+    let cannot = |error| crate::model::Error::internal("the data directory cannot be read", error);
+    for number in layout.versions_on_disk(server.id).map_err(cannot)? {
+        if !versions.iter().any(|v| v.number == number) {
+            let problem = format!("the code of version {number} has no record");
+            findings.push(finding(server, &problem));
+        }
+    }
     for version in versions {
         let path = layout.code_file(server.id, version.number);
         let problem = match tokio::fs::read(&path).await {

@@ -14,6 +14,7 @@ use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
+use crate::model::Server;
 use crate::reconcile::{self, Waker};
 use crate::runtime::DockerRuntime;
 use crate::settings::{Settings, TlsSource};
@@ -149,10 +150,25 @@ async fn remove_stray_files(
         else {
             continue;
         };
-        let is_known = deleted.contains(&id) || entries.iter().any(|e| e.server.id == id);
-        if !is_known {
-            tracing::warn!(server = %id, "removing files of a server that was never created");
-            tokio::fs::remove_dir_all(folder.path()).await?;
+        let server = entries.iter().map(|e| &e.server).find(|s| s.id == id);
+        match server {
+            Some(server) => remove_stray_versions(layout, server).await?,
+            None if deleted.contains(&id) => {}
+            None => {
+                tracing::warn!(server = %id, "removing files of a server that was never created");
+                tokio::fs::remove_dir_all(folder.path()).await?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The file of an upload that a crash kept from being recorded.
+async fn remove_stray_versions(layout: &Layout, server: &Server) -> anyhow::Result<()> {
+    for number in layout.versions_on_disk(server.id)? {
+        if number > server.newest_version {
+            tracing::warn!(server = %server.id, number, "removing a version that was never recorded");
+            tokio::fs::remove_dir_all(layout.code_dir(server.id, number)).await?;
         }
     }
     Ok(())

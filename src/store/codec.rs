@@ -45,6 +45,12 @@ pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
 pub(super) fn db(error: impl Into<redb::Error>) -> Error {
     match error.into() {
         redb::Error::Io(io) if io.kind() == std::io::ErrorKind::StorageFull => Error::disk_full(),
+        // After an I/O error the engine refuses all work until it is opened
+        // anew, which the next call does (`Store::database`).
+        redb::Error::PreviousIo | redb::Error::DatabaseAlreadyOpen => Error::Unavailable {
+            code: "database_unavailable",
+            message: "the database recovers from a failed write; try again in a moment".to_owned(),
+        },
         other => Error::internal("the database failed", other),
     }
 }

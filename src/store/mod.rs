@@ -13,7 +13,7 @@ mod tokens;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 use serde::Serialize;
@@ -27,7 +27,10 @@ pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredVal
 /// A handle to the database; cheap to clone.
 #[derive(Clone)]
 pub struct Store {
-    db: Arc<Database>,
+    path: Arc<Path>,
+    /// Empty from a failed write until the next call opens it anew: after an
+    /// I/O error (a full disk) redb refuses all work on an open database.
+    db: Arc<RwLock<Option<Arc<Database>>>>,
 }
 
 /// Why a database could not be opened.
@@ -91,35 +94,11 @@ impl Store {
         // It holds what was sealed, and the names of what was not.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(|error| Error::internal("the database file cannot be protected", error))?;
-        let store = Self { db: Arc::new(db) };
-        store.prepare(vault)?;
-        Ok(store)
-    }
-
-    /// Makes all tables, checks the format and the canary.
-    fn prepare(&self, vault: &Vault) -> std::result::Result<(), OpenError> {
-        let txn = self.db.begin_write().map_err(codec::db)?;
-        tables::open_all(&txn)?;
-        {
-            let mut meta = txn.open_table(tables::META).map_err(codec::db)?;
-            match read_meta::<u64>(&meta, tables::META_FORMAT)? {
-                Some(found) if found > tables::FORMAT => {
-                    return Err(OpenError::TooNew {
-                        found,
-                        known: tables::FORMAT,
-                    });
-                }
-                Some(_) => {}
-                None => write_meta(&mut meta, tables::META_FORMAT, &tables::FORMAT)?,
-            }
-            match read_meta::<Sealed>(&meta, tables::META_CANARY)? {
-                Some(canary) if !vault.knows(&canary) => return Err(OpenError::WrongMasterKey),
-                Some(_) => {}
-                None => write_meta(&mut meta, tables::META_CANARY, &vault.canary()?)?,
-            }
-        }
-        txn.commit().map_err(codec::db)?;
-        Ok(())
+        prepare(&db, vault)?;
+        Ok(Self {
+            path: Arc::from(path),
+            db: Arc::new(RwLock::new(Some(Arc::new(db)))),
+        })
     }
 
     /// Runs one read transaction off the async threads.
@@ -127,8 +106,7 @@ impl Store {
         &self,
         work: impl FnOnce(&redb::ReadTransaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = Arc::clone(&self.db);
-        off_thread(move || {
+        self.with_database(move |db| {
             let txn = db.begin_read().map_err(codec::db)?;
             work(&txn)
         })
@@ -141,8 +119,7 @@ impl Store {
         &self,
         work: impl FnOnce(&redb::WriteTransaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let db = Arc::clone(&self.db);
-        off_thread(move || {
+        self.with_database(move |db| {
             let txn = db.begin_write().map_err(codec::db)?;
             let value = work(&txn)?;
             txn.commit().map_err(codec::db)?;
@@ -151,17 +128,91 @@ impl Store {
         .await
     }
 
-    /// Whether the database answers; for readiness.
+    async fn with_database<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let store = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let db = store.database()?;
+            let result = work(&db);
+            if let Err(Error::Internal(_) | Error::Unavailable { .. }) = &result {
+                store.close_if_refusing(db);
+            }
+            result
+        })
+        .await
+        .map_err(|error| Error::internal("a database call ended early", error))?
+    }
+
+    /// The database, opened anew if a failed write had closed it.
+    fn database(&self) -> Result<Arc<Database>> {
+        if let Some(db) = &*self.db.read().unwrap_or_else(PoisonError::into_inner) {
+            return Ok(Arc::clone(db));
+        }
+        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        if let Some(db) = &*slot {
+            return Ok(Arc::clone(db));
+        }
+        let db = Arc::new(Database::create(&*self.path).map_err(codec::db)?);
+        tracing::info!("the database was opened anew after a failed write");
+        *slot = Some(Arc::clone(&db));
+        Ok(db)
+    }
+
+    /// Gives up a database that refuses to work. It closes when the last call
+    /// that uses it has ended; until then opening it anew fails.
+    fn close_if_refusing(&self, db: Arc<Database>) {
+        let refuses = match db.begin_write() {
+            Ok(txn) => txn.open_table(tables::META).is_err(),
+            Err(_) => true,
+        };
+        if !refuses {
+            return;
+        }
+        let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
+        slot.take_if(|present| Arc::ptr_eq(present, &db));
+    }
+
+    /// Whether the database can be written to; for readiness. A transaction
+    /// that changes nothing costs no disk access.
     ///
     /// # Errors
-    /// If a read transaction fails.
+    /// If it cannot.
     pub async fn check(&self) -> Result<()> {
-        self.read(|txn| {
+        self.with_database(|db| {
+            let txn = db.begin_write().map_err(codec::db)?;
             txn.open_table(tables::META).map_err(codec::db)?;
-            Ok(())
+            txn.abort().map_err(codec::db)
         })
         .await
     }
+}
+
+/// Makes all tables, checks the format and the canary.
+fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
+    let txn = db.begin_write().map_err(codec::db)?;
+    tables::open_all(&txn)?;
+    {
+        let mut meta = txn.open_table(tables::META).map_err(codec::db)?;
+        match read_meta::<u64>(&meta, tables::META_FORMAT)? {
+            Some(found) if found > tables::FORMAT => {
+                return Err(OpenError::TooNew {
+                    found,
+                    known: tables::FORMAT,
+                });
+            }
+            Some(_) => {}
+            None => write_meta(&mut meta, tables::META_FORMAT, &tables::FORMAT)?,
+        }
+        match read_meta::<Sealed>(&meta, tables::META_CANARY)? {
+            Some(canary) if !vault.knows(&canary) => return Err(OpenError::WrongMasterKey),
+            Some(_) => {}
+            None => write_meta(&mut meta, tables::META_CANARY, &vault.canary()?)?,
+        }
+    }
+    txn.commit().map_err(codec::db)?;
+    Ok(())
 }
 
 type MetaTable<'txn> = redb::Table<'txn, &'static str, &'static [u8]>;
@@ -177,12 +228,4 @@ fn write_meta<T: Serialize>(meta: &mut MetaTable<'_>, key: &str, value: &T) -> R
     let bytes = codec::encode(value)?;
     meta.insert(key, bytes.as_slice()).map_err(codec::db)?;
     Ok(())
-}
-
-async fn off_thread<T: Send + 'static>(
-    work: impl FnOnce() -> Result<T> + Send + 'static,
-) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|error| Error::internal("a database call ended early", error))?
 }

@@ -25,15 +25,16 @@ pub struct RouteFacts {
 
 const ENTRY_POINT: &str = "websecure";
 const FALLBACK: &str = "emcp";
-const TRANSPORT: &str = "mcp";
+const TRANSPORT: &str = "emcp";
 /// Above every other rule: paths OAuth clients look up, which must be a true
 /// 404 under every prefix so that they don't try to sign in.
 const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
 const FALLBACK_PRIORITY: u32 = 1;
-/// Shorter than the servers keep an idle connection: Traefik then never sends
-/// a request into a connection that is just being closed.
-const BACKEND_IDLE_TIMEOUT: &str = "20s";
+/// Shorter than servers (120 s) and EMCP's public listener (15 s) keep an idle
+/// connection: Traefik then never sends a request into a connection that is
+/// just being closed.
+const BACKEND_IDLE_TIMEOUT: &str = "10s";
 
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
 const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
@@ -93,8 +94,7 @@ struct Service {
 struct LoadBalancer {
     servers: [Backend; 1],
     pass_host_header: bool,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    servers_transport: Option<&'static str>,
+    servers_transport: &'static str,
 }
 
 #[derive(Serialize)]
@@ -167,10 +167,7 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     };
     let mut http = Http {
         routers: fallback_routers(&router_tls),
-        services: BTreeMap::from([(
-            FALLBACK.to_owned(),
-            service(facts.upstream_url.clone(), None),
-        )]),
+        services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
         middlewares: BTreeMap::new(),
         servers_transports: BTreeMap::from([(
             TRANSPORT.to_owned(),
@@ -241,7 +238,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
     );
     http.services.insert(
         name.clone(),
-        service(format!("http://{}", server.endpoint()), Some(TRANSPORT)),
+        service(format!("http://{}", server.endpoint())),
     );
     http.routers.insert(
         name.clone(),
@@ -257,12 +254,12 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
     );
 }
 
-fn service(url: String, servers_transport: Option<&'static str>) -> Service {
+fn service(url: String) -> Service {
     Service {
         load_balancer: LoadBalancer {
             servers: [Backend { url }],
             pass_host_header: true,
-            servers_transport,
+            servers_transport: TRANSPORT,
         },
     }
 }

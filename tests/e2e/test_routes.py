@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from support.api import TRUSTS_NOBODY, Api
+from support.clients import ClientDriver
 from support.running import Platform
 from support.streams import HANDSHAKE, STREAM_HEADERS, HttpSession, SseSession, knock, messages
 
@@ -15,6 +16,9 @@ Json = dict[str, Any]
 
 SERVER = "fixture-v1"
 BURST = 300
+LARGE_BYTES = 3 * 1024 * 1024
+# Traefik refuses what is over 8 MiB (docs/adr/0007).
+TOO_LARGE_BYTES = 9 * 1024 * 1024
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -144,6 +148,34 @@ def test_no_fast_answer_is_cut(api: Api, admin_headers: dict[str, str], server: 
     with HttpSession(api, server, admin_headers) as session:
         answers = [session.call_tool("add", {"a": number, "b": 1}) for number in range(BURST)]
     assert answers == [str(number + 1) for number in range(BURST)]
+
+
+def test_no_fast_answer_to_a_real_client_is_cut(
+    api: Api, drivers: dict[str, ClientDriver], admin_headers: dict[str, str]
+) -> None:
+    """The same with the client that met it: it would wait a minute for each lost answer."""
+    steps: list[Json] = [
+        {"op": "call_tool", "name": "add", "arguments": {"a": number, "b": 1}} for number in range(BURST)
+    ]
+    report = drivers["typescript-1"].run(f"{api.public_url}/api/{SERVER}", "http", admin_headers, steps)
+    assert [report.value(number)["content"][0]["text"] for number in range(BURST)] == [
+        str(number + 1) for number in range(BURST)
+    ]
+
+
+@pytest.mark.parametrize("session", [SseSession, HttpSession])
+def test_a_large_argument_and_a_large_answer_pass_whole(
+    api: Api, admin_headers: dict[str, str], session: type[SseSession] | type[HttpSession]
+) -> None:
+    text = "0123456789ab" * (LARGE_BYTES // 12)
+    with session(api, SERVER, admin_headers) as connected:
+        assert connected.call_tool("reverse", {"text": text}) == text[::-1]
+
+
+def test_a_request_over_the_limit_is_refused(api: Api, admin_headers: dict[str, str]) -> None:
+    answer = api.request("POST", f"/api/{SERVER}/mcp", content=b"x" * TOO_LARGE_BYTES, headers=admin_headers)
+    assert answer.status_code == 413, f"{answer.status_code} {answer.text[:200]}"
+    assert knock(api, SERVER, admin_headers).status_code == 200
 
 
 def test_a_new_server_is_reachable_when_it_is_called_running(api: Api, admin_headers: dict[str, str]) -> None:

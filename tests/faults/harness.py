@@ -1,7 +1,6 @@
 """What the fault tests add to the end-to-end platform: deaths, checks, and small servers to be hit by them."""
 
 import json
-import os
 import re
 import signal
 import subprocess
@@ -14,8 +13,9 @@ import httpx
 
 from support import settings
 from support.api import TRUSTS_NOBODY
-from support.docker import containers, docker
-from support.running import START_DEADLINE_SECS, STOP_DEADLINE_SECS, Platform
+from support.docker import DockerError, containers, docker
+from support.owner import is_ours, owner_lives
+from support.running import STOP_DEADLINE_SECS, Platform
 from support.waits import until
 
 Json = dict[str, Any]
@@ -58,6 +58,15 @@ class FaultPlatform(Platform):
     def emcp_pid(self) -> int:
         assert self._emcp is not None
         return self._emcp.pid
+
+    def with_settings(self, **emcp_settings: str) -> None:
+        """Change settings before the start."""
+        self._emcp_settings.update(emcp_settings)
+
+    def spawn_emcp(self) -> "subprocess.Popen[bytes]":
+        """Start `emcp serve` and don't wait for anything."""
+        self._emcp = self._spawn([str(settings.emcp_bin()), "serve"], self.emcp_log)
+        return self._emcp
 
     def is_alive(self) -> bool:
         assert self._emcp is not None
@@ -105,11 +114,8 @@ class FaultPlatform(Platform):
 
     def own_containers(self) -> list[Json]:
         """All containers of this instance, ended ones too, as `docker inspect` shows them."""
-        ids = containers(self.instance)
-        if not ids:
-            return []
-        found: list[Json] = json.loads(docker("inspect", *ids))
-        return found
+        # One that goes between the listing and the look is like one that went before both.
+        return until("a look at all containers", self._inspect_all, CHECK_DEADLINE_SECS)
 
     def wait_settled(self, deadline_secs: float = SETTLE_DEADLINE_SECS) -> list[Json]:
         """Wait until every server is as wanted and nothing of deleted ones is left; the servers then."""
@@ -139,14 +145,23 @@ class FaultPlatform(Platform):
         problems += [f"no folder of {server}" for server in known - folders]
         return problems
 
+    def _inspect_all(self) -> list[Json] | None:
+        ids = containers(self.instance)
+        try:
+            return Complete(json.loads(docker("inspect", *ids)) if ids else [])
+        except DockerError as error:
+            if "No such object" in str(error):
+                return None
+            raise
+
     def _settled(self, http: httpx.Client) -> list[Json] | None:
         servers: list[Json] = http.get("/api/servers").raise_for_status().json()["servers"]
         self.last_problems = self.unsettled(servers)
         # An empty list is as settled as any other, and must not read as "not yet".
-        return Settled(servers) if not self.last_problems else None
+        return Complete(servers) if not self.last_problems else None
 
 
-class Settled(list[Json]):
+class Complete(list[Json]):
     """A list that counts as true even when it is empty."""
 
     def __bool__(self) -> bool:
@@ -191,18 +206,8 @@ def server_of(container: Json) -> str:
 
 def unmount_leftovers() -> None:
     """Unmount what killed runs of this suite left mounted, so that their directories can be removed."""
-    from support.owner import is_ours, owner_lives
-
     for line in Path("/proc/mounts").read_text().splitlines():
         target = Path(line.split()[1])
         name = next((part for part in target.parts if is_ours(part)), None)
         if name is not None and not owner_lives(name):
             subprocess.run(["umount", "--lazy", str(target)], check=False)
-
-
-def needs_root() -> str | None:
-    """Why this process cannot mount file systems and start daemons, if it cannot."""
-    return None if os.geteuid() == 0 else "needs root"
-
-
-__all__ = ["START_DEADLINE_SECS", "FaultPlatform", "Sampler", "Settled", "needs_root", "server_of", "tiny_server"]
