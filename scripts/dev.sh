@@ -50,6 +50,8 @@ ensure_traefik() {
   TRAEFIK_BIN=$("$ROOT/scripts/traefik-bin.sh")
 }
 
+healthy_quietly() { platform_healthy 2>/dev/null; }
+
 start_emcp() {
   "$EMCP_BIN" serve &
   EMCP_PID=$!
@@ -65,7 +67,8 @@ restart_emcp() {
 # a debug build, so it needs no build.
 newest_change() {
   find "$ROOT/src" "$ROOT/traefik/traefik.yml" "$ROOT/Cargo.toml" "$ROOT/Cargo.lock" \
-    -type f -printf '%T@ %p\n' | sort -rn | head -n 1
+    -type f -printf '%T@ %p\n' |
+    awk '$1 > newest { newest = $1; line = $0 } END { print line }'
 }
 
 watch() {
@@ -100,7 +103,7 @@ step 'EMCP, debug build (minutes, the first time)' build_binary debug
 start_emcp
 "$TRAEFIK_BIN" --configFile="$EMCP_DATA_DIR/traefik/traefik.yml" >"$CACHE/dev-traefik.log" 2>&1 &
 TRAEFIK_PID=$!
-wait_until 60 platform_healthy || die "EMCP does not answer through Traefik; see above, and $CACHE/dev-traefik.log."
+wait_until 60 healthy_quietly || die "EMCP does not answer through Traefik; see above, and $CACHE/dev-traefik.log."
 print_welcome
 printf '\nA change of the source is built and taken up. Ctrl-C ends all.\n\n'
 watch

@@ -149,8 +149,11 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let cancel = CancellationToken::new();
     let tasks = TaskTracker::new();
     end_on_signal(cancel.clone())?;
-    let app = services::start(settings, tasks.clone(), cancel.clone()).await?;
-    let served = http::serve(app).await;
+    let starting = services::start(settings, tasks.clone(), cancel.clone());
+    let served = match cancel.run_until_cancelled(starting).await {
+        Some(app) => http::serve(app?).await,
+        None => Ok(()),
+    };
     cancel.cancel();
     tasks.close();
     if tokio::time::timeout(SHUTDOWN_MAX, tasks.wait())

@@ -2,12 +2,16 @@
 
 use std::fs::{self, DirBuilder};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::sync::{Arc, OnceLock};
 
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::{App, ServerView};
+use crate::access::{CanRead, CanWrite};
 use crate::identity::{Layout, write_atomically};
-use crate::model::{Actor, CodeVersion, Error, Result, ServerId};
+use crate::model::{Actor, CodeVersion, Error, Event, Result, ServerId};
+use crate::store::ServerChange;
 
 /// Directories and files that the container's user must read.
 const READABLE_DIR: u32 = 0o755;
@@ -78,5 +82,140 @@ impl CodeUpload {
         // The mode given at creation is cut by the umask.
         fs::set_permissions(&dir, fs::Permissions::from_mode(READABLE_DIR)).map_err(cannot)?;
         write_atomically(&layout.code_file(id, number), &self.0, READABLE_FILE).map_err(cannot)
+    }
+}
+
+impl App {
+    /// The code in use.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the file cannot be read.
+    pub async fn code(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<u8>> {
+        let server = self.find_server(id_or_name)?.server;
+        tokio::fs::read(self.layout.code_file(server.id, server.version))
+            .await
+            .map_err(|error| Error::internal("a code file could not be read", error))
+    }
+
+    /// Takes the next version of a server's code; a running server is
+    /// restarted with it unless `restart` is false.
+    ///
+    /// # Errors
+    /// `server_not_found`, or a full disk; the present version then stays.
+    pub async fn put_code(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        code: CodeUpload,
+        restart: bool,
+    ) -> Result<ServerView> {
+        let id = self.find_server(id_or_name)?.server.id;
+        let layout = self.layout.clone();
+        let actor = leave.actor.clone();
+        let written = Arc::new(OnceLock::new());
+        let write_note = Arc::clone(&written);
+        let changed = self.change(id, move |server| {
+            let now = Timestamp::now();
+            server.newest_version += 1;
+            server.version = server.newest_version;
+            server.revision += 1;
+            if restart {
+                server.wish_again_if_running();
+            }
+            write_note.get_or_init(|| server.version);
+            code.write(&layout, id, server.version)?;
+            Ok(ServerChange {
+                version: Some(code.version(server.version, actor.clone(), now)),
+                ..ServerChange::of_record(Event {
+                    at: now,
+                    kind: "code".to_owned(),
+                    message: format!("version {} of its code was uploaded", server.version),
+                    actor: Some(actor.0),
+                })
+            })
+        });
+        let changed = changed.await;
+        if let (Err(_), Some(number)) = (&changed, written.get()) {
+            self.remove_unrecorded_version(id, *number).await;
+        }
+        changed
+    }
+
+    /// The file of an upload that was refused, unless a later upload has taken
+    /// its number since.
+    async fn remove_unrecorded_version(&self, id: ServerId, number: u32) {
+        let is_recorded = match self.store.versions_of(id).await {
+            Ok(versions) => versions.iter().any(|version| version.number == number),
+            // Unknown: the next start looks again.
+            Err(_) => true,
+        };
+        if !is_recorded {
+            let folder = self.layout.code_dir(id, number);
+            if let Err(error) = tokio::fs::remove_dir_all(folder).await {
+                tracing::warn!(server = %id, number, %error, "a refused upload remains until the next start");
+            }
+        }
+    }
+
+    /// All versions of a server's code, oldest first.
+    ///
+    /// # Errors
+    /// `server_not_found`, or if the database fails.
+    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        self.store.versions_of(id).await
+    }
+
+    /// Puts an earlier version into use.
+    ///
+    /// # Errors
+    /// `server_not_found`, `version_not_found`, or if the database fails.
+    pub async fn activate_version(
+        &self,
+        leave: &CanWrite,
+        id_or_name: &str,
+        number: u32,
+    ) -> Result<ServerView> {
+        let id = self.find_server(id_or_name)?.server.id;
+        let known = self.store.versions_of(id).await?;
+        if !known.iter().any(|version| version.number == number) {
+            return Err(Error::NotFound {
+                code: "version_not_found",
+                message: format!("the server has no version {number}"),
+            });
+        }
+        let event = self.event("code", &format!("version {number} was put into use"), leave);
+        self.change(id, move |server| {
+            server.version = number;
+            server.revision += 1;
+            server.wish_again_if_running();
+            Ok(ServerChange::of_record(event))
+        })
+        .await
+    }
+
+    pub(super) async fn write_code(
+        &self,
+        id: ServerId,
+        number: u32,
+        code: CodeUpload,
+    ) -> Result<()> {
+        let layout = self.layout.clone();
+        let written = tokio::task::spawn_blocking(move || code.write(&layout, id, number))
+            .await
+            .map_err(|error| Error::internal("writing a code file ended early", error))?;
+        if written.is_err() {
+            self.remove_files(id).await;
+        }
+        written
+    }
+
+    /// Files of a server that did not come to be.
+    pub(super) async fn remove_files(&self, id: ServerId) {
+        if let Err(error) = tokio::fs::remove_dir_all(self.layout.server_dir(id)).await
+            && error.kind() != std::io::ErrorKind::NotFound
+        {
+            tracing::warn!(server = %id, %error, "files of a failed upload remain until the next start");
+        }
     }
 }

@@ -13,8 +13,8 @@ use super::{App, CodeUpload, OverviewView, ServerView, env};
 use crate::access::{CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::model::{
-    CodeVersion, Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Server, ServerId, ServerName, Status,
+    Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
+    RuntimeChoice, Server, ServerId, ServerName, Status,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -320,91 +320,6 @@ impl App {
         }
     }
 
-    /// The code in use.
-    ///
-    /// # Errors
-    /// `server_not_found`, or if the file cannot be read.
-    pub async fn code(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<u8>> {
-        let server = self.find_server(id_or_name)?.server;
-        tokio::fs::read(self.layout.code_file(server.id, server.version))
-            .await
-            .map_err(|error| Error::internal("a code file could not be read", error))
-    }
-
-    /// Takes the next version of a server's code; a running server is
-    /// restarted with it unless `restart` is false.
-    ///
-    /// # Errors
-    /// `server_not_found`, or a full disk; the present version then stays.
-    pub async fn put_code(
-        &self,
-        leave: &CanWrite,
-        id_or_name: &str,
-        code: CodeUpload,
-        restart: bool,
-    ) -> Result<ServerView> {
-        let id = self.find_server(id_or_name)?.server.id;
-        let layout = self.layout.clone();
-        let actor = leave.actor.clone();
-        self.change(id, move |server| {
-            let now = Timestamp::now();
-            server.newest_version += 1;
-            server.version = server.newest_version;
-            server.revision += 1;
-            if restart {
-                server.wish_again_if_running();
-            }
-            code.write(&layout, id, server.version)?;
-            Ok(ServerChange {
-                version: Some(code.version(server.version, actor.clone(), now)),
-                ..ServerChange::of_record(Event {
-                    at: now,
-                    kind: "code".to_owned(),
-                    message: format!("version {} of its code was uploaded", server.version),
-                    actor: Some(actor.0),
-                })
-            })
-        })
-        .await
-    }
-
-    /// All versions of a server's code, oldest first.
-    ///
-    /// # Errors
-    /// `server_not_found`, or if the database fails.
-    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
-        let id = self.find_server(id_or_name)?.server.id;
-        self.store.versions_of(id).await
-    }
-
-    /// Puts an earlier version into use.
-    ///
-    /// # Errors
-    /// `server_not_found`, `version_not_found`, or if the database fails.
-    pub async fn activate_version(
-        &self,
-        leave: &CanWrite,
-        id_or_name: &str,
-        number: u32,
-    ) -> Result<ServerView> {
-        let id = self.find_server(id_or_name)?.server.id;
-        let known = self.store.versions_of(id).await?;
-        if !known.iter().any(|version| version.number == number) {
-            return Err(Error::NotFound {
-                code: "version_not_found",
-                message: format!("the server has no version {number}"),
-            });
-        }
-        let event = self.event("code", &format!("version {number} was put into use"), leave);
-        self.change(id, move |server| {
-            server.version = number;
-            server.revision += 1;
-            server.wish_again_if_running();
-            Ok(ServerChange::of_record(event))
-        })
-        .await
-    }
-
     /// A server's history, newest first.
     ///
     /// # Errors
@@ -442,32 +357,12 @@ impl App {
         ServerView::of(entry, &self.settings.public_url)
     }
 
-    fn event(&self, kind: &str, message: &str, leave: &CanWrite) -> Event {
+    pub(super) fn event(&self, kind: &str, message: &str, leave: &CanWrite) -> Event {
         Event {
             at: Timestamp::now(),
             kind: kind.to_owned(),
             message: message.to_owned(),
             actor: Some(leave.actor.0.clone()),
-        }
-    }
-
-    async fn write_code(&self, id: ServerId, number: u32, code: CodeUpload) -> Result<()> {
-        let layout = self.layout.clone();
-        let written = tokio::task::spawn_blocking(move || code.write(&layout, id, number))
-            .await
-            .map_err(|error| Error::internal("writing a code file ended early", error))?;
-        if written.is_err() {
-            self.remove_files(id).await;
-        }
-        written
-    }
-
-    /// Files of a server that did not come to be.
-    async fn remove_files(&self, id: ServerId) {
-        if let Err(error) = tokio::fs::remove_dir_all(self.layout.server_dir(id)).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(server = %id, %error, "files of a failed upload remain until the next start");
         }
     }
 }

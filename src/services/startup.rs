@@ -1,6 +1,7 @@
 //! From settings to a running service.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context;
 use secrecy::SecretString;
@@ -16,7 +17,7 @@ use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
 use crate::model::Server;
 use crate::reconcile::{self, Waker};
-use crate::runtime::DockerRuntime;
+use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
 use crate::traefik::{Provider, RouteFacts, Routes};
@@ -32,6 +33,9 @@ const PASSED_VARIABLES: [&str; 6] = [
     "no_proxy",
 ];
 
+/// Between two tries to reach Docker Engine.
+const DOCKER_RETRY: Duration = Duration::from_secs(2);
+
 /// Opens everything, adopts what is there, and starts the reconciler.
 ///
 /// # Errors
@@ -45,11 +49,7 @@ pub async fn start(
     let layout = Layout::new(&settings.data_dir);
     let (store, vault) = finish_rotation(&settings, Vault::new(&identity.master_key))?;
     let vault = Arc::new(vault);
-    let runtime =
-        DockerRuntime::connect(&settings.docker_host, &settings.network, &settings.instance)
-            .await
-            .with_context(|| format!("at {}", settings.docker_host))?;
-    runtime.ensure_network(settings.pool).await?;
+    let runtime = connect_to_docker(&settings).await?;
 
     let entries = load_entries(&store, &vault).await?;
     remove_stray_files(&layout, &store, &entries).await?;
@@ -110,6 +110,28 @@ pub async fn start(
     });
     certificate_watch::watch(&app)?;
     Ok(app)
+}
+
+/// Waits for a Docker Engine that does not answer yet: after a power cut EMCP
+/// may well be up first. Anything else that is wrong ends the start.
+async fn connect_to_docker(settings: &Settings) -> anyhow::Result<DockerRuntime> {
+    let host = &settings.docker_host;
+    loop {
+        let connected = async {
+            let runtime =
+                DockerRuntime::connect(host, &settings.network, &settings.instance).await?;
+            runtime.ensure_network(settings.pool).await?;
+            Ok(runtime)
+        };
+        match connected.await {
+            Ok(runtime) => return Ok(runtime),
+            Err(error @ RuntimeError::Unreachable(_)) => {
+                tracing::warn!(host, %error, "waiting for Docker Engine");
+                tokio::time::sleep(DOCKER_RETRY).await;
+            }
+            Err(other) => return Err(other).with_context(|| format!("at {host}")),
+        }
+    }
 }
 
 async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>> {

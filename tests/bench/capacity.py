@@ -20,7 +20,6 @@ TESTS = Path(__file__).resolve().parents[1]
 sys.path[:0] = [str(TESTS / "e2e"), str(TESTS / "faults")]
 
 import httpx  # noqa: E402
-
 from harness import FaultPlatform  # noqa: E402
 from support.api import TRUSTS_NOBODY  # noqa: E402
 from support.docker import DockerError, docker  # noqa: E402

@@ -6,12 +6,10 @@ import threading
 import time
 
 import httpx
-
 from harness import Json, tiny_server
 from ledger import Code, Facet, Record, digest
 
 STOPPED_PER_CALLER = 6
-SECRET = "planted-secret-value"
 
 
 class Caller:
@@ -152,9 +150,16 @@ class Caller:
         return sum(1 for each in self.records if each.exists.latest and "running" in each.desired.possible)
 
     def _some_env(self) -> list[Json]:
-        number = self._random.getrandbits(32)
-        plain = [{"key": f"PLAIN_{n}", "value": f"{number:x}", "is_secret": False} for n in range(number % 3)]
-        return [*plain, {"key": "SECRET", "value": f"{SECRET}-{number:x}", "is_secret": True}]
+        number = f"{self._random.getrandbits(32):x}"
+        more = [{"key": f"PLAIN_{n}", "value": number, "is_secret": False} for n in range(self._random.randrange(3))]
+        # A secret is not read back; the number beside it tells which one it must be.
+        secret = {"key": "SECRET", "value": secret_of(number), "is_secret": True}
+        return [{"key": "NUMBER", "value": number, "is_secret": False}, *more, secret]
+
+
+def secret_of(number: str) -> str:
+    """The secret that goes with this value of NUMBER."""
+    return f"planted-secret-value-{number}"
 
 
 def _as_shown(env: list[Json]) -> dict[str, str]:

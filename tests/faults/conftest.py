@@ -8,11 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
-from support import settings  # noqa: E402
-from support.leftovers import remove_leftovers  # noqa: E402
-from support.running import Platform  # noqa: E402
-
-from harness import FaultPlatform, unmount_leftovers  # noqa: E402
+from harness import FaultPlatform, unmount_leftovers
+from support import settings
+from support.leftovers import remove_leftovers
+from support.running import Platform
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-
 from support import settings
 from support.api import TRUSTS_NOBODY
 from support.docker import DockerError, containers, docker
@@ -104,9 +103,10 @@ class FaultPlatform(Platform):
         code = self.terminate_emcp()
         assert code == 0, f"emcp ended with {code} when asked to end"
         done = self.check()
-        assert done.returncode == 0, f"emcp check ended with {done.returncode}:\n{done.stdout}"
+        # Started again before the verdict, so that the tests after this one have what they need.
         self.start_emcp()
         self.wait_ready()
+        assert done.returncode == 0, f"emcp check ended with {done.returncode}:\n{done.stdout}"
 
     def server_folders(self) -> set[str]:
         """Ids of the servers that have a folder in the data directory."""

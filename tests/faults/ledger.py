@@ -9,7 +9,6 @@ from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
 import httpx
-
 from harness import Json
 
 T = TypeVar("T")

@@ -7,7 +7,6 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-
 from harness import FaultPlatform, Json, server_of, tiny_server
 from support import settings
 from support.clients import bearer

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from harness import FaultPlatform, Json, tiny_server
 from support.owner import new_name
 from support.waits import until
@@ -117,7 +116,8 @@ def test_when_there_is_room_again_everything_works_without_a_restart(
             return answer.status_code == 201
 
     until("creating to work again", can_create, RECOVERY_DEADLINE_SECS)
-    assert platform.is_alive() and platform.emcp_pid == pid
+    assert platform.is_alive()
+    assert platform.emcp_pid == pid
     platform.api.action("rests", "start", wait_secs=30)
     platform.api.wait_for("rests", "running")
     platform.api.action("rests", "stop", wait_secs=30)
@@ -144,9 +144,7 @@ def _fill_the_database(platform: FaultPlatform) -> None:
     """Write until the database itself needs room that is not there."""
     with platform.direct() as http:
         for number in range(50):
-            env: list[Json] = [
-                {"key": f"K{n}", "value": f"{number}" * 15_000, "is_secret": True} for n in range(50)
-            ]
+            env: list[Json] = [{"key": f"K{n}", "value": f"{number}" * 15_000, "is_secret": True} for n in range(50)]
             answer = http.put("/api/servers/rests/env", json={"env": env})
             if not answer.is_success:
                 assert answer.status_code == 503, answer.text

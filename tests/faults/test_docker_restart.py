@@ -10,7 +10,6 @@ from pathlib import Path
 
 import httpx
 import pytest
-
 from harness import FaultPlatform, Json, tiny_server
 from support import settings
 from support.leftovers import record_process
@@ -169,9 +168,7 @@ def test_readiness_names_docker_and_the_api_answers_meanwhile(
         until(f"{name} to answer", lambda name=name: _says(platform, name) == name, RECOVERY_DEADLINE_SECS)
 
 
-def test_a_stop_and_a_deletion_meanwhile_are_done_afterwards(
-    platform: FaultPlatform, down: Callable[[], None]
-) -> None:
+def test_a_stop_and_a_deletion_meanwhile_are_done_afterwards(platform: FaultPlatform, down: Callable[[], None]) -> None:
     with platform.direct(timeout_secs=PROMPT_SECS) as http:
         assert http.post("/api/servers/runs/action", json={"action": "stop"}).status_code == 202
         assert http.delete("/api/servers/rests").status_code == 204

@@ -2,9 +2,10 @@
 
 import json
 import queue
+import socket
 import threading
 from collections.abc import Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from types import TracebackType
 from typing import Any
 from urllib.parse import urljoin
@@ -55,15 +56,30 @@ class SseSession:
             raise AssertionError(f"GET {self._url}: {self._response.status_code} {self._response.text}")
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
-        event, self.endpoint = self._event()
-        assert event == "endpoint", f"the first event was {event!r}"
-        self.request("initialize", HANDSHAKE)
-        self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        try:
+            event, self.endpoint = self._event()
+            assert event == "endpoint", f"the first event was {event!r}"
+            self.request("initialize", HANDSHAKE)
+            self.post({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        except BaseException:
+            self.close()
+            raise
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """End the stream from this side."""
+        # The reader sits in a read of its own. Closing the socket under it would leave it with a file
+        # descriptor that soon belongs to something else; shutting it down makes it see the end and go.
+        stream = self._response.extensions["network_stream"]
+        with suppress(OSError):  # The other side may have gone first.
+            socket.socket.shutdown(stream.get_extra_info("socket"), socket.SHUT_RDWR)
+        self._reader.join(EVENT_DEADLINE_SECS)
+        assert not self._reader.is_alive(), "the reader of the stream did not end"
         self._response.close()
         self._http.close()
 
