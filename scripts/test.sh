@@ -153,7 +153,7 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=19
+STEPS=20
 check_requirements engine build python
 use_extra_ca
 step 'requirements' install_test_tools engine build python 9>&-
@@ -176,5 +176,6 @@ lint_suites
 rust_tests
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest tests/e2e
+suite 'fault tests' "$E2E_VENV/bin/python" -m pytest tests/faults
 dashboard_suites
 summary
