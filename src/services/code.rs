@@ -144,16 +144,16 @@ impl App {
     /// The file of an upload that was refused, unless a later upload has taken
     /// its number since.
     async fn remove_unrecorded_version(&self, id: ServerId, number: u32) {
-        let is_recorded = match self.store.versions_of(id).await {
-            Ok(versions) => versions.iter().any(|version| version.number == number),
-            // Unknown: the next start looks again.
-            Err(_) => true,
-        };
-        if !is_recorded {
-            let folder = self.layout.code_dir(id, number);
-            if let Err(error) = tokio::fs::remove_dir_all(folder).await {
-                tracing::warn!(server = %id, number, %error, "a refused upload remains until the next start");
-            }
+        let folder = self.layout.code_dir(id, number);
+        let removed = self
+            .store
+            .if_unrecorded(id, number, move || {
+                fs::remove_dir_all(&folder)
+                    .map_err(|error| Error::internal("an unrecorded version remains", error))
+            })
+            .await;
+        if let Err(error) = removed {
+            tracing::warn!(server = %id, number, %error, "a refused upload remains until the next start");
         }
     }
 

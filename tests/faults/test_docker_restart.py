@@ -1,6 +1,7 @@
 """The Docker daemon goes and comes back during work: EMCP says so meanwhile, and brings everything back by itself."""
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -20,6 +21,7 @@ DAEMON_DEADLINE_SECS = 60.0
 IMAGE_TIMEOUT_SECS = 300
 RECOVERY_DEADLINE_SECS = 120.0
 PROMPT_SECS = 10.0
+DOCKER0 = Path("/sys/class/net/docker0")
 
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
@@ -31,13 +33,28 @@ class Daemon:
         self.home = home
         self.host = f"unix://{home}/docker.sock"
         self.log = home / "dockerd.log"
+        # Below the 15 characters a name of an interface may have.
+        self.bridge = f"emcp{os.getpid()}"
         self._process: subprocess.Popen[bytes] | None = None
+
+    def make_bridge(self) -> None:
+        """A default bridge of its own: with `--bridge none` a daemon deletes docker0, which is the machine's."""
+        address = f"198.19.255.{random.randrange(64) * 4 + 1}/30"
+        for arguments in (
+            ["link", "add", "name", self.bridge, "type", "bridge"],
+            ["addr", "add", address, "dev", self.bridge],
+            ["link", "set", self.bridge, "up"],
+        ):
+            subprocess.run(["ip", *arguments], check=True, capture_output=True)
+
+    def remove_bridge(self) -> None:
+        subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
 
     def start(self) -> None:
         self._forget_dead_containerd()
-        # It must leave the machine's packet filter and default bridge to the machine's own daemon. EMCP reaches
-        # containers from the host over their network's bridge, which needs neither.
-        command = ["dockerd", "--host", self.host, "--data-root", str(self.home / "data"), "--bridge", "none"]
+        # It must leave the machine's packet filter to the machine's own daemon. EMCP reaches containers from the
+        # host over their network's bridge, which needs none.
+        command = ["dockerd", "--host", self.host, "--data-root", str(self.home / "data"), "--bridge", self.bridge]
         command += ["--exec-root", str(self.home / "exec"), "--pidfile", str(self.home / "docker.pid")]
         command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"]
         with self.log.open("ab") as output:
@@ -100,17 +117,23 @@ def daemon() -> Iterator[Daemon]:
     home = Path(tempfile.gettempdir()) / f"{new_name()}-dockerd"
     home.mkdir()
     made = Daemon(home)
+    had_docker0 = DOCKER0.exists()
     try:
+        made.make_bridge()
         made.start()
-    except AssertionError as error:
+    except (AssertionError, OSError, subprocess.CalledProcessError) as error:
+        made.stop()
+        made.remove_bridge()
         _unmount_below(home)
         shutil.rmtree(home, ignore_errors=True)
         pytest.skip(f"a second daemon cannot be started here: {error}")
     try:
+        assert DOCKER0.exists() == had_docker0, "the private daemon has touched the machine's default bridge"
         made.load(settings.base_image())
         yield made
     finally:
         made.remove_everything()
+        made.remove_bridge()
         _unmount_below(home)
         shutil.rmtree(home, ignore_errors=True)
 
