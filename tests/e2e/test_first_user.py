@@ -2,6 +2,7 @@
 
 import hashlib
 import hmac
+from datetime import UTC, datetime
 from pathlib import Path
 
 from support.api import Api, Json
@@ -33,6 +34,7 @@ def sign(text: str) -> str:
     """Sign a text with the team's key."""
     return hmac.new(os.environ["SIGNING_KEY"].encode(), text.encode(), hashlib.sha256).hexdigest()
 '''
+ANSWERED_WITHIN_SECS = 10.0
 SIGNING_KEY = "first-user-signing-key-d41d8cd98f"
 
 
@@ -52,6 +54,7 @@ def test_a_file_becomes_a_live_url_and_goes_again(
     # Start, and wait in the call itself.
     server = api.action("greeter", "start", wait_secs=60)
     assert server["status"] == "running", server
+    assert secs_since(server["since"]) < ANSWERED_WITHIN_SECS, "the call waits no longer than it must"
 
     # Connect and call, with a token for this server only.
     token = api.connect_token("first-user", ["greeter"])
@@ -70,6 +73,7 @@ def test_a_file_becomes_a_live_url_and_goes_again(
     assert _call(api, drivers, token, "greet", {"name": "Ada"}) == "Hello, Ada!"
     server = api.action("greeter", "restart", wait_secs=60)
     assert (server["status"], server["restart_needed"]) == ("running", False)
+    assert secs_since(server["since"]) < ANSWERED_WITHIN_SECS
     assert _call(api, drivers, token, "greet", {"name": "Ada"}) == "Hej, Ada!"
 
     # The tool uses the secret; the API masks it.
@@ -81,6 +85,7 @@ def test_a_file_becomes_a_live_url_and_goes_again(
     # Stopped: the URL stays and says when to come back.
     server = api.action("greeter", "stop", wait_secs=30)
     assert (server["status"], server["desired"]) == ("stopped", "stopped")
+    assert secs_since(server["since"]) < ANSWERED_WITHIN_SECS
     answer = knock(api, "greeter", bearer(token))
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) > 0
@@ -95,6 +100,10 @@ def test_a_file_becomes_a_live_url_and_goes_again(
     assert knock(api, "greeter", bearer(platform.admin_token)).status_code == 404
     until("its container to go", lambda: server["container_id"] not in containers(platform.instance), 15)
     until("its files to go", lambda: not server_dir.exists(), 15)
+
+
+def secs_since(timestamp: str) -> float:
+    return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
 def _call(api: Api, drivers: dict[str, ClientDriver], token: str, tool: str, arguments: Json) -> str:

@@ -16,6 +16,7 @@ Json = dict[str, Any]
 
 SERVER = "fixture-v1"
 BURST = 300
+EVENTS = 500
 LARGE_BYTES = 3 * 1024 * 1024
 # Traefik refuses what is over 8 MiB (docs/adr/0007).
 TOO_LARGE_BYTES = 9 * 1024 * 1024
@@ -140,6 +141,19 @@ def test_streamable_http_events_pass_at_once(api: Api, admin_headers: dict[str, 
             assert next(arriving)["params"]["message"] == "holding"
             assert other.call_tool("release", {"key": "http"}) == "released http"
             assert next(arriving)["result"]["content"][0]["text"] == "held until released: http"
+
+
+@pytest.mark.parametrize("server", ["fixture-v1", "fixture-v2"])
+def test_no_event_of_a_stream_is_lost(api: Api, admin_headers: dict[str, str], server: str) -> None:
+    call = {"name": "count", "arguments": {"steps": EVENTS, "pause_ms": 0}}
+    with SseSession(api, server, admin_headers) as over_sse:
+        over_sse.send("tools/call", call, "sse")
+        arrived = [over_sse.next_message() for _ in range(EVENTS + 1)]
+    assert [event["params"]["progress"] for event in arrived[:-1]] == list(range(1, EVENTS + 1))
+    with HttpSession(api, server, admin_headers) as over_http, over_http.stream("tools/call", call, "http") as response:
+        arrived = list(messages(response))
+    assert [event["params"]["progress"] for event in arrived[:-1]] == list(range(1, EVENTS + 1))
+    assert arrived[-1]["result"]["content"][0]["text"] == f"counted to {EVENTS}"
 
 
 @pytest.mark.parametrize("server", ["fixture-v1", "fixture-v2"])
