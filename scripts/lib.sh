@@ -75,6 +75,9 @@ LOG_DIR=$CACHE/log/$COMMAND
 mkdir -p "$LOG_DIR"
 rm -f "$LOG_DIR"/*
 
+# Kept with the rest, so that make clean finds them.
+export PIP_CACHE_DIR=${PIP_CACHE_DIR:-$CACHE/pip} npm_config_cache=${npm_config_cache:-$CACHE/npm}
+
 if [[ -z ${CARGO_TARGET_DIR:-} ]]; then
   if mkdir -p "$CACHE/target" 2>/dev/null; then
     export CARGO_TARGET_DIR=$CACHE/target

@@ -17,8 +17,6 @@ from support.running import Platform
 
 SERVERS_DIR = Path(__file__).parent / "servers"
 
-Deploy = Callable[..., Json]
-
 
 def pytest_report_header() -> list[str]:
     try:
@@ -70,22 +68,6 @@ def new_platform() -> Iterator[Callable[..., Platform]]:
     yield make
     for extra in started:
         extra.stop()
-
-
-@pytest.fixture
-def deploy(api: Api) -> Iterator[Deploy]:
-    """Uploads a file, starts it, waits until it runs; removes it after the test."""
-    made: list[str] = []
-
-    def make(name: str, code: str | Path, **fields: str) -> Json:
-        server = api.create(name, code, start="true", **fields)
-        made.append(server["id"])
-        return api.wait_for(server["id"], "running")
-
-    yield make
-    for server_id in made:
-        if api.request("GET", f"/api/servers/{server_id}").is_success:
-            api.delete(server_id)
 
 
 @pytest.fixture(scope="session")

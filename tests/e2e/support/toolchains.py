@@ -39,12 +39,14 @@ def node_clients() -> Path:
             _run(["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=home)
         # Node resolves packages from where a module lies, so the drivers are copied beside them.
         for driver in source.glob("*.mjs"):
-            shutil.copy(driver, home)
+            copied = home / driver.name
+            if not copied.exists() or copied.read_bytes() != driver.read_bytes():
+                shutil.copy(driver, home)
     return home
 
 
 def source_distribution(name: str, version: str) -> Path:
-    """The unpacked source distribution of a package, as its authors published it."""
+    """The examples of a package's source distribution, as its authors published them."""
     home = cache_dir() / "sdists" / f"{name}-{version}"
     with _made_once(home) as missing:
         if missing:
@@ -53,7 +55,8 @@ def source_distribution(name: str, version: str) -> Path:
             _run([*pip, "--dest", str(home), f"{name}=={version}"])
             archive = next(home.glob("*.tar.gz"))
             with tarfile.open(archive) as tar:
-                tar.extractall(home, filter="data")
+                examples = [member for member in tar if "/examples/" in member.name]
+                tar.extractall(home, members=examples, filter="data")
             archive.unlink()
     return home / f"{name}-{version}"
 
