@@ -86,10 +86,7 @@ impl Ctx {
                 .identify(token, Timestamp::now())
                 .ok_or_else(|| unauthenticated("this token is not valid (any more)"));
         }
-        let Some(caller) = self
-            .cookie(SESSION_COOKIE)
-            .and_then(|value| self.app.caller_by_session(value))
-        else {
+        let Some((caller, _)) = self.session() else {
             return Err(unauthenticated(
                 "sign in, or send a token as \"Authorization: Bearer TOKEN\"",
             ));
@@ -110,6 +107,15 @@ impl Ctx {
             self.require_own_origin()?;
         }
         Ok(caller)
+    }
+
+    /// When the dashboard's session of this request ends, if it has one.
+    pub(super) fn session_ends_at(&self) -> Option<Timestamp> {
+        self.session().map(|(_, ends_at)| ends_at)
+    }
+
+    fn session(&self) -> Option<(Caller, Timestamp)> {
+        self.app.caller_by_session(self.cookie(SESSION_COOKIE)?)
     }
 
     fn require_own_origin(&self) -> Result<()> {

@@ -6,28 +6,72 @@ use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
 use serde_json::Value;
+use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
-use crate::model::{EntryObject, Error, Limits, Result, parse_env_json};
+use crate::model::{EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, parse_env_json};
 use crate::services::{CodeUpload, CreateServer};
 
 /// Room for everything in the form but the code.
 pub(super) const FORM_OVERHEAD_BYTES: u64 = 8 * 1024 * 1024;
 
 /// The fields as they came.
-#[derive(Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct Fields {
+#[derive(Default, Deserialize, ToSchema)]
+#[schema(as = CreateServerBody)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CreateServerBody {
+    #[schema(required = true, value_type = String, max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
     name: Option<String>,
     description: Option<String>,
+    /// The Python object to serve; "mcp" by default.
+    #[schema(value_type = Option<EntryObject>)]
     entry_object: Option<String>,
+    #[schema(value_type = Option<RuntimeChoice>)]
     runtime: Option<String>,
     limits: Option<Limits>,
+    /// One Python file.
+    #[schema(required = true, value_type = String, min_length = 1)]
     code: Option<String>,
+    #[schema(value_type = Option<Vec<RawEnvVar>>, max_items = 200)]
     env: Option<Value>,
+    /// Whether to start it at once; true by default.
     start: Option<bool>,
     #[serde(skip)]
     file: Option<Bytes>,
+}
+
+/// How the same fields are described as a form. `limits` and `env` are taken
+/// too, as JSON text.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) struct CreateServerForm {
+    #[schema(max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
+    name: String,
+    description: Option<String>,
+    entry_object: Option<EntryObject>,
+    runtime: Option<RuntimeChoice>,
+    /// One Python file.
+    #[schema(value_type = String, format = Binary)]
+    file: Bytes,
+    start: Option<bool>,
+}
+
+/// The next version of a server's code.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) struct CodeBody {
+    /// One Python file.
+    #[schema(min_length = 1)]
+    code: String,
+}
+
+/// The same as a form.
+#[derive(ToSchema)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) struct CodeForm {
+    /// One Python file.
+    #[schema(value_type = String, format = Binary)]
+    file: Bytes,
 }
 
 /// Reads a new server from a request's body.
@@ -39,7 +83,7 @@ pub(super) async fn read(
     body: Bytes,
     max_code_bytes: u64,
 ) -> Result<CreateServer> {
-    let fields = match kind(headers) {
+    let fields: CreateServerBody = match kind(headers) {
         Kind::Json => parse_object(&body)?,
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
         Kind::Other => return Err(unsupported()),
@@ -56,12 +100,12 @@ pub(super) async fn read_code(
     body: Bytes,
     max_code_bytes: u64,
 ) -> Result<CodeUpload> {
-    let fields = match kind(headers) {
+    let fields: CreateServerBody = match kind(headers) {
         Kind::Json => parse_object(&body)?,
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
-        Kind::Other => Fields {
+        Kind::Other => CreateServerBody {
             file: Some(body),
-            ..Fields::default()
+            ..CreateServerBody::default()
         },
     };
     code_of(&fields, max_code_bytes)
@@ -96,7 +140,7 @@ fn unsupported() -> Error {
     )
 }
 
-async fn multipart(body: Bytes, boundary: String) -> Result<Fields> {
+async fn multipart(body: Bytes, boundary: String) -> Result<CreateServerBody> {
     let malformed = |_| {
         Error::bad_request(
             "invalid_multipart",
@@ -105,7 +149,7 @@ async fn multipart(body: Bytes, boundary: String) -> Result<Fields> {
     };
     let whole = stream::once(std::future::ready(Ok::<_, std::io::Error>(body)));
     let mut parts = multer::Multipart::new(whole, boundary);
-    let mut fields = Fields::default();
+    let mut fields = CreateServerBody::default();
     while let Some(part) = parts.next_field().await.map_err(malformed)? {
         let name = part.name().unwrap_or("").to_owned();
         let bytes = part.bytes().await.map_err(malformed)?;
@@ -114,7 +158,7 @@ async fn multipart(body: Bytes, boundary: String) -> Result<Fields> {
     Ok(fields)
 }
 
-impl Fields {
+impl CreateServerBody {
     fn set(&mut self, name: &str, bytes: Bytes) -> Result<()> {
         match name {
             "name" => once(&mut self.name, "name", text("name", bytes)?),
@@ -175,7 +219,7 @@ fn flag(bytes: &[u8]) -> Result<bool> {
     }
 }
 
-fn check(fields: Fields, max_code_bytes: u64) -> Result<CreateServer> {
+fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> {
     let name = fields
         .name
         .as_deref()
@@ -198,7 +242,7 @@ fn check(fields: Fields, max_code_bytes: u64) -> Result<CreateServer> {
             Some(text) => text.parse()?,
         },
         runtime: match fields.runtime.as_deref() {
-            None | Some("") => crate::model::RuntimeChoice::Auto,
+            None | Some("") => RuntimeChoice::Auto,
             Some(text) => text.parse()?,
         },
         limits: fields.limits.unwrap_or_default().checked()?,
@@ -208,7 +252,7 @@ fn check(fields: Fields, max_code_bytes: u64) -> Result<CreateServer> {
     })
 }
 
-fn code_of(fields: &Fields, max_code_bytes: u64) -> Result<CodeUpload> {
+fn code_of(fields: &CreateServerBody, max_code_bytes: u64) -> Result<CodeUpload> {
     match (&fields.file, &fields.code) {
         (Some(bytes), None) => CodeUpload::check(bytes, max_code_bytes),
         (None, Some(text)) => CodeUpload::check(text.as_bytes(), max_code_bytes),

@@ -3,7 +3,8 @@
 
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response as WarpResponse;
 
@@ -11,6 +12,26 @@ use crate::model::Error;
 
 /// The challenge of RFC 6750 §3.
 pub(super) const CHALLENGE: &str = "Bearer realm=\"emcp\"";
+
+/// The body every error has.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorBody<'a> {
+    error: ErrorDetail<'a>,
+}
+
+/// What went wrong.
+#[derive(Serialize, ToSchema)]
+pub(super) struct ErrorDetail<'a> {
+    /// Stable; programs match on it.
+    code: &'a str,
+    /// In words, with what to do.
+    message: &'a str,
+    /// The field of the input that is wrong, where it is one field.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    field: Option<&'a str>,
+    /// Leads to EMCP's log line.
+    request_id: &'a str,
+}
 
 /// The answer to a failed call. What is internal goes to the log only.
 pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
@@ -47,7 +68,7 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
     response
 }
 
-/// The body every error has.
+/// An error as an answer.
 pub(super) fn error_body(
     status: StatusCode,
     code: &str,
@@ -55,10 +76,13 @@ pub(super) fn error_body(
     field: Option<&str>,
     request_id: &str,
 ) -> WarpResponse {
-    let mut error = json!({ "code": code, "message": message, "request_id": request_id });
-    if let Some(field) = field {
-        error["field"] = json!(field);
-    }
-    let json = warp::reply::json(&json!({ "error": error }));
+    let json = warp::reply::json(&ErrorBody {
+        error: ErrorDetail {
+            code,
+            message,
+            field,
+            request_id,
+        },
+    });
     warp::reply::with_status(json, status).into_response()
 }

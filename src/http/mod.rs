@@ -10,6 +10,7 @@ mod controllers;
 mod create_form;
 mod error;
 mod listener;
+mod openapi;
 mod reply;
 mod router;
 mod ui;

@@ -15,6 +15,7 @@ use super::controllers::{
     backup, code, connection, env, gate, health, logs, overview, provider, servers, session, tokens,
 };
 use super::error::error_body;
+use super::openapi;
 use super::reply::call;
 use super::ui;
 use crate::services::App;
@@ -56,6 +57,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "session").and(get()).and(ctx()).then(|c| call(c, session::show)).boxed(),
         path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| session::sign_in(c, b))).boxed(),
         path!("api" / "session").and(delete()).and(ctx()).then(|c| call(c, session::sign_out)).boxed(),
+        path!("api" / "openapi.json").and(get()).and(ctx()).then(|c| call(c, openapi::document)).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
         path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),

@@ -6,6 +6,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Error;
 
@@ -89,12 +90,16 @@ impl From<EnvKey> for String {
 
 /// One variable as a caller sends it. `Debug` never shows the value: it may be
 /// a secret.
-#[derive(Clone, Deserialize)]
+#[derive(Clone, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
-struct RawEnvVar {
+pub struct RawEnvVar {
+    /// The name; `EMCP_*` and some others are reserved.
+    #[schema(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
     key: String,
+    /// The value; a secret sent without one keeps what is stored.
     #[serde(default)]
     value: Option<String>,
+    /// Whether it is sealed at rest and masked in every answer.
     #[serde(default)]
     is_secret: bool,
 }
@@ -120,9 +125,10 @@ impl fmt::Debug for EnvVarInput {
 }
 
 /// One variable as shown: a secret's value is the mask.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct EnvVarView {
     /// The name.
+    #[schema(value_type = String)]
     pub key: EnvKey,
     /// The value, or [`SECRET_MASK`].
     pub value: String,

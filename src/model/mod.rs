@@ -12,7 +12,9 @@ mod state;
 mod token;
 
 pub use address::{AddressPool, SubnetError};
-pub use env::{ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, SECRET_MASK, parse_env_json};
+pub use env::{
+    ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
+};
 pub use error::{Error, Result};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
 pub use server::{

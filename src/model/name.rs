@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Error;
 
@@ -116,7 +117,8 @@ impl fmt::Display for ServerName {
 }
 
 /// The Python name of the object to serve; a plain identifier.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[schema(value_type = String, pattern = "^[A-Za-z_][A-Za-z0-9_]*$", max_length = 64)]
 #[serde(try_from = "String", into = "String")]
 pub struct EntryObject(String);
 

@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::{EntryObject, Error, ServerName};
@@ -14,7 +15,9 @@ use super::{EntryObject, Error, ServerName};
 const CONTAINER_PORT: u16 = 8000;
 
 /// A server's identity for life: a UUIDv7, so ids sort by age.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(transparent)]
 pub struct ServerId(Uuid);
 
@@ -56,7 +59,7 @@ impl FromStr for ServerId {
 }
 
 /// What the user wants of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Desired {
     /// A container is to serve it.
@@ -66,7 +69,7 @@ pub enum Desired {
 }
 
 /// Which of the image's two Python environments serves the file (DESIGN §5).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeChoice {
     /// The bootstrap decides by what the file imports.
@@ -107,7 +110,7 @@ impl FromStr for RuntimeChoice {
 }
 
 /// What a container may use at most.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Memory in bytes; swap is not given on top.
@@ -119,8 +122,8 @@ pub struct Limits {
 }
 
 /// New values for some limits; the others stay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct LimitsPatch {
     /// See [`Limits::memory_bytes`].
     pub memory_bytes: Option<u64>,
@@ -172,7 +175,7 @@ impl Limits {
 }
 
 /// Who did something, as kept with what was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Actor(pub String);
 
@@ -230,7 +233,7 @@ impl Server {
 }
 
 /// One immutable upload of a server's code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CodeVersion {
     /// 1 for the first upload.
     pub number: u32,
@@ -241,5 +244,6 @@ pub struct CodeVersion {
     /// Who uploaded it.
     pub uploaded_by: Actor,
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub uploaded_at: Timestamp,
 }

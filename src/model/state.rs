@@ -2,11 +2,14 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::Desired;
 
 /// What a server is doing, as shown to people.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Status {
     /// No container runs and none is wanted.
@@ -48,7 +51,7 @@ impl Status {
 }
 
 /// Why a run failed, in words a developer can act on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
     /// Stable code: one of the bootstrap's, or `crashed`, `out_of_memory`,
     /// `start_timeout`, `image_missing`, `container_failed`.
@@ -62,6 +65,7 @@ pub struct Failure {
     #[serde(default)]
     pub log_tail: Vec<String>,
     /// When it failed.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
 }
 
@@ -158,9 +162,10 @@ impl RunState {
 }
 
 /// One line of a server's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// When.
+    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
     /// What kind: a status word, or `created`, `code`, `env`, `action`.
     pub kind: String,

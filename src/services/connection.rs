@@ -6,6 +6,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
+use utoipa::ToSchema;
 
 use super::{App, Urls};
 use crate::access::CanRead;
@@ -15,7 +16,7 @@ use crate::model::Result;
 const TOKEN_PLACEHOLDER: &str = "YOUR_TOKEN";
 
 /// How clients connect to one server.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ConnectionView {
     /// The public addresses.
     pub urls: Urls,
@@ -28,7 +29,7 @@ pub struct ConnectionView {
 }
 
 /// Configuration by client.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ClientsView {
     /// Cherry Studio.
     pub cherry_studio: TwoTransports,
@@ -43,7 +44,7 @@ pub struct ClientsView {
 }
 
 /// A client that takes either transport.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TwoTransports {
     /// HTTP with server-sent events.
     pub sse: WithLink,
@@ -52,7 +53,7 @@ pub struct TwoTransports {
 }
 
 /// A configuration and a link that installs it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct WithLink {
     /// To paste.
     pub config: Value,
@@ -61,7 +62,7 @@ pub struct WithLink {
 }
 
 /// Commands for a shell.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct Commands {
     /// HTTP with server-sent events.
     pub sse: String,

@@ -18,7 +18,7 @@ pub use app::App;
 pub use code::CodeUpload;
 pub use connection::ConnectionView;
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
-pub use session::{SESSION_LIFETIME, SessionCookie};
+pub use session::{NewSession, SESSION_LIFETIME};
 pub use startup::start;
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use views::{OverviewView, ServerView, Urls};

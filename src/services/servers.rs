@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::Deserialize;
 use tokio::time::Instant;
+use utoipa::ToSchema;
 
 use super::{App, CodeUpload, OverviewView, ServerView, env};
 use crate::access::{CanRead, CanWrite};
@@ -43,8 +44,8 @@ pub struct CreateServer {
 }
 
 /// A change of what may change without new code.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 pub struct PatchServer {
     /// Free text.
     pub description: Option<String>,
@@ -68,7 +69,8 @@ pub struct ServerFilter {
 }
 
 /// What can be asked of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "lowercase")]
 pub enum Action {
     /// Run it.
     Start,

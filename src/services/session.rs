@@ -23,8 +23,13 @@ struct Note {
     ends_at: Timestamp,
 }
 
-/// The cookie's value.
-pub struct SessionCookie(pub String);
+/// A session just begun.
+pub struct NewSession {
+    /// The cookie's value.
+    pub cookie: String,
+    /// When it ends by itself.
+    pub ends_at: Timestamp,
+}
 
 impl App {
     /// Signs in with a token.
@@ -32,7 +37,7 @@ impl App {
     /// # Errors
     /// `unauthenticated` for a wrong token, `forbidden` for one that may only
     /// connect.
-    pub fn sign_in(&self, token: &str) -> Result<(Caller, SessionCookie)> {
+    pub fn sign_in(&self, token: &str) -> Result<(Caller, NewSession)> {
         let now = Timestamp::now();
         let caller = self
             .tokens
@@ -49,18 +54,23 @@ impl App {
         };
         let text = serde_json::to_string(&note)
             .map_err(|error| Error::internal("a session could not be written", error))?;
-        let word = self.vault.seal_word(Place::Session, &text)?;
-        Ok((caller, SessionCookie(word)))
+        let session = NewSession {
+            cookie: self.vault.seal_word(Place::Session, &text)?,
+            ends_at: note.ends_at,
+        };
+        Ok((caller, session))
     }
 
-    /// The caller behind a session cookie, if it is still good.
-    pub fn caller_by_session(&self, cookie: &str) -> Option<Caller> {
+    /// The caller behind a session cookie and when the session ends, if it is
+    /// still good.
+    pub fn caller_by_session(&self, cookie: &str) -> Option<(Caller, Timestamp)> {
         let text = self.vault.open_word(Place::Session, cookie)?;
         let note: Note = serde_json::from_str(text.expose_secret()).ok()?;
         let now = Timestamp::now();
         if now >= note.ends_at {
             return None;
         }
-        self.tokens.caller_by_id(note.token, now)
+        let caller = self.tokens.caller_by_id(note.token, now)?;
+        Some((caller, note.ends_at))
     }
 }

@@ -2,6 +2,7 @@
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
@@ -12,7 +13,7 @@ use crate::vault::random_bytes;
 const NAME_MAX_CHARS: usize = 64;
 
 /// What a new token is made from.
-#[derive(Debug, Deserialize)]
+#[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// Whose or for what.
@@ -24,11 +25,12 @@ pub struct CreateToken {
     pub servers: Option<Vec<String>>,
     /// When it stops working.
     #[serde(default)]
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
 }
 
 /// A token as shown; without its secret.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct TokenView {
     /// Identity, for revoking.
     pub id: TokenId,
@@ -39,15 +41,17 @@ pub struct TokenView {
     /// For `connect`: the servers; null means all.
     pub servers: Option<Vec<ServerId>>,
     /// When it was made.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: String,
     /// When it stops working.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
 }
 
 /// A new token: the one time its secret is shown. Not `Debug`.
-#[derive(Serialize)]
+#[derive(Serialize, ToSchema)]
 pub struct CreatedToken {
     /// The secret.
     pub token: String,

@@ -5,12 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
+use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{Actor, Desired, Failure, Limits, RuntimeChoice, ServerId, Status};
 
 /// A server's public addresses.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Urls {
     /// HTTP with server-sent events.
     pub sse: String,
@@ -30,7 +31,7 @@ impl Urls {
 }
 
 /// A server, wanted and observed, as callers see it.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct ServerView {
     /// Identity for life.
     pub id: ServerId,
@@ -55,6 +56,7 @@ pub struct ServerView {
     /// Why.
     pub reason: String,
     /// Since when.
+    #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
     /// `IP:8000` inside the network.
     pub address: String,
@@ -67,16 +69,20 @@ pub struct ServerView {
     /// Restarts after failures.
     pub restarts: u32,
     /// When the present run started.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub started_at: Option<Timestamp>,
     /// When the next try is due.
+    #[schema(value_type = Option<String>, format = DateTime)]
     pub retry_at: Option<Timestamp>,
     /// The code version in use.
     pub version: u32,
     /// Whether the running container is out of date.
     pub restart_needed: bool,
     /// When it was created.
+    #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
     /// When it was last changed.
+    #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
     /// Public addresses.
     pub urls: Urls,
@@ -123,7 +129,7 @@ impl ServerView {
 }
 
 /// How many servers are in which status.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, ToSchema)]
 pub struct OverviewView {
     /// All servers.
     pub total: usize,

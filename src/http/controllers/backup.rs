@@ -5,8 +5,16 @@ use tokio_util::io::ReaderStream;
 use warp::Reply;
 
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::Answer;
 
+#[utoipa::path(
+    get,
+    path = "/api/backup",
+    tag = "platform",
+    params(("keys" = Option<bool>, Query, description = "whether the keys are in it")),
+    responses((status = 200, description = "a backup", body = Vec<u8>, content_type = "application/x-tar"), Refusals)
+)]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let leave = ctx.caller()?.may_administer()?;
     let with_keys = ctx.query_flag("keys")?.unwrap_or(false);

@@ -1,19 +1,44 @@
 //! `/api/servers/{id}/code` and `/versions`.
 
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, FORM_OVERHEAD_BYTES};
+use crate::http::create_form::{self, CodeBody, CodeForm, FORM_OVERHEAD_BYTES};
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json};
-use crate::model::Error;
+use crate::model::{CodeVersion, Error};
+use crate::services::ServerView;
 
+/// The versions of a server's code.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct VersionList {
+    /// Oldest first.
+    versions: Vec<CodeVersion>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/code",
+    tag = "code",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, description = "the code in use", body = String, content_type = "text/x-python; charset=utf-8"), Refusals)
+)]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let code = ctx.app.code(&leave, &id).await?;
     Ok(content("text/x-python; charset=utf-8", code))
 }
 
+#[utoipa::path(
+    put,
+    path = "/api/servers/{id}/code",
+    tag = "code",
+    params(("id" = String, Path, description = "id or name"), ("restart" = Option<bool>, Query, description = "whether a running server restarts with it; true by default")),
+    request_body(content((String = "text/x-python"), (CodeBody = "application/json"), (CodeForm = "multipart/form-data"))),
+    responses((status = 200, description = "the server with its next version", body = ServerView), Refusals)
+)]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_write()?;
     let restart = ctx.query_flag("restart")?.unwrap_or(true);
@@ -23,12 +48,26 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     Ok(json(&ctx.app.put_code(&leave, &id, code, restart).await?))
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/versions",
+    tag = "code",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, description = "all versions, oldest first", body = VersionList), Refusals)
+)]
 pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let versions = ctx.app.versions(&leave, &id).await?;
-    Ok(json(&json!({ "versions": versions })))
+    Ok(json(&VersionList { versions }))
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/servers/{id}/versions/{number}/activate",
+    tag = "code",
+    params(("id" = String, Path, description = "id or name"), ("number" = u32, Path, description = "a version's number")),
+    responses((status = 200, description = "the server with that version", body = ServerView), Refusals)
+)]
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
     let leave = ctx.caller()?.may_write()?;
     let number = number.parse().map_err(|_| Error::NotFound {

@@ -1,8 +1,17 @@
 //! `/api/servers/{id}/connection`.
 
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
+use crate::services::ConnectionView;
 
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/connection",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, description = "how clients connect", body = ConnectionView), Refusals)
+)]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     Ok(json(&ctx.app.connection(&leave, &id)?))

@@ -1,23 +1,61 @@
 //! `/api/servers/{id}/env`.
 
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::http::body::{self, BodyStream, SMALL_BODY_MAX_BYTES};
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::model::parse_env_json;
+use crate::model::{EnvVarView, RawEnvVar, parse_env_json};
 
+/// A whole set of variables: the list, or what `GET` answered.
+#[derive(Deserialize, ToSchema)]
+#[serde(untagged)]
+#[expect(dead_code, reason = "it only describes")]
+pub(in crate::http) enum EnvUpdate {
+    /// The list alone.
+    List(Vec<RawEnvVar>),
+    /// The list in an object.
+    Object {
+        /// The list.
+        env: Vec<RawEnvVar>,
+    },
+}
+
+/// A server's variables.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct EnvList {
+    /// Secrets' values are masked.
+    env: Vec<EnvVarView>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/env",
+    tag = "environment",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, description = "its variables, secrets masked", body = EnvList), Refusals)
+)]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let vars = ctx.app.env(&leave, &id).await?;
-    Ok(json(&json!({ "env": vars })))
+    Ok(json(&EnvList { env: vars }))
 }
 
+#[utoipa::path(
+    put,
+    path = "/api/servers/{id}/env",
+    tag = "environment",
+    params(("id" = String, Path, description = "id or name"), ("restart" = Option<bool>, Query, description = "whether a running server restarts with it; false by default")),
+    request_body(content = EnvUpdate),
+    responses((status = 200, description = "the new set, secrets masked", body = EnvList), Refusals)
+)]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_write()?;
     let restart = ctx.query_flag("restart")?.unwrap_or(false);
     let bytes = body::read(stream, SMALL_BODY_MAX_BYTES).await?;
     let vars = parse_env_json(&bytes)?;
     let vars = ctx.app.replace_env(&leave, &id, vars, restart).await?;
-    Ok(json(&json!({ "env": vars })))
+    Ok(json(&EnvList { env: vars }))
 }

@@ -1,17 +1,36 @@
 //! Liveness, readiness, metrics, and the CA's certificate.
 
 use http::StatusCode;
+use serde::Serialize;
 use serde_json::json;
+use utoipa::ToSchema;
 
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
 use crate::model::Error;
 
+/// A sign of life.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct Liveness {
+    /// "ok".
+    status: &'static str,
+    /// EMCP's version.
+    version: &'static str,
+}
+
+#[utoipa::path(
+    get,
+    path = "/healthz",
+    tag = "platform",
+    responses((status = 200, description = "EMCP is alive", body = Liveness), Refusals),
+    security(())
+)]
 pub(in crate::http) async fn live(_: Ctx) -> Answer {
-    Ok(json(&json!({
-        "status": "ok",
-        "version": env!("CARGO_PKG_VERSION"),
-    })))
+    Ok(json(&Liveness {
+        status: "ok",
+        version: env!("CARGO_PKG_VERSION"),
+    }))
 }
 
 pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
@@ -52,6 +71,13 @@ pub(in crate::http) async fn metrics(ctx: Ctx) -> Answer {
     ))
 }
 
+#[utoipa::path(
+    get,
+    path = "/ca.crt",
+    tag = "platform",
+    responses((status = 200, description = "the certificate of EMCP's own CA, PEM", body = String, content_type = "application/x-x509-ca-cert"), Refusals),
+    security(())
+)]
 pub(in crate::http) async fn ca_cert(ctx: Ctx) -> Answer {
     let pem = ctx.app.ca_cert_pem.clone().ok_or_else(|| Error::NotFound {
         code: "no_local_ca",

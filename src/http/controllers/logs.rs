@@ -11,6 +11,7 @@ use warp::Reply;
 use warp::ws::{Message, WebSocket, Ws};
 
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content};
 use crate::logs::ServerLog;
 use crate::model::{Error, Result};
@@ -21,6 +22,13 @@ const BATCH_LINES: usize = 500;
 /// Keeps proxies and firewalls from cutting a silent connection.
 const PING_EVERY: Duration = Duration::from_secs(20);
 
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/logs",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name"), ("tail" = Option<u64>, Query, description = "the last so many lines; 1000 by default"), ("since" = Option<String>, Query, description = "an RFC 3339 time")),
+    responses((status = 200, description = "its output; with an Upgrade header, a WebSocket of JSON lines", body = String, content_type = "text/plain; charset=utf-8"), Refusals)
+)]
 pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
     ctx.caller()?.may_read()?;
     let server = ctx.app.find_server(&id)?.server;

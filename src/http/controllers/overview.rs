@@ -1,8 +1,16 @@
 //! `/api/overview`.
 
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
+use crate::services::OverviewView;
 
+#[utoipa::path(
+    get,
+    path = "/api/overview",
+    tag = "platform",
+    responses((status = 200, description = "how many servers are in which status", body = OverviewView), Refusals)
+)]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     Ok(json(&ctx.app.overview(&leave)))

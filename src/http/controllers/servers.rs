@@ -3,23 +3,56 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Deserialize;
-use serde_json::json;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 use warp::Rejection;
 use warp::path::FullPath;
 use warp::reply::Response;
 
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, FORM_OVERHEAD_BYTES};
+use crate::http::create_form::{self, CreateServerBody, CreateServerForm, FORM_OVERHEAD_BYTES};
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content};
-use crate::model::{Error, RESERVED_NAMES, Result, ServerId, Status};
+use crate::model::{Error, Event, RESERVED_NAMES, Result, ServerId, Status};
 use crate::services::{Action, PatchServer, ServerFilter, ServerView};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
 const EVENTS_SHOWN: u64 = 100;
 
+/// Servers that fit a filter.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct ServerList {
+    /// By age.
+    servers: Vec<ServerView>,
+    /// How many they are.
+    total: usize,
+}
+
+/// A server's history.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct EventList {
+    /// Newest first.
+    events: Vec<Event>,
+}
+
+/// What is asked of a server.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct ActionBody {
+    /// One of these words.
+    #[schema(value_type = Action)]
+    action: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/servers",
+    tag = "servers",
+    params(("q" = Option<String>, Query, description = "part of a name or description"), ("status" = Option<Status>, Query, description = "only this status")),
+    responses((status = 200, description = "the servers that fit", body = ServerList), Refusals)
+)]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let status = ctx.query("status").map(parse_status).transpose()?;
@@ -28,9 +61,20 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
         status,
     };
     let servers = ctx.app.list_servers(&leave, &filter);
-    Ok(json(&json!({ "total": servers.len(), "servers": servers })))
+    Ok(json(&ServerList {
+        total: servers.len(),
+        servers,
+    }))
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/servers",
+    tag = "servers",
+    params(("wait" = Option<u64>, Query, description = "seconds to wait until it has settled, at most 120")),
+    request_body(content((CreateServerBody = "application/json"), (CreateServerForm = "multipart/form-data"))),
+    responses((status = 201, description = "it exists, and starts unless told otherwise", body = ServerView), Refusals)
+)]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_write()?;
     let max_code = ctx.app.settings.max_code_bytes;
@@ -41,31 +85,56 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     Ok(json_with(StatusCode::CREATED, &view))
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, description = "the server", body = ServerView), Refusals)
+)]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     Ok(json(&ctx.app.server(&leave, &id)?))
 }
 
+#[utoipa::path(
+    patch,
+    path = "/api/servers/{id}",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name")),
+    request_body(content = PatchServer),
+    responses((status = 200, description = "the changed server", body = ServerView), Refusals)
+)]
 pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_write()?;
     let patch: PatchServer = body::read_json(stream).await?;
     Ok(json(&ctx.app.patch_server(&leave, &id, patch).await?))
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/servers/{id}",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 204, description = "it is gone"), Refusals)
+)]
 pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_write()?;
     ctx.app.delete_server(&leave, &id).await?;
     Ok(no_content())
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/servers/{id}/action",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name"), ("wait" = Option<u64>, Query, description = "seconds to wait until it has settled, at most 120")),
+    request_body(content = ActionBody),
+    responses((status = 202, description = "asked for", body = ServerView), (status = 200, description = "the settled server, or as it is when the wait is over", body = ServerView), Refusals)
+)]
 pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Body {
-        action: String,
-    }
     let leave = ctx.caller()?.may_write()?;
-    let body: Body = body::read_json(stream).await?;
+    let body: ActionBody = body::read_json(stream).await?;
     let action = match body.action.as_str() {
         "start" => Action::Start,
         "stop" => Action::Stop,
@@ -85,12 +154,19 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     Ok(json(&wait_if_asked(&ctx, view).await?))
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/events",
+    tag = "servers",
+    params(("id" = String, Path, description = "id or name"), ("limit" = Option<u64>, Query, description = "at most so many")),
+    responses((status = 200, description = "its history, newest first", body = EventList), Refusals)
+)]
 pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let limit = ctx.query_number("limit")?.unwrap_or(EVENTS_SHOWN);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let events = ctx.app.events(&leave, &id, limit).await?;
-    Ok(json(&json!({ "events": events })))
+    Ok(json(&EventList { events }))
 }
 
 /// A path under the name of a server that Traefik has no route for. As at the

@@ -1,34 +1,84 @@
 //! `/api/session`: signing in to the dashboard.
 
 use http::header::{HeaderValue, SET_COOKIE};
-use serde::Deserialize;
-use serde_json::json;
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use crate::access::Caller;
 use crate::http::body::{self, BodyStream};
 use crate::http::context::{Ctx, SESSION_COOKIE};
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, no_content};
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, Role};
 use crate::services::SESSION_LIFETIME;
 
-pub(in crate::http) async fn show(ctx: Ctx) -> Answer {
-    Ok(json(&caller_view(&ctx.caller()?)))
+/// Who is signed in.
+#[derive(Default, Serialize, ToSchema)]
+pub(in crate::http) struct SessionView {
+    /// Whether anybody is.
+    signed_in: bool,
+    /// The token's name.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    /// What the token allows.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    role: Option<Role>,
+    /// When the session ends; absent for a call with a token.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    ends_at: Option<Timestamp>,
 }
 
+/// A token to sign in with.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(in crate::http) struct SignIn {
+    token: String,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/session",
+    tag = "session",
+    responses((status = 200, description = "who is signed in, if anybody", body = SessionView), Refusals),
+    security(())
+)]
+pub(in crate::http) async fn show(ctx: Ctx) -> Answer {
+    // Nobody signed in is an answer to this question, not a fault: pages ask it
+    // with every load.
+    let view = match ctx.caller() {
+        Ok(caller) => SessionView::of(&caller, ctx.session_ends_at()),
+        Err(Error::Unauthenticated { .. }) => SessionView::default(),
+        Err(other) => return Err(other),
+    };
+    Ok(json(&view))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/session",
+    tag = "session",
+    request_body(content = SignIn),
+    responses((status = 200, description = "signed in; the cookie is in Set-Cookie", body = SessionView), Refusals),
+    security(())
+)]
 pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
-    #[derive(Deserialize)]
-    #[serde(deny_unknown_fields)]
-    struct Body {
-        token: String,
-    }
-    let body: Body = body::read_json(stream).await?;
-    let (caller, cookie) = ctx.app.sign_in(body.token.trim())?;
-    let mut response = json(&caller_view(&caller));
-    let value = cookie_header(&cookie.0, SESSION_LIFETIME.as_secs())?;
+    let body: SignIn = body::read_json(stream).await?;
+    let (caller, session) = ctx.app.sign_in(body.token.trim())?;
+    let mut response = json(&SessionView::of(&caller, Some(session.ends_at)));
+    let value = cookie_header(&session.cookie, SESSION_LIFETIME.as_secs())?;
     response.headers_mut().insert(SET_COOKIE, value);
     Ok(response)
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/session",
+    tag = "session",
+    responses((status = 204, description = "signed out"), Refusals),
+    security(())
+)]
 pub(in crate::http) async fn sign_out(_: Ctx) -> Answer {
     let mut response = no_content();
     response
@@ -37,8 +87,15 @@ pub(in crate::http) async fn sign_out(_: Ctx) -> Answer {
     Ok(response)
 }
 
-fn caller_view(caller: &Caller) -> serde_json::Value {
-    json!({ "name": caller.name, "role": caller.role })
+impl SessionView {
+    fn of(caller: &Caller, ends_at: Option<Timestamp>) -> Self {
+        Self {
+            signed_in: true,
+            name: Some(caller.name.clone()),
+            role: Some(caller.role),
+            ends_at,
+        }
+    }
 }
 
 fn cookie_header(value: &str, max_age_secs: u64) -> Result<HeaderValue> {

@@ -1,18 +1,42 @@
 //! `/api/tokens`.
 
 use http::StatusCode;
-use serde_json::json;
+use serde::Serialize;
+use utoipa::ToSchema;
 
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, json_with, no_content};
-use crate::services::CreateToken;
+use crate::services::{CreateToken, CreatedToken, TokenView};
 
-pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
-    Ok(json(&json!({ "tokens": ctx.app.list_tokens(&leave) })))
+/// All tokens.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct TokenList {
+    /// Oldest first.
+    tokens: Vec<TokenView>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/tokens",
+    tag = "tokens",
+    responses((status = 200, description = "all tokens, oldest first, without their secrets", body = TokenList), Refusals)
+)]
+pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
+    let leave = ctx.caller()?.may_administer()?;
+    Ok(json(&TokenList {
+        tokens: ctx.app.list_tokens(&leave),
+    }))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/tokens",
+    tag = "tokens",
+    request_body(content = CreateToken),
+    responses((status = 201, description = "the token; its secret is never shown again", body = CreatedToken), Refusals)
+)]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_administer()?;
     let new: CreateToken = body::read_json(stream).await?;
@@ -20,6 +44,13 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     Ok(json_with(StatusCode::CREATED, &created))
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/tokens/{id}",
+    tag = "tokens",
+    params(("id" = String, Path, description = "the token's id")),
+    responses((status = 204, description = "it is refused from now on"), Refusals)
+)]
 pub(in crate::http) async fn revoke(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_administer()?;
     ctx.app.revoke_token(&leave, &id).await?;
