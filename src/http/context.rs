@@ -39,19 +39,19 @@ impl Ctx {
         self.query.get(name).map(String::as_str)
     }
 
-    /// A query parameter as a number.
-    pub(super) fn query_number(&self, name: &'static str) -> Result<Option<u64>> {
-        self.query(name)
-            .map(|text| {
-                text.parse().map_err(|_| {
-                    Error::invalid(
-                        "invalid_query",
-                        name,
-                        format!("the query parameter \"{name}\" must be a whole number"),
-                    )
-                })
+    /// A query parameter as a number from 0 to `max`.
+    pub(super) fn query_number(&self, name: &'static str, max: u64) -> Result<Option<u64>> {
+        let number = |text: &str| {
+            let parsed = text.parse().ok().filter(|number| *number <= max);
+            parsed.ok_or_else(|| {
+                Error::invalid(
+                    "invalid_query",
+                    name,
+                    format!("the query parameter \"{name}\" must be a whole number up to {max}"),
+                )
             })
-            .transpose()
+        };
+        self.query(name).map(number).transpose()
     }
 
     /// A query parameter as `true` or `false`.

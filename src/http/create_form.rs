@@ -30,7 +30,7 @@ pub(super) struct CreateServerBody {
     runtime: Option<String>,
     limits: Option<Limits>,
     /// One Python file.
-    #[schema(required = true, value_type = String, min_length = 1)]
+    #[schema(required = true, value_type = String, pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     code: Option<String>,
     #[schema(value_type = Option<Vec<RawEnvVar>>, max_items = 200)]
     env: Option<Value>,
@@ -42,36 +42,43 @@ pub(super) struct CreateServerBody {
 
 /// How the same fields are described as a form. `limits` and `env` are taken
 /// too, as JSON text.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) struct CreateServerForm {
     #[schema(max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
     name: String,
+    #[schema(nullable = false)]
     description: Option<String>,
+    #[schema(nullable = false)]
     entry_object: Option<EntryObject>,
+    #[schema(nullable = false)]
     runtime: Option<RuntimeChoice>,
-    /// One Python file.
-    #[schema(value_type = String, format = Binary)]
-    file: Bytes,
+    /// One Python file, UTF-8.
+    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+    file: String,
+    #[schema(nullable = false)]
     start: Option<bool>,
 }
 
 /// The next version of a server's code.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) struct CodeBody {
     /// One Python file.
-    #[schema(min_length = 1)]
+    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     code: String,
 }
 
 /// The same as a form.
-#[derive(ToSchema)]
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) struct CodeForm {
-    /// One Python file.
-    #[schema(value_type = String, format = Binary)]
-    file: Bytes,
+    /// One Python file, UTF-8.
+    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+    file: String,
 }
 
 /// Reads a new server from a request's body.

@@ -4,6 +4,8 @@
 use std::sync::LazyLock;
 
 use bytes::Bytes;
+use utoipa::openapi::RefOr;
+use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::{IntoResponses, Modify, OpenApi};
 
@@ -13,7 +15,7 @@ use super::controllers::{
 };
 use super::error::ErrorBody;
 use super::reply::{Answer, content};
-use crate::model::Error;
+use crate::model::{Error, RESERVED_NAMES};
 
 #[derive(OpenApi)]
 #[openapi(
@@ -50,7 +52,8 @@ use crate::model::Error;
         health::ca_cert,
         document,
     ),
-    modifiers(&Credentials),
+    components(schemas(ErrorBody<'static>)),
+    modifiers(&Credentials, &Names),
     security(("bearer" = []), ("api_key" = []), ("session" = []))
 )]
 struct Document;
@@ -73,6 +76,61 @@ impl Modify for Credentials {
             SecurityScheme::ApiKey(ApiKey::Cookie(ApiKeyValue::new(SESSION_COOKIE))),
         );
     }
+}
+
+/// Writes the rule of names out with the reserved words, which stand in a
+/// constant.
+struct Names;
+
+impl Modify for Names {
+    fn modify(&self, openapi: &mut utoipa::openapi::OpenApi) {
+        let components = openapi.components.get_or_insert_default();
+        for schema in ["CreateServerBody", "CreateServerForm"] {
+            let Some(RefOr::T(Schema::Object(object))) = components.schemas.get_mut(schema) else {
+                continue;
+            };
+            if let Some(RefOr::T(Schema::Object(name))) = object.properties.get_mut("name") {
+                name.pattern = Some(format!(
+                    "^(?!({})$)[a-z0-9](-?[a-z0-9])*$",
+                    RESERVED_NAMES.join("|")
+                ));
+            }
+        }
+    }
+}
+
+/// The methods that a path takes, for `Allow` (RFC 9110 §15.5.6); `None` for a
+/// path that is not described.
+pub(super) fn methods_of(path: &str) -> Option<&'static str> {
+    static PATHS: LazyLock<Vec<(Vec<String>, String)>> = LazyLock::new(|| {
+        let described = serde_json::to_value(Document::openapi()).unwrap_or_default();
+        let Some(paths) = described["paths"].as_object() else {
+            return Vec::new();
+        };
+        paths
+            .iter()
+            .map(|(path, operations)| {
+                let methods = operations
+                    .as_object()
+                    .into_iter()
+                    .flat_map(|map| map.keys());
+                let methods: Vec<String> = methods.map(|name| name.to_uppercase()).collect();
+                let parts = path.split('/').map(str::to_owned).collect();
+                (parts, methods.join(", "))
+            })
+            .collect()
+    });
+    let parts: Vec<&str> = path.split('/').collect();
+    PATHS
+        .iter()
+        .find(|(template, _)| {
+            template.len() == parts.len()
+                && template
+                    .iter()
+                    .zip(&parts)
+                    .all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
+        })
+        .map(|(_, methods)| methods.as_str())
 }
 
 /// What every call may be answered with instead.
@@ -156,6 +214,23 @@ mod tests {
         let routes = routes();
         assert!(routes.len() > 20, "the routes were not found: {routes:?}");
         assert_eq!(described(), routes);
+    }
+
+    #[test]
+    fn a_path_knows_its_methods() {
+        assert_eq!(methods_of("/api/servers/demo/env"), Some("GET, PUT"));
+        assert_eq!(methods_of("/api/servers/demo/nothing"), None);
+    }
+
+    #[test]
+    fn every_reference_leads_to_a_schema() {
+        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let schemas = document["components"]["schemas"].as_object().unwrap();
+        let text = document.to_string();
+        let names = text.split("#/components/schemas/").skip(1);
+        for name in names.filter_map(|rest| rest.split('"').next()) {
+            assert!(schemas.contains_key(name), "{name} is not described");
+        }
     }
 
     #[test]

@@ -5,7 +5,9 @@ use std::convert::Infallible;
 use std::sync::Arc;
 
 use http::StatusCode;
+use http::header::{ALLOW, HeaderValue};
 use warp::filters::BoxedFilter;
+use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection, delete, get, patch, path, post, put};
 
@@ -94,34 +96,32 @@ fn any_of<const N: usize>(routes: [Routes; N]) -> Routes {
 
 /// Handlers never reject, so what is left is a path or method nobody has.
 fn or_error(routes: Routes, app: &Arc<App>) -> Routes {
-    let unmatched = context(app).map(|c: Ctx| c.request_id);
+    let unmatched = context(app)
+        .and(warp::path::full())
+        .map(|c: Ctx, path: FullPath| Unmatched {
+            request_id: c.request_id,
+            allow: openapi::methods_of(path.as_str()).unwrap_or("GET"),
+        });
     routes
-        .or(unmatched.and_then(|request_id| async move { Err(Unmatched::rejection(request_id)) }))
+        .or(unmatched.and_then(|unmatched| async move { Err(warp::reject::custom(unmatched)) }))
         .unify()
         .recover(explain)
         .unify()
         .boxed()
 }
 
-/// Carries the request id to [`explain`].
+/// Carries to [`explain`] what the answer needs.
 #[derive(Debug)]
 struct Unmatched {
     request_id: String,
+    allow: &'static str,
 }
 
 impl warp::reject::Reject for Unmatched {}
 
-impl Unmatched {
-    fn rejection(request_id: String) -> Rejection {
-        warp::reject::custom(Self { request_id })
-    }
-}
-
 async fn explain(rejection: Rejection) -> Result<Response, Infallible> {
-    let request_id = rejection
-        .find::<Unmatched>()
-        .map(|unmatched| unmatched.request_id.clone())
-        .unwrap_or_default();
+    let unmatched = rejection.find::<Unmatched>();
+    let request_id = unmatched.map_or("", |unmatched| unmatched.request_id.as_str());
     let is_method = rejection.find::<warp::reject::MethodNotAllowed>().is_some();
     let (status, code, message) = if is_method {
         (
@@ -136,5 +136,10 @@ async fn explain(rejection: Rejection) -> Result<Response, Infallible> {
             "there is nothing at this address",
         )
     };
-    Ok(error_body(status, code, message, None, &request_id))
+    let mut response = error_body(status, code, message, None, request_id);
+    if let Some(unmatched) = unmatched.filter(|_| is_method) {
+        let allow = HeaderValue::from_static(unmatched.allow);
+        response.headers_mut().insert(ALLOW, allow);
+    }
+    Ok(response)
 }

@@ -114,10 +114,13 @@ impl FromStr for RuntimeChoice {
 #[serde(deny_unknown_fields, default)]
 pub struct Limits {
     /// Memory in bytes; swap is not given on top.
+    #[schema(minimum = 67_108_864, maximum = 1_099_511_627_776_u64)]
     pub memory_bytes: u64,
     /// CPUs, in cores.
+    #[schema(minimum = 0.05, maximum = 256)]
     pub cpus: f64,
     /// Processes and threads.
+    #[schema(minimum = 16, maximum = 32_768)]
     pub pids: u32,
 }
 
@@ -126,10 +129,13 @@ pub struct Limits {
 #[serde(deny_unknown_fields)]
 pub struct LimitsPatch {
     /// See [`Limits::memory_bytes`].
+    #[schema(minimum = 67_108_864, maximum = 1_099_511_627_776_u64)]
     pub memory_bytes: Option<u64>,
     /// See [`Limits::cpus`].
+    #[schema(minimum = 0.05, maximum = 256)]
     pub cpus: Option<f64>,
     /// See [`Limits::pids`].
+    #[schema(minimum = 16, maximum = 32_768)]
     pub pids: Option<u32>,
 }
 

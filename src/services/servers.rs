@@ -50,8 +50,10 @@ pub struct PatchServer {
     /// Free text.
     pub description: Option<String>,
     /// The object to serve.
+    #[schema(value_type = Option<EntryObject>)]
     pub entry_object: Option<String>,
     /// Which Python environment.
+    #[schema(value_type = Option<RuntimeChoice>)]
     pub runtime: Option<String>,
     /// What it may use.
     pub limits: Option<LimitsPatch>,

@@ -17,6 +17,7 @@ const NAME_MAX_CHARS: usize = 64;
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
     /// Whose or for what.
+    #[schema(pattern = "^[!-~]([ -~]{0,62}[!-~])?$")]
     pub name: String,
     /// What it allows.
     pub role: Role,

@@ -17,6 +17,8 @@ use crate::logs::ServerLog;
 use crate::model::{Error, Result};
 
 const TAIL_DEFAULT: u64 = 1_000;
+/// The largest `?tail=`.
+const TAIL_MAX: u64 = 1_000_000;
 /// Lines sent in one go.
 const BATCH_LINES: usize = 500;
 /// Keeps proxies and firewalls from cutting a silent connection.
@@ -26,13 +28,13 @@ const PING_EVERY: Duration = Duration::from_secs(20);
     get,
     path = "/api/servers/{id}/logs",
     tag = "servers",
-    params(("id" = String, Path, description = "id or name"), ("tail" = Option<u64>, Query, description = "the last so many lines; 1000 by default"), ("since" = Option<String>, Query, description = "an RFC 3339 time")),
+    params(("id" = String, Path, description = "id or name"), ("tail" = Option<u64>, Query, maximum = 1_000_000, description = "the last so many lines; 1000 by default"), ("since" = Option<String>, Query, format = DateTime, description = "an RFC 3339 time")),
     responses((status = 200, description = "its output; with an Upgrade header, a WebSocket of JSON lines", body = String, content_type = "text/plain; charset=utf-8"), Refusals)
 )]
 pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
     ctx.caller()?.may_read()?;
     let server = ctx.app.find_server(&id)?.server;
-    let tail = ctx.query_number("tail")?.unwrap_or(TAIL_DEFAULT);
+    let tail = ctx.query_number("tail", TAIL_MAX)?.unwrap_or(TAIL_DEFAULT);
     let since = ctx.query("since").map(parse_time).transpose()?;
     let log = ctx.app.logs.of(server.id).await;
     let mut text = String::new();
@@ -48,7 +50,7 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     ctx.websocket_caller()?.may_read()?;
     let server = ctx.app.find_server(&id)?.server;
-    let after = ctx.query_number("after")?.unwrap_or(0);
+    let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
     let log = ctx.app.logs.of(server.id).await;
     let cancel = ctx.app.cancel.clone();
     let tasks = ctx.app.tasks.clone();

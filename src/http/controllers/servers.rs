@@ -20,6 +20,8 @@ use crate::services::{Action, PatchServer, ServerFilter, ServerView};
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
 const EVENTS_SHOWN: u64 = 100;
+/// The largest `?limit=`.
+const EVENTS_MAX: u64 = 1_000;
 
 /// Servers that fit a filter.
 #[derive(Serialize, ToSchema)]
@@ -71,7 +73,7 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     post,
     path = "/api/servers",
     tag = "servers",
-    params(("wait" = Option<u64>, Query, description = "seconds to wait until it has settled, at most 120")),
+    params(("wait" = Option<u64>, Query, maximum = 120, description = "seconds to wait until it has settled, at most 120")),
     request_body(content((CreateServerBody = "application/json"), (CreateServerForm = "multipart/form-data"))),
     responses((status = 201, description = "it exists, and starts unless told otherwise", body = ServerView), Refusals)
 )]
@@ -128,7 +130,7 @@ pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     post,
     path = "/api/servers/{id}/action",
     tag = "servers",
-    params(("id" = String, Path, description = "id or name"), ("wait" = Option<u64>, Query, description = "seconds to wait until it has settled, at most 120")),
+    params(("id" = String, Path, description = "id or name"), ("wait" = Option<u64>, Query, maximum = 120, description = "seconds to wait until it has settled, at most 120")),
     request_body(content = ActionBody),
     responses((status = 202, description = "asked for", body = ServerView), (status = 200, description = "the settled server, or as it is when the wait is over", body = ServerView), Refusals)
 )]
@@ -158,12 +160,14 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     get,
     path = "/api/servers/{id}/events",
     tag = "servers",
-    params(("id" = String, Path, description = "id or name"), ("limit" = Option<u64>, Query, description = "at most so many")),
+    params(("id" = String, Path, description = "id or name"), ("limit" = Option<u64>, Query, maximum = 1000, description = "at most so many; 100 by default")),
     responses((status = 200, description = "its history, newest first", body = EventList), Refusals)
 )]
 pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
-    let limit = ctx.query_number("limit")?.unwrap_or(EVENTS_SHOWN);
+    let limit = ctx
+        .query_number("limit", EVENTS_MAX)?
+        .unwrap_or(EVENTS_SHOWN);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let events = ctx.app.events(&leave, &id, limit).await?;
     Ok(json(&EventList { events }))
@@ -188,11 +192,11 @@ pub(in crate::http) async fn unknown(
 }
 
 async fn wait_if_asked(ctx: &Ctx, view: ServerView) -> Result<ServerView> {
-    let Some(secs) = ctx.query_number("wait")? else {
+    let Some(secs) = ctx.query_number("wait", WAIT_MAX_SECS)? else {
         return Ok(view);
     };
     let id: ServerId = view.id;
-    let patience = Duration::from_secs(secs.min(WAIT_MAX_SECS));
+    let patience = Duration::from_secs(secs);
     ctx.app.settled(id, patience).await
 }
 

@@ -1,0 +1,80 @@
+"""Rules of the API that JSON Schema cannot say, applied to what schemathesis makes up.
+
+Only requests that fit the schema are changed; wrong ones go out as they are.
+"""
+
+from typing import Any
+
+import schemathesis
+
+
+@schemathesis.hook
+def before_call(context: Any, case: Any, kwargs: Any) -> None:
+    if case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    body = _with_plain_integers(case.body)
+    match case.operation.label:
+        case "POST /api/servers":
+            _create(body)
+        case "POST /api/tokens":
+            _token(body)
+        case "PUT /api/servers/{id}/env":
+            body = _env(body)
+        case "PUT /api/servers/{id}/code":
+            body = _code(body)
+    case.body = body
+
+
+def _with_plain_integers(value: Any) -> Any:
+    """JSON Schema takes 1.0 for an integer; EMCP wants it written as one."""
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if isinstance(value, list):
+        return [_with_plain_integers(item) for item in value]
+    if isinstance(value, dict):
+        return {key: _with_plain_integers(item) for key, item in value.items()}
+    return value
+
+
+def _create(body: Any) -> None:
+    if isinstance(body, dict):
+        # Hundreds of containers of meaningless code would tell nothing.
+        body["start"] = False
+        if "env" in body:
+            body["env"] = _variables(body["env"])
+
+
+def _token(body: Any) -> None:
+    """An expiry must lie ahead, and servers are for the role "connect"."""
+    if isinstance(body, dict):
+        if isinstance(body.get("expires_at"), str):
+            body["expires_at"] = "2999-01-01T00:00:00Z"
+        if body.get("role") != "connect" and "servers" in body:
+            body["servers"] = None
+
+
+def _code(body: Any) -> Any:
+    """As plain text it must not be empty nor hold NUL."""
+    if not isinstance(body, str):
+        return body
+    return body.replace("\0", "").strip() or "# nothing"
+
+
+def _env(body: Any) -> Any:
+    if isinstance(body, dict) and "env" in body:
+        return {**body, "env": _variables(body["env"])}
+    return _variables(body)
+
+
+def _variables(variables: Any) -> Any:
+    """Keys once, none of EMCP's own, and each with a value, since nothing is stored that it could keep."""
+    if not isinstance(variables, list):
+        return variables
+    by_key: dict[str, dict[str, Any]] = {}
+    for item in variables:
+        if item["key"].upper().startswith("EMCP_"):
+            continue
+        value = item.get("value")
+        kept = value.replace("\0", "") if isinstance(value, str) else "value"
+        by_key[item["key"]] = {**item, "value": kept}
+    return list(by_key.values())
