@@ -1,5 +1,7 @@
 """Starts the user's server: picks the Python environment, then serves the file inside it.
 
+Run with `check`, it only says what is wrong with the file (see `emcp_bootstrap.check`).
+
 Run without arguments by the image's own Python, where only the standard library is imported and the
 user's file is inspected but not run. It then replaces itself by the chosen environment's Python, with
 the choice as arguments.
@@ -40,7 +42,20 @@ def serve(runtime: Runtime, started_ns: int) -> NoReturn:
     run.main(Settings.from_environment(os.environ), runtime, started_ns)
 
 
+def check() -> None:
+    from emcp_bootstrap import check
+
+    try:
+        settings = Settings.from_environment(os.environ)
+    except Failure as failure:
+        exit_with(failure)
+    check.main(USER_FILE, settings.runtime, settings.entry_object)
+
+
 if __name__ == "__main__":
+    if sys.argv[1:] == ["check"]:
+        check()
+        sys.exit()
     if len(sys.argv) == 3:
         serve(cast(Runtime, sys.argv[1]), int(sys.argv[2]))
     choose_environment()

@@ -11,6 +11,7 @@ pub mod http;
 pub mod identity;
 pub mod logs;
 pub mod maintenance;
+pub mod mcp;
 pub mod metrics;
 pub mod model;
 pub mod reconcile;

@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("prometheus_client", "src/metrics.rs"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
-    ("rmcp", "src/reconcile"),
+    ("rmcp", "src/mcp.rs"),
     ("clap", "src/settings"),
 ];
 

@@ -91,7 +91,7 @@ def parse(path: Path, text: str) -> Source:
     except SyntaxError as error:
         trace = "".join(traceback.format_exception_only(error))
         where = f"line {error.lineno}: " if error.lineno else ""
-        raise Failure("syntax_error", f"{where}{error.msg}", line=error.lineno, trace=trace) from None
+        raise Failure("syntax_error", f"{where}{error.msg}", line=error.lineno, trace=trace) from error
     except ValueError as error:
         raise Failure("syntax_error", f"{path.name} is not Python source: {error}") from None
     except (RecursionError, MemoryError):

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, parse_env_json};
-use crate::services::{CodeUpload, CreateServer};
+use crate::services::{CheckCode, CodeUpload, CreateServer};
 
 /// Room for everything in the form but the code.
 pub(super) const FORM_OVERHEAD_BYTES: u64 = 8 * 1024 * 1024;
@@ -79,6 +79,33 @@ pub(super) struct CodeForm {
     /// One Python file, UTF-8.
     #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     file: String,
+}
+
+/// A file to check before it is started.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub(super) struct CheckBody {
+    /// One Python file.
+    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+    code: String,
+    /// The Python object to serve; "mcp" by default.
+    #[schema(value_type = Option<EntryObject>)]
+    entry_object: Option<String>,
+    #[schema(value_type = Option<RuntimeChoice>)]
+    runtime: Option<String>,
+}
+
+/// Reads a file to check.
+///
+/// # Errors
+/// The code of the first thing that is wrong.
+pub(super) fn read_check(body: &[u8], max_code_bytes: u64) -> Result<CheckCode> {
+    let body: CheckBody = parse_object(body)?;
+    Ok(CheckCode {
+        code: CodeUpload::check(body.code.as_bytes(), max_code_bytes)?,
+        entry_object: entry_object_of(body.entry_object.as_deref())?,
+        runtime: runtime_of(body.runtime.as_deref())?,
+    })
 }
 
 /// Reads a new server from a request's body.
@@ -244,19 +271,28 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
     Ok(CreateServer {
         name,
         description: fields.description.unwrap_or_default(),
-        entry_object: match fields.entry_object.as_deref() {
-            None | Some("") => EntryObject::default(),
-            Some(text) => text.parse()?,
-        },
-        runtime: match fields.runtime.as_deref() {
-            None | Some("") => RuntimeChoice::Auto,
-            Some(text) => text.parse()?,
-        },
+        entry_object: entry_object_of(fields.entry_object.as_deref())?,
+        runtime: runtime_of(fields.runtime.as_deref())?,
         limits: fields.limits.unwrap_or_default().checked()?,
         code,
         env,
         start: fields.start.unwrap_or(true),
     })
+}
+
+/// An empty field of a form is one that was not filled in.
+fn entry_object_of(text: Option<&str>) -> Result<EntryObject> {
+    match text {
+        None | Some("") => Ok(EntryObject::default()),
+        Some(text) => text.parse(),
+    }
+}
+
+fn runtime_of(text: Option<&str>) -> Result<RuntimeChoice> {
+    match text {
+        None | Some("") => Ok(RuntimeChoice::Auto),
+        Some(text) => text.parse(),
+    }
 }
 
 fn code_of(fields: &CreateServerBody, max_code_bytes: u64) -> Result<CodeUpload> {

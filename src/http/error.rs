@@ -43,6 +43,7 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         Error::NotFound { code, .. } => (StatusCode::NOT_FOUND, *code, None),
         Error::Conflict { code, field, .. } => (StatusCode::CONFLICT, *code, *field),
         Error::Unavailable { code, .. } => (StatusCode::SERVICE_UNAVAILABLE, *code, None),
+        Error::Upstream { code, .. } => (StatusCode::BAD_GATEWAY, *code, None),
         Error::Internal(detail) => {
             tracing::error!(request_id, error = detail, "a request failed");
             return error_body(

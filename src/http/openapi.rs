@@ -11,7 +11,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::context::{Ctx, SESSION_COOKIE};
 use super::controllers::{
-    backup, code, connection, env, health, logs, overview, servers, session, tokens,
+    backup, code, connection, env, health, helpers, live, logs, overview, servers, session, tokens,
+    tools,
 };
 use super::error::ErrorBody;
 use super::reply::{Answer, content};
@@ -34,12 +35,21 @@ use crate::model::{Error, RESERVED_NAMES};
         servers::events,
         code::get,
         code::put,
+        code::get_version,
         code::versions,
         code::activate,
         env::get,
         env::put,
         logs::text,
         connection::get,
+        helpers::name,
+        helpers::check,
+        helpers::list_templates,
+        tools::list,
+        tools::call,
+        tools::read,
+        tools::prompt,
+        live::stream,
         overview::get,
         backup::get,
         tokens::list,

@@ -14,7 +14,8 @@ use warp::{Filter, Rejection, delete, get, patch, path, post, put};
 use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
-    backup, code, connection, env, gate, health, logs, overview, provider, servers, session, tokens,
+    backup, code, connection, env, gate, health, helpers, live, logs, overview, provider, servers,
+    session, tokens, tools,
 };
 use super::error::error_body;
 use super::openapi;
@@ -43,14 +44,23 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "servers" / String / "code").and(get()).and(ctx()).then(|id, c| call(c, |c| code::get(c, id))).boxed(),
         path!("api" / "servers" / String / "code").and(put()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| code::put(c, id, b))).boxed(),
         path!("api" / "servers" / String / "versions").and(get()).and(ctx()).then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
+        path!("api" / "servers" / String / "versions" / String / "code").and(get()).and(ctx()).then(|id, n, c| call(c, |c| code::get_version(c, id, n))).boxed(),
         path!("api" / "servers" / String / "versions" / String / "activate").and(post()).and(ctx()).then(|id, n, c| call(c, |c| code::activate(c, id, n))).boxed(),
         path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| call(c, |c| env::get(c, id))).boxed(),
         path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| env::put(c, id, b))).boxed(),
         path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| call(c, |c| logs::stream(c, id, ws))).boxed(),
         path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
         path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
+        path!("api" / "servers" / String / "tools").and(get()).and(ctx()).then(|id, c| call(c, |c| tools::list(c, id))).boxed(),
+        path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::call(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "resources" / "read").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::read(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "prompts" / "get").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::prompt(c, id, b))).boxed(),
     ]);
     let rest = any_of([
+        path!("api" / "names" / String).and(get()).and(ctx()).then(|name, c| call(c, |c| helpers::name(c, name))).boxed(),
+        path!("api" / "check").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| helpers::check(c, b))).boxed(),
+        path!("api" / "templates").and(get()).and(ctx()).then(|c| call(c, helpers::list_templates)).boxed(),
+        path!("api" / "events" / "stream").and(get()).and(ctx()).then(|c| call(c, live::stream)).boxed(),
         path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
         path!("api" / "backup").and(get()).and(ctx()).then(|c| call(c, backup::get)).boxed(),
         path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),

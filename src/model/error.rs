@@ -68,6 +68,14 @@ pub enum Error {
         /// What does not answer, and when to try again.
         message: String,
     },
+    /// A user's server gave no good answer to EMCP itself.
+    #[error("{message}")]
+    Upstream {
+        /// Stable code.
+        code: &'static str,
+        /// What it answered, or that it did not.
+        message: String,
+    },
     /// A fault of EMCP or its machine. The text is for the log only.
     #[error("{0}")]
     Internal(String),

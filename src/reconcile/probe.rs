@@ -1,27 +1,22 @@
 //! Does a container answer? First the bootstrap's health page, then a real MCP
 //! handshake with a real MCP client.
 
-use std::collections::HashMap;
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue};
-use rmcp::ServiceExt;
-use rmcp::model::ClientConfig;
-use rmcp::transport::StreamableHttpClientTransport;
-use rmcp::transport::streamable_http_client::StreamableHttpClientTransportConfig;
+use http::HeaderName;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use tokio::time::{Instant, timeout_at};
 
 use crate::directory::Entry;
-
-/// The header that lets a request into a container (DESIGN §5).
-pub(crate) const GATEWAY_KEY_HEADER: &str = "x-emcp-gateway-key";
+use crate::mcp::{GATEWAY_KEY_HEADER, Session};
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
 /// For one try: a server that loads its file does not answer at all.
 const TRY: Duration = Duration::from_millis(1_000);
+/// For the handshake, which loads what a server loads late.
+const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 
 /// What a look at a container found.
 pub(super) enum Probe {
@@ -74,17 +69,11 @@ async fn once(client: &reqwest::Client, entry: &Entry) -> Result<(), String> {
 }
 
 async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {
-    let mut value = HeaderValue::from_str(key).map_err(|error| error.to_string())?;
-    value.set_sensitive(true);
-    let headers = HashMap::from([(HeaderName::from_static(GATEWAY_KEY_HEADER), value)]);
-    let config = StreamableHttpClientTransportConfig::with_uri(format!("{base}/mcp"))
-        .custom_headers(headers);
-    let transport = StreamableHttpClientTransport::with_client(client.clone(), config);
-    let session = ClientConfig::default()
-        .serve(transport)
+    let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
+    // The caller of the probe bounds the whole look; this only ends a try.
+    let session = Session::open(client, &format!("{base}/mcp"), &[header], HANDSHAKE_MAX)
         .await
         .map_err(|error| error.to_string())?;
-    // Ends the session on the server too; a failure to do so is its own.
-    let _ = session.cancel().await;
+    session.close().await;
     Ok(())
 }

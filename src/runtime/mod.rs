@@ -15,7 +15,7 @@ use secrecy::SecretString;
 
 use crate::model::{Limits, ServerId};
 
-pub use docker::DockerRuntime;
+pub use docker::{DockerRuntime, OneShot};
 
 /// Everything one container is made from. Holds secrets: no `Debug`.
 pub struct ContainerSpec {
@@ -86,6 +86,15 @@ pub struct Run {
     pub oom_killed: bool,
     /// The engine's own words, where the process could not even start.
     pub engine_error: Option<String>,
+}
+
+/// What a container uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Usage {
+    /// CPU time of all its processes since it was started, in nanoseconds.
+    pub cpu_time_nanos: u64,
+    /// Memory in use, without what the kernel would give up first.
+    pub memory_bytes: u64,
 }
 
 /// Which of the two output streams a line came from.

@@ -19,6 +19,8 @@ use crate::store::Store;
 use crate::traefik::{Provider, Routes};
 use crate::vault::Vault;
 
+use super::usage::UsageMeter;
+
 /// The service's parts. Fields are for `services` and `http`.
 pub struct App {
     /// Checked settings.
@@ -49,6 +51,10 @@ pub struct App {
     pub ca_cert_pem: Option<String>,
     /// Counts for Prometheus.
     pub metrics: Metrics,
+    /// What containers use.
+    pub usage: UsageMeter,
+    /// Speaks to containers directly.
+    pub server_client: reqwest::Client,
     /// Long-lived tasks.
     pub tasks: TaskTracker,
     /// Ends them.

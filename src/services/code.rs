@@ -97,6 +97,23 @@ impl App {
             .map_err(|error| Error::internal("a code file could not be read", error))
     }
 
+    /// The code of one version.
+    ///
+    /// # Errors
+    /// `server_not_found`, `version_not_found`, or if the file cannot be read.
+    pub async fn code_of_version(
+        &self,
+        _: &CanRead,
+        id_or_name: &str,
+        number: u32,
+    ) -> Result<Vec<u8>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        self.require_version(id, number).await?;
+        tokio::fs::read(self.layout.code_file(id, number))
+            .await
+            .map_err(|error| Error::internal("a code file could not be read", error))
+    }
+
     /// Takes the next version of a server's code; a running server is
     /// restarted with it unless `restart` is false.
     ///
@@ -177,13 +194,7 @@ impl App {
         number: u32,
     ) -> Result<ServerView> {
         let id = self.find_server(id_or_name)?.server.id;
-        let known = self.store.versions_of(id).await?;
-        if !known.iter().any(|version| version.number == number) {
-            return Err(Error::NotFound {
-                code: "version_not_found",
-                message: format!("the server has no version {number}"),
-            });
-        }
+        self.require_version(id, number).await?;
         let event = self.event("code", &format!("version {number} was put into use"), leave);
         self.change(id, move |server| {
             server.version = number;
@@ -192,6 +203,17 @@ impl App {
             Ok(ServerChange::of_record(event))
         })
         .await
+    }
+
+    async fn require_version(&self, id: ServerId, number: u32) -> Result<()> {
+        let known = self.store.versions_of(id).await?;
+        if known.iter().any(|version| version.number == number) {
+            return Ok(());
+        }
+        Err(Error::NotFound {
+            code: "version_not_found",
+            message: format!("the server has no version {number}"),
+        })
     }
 
     pub(super) async fn write_code(

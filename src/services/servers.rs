@@ -10,7 +10,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{App, CodeUpload, OverviewView, ServerView, env};
+use super::{App, CodeUpload, ServerView, env};
 use crate::access::{CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::model::{
@@ -125,12 +125,6 @@ impl App {
     pub fn server(&self, _: &CanRead, id_or_name: &str) -> Result<ServerView> {
         Ok(self.view(&self.find_server(id_or_name)?))
     }
-
-    /// Counts by status.
-    pub fn overview(&self, _: &CanRead) -> OverviewView {
-        OverviewView::of(&self.directory.list())
-    }
-
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
@@ -357,7 +351,8 @@ impl App {
         Ok(self.view(&entry))
     }
 
-    pub(super) fn view(&self, entry: &Entry) -> ServerView {
+    /// A server as callers see it.
+    pub fn view(&self, entry: &Entry) -> ServerView {
         ServerView::of(entry, &self.settings.public_url)
     }
 

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, certificate_watch};
+use super::{App, UsageMeter, certificate_watch};
 use crate::access::TokenTable;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
@@ -77,6 +77,7 @@ pub async fn start(
     ));
     let waker = Arc::new(Waker::default());
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
+    let server_client = server_client()?;
     let parts = Arc::new(reconcile::Parts {
         store: store.clone(),
         directory: Arc::clone(&directory),
@@ -85,7 +86,7 @@ pub async fn start(
         provider: Arc::clone(&provider),
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
-        http: probe_client()?,
+        http: server_client.clone(),
         layout: layout.clone(),
         config: reconcile_config(&settings),
     });
@@ -105,10 +106,13 @@ pub async fn start(
         provider_token: identity.provider_token,
         ca_cert_pem: identity.ca_cert_pem,
         metrics: Metrics::default(),
+        usage: UsageMeter::default(),
+        server_client,
         tasks,
         cancel,
     });
     certificate_watch::watch(&app)?;
+    app.start_meter();
     Ok(app)
 }
 
@@ -121,6 +125,7 @@ async fn connect_to_docker(settings: &Settings) -> anyhow::Result<DockerRuntime>
             let runtime =
                 DockerRuntime::connect(host, &settings.network, &settings.instance).await?;
             runtime.ensure_network(settings.pool).await?;
+            runtime.remove_helpers().await?;
             Ok(runtime)
         };
         match connected.await {
@@ -197,7 +202,7 @@ async fn remove_stray_versions(layout: &Layout, server: &Server) -> anyhow::Resu
 }
 
 /// Probes go straight to containers: never through a proxy.
-fn probe_client() -> anyhow::Result<reqwest::Client> {
+fn server_client() -> anyhow::Result<reqwest::Client> {
     reqwest::Client::builder()
         .no_proxy()
         .pool_max_idle_per_host(0)

@@ -1,7 +1,5 @@
 //! What callers see.
 
-use std::collections::BTreeMap;
-
 use jiff::Timestamp;
 use serde::Serialize;
 use url::Url;
@@ -92,10 +90,6 @@ impl ServerView {
     /// The view of a directory entry.
     pub fn of(entry: &Entry, public_url: &Url) -> Self {
         let (server, state) = (&entry.server, &entry.state);
-        let has_container = matches!(
-            state.status,
-            Status::Starting | Status::Running | Status::Sleeping
-        );
         Self {
             id: server.id,
             name: server.name.to_string(),
@@ -117,10 +111,7 @@ impl ServerView {
             started_at: state.started_at,
             retry_at: state.retry_at,
             version: server.version,
-            restart_needed: has_container
-                && state
-                    .applied_revision
-                    .is_some_and(|applied| applied != server.revision),
+            restart_needed: is_restart_needed(entry),
             created_at: server.created_at,
             updated_at: server.updated_at,
             urls: Urls::of(public_url, &server.path_prefix()),
@@ -128,28 +119,15 @@ impl ServerView {
     }
 }
 
-/// How many servers are in which status.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OverviewView {
-    /// All servers.
-    pub total: usize,
-    /// By status; every status is there.
-    pub by_status: BTreeMap<&'static str, usize>,
-}
-
-impl OverviewView {
-    /// Counts the entries.
-    pub fn of(entries: &[Entry]) -> Self {
-        let mut by_status: BTreeMap<&'static str, usize> = Status::ALL
-            .iter()
-            .map(|status| (status.as_str(), 0))
-            .collect();
-        for entry in entries {
-            *by_status.entry(entry.state.status.as_str()).or_default() += 1;
-        }
-        Self {
-            total: entries.len(),
-            by_status,
-        }
-    }
+/// Whether a server runs with an older configuration than it has now.
+pub(super) fn is_restart_needed(entry: &Entry) -> bool {
+    let has_container = matches!(
+        entry.state.status,
+        Status::Starting | Status::Running | Status::Sleeping
+    );
+    has_container
+        && entry
+            .state
+            .applied_revision
+            .is_some_and(|applied| applied != entry.server.revision)
 }

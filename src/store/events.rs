@@ -1,5 +1,9 @@
 //! A bounded history for each server.
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
+use jiff::Timestamp;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{Store, codec, tables};
@@ -23,6 +27,52 @@ impl Store {
                 .rev()
                 .take(limit)
                 .map(|row| codec::decode(row.map_err(codec::db)?.1.value()))
+                .collect()
+        })
+        .await
+    }
+}
+
+impl Store {
+    /// The newest events of all servers, newest first.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn recent_events(&self, limit: usize) -> Result<Vec<(ServerId, Event)>> {
+        self.read(move |txn| {
+            let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+            let table = txn.open_table(tables::EVENTS).map_err(codec::db)?;
+            // The oldest of those kept is on top. Each server's history is read
+            // from its newest end, and only as far as it is newer than that.
+            let mut kept = BinaryHeap::with_capacity(limit + 1);
+            for row in servers.iter().map_err(codec::db)? {
+                let id = row.map_err(codec::db)?.0.value();
+                let history = table
+                    .range((id, 0)..=(id, u64::MAX))
+                    .map_err(codec::db)?
+                    .rev();
+                for row in history {
+                    let (key, value) = row.map_err(codec::db)?;
+                    let event: Event = codec::decode(value.value())?;
+                    let is_old =
+                        |Reverse((at, ..)): &Reverse<(Timestamp, u128, u64)>| *at >= event.at;
+                    if kept.len() == limit && kept.peek().is_some_and(is_old) {
+                        break;
+                    }
+                    kept.push(Reverse((event.at, id, key.value().1)));
+                    if kept.len() > limit {
+                        kept.pop();
+                    }
+                }
+            }
+            kept.into_sorted_vec()
+                .into_iter()
+                .map(|Reverse((_, id, number))| {
+                    let row = table.get((id, number)).map_err(codec::db)?;
+                    let event = row.map(|value| codec::decode(value.value())).transpose()?;
+                    Ok(event.map(|event| (ServerId::from_u128(id), event)))
+                })
+                .filter_map(Result::transpose)
                 .collect()
         })
         .await

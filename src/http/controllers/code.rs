@@ -8,7 +8,7 @@ use crate::http::context::Ctx;
 use crate::http::create_form::{self, CodeBody, CodeForm, FORM_OVERHEAD_BYTES};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json};
-use crate::model::{CodeVersion, Error};
+use crate::model::{CodeVersion, Error, Result};
 use crate::services::ServerView;
 
 /// The versions of a server's code.
@@ -70,9 +70,33 @@ pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
 )]
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
     let leave = ctx.caller()?.may_write()?;
-    let number = number.parse().map_err(|_| Error::NotFound {
+    let number = version_number(&number)?;
+    Ok(json(&ctx.app.activate_version(&leave, &id, number).await?))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/versions/{number}/code",
+    tag = "code",
+    params(
+        ("id" = String, Path, description = "id or name"),
+        ("number" = u32, Path, description = "a version's number")
+    ),
+    responses(
+        (status = 200, description = "the code of that version", body = String, content_type = "text/x-python; charset=utf-8"),
+        Refusals
+    )
+)]
+pub(in crate::http) async fn get_version(ctx: Ctx, id: String, number: String) -> Answer {
+    let leave = ctx.caller()?.may_read()?;
+    let number = version_number(&number)?;
+    let code = ctx.app.code_of_version(&leave, &id, number).await?;
+    Ok(content("text/x-python; charset=utf-8", code))
+}
+
+fn version_number(text: &str) -> Result<u32> {
+    text.parse().map_err(|_| Error::NotFound {
         code: "version_not_found",
         message: "a version is a whole number".to_owned(),
-    })?;
-    Ok(json(&ctx.app.activate_version(&leave, &id, number).await?))
+    })
 }

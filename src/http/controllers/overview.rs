@@ -13,5 +13,5 @@ use crate::services::OverviewView;
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let leave = ctx.caller()?.may_read()?;
-    Ok(json(&ctx.app.overview(&leave)))
+    Ok(json(&ctx.app.overview(&leave).await?))
 }

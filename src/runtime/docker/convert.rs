@@ -1,6 +1,7 @@
 //! Pure conversions between EMCP's words and Docker's.
 
 use std::collections::HashMap;
+use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
@@ -14,10 +15,10 @@ use super::{LABEL_GENERATION, LABEL_INSTANCE, LABEL_REVISION, LABEL_SERVER, LABE
 use crate::runtime::{Container, ContainerSpec, Phase, Run};
 
 /// The unprivileged user of the base image.
-const CONTAINER_USER: &str = "10001:10001";
+pub(super) const CONTAINER_USER: &str = "10001:10001";
 const CODE_TARGET: &str = "/app/user_code";
 /// `/tmp` is the only writable place; it lives in memory, so it is bounded.
-const TMPFS_OPTIONS: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+pub(super) const TMPFS_OPTIONS: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
 
 /// The container contract of DESIGN §5 in Docker's words.
 pub(super) fn create_body(
@@ -53,13 +54,7 @@ pub(super) fn create_body(
                 ("max-file".to_owned(), "2".to_owned()),
             ])),
         }),
-        mounts: Some(vec![Mount {
-            target: Some(CODE_TARGET.to_owned()),
-            source: Some(spec.code_dir.display().to_string()),
-            typ: Some(MountType::BIND),
-            read_only: Some(true),
-            ..Mount::default()
-        }]),
+        mounts: Some(vec![code_mount(&spec.code_dir)]),
         network_mode: Some(network.to_owned()),
         ..HostConfig::default()
     };
@@ -86,6 +81,17 @@ pub(super) fn create_body(
             endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
         }),
         ..ContainerCreateBody::default()
+    }
+}
+
+/// The code, where the bootstrap looks for it.
+pub(super) fn code_mount(code_dir: &Path) -> Mount {
+    Mount {
+        target: Some(CODE_TARGET.to_owned()),
+        source: Some(code_dir.display().to_string()),
+        typ: Some(MountType::BIND),
+        read_only: Some(true),
+        ..Mount::default()
     }
 }
 

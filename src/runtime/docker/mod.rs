@@ -2,7 +2,9 @@
 
 mod convert;
 mod network;
+mod one_shot;
 mod output;
+mod usage;
 
 use std::collections::HashMap;
 use std::time::Duration;
@@ -15,7 +17,9 @@ use bollard::query_parameters::{
 };
 use futures_util::{Stream, StreamExt};
 
-use super::{Container, ContainerSpec, OutputLine, Phase, Run, RuntimeError};
+pub use one_shot::OneShot;
+
+use super::{Container, ContainerSpec, OutputLine, Phase, Run, RuntimeError, Usage};
 use crate::model::{AddressPool, ServerId};
 
 /// Labels on everything EMCP makes (DESIGN §5).
@@ -24,6 +28,8 @@ pub(super) const LABEL_SERVER: &str = "emcp.server";
 pub(super) const LABEL_GENERATION: &str = "emcp.generation";
 pub(super) const LABEL_REVISION: &str = "emcp.revision";
 pub(super) const LABEL_SPEC_HASH: &str = "emcp.spec-hash";
+/// On containers that serve no server.
+pub(super) const LABEL_HELPER: &str = "emcp.helper";
 
 /// bollard applies this to response headers only; streams stay open.
 const REQUEST_TIMEOUT_SECS: u64 = 60;
@@ -177,6 +183,33 @@ impl DockerRuntime {
         let phase = convert::phase(&state);
         let run = (phase != Phase::Created).then(|| convert::run(id, state));
         Ok((phase, run))
+    }
+
+    /// Runs a container without network to its end and returns what it wrote to
+    /// standard output.
+    ///
+    /// # Errors
+    /// `ImageMissing`, `Refused` if it takes too long, or what the engine says.
+    pub async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {
+        one_shot::run(&self.docker, &self.instance, shot).await
+    }
+
+    /// Removes what [`DockerRuntime::run_once`] left behind when EMCP was
+    /// killed.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn remove_helpers(&self) -> Result<(), RuntimeError> {
+        one_shot::remove_all(&self.docker, &self.instance).await
+    }
+
+    /// What a container uses at the moment.
+    ///
+    /// # Errors
+    /// `NoSuchContainer` also for one that does not run, or what the engine
+    /// says.
+    pub async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
+        usage::read(&self.docker, id).await
     }
 
     /// The last lines a container wrote.

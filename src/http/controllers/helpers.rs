@@ -1,0 +1,88 @@
+//! What the page for a new server asks while somebody types:
+//! `/api/names/{name}`, `/api/check` and `/api/templates`.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::body::{self, BodyStream};
+use crate::http::context::Ctx;
+use crate::http::create_form::{self, CheckBody, FORM_OVERHEAD_BYTES};
+use crate::http::openapi::Refusals;
+use crate::http::reply::{Answer, json};
+use crate::model::{Error, ServerName};
+use crate::services::{CheckView, Template, templates};
+
+/// Whether a server may have a name.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct NameView {
+    name: String,
+    /// Whether it is allowed and free.
+    available: bool,
+    /// Why not.
+    code: Option<&'static str>,
+    /// The same in words.
+    message: Option<String>,
+}
+
+/// Servers to start from.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct TemplateList {
+    templates: Vec<Template>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/names/{name}",
+    tag = "servers",
+    params(("name" = String, Path, description = "a name for a new server")),
+    responses((status = 200, description = "whether a new server may have it", body = NameView), Refusals)
+)]
+pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
+    ctx.caller()?.may_read()?;
+    let parsed: Result<ServerName, Error> = name.parse();
+    let problem = match parsed {
+        Ok(wanted) => ctx
+            .app
+            .directory
+            .find(wanted.as_str())
+            .map(|_| Error::name_taken(&wanted)),
+        Err(problem) => Some(problem),
+    };
+    Ok(json(&NameView {
+        available: problem.is_none(),
+        code: problem.as_ref().and_then(|problem| match problem {
+            Error::Invalid { code, .. } | Error::Conflict { code, .. } => Some(*code),
+            _ => None,
+        }),
+        message: problem.map(|problem| problem.to_string()),
+        name,
+    }))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/check",
+    tag = "servers",
+    request_body(content = CheckBody),
+    responses((status = 200, description = "what is wrong with the file, if anything", body = CheckView), Refusals)
+)]
+pub(in crate::http) async fn check(ctx: Ctx, stream: BodyStream) -> Answer {
+    let leave = ctx.caller()?.may_read()?;
+    let max_code = ctx.app.settings.max_code_bytes;
+    let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
+    let check = create_form::read_check(&bytes, max_code)?;
+    Ok(json(&ctx.app.check_code(&leave, check).await?))
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/templates",
+    tag = "servers",
+    responses((status = 200, description = "servers to start from", body = TemplateList), Refusals)
+)]
+pub(in crate::http) async fn list_templates(ctx: Ctx) -> Answer {
+    ctx.caller()?.may_read()?;
+    Ok(json(&TemplateList {
+        templates: templates(),
+    }))
+}

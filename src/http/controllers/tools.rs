@@ -1,0 +1,87 @@
+//! `/api/servers/{id}/tools`, `…/resources` and `…/prompts`: trying a server
+//! out from the dashboard.
+
+use crate::access::CanConnect;
+use crate::http::body::{self, BodyStream};
+use crate::http::context::Ctx;
+use crate::http::error::ErrorBody;
+use crate::http::openapi::Refusals;
+use crate::http::reply::{Answer, json};
+use crate::model::Result;
+use crate::services::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
+
+#[utoipa::path(
+    get,
+    path = "/api/servers/{id}/tools",
+    tag = "tools",
+    params(("id" = String, Path, description = "id or name")),
+    responses(
+        (status = 200, description = "what the server offers", body = ToolsView),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        Refusals
+    )
+)]
+pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
+    let leave = may_use(&ctx, &id)?;
+    Ok(json(&ctx.app.tools(&leave, &id).await?))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/servers/{id}/tools/call",
+    tag = "tools",
+    params(("id" = String, Path, description = "id or name")),
+    request_body(content = Invocation),
+    responses(
+        (status = 200, description = "the tool's result, also where the tool failed", body = ToolResultView),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        Refusals
+    )
+)]
+pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
+    let leave = may_use(&ctx, &id)?;
+    let call: Invocation = body::read_json(stream).await?;
+    Ok(json(&ctx.app.call_tool(&leave, &id, call).await?))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/servers/{id}/resources/read",
+    tag = "tools",
+    params(("id" = String, Path, description = "id or name")),
+    request_body(content = ResourceRef),
+    responses(
+        (status = 200, description = "the resource's contents", body = ReadView),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        Refusals
+    )
+)]
+pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
+    let leave = may_use(&ctx, &id)?;
+    let resource: ResourceRef = body::read_json(stream).await?;
+    Ok(json(&ctx.app.read_resource(&leave, &id, resource).await?))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/servers/{id}/prompts/get",
+    tag = "tools",
+    params(("id" = String, Path, description = "id or name")),
+    request_body(content = Invocation),
+    responses(
+        (status = 200, description = "the filled-in prompt", body = PromptView),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        Refusals
+    )
+)]
+pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
+    let leave = may_use(&ctx, &id)?;
+    let call: Invocation = body::read_json(stream).await?;
+    Ok(json(&ctx.app.get_prompt(&leave, &id, call).await?))
+}
+
+/// Trying a tool is calling the server, as through the gate.
+fn may_use(ctx: &Ctx, id: &str) -> Result<CanConnect> {
+    let caller = ctx.caller()?;
+    caller.may_connect(ctx.app.find_server(id)?.server.id)
+}

@@ -1,0 +1,134 @@
+//! A container that does one thing without network, is read out and goes.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::time::Duration;
+
+use bollard::Docker;
+use bollard::models::{ContainerCreateBody, HostConfig};
+use bollard::query_parameters::{
+    CreateContainerOptions, ListContainersOptions, RemoveContainerOptions, WaitContainerOptions,
+};
+use futures_util::StreamExt;
+
+use super::convert::{CONTAINER_USER, TMPFS_OPTIONS, code_mount};
+use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output};
+use crate::runtime::{OutputStream, RuntimeError};
+
+/// Enough for Python to parse the largest file taken.
+const MEMORY_BYTES: i64 = 256 * 1024 * 1024;
+const PIDS: i64 = 32;
+/// The output is one document of EMCP's own making.
+const OUTPUT_LINES_MAX: usize = 1_000;
+
+/// What is to be run.
+pub struct OneShot<'a> {
+    /// Image reference.
+    pub image: &'a str,
+    /// Program and arguments.
+    pub command: &'a [&'a str],
+    /// `KEY=value` pairs; no secrets.
+    pub env: Vec<String>,
+    /// Directory mounted read-only where a server's code would be.
+    pub code_dir: &'a Path,
+    /// The longest it may take.
+    pub patience: Duration,
+}
+
+/// Runs it and returns what it wrote to standard output.
+pub(super) async fn run(
+    docker: &Docker,
+    instance: &str,
+    shot: &OneShot<'_>,
+) -> Result<String, RuntimeError> {
+    let body = create_body(instance, shot);
+    let created = docker
+        .create_container(None::<CreateContainerOptions>, body)
+        .await
+        .map_err(explain)?;
+    let outcome = tokio::time::timeout(shot.patience, to_its_end(docker, &created.id)).await;
+    remove(docker, &created.id).await?;
+    outcome.unwrap_or_else(|_| {
+        Err(RuntimeError::Refused(format!(
+            "a helper container did not end within {} s",
+            shot.patience.as_secs()
+        )))
+    })
+}
+
+/// Removes those that a killed EMCP left.
+pub(super) async fn remove_all(docker: &Docker, instance: &str) -> Result<(), RuntimeError> {
+    let labels = vec![
+        format!("{LABEL_INSTANCE}={instance}"),
+        LABEL_HELPER.to_owned(),
+    ];
+    let options = ListContainersOptions {
+        all: true,
+        filters: Some(HashMap::from([("label".to_owned(), labels)])),
+        ..ListContainersOptions::default()
+    };
+    let left = docker
+        .list_containers(Some(options))
+        .await
+        .map_err(explain)?;
+    for container in left {
+        remove(docker, &container.id.unwrap_or_default()).await?;
+    }
+    Ok(())
+}
+
+async fn remove(docker: &Docker, id: &str) -> Result<(), RuntimeError> {
+    let options = RemoveContainerOptions {
+        force: true,
+        v: true,
+        ..RemoveContainerOptions::default()
+    };
+    gone_is_fine(
+        docker
+            .remove_container(id, Some(options))
+            .await
+            .map_err(explain),
+    )
+}
+
+async fn to_its_end(docker: &Docker, id: &str) -> Result<String, RuntimeError> {
+    docker.start_container(id, None).await.map_err(explain)?;
+    let mut ends = Box::pin(docker.wait_container(id, None::<WaitContainerOptions>));
+    // A code other than 0 comes as an error; what it wrote tells more.
+    let _ = ends.next().await;
+    let lines = output::tail(docker, id, OUTPUT_LINES_MAX).await?;
+    let written = lines
+        .into_iter()
+        .filter(|line| line.stream == OutputStream::Stdout)
+        .map(|line| line.text);
+    Ok(written.collect::<Vec<_>>().join("\n"))
+}
+
+fn create_body(instance: &str, shot: &OneShot<'_>) -> ContainerCreateBody {
+    ContainerCreateBody {
+        image: Some(shot.image.to_owned()),
+        cmd: Some(shot.command.iter().map(|word| (*word).to_owned()).collect()),
+        user: Some(CONTAINER_USER.to_owned()),
+        env: Some(shot.env.clone()),
+        labels: Some(HashMap::from([
+            (LABEL_INSTANCE.to_owned(), instance.to_owned()),
+            (LABEL_HELPER.to_owned(), "check".to_owned()),
+        ])),
+        host_config: Some(HostConfig {
+            network_mode: Some("none".to_owned()),
+            readonly_rootfs: Some(true),
+            tmpfs: Some(HashMap::from([(
+                "/tmp".to_owned(),
+                TMPFS_OPTIONS.to_owned(),
+            )])),
+            cap_drop: Some(vec!["ALL".to_owned()]),
+            security_opt: Some(vec!["no-new-privileges".to_owned()]),
+            memory: Some(MEMORY_BYTES),
+            memory_swap: Some(MEMORY_BYTES),
+            pids_limit: Some(PIDS),
+            mounts: Some(vec![code_mount(shot.code_dir)]),
+            ..HostConfig::default()
+        }),
+        ..ContainerCreateBody::default()
+    }
+}

@@ -1,0 +1,160 @@
+//! The platform at a glance.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::App;
+use super::usage::TotalUsage;
+use super::views::is_restart_needed;
+use crate::access::CanRead;
+use crate::directory::Entry;
+use crate::model::{Event, Result, ServerId, Status};
+
+/// Events shown.
+const EVENTS_MAX: usize = 20;
+/// Servers shown that need attention.
+const ATTENTION_MAX: usize = 20;
+
+/// The platform at a glance.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct OverviewView {
+    /// All servers.
+    pub total: usize,
+    /// How many by status; every status is there.
+    #[schema(value_type = std::collections::HashMap<String, usize>)]
+    pub by_status: BTreeMap<&'static str, usize>,
+    /// What all containers use, as last measured. Nothing is measured while
+    /// nobody looks: the first look finds nothing yet.
+    pub usage: Option<TotalUsage>,
+    /// The same for the last minutes, oldest first.
+    pub history: Vec<TotalUsage>,
+    /// What somebody should look after, most urgent first.
+    pub attention: Vec<Attention>,
+    /// What happened last, newest first.
+    pub recent_events: Vec<RecentEvent>,
+}
+
+/// A server by its names.
+#[derive(Debug, Clone, Serialize, ToSchema)]
+pub struct ServerRef {
+    /// Identity for life.
+    pub id: ServerId,
+    /// Unique name.
+    pub name: String,
+}
+
+/// A server that somebody should look after.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Attention {
+    /// Which.
+    pub server: ServerRef,
+    /// What it is doing.
+    pub status: Status,
+    /// Why it is here: `failed`, `failing`, `restart_needed` or `held`.
+    pub code: &'static str,
+    /// In words.
+    pub reason: String,
+    /// Since when.
+    #[schema(value_type = String, format = DateTime)]
+    pub since: Timestamp,
+}
+
+/// A line of some server's history.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct RecentEvent {
+    /// Whose.
+    pub server: ServerRef,
+    /// What.
+    #[serde(flatten)]
+    pub event: Event,
+}
+
+impl ServerRef {
+    fn of(entry: &Entry) -> Self {
+        Self {
+            id: entry.server.id,
+            name: entry.server.name.to_string(),
+        }
+    }
+}
+
+impl App {
+    /// The platform at a glance.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn overview(&self, _: &CanRead) -> Result<OverviewView> {
+        let entries = self.directory.list();
+        let recent = self.store.recent_events(EVENTS_MAX).await?;
+        let recent_events = recent
+            .into_iter()
+            .filter_map(|(id, event)| {
+                // A server deleted in between has no name any more.
+                let server = ServerRef::of(&self.directory.get(id)?);
+                Some(RecentEvent { server, event })
+            })
+            .collect();
+        Ok(OverviewView {
+            total: entries.len(),
+            by_status: count(&entries),
+            usage: self.usage.latest().total,
+            history: self.usage.history(),
+            attention: attention(&entries),
+            recent_events,
+        })
+    }
+}
+
+fn count(entries: &[Entry]) -> BTreeMap<&'static str, usize> {
+    let mut by_status: BTreeMap<&'static str, usize> = Status::ALL
+        .iter()
+        .map(|status| (status.as_str(), 0))
+        .collect();
+    for entry in entries {
+        *by_status.entry(entry.state.status.as_str()).or_default() += 1;
+    }
+    by_status
+}
+
+/// What has failed for good first, then what is being tried again, then what
+/// waits for a decision; within each, the latest first.
+fn attention(entries: &[Entry]) -> Vec<Attention> {
+    let mut found: Vec<(u8, Attention)> = entries.iter().filter_map(urgency).collect();
+    found.sort_by_key(|(urgency, item)| (*urgency, std::cmp::Reverse(item.since)));
+    found
+        .into_iter()
+        .take(ATTENTION_MAX)
+        .map(|(_, item)| item)
+        .collect()
+}
+
+fn urgency(entry: &Entry) -> Option<(u8, Attention)> {
+    let state = &entry.state;
+    let item = |code, reason: &str, since| Attention {
+        server: ServerRef::of(entry),
+        status: state.status,
+        code,
+        reason: reason.to_owned(),
+        since,
+    };
+    if state.status == Status::Error {
+        let (urgency, code) = if state.gave_up {
+            (0, "failed")
+        } else {
+            (1, "failing")
+        };
+        return Some((urgency, item(code, &state.reason, state.since)));
+    }
+    if is_restart_needed(entry) {
+        let reason = "it runs with an older configuration; restart it";
+        return Some((2, item("restart_needed", reason, entry.server.updated_at)));
+    }
+    if entry.server.hold {
+        let reason = "EMCP leaves it alone, since it is on hold";
+        return Some((3, item("held", reason, entry.server.updated_at)));
+    }
+    None
+}

@@ -1,0 +1,75 @@
+//! Servers to start from: the files of `examples/`, which the tests run.
+
+use rust_embed::RustEmbed;
+use serde::Serialize;
+use utoipa::ToSchema;
+
+#[derive(RustEmbed)]
+#[folder = "examples/"]
+#[include = "*.py"]
+struct Examples;
+
+/// A server to start from.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Template {
+    /// Its file's name without the ending.
+    pub id: String,
+    /// The same for people.
+    pub title: String,
+    /// The first paragraph of the file's documentation.
+    pub description: String,
+    /// The file.
+    pub code: String,
+}
+
+/// All of them, by id.
+pub fn templates() -> Vec<Template> {
+    let mut all: Vec<Template> = Examples::iter()
+        .filter_map(|name| {
+            let file = Examples::get(&name)?;
+            let code = String::from_utf8(file.data.into_owned()).ok()?;
+            let id = name.strip_suffix(".py")?.to_owned();
+            Some(Template {
+                title: title(&id),
+                description: documentation(&code).to_owned(),
+                id,
+                code,
+            })
+        })
+        .collect();
+    all.sort_by(|a, b| a.id.cmp(&b.id));
+    all
+}
+
+fn title(id: &str) -> String {
+    let words = id.replace('_', " ");
+    let mut letters = words.chars();
+    match letters.next() {
+        Some(first) => first.to_uppercase().chain(letters).collect(),
+        None => words,
+    }
+}
+
+/// The first paragraph of a module's docstring.
+fn documentation(code: &str) -> &str {
+    const QUOTES: &str = "\"\"\"";
+    let Some(rest) = code.trim_start().strip_prefix(QUOTES) else {
+        return "";
+    };
+    let whole = rest.split(QUOTES).next().unwrap_or("");
+    whole.split("\n\n").next().unwrap_or("").trim()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_example_is_a_template_that_says_what_it_is() {
+        let all = templates();
+        assert!(all.len() >= 5, "the examples were not found");
+        for template in all {
+            assert!(!template.description.is_empty(), "{}", template.id);
+        }
+    }
+}

@@ -1,0 +1,246 @@
+//! A server's tools, resources and prompts, listed and tried out from the
+//! dashboard: EMCP speaks MCP to the container itself.
+
+use std::time::Duration;
+
+use http::HeaderName;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use tokio::time::Instant;
+use utoipa::ToSchema;
+
+use super::App;
+use crate::access::CanConnect;
+use crate::mcp::{GATEWAY_KEY_HEADER, McpError, Session};
+use crate::model::{Error, Result, Status};
+
+/// For the handshake and each list.
+const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// For a tool's work. Longer ones are for real clients, which can wait and
+/// cancel.
+const CALL_MAX: Duration = Duration::from_secs(60);
+
+/// What a server offers, in the shapes of the MCP specification.
+#[derive(Serialize, ToSchema)]
+pub struct ToolsView {
+    /// What it says of itself: an `Implementation`.
+    pub server: Value,
+    /// The revision of MCP agreed on.
+    pub protocol_version: Value,
+    /// What it tells models about itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub instructions: Option<Value>,
+    /// `Tool`s.
+    pub tools: Vec<Value>,
+    /// `Resource`s.
+    pub resources: Vec<Value>,
+    /// `ResourceTemplate`s.
+    pub resource_templates: Vec<Value>,
+    /// `Prompt`s.
+    pub prompts: Vec<Value>,
+}
+
+/// A tool or prompt with its arguments.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Invocation {
+    /// Its name.
+    pub name: String,
+    /// Its arguments.
+    #[serde(default)]
+    #[schema(value_type = Object)]
+    pub arguments: Map<String, Value>,
+}
+
+/// A resource.
+#[derive(Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceRef {
+    /// Its URI.
+    pub uri: String,
+}
+
+/// What a tool gave.
+#[derive(Serialize, ToSchema)]
+pub struct ToolResultView {
+    /// Whether the tool itself says that it failed.
+    pub is_error: bool,
+    /// `ContentBlock`s.
+    pub content: Value,
+    /// What fits the tool's output schema.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub structured_content: Option<Value>,
+    /// From the request to the answer, without the handshake.
+    pub duration_ms: f64,
+}
+
+/// What is in a resource.
+#[derive(Serialize, ToSchema)]
+pub struct ReadView {
+    /// `ResourceContents`.
+    pub contents: Value,
+    /// From the request to the answer, without the handshake.
+    pub duration_ms: f64,
+}
+
+/// A prompt, filled in.
+#[derive(Serialize, ToSchema)]
+pub struct PromptView {
+    /// What it is for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub description: Option<Value>,
+    /// `PromptMessage`s.
+    pub messages: Value,
+    /// From the request to the answer, without the handshake.
+    pub duration_ms: f64,
+}
+
+impl App {
+    /// What a server offers.
+    ///
+    /// # Errors
+    /// `server_not_running`, or `mcp_error` with what went wrong.
+    pub async fn tools(&self, leave: &CanConnect, id_or_name: &str) -> Result<ToolsView> {
+        self.in_session(leave, id_or_name, list_all).await
+    }
+
+    /// Calls a tool.
+    ///
+    /// # Errors
+    /// As [`App::tools`].
+    pub async fn call_tool(
+        &self,
+        leave: &CanConnect,
+        id_or_name: &str,
+        call: Invocation,
+    ) -> Result<ToolResultView> {
+        self.in_session(leave, id_or_name, async |session| {
+            let call = session.call_tool(call.name, call.arguments, CALL_MAX);
+            let (mut result, duration_ms) = timed(call).await?;
+            Ok(ToolResultView {
+                is_error: result["isError"] == true,
+                content: result["content"].take(),
+                structured_content: result.get("structuredContent").cloned(),
+                duration_ms,
+            })
+        })
+        .await
+    }
+
+    /// Reads a resource.
+    ///
+    /// # Errors
+    /// As [`App::tools`].
+    pub async fn read_resource(
+        &self,
+        leave: &CanConnect,
+        id_or_name: &str,
+        resource: ResourceRef,
+    ) -> Result<ReadView> {
+        self.in_session(leave, id_or_name, async |session| {
+            let reading = session.read_resource(resource.uri, CALL_MAX);
+            let (mut result, duration_ms) = timed(reading).await?;
+            Ok(ReadView {
+                contents: result["contents"].take(),
+                duration_ms,
+            })
+        })
+        .await
+    }
+
+    /// Fills in a prompt.
+    ///
+    /// # Errors
+    /// As [`App::tools`].
+    pub async fn get_prompt(
+        &self,
+        leave: &CanConnect,
+        id_or_name: &str,
+        call: Invocation,
+    ) -> Result<PromptView> {
+        self.in_session(leave, id_or_name, async |session| {
+            let prompt = session.get_prompt(call.name, call.arguments, CALL_MAX);
+            let (mut result, duration_ms) = timed(prompt).await?;
+            Ok(PromptView {
+                description: result.get("description").cloned(),
+                messages: result["messages"].take(),
+                duration_ms,
+            })
+        })
+        .await
+    }
+
+    /// Opens a session with a running server, does the work, and ends it.
+    async fn in_session<T>(
+        &self,
+        _: &CanConnect,
+        id_or_name: &str,
+        work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
+    ) -> Result<T> {
+        let entry = self.find_server(id_or_name)?;
+        let name = &entry.server.name;
+        if entry.state.status != Status::Running {
+            return Err(Error::Conflict {
+                code: "server_not_running",
+                field: None,
+                message: format!(
+                    "the server \"{name}\" is not running; start it to see and try its tools"
+                ),
+            });
+        }
+        let url = format!("http://{}/mcp", entry.server.endpoint());
+        let key = (
+            HeaderName::from_static(GATEWAY_KEY_HEADER),
+            entry.gateway_key.expose_secret(),
+        );
+        let failed = |error: McpError| Error::Upstream {
+            code: "mcp_error",
+            message: format!("the server \"{name}\" gave no good answer: {error}"),
+        };
+        let session = Session::open(&self.server_client, &url, &[key], ANSWER_MAX)
+            .await
+            .map_err(failed)?;
+        let done = work(&session).await;
+        session.close().await;
+        done.map_err(failed)
+    }
+}
+
+async fn list_all(session: &Session) -> std::result::Result<ToolsView, McpError> {
+    let about = session.server();
+    let has = |capability: &str| !about["capabilities"][capability].is_null();
+    let mut view = ToolsView {
+        server: about["serverInfo"].clone(),
+        protocol_version: about["protocolVersion"].clone(),
+        instructions: about.get("instructions").cloned(),
+        tools: Vec::new(),
+        resources: Vec::new(),
+        resource_templates: Vec::new(),
+        prompts: Vec::new(),
+    };
+    if has("tools") {
+        view.tools = session.tools(ANSWER_MAX).await?;
+    }
+    if has("resources") {
+        view.resources = session.resources(ANSWER_MAX).await?;
+        // A part of the capability that some servers leave out.
+        view.resource_templates = session
+            .resource_templates(ANSWER_MAX)
+            .await
+            .unwrap_or_default();
+    }
+    if has("prompts") {
+        view.prompts = session.prompts(ANSWER_MAX).await?;
+    }
+    Ok(view)
+}
+
+/// The answer, and how long it took in milliseconds.
+async fn timed(
+    work: impl Future<Output = std::result::Result<Value, McpError>>,
+) -> std::result::Result<(Value, f64), McpError> {
+    let begin = Instant::now();
+    let result = work.await?;
+    Ok((result, begin.elapsed().as_secs_f64() * 1_000.0))
+}
