@@ -15,7 +15,7 @@ use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
     backup, code, connection, env, gate, health, helpers, live, logs, overview, provider, servers,
-    session, tokens, tools,
+    session, settings, tokens, tools,
 };
 use super::error::error_body;
 use super::openapi;
@@ -62,6 +62,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "templates").and(get()).and(ctx()).then(|c| call(c, helpers::list_templates)).boxed(),
         path!("api" / "events" / "stream").and(get()).and(ctx()).then(|c| call(c, live::stream)).boxed(),
         path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
+        path!("api" / "settings").and(get()).and(ctx()).then(|c| call(c, settings::get)).boxed(),
         path!("api" / "backup").and(get()).and(ctx()).then(|c| call(c, backup::get)).boxed(),
         path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),
         path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| tokens::create(c, b))).boxed(),
@@ -73,7 +74,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
         path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),
-        warp::path::full().and(warp::method()).and_then(ui::asset).boxed(),
+        warp::path::full().and(warp::method()).and(warp::header::headers_cloned()).and_then(ui::asset).boxed(),
     ]);
     or_error(servers.or(parts).unify().or(rest).unify().boxed(), app)
 }

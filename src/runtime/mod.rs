@@ -88,6 +88,19 @@ pub struct Run {
     pub engine_error: Option<String>,
 }
 
+/// The engine and its host.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineInfo {
+    /// The engine's version.
+    pub version: String,
+    /// Its host's operating system.
+    pub os: String,
+    /// Its host's CPUs.
+    pub cpus: u64,
+    /// Its host's memory.
+    pub memory_bytes: u64,
+}
+
 /// What a container uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Usage {

@@ -13,5 +13,6 @@ pub(super) mod overview;
 pub(super) mod provider;
 pub(super) mod servers;
 pub(super) mod session;
+pub(super) mod settings;
 pub(super) mod tokens;
 pub(super) mod tools;

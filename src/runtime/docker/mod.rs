@@ -19,7 +19,7 @@ use futures_util::{Stream, StreamExt};
 
 pub use one_shot::OneShot;
 
-use super::{Container, ContainerSpec, OutputLine, Phase, Run, RuntimeError, Usage};
+use super::{Container, ContainerSpec, EngineInfo, OutputLine, Phase, Run, RuntimeError, Usage};
 use crate::model::{AddressPool, ServerId};
 
 /// Labels on everything EMCP makes (DESIGN §5).
@@ -79,6 +79,21 @@ impl DockerRuntime {
     /// If it does not.
     pub async fn ping(&self) -> Result<(), RuntimeError> {
         self.docker.ping().await.map(drop).map_err(explain)
+    }
+
+    /// The engine and its host.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn info(&self) -> Result<EngineInfo, RuntimeError> {
+        let info = self.docker.info().await.map_err(explain)?;
+        let count = |number: Option<i64>| u64::try_from(number.unwrap_or(0)).unwrap_or(0);
+        Ok(EngineInfo {
+            version: info.server_version.unwrap_or_default(),
+            os: info.operating_system.unwrap_or_default(),
+            cpus: count(info.ncpu),
+            memory_bytes: count(info.mem_total),
+        })
     }
 
     /// All containers of this instance, or those of one server.

@@ -1,0 +1,17 @@
+//! `/api/settings`.
+
+use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
+use crate::http::reply::{Answer, json};
+use crate::services::SettingsView;
+
+#[utoipa::path(
+    get,
+    path = "/api/settings",
+    tag = "platform",
+    responses((status = 200, description = "what the platform is set to", body = SettingsView), Refusals)
+)]
+pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
+    let leave = ctx.caller()?.may_administer()?;
+    Ok(json(&ctx.app.settings_view(&leave).await))
+}
