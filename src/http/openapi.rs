@@ -11,8 +11,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::context::{Ctx, SESSION_COOKIE};
 use super::controllers::{
-    backup, code, connection, env, health, helpers, live, logs, overview, servers, session, tokens,
-    tools,
+    audit, backup, code, connection, env, health, helpers, live, logs, overview, servers, session,
+    tokens, tools,
 };
 use super::error::ErrorBody;
 use super::reply::{Answer, content};
@@ -51,6 +51,7 @@ use crate::model::{Error, RESERVED_NAMES};
         tools::prompt,
         live::stream,
         overview::get,
+        audit::list,
         backup::get,
         tokens::list,
         tokens::create,
