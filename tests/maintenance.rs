@@ -318,6 +318,7 @@ async fn two_live_tokens_never_have_one_name() {
         hash: "00".repeat(32),
         created_at: now,
         created_by: "admin".into(),
+        bound_to_maker: false,
         expires_at: Some(now + jiff::SignedDuration::from_secs(ends_in_secs)),
         last_used_at: None,
     };

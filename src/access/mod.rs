@@ -26,6 +26,9 @@ pub struct Caller {
     pub role: Role,
     /// For `connect`: the servers; `None` means all.
     pub servers: Option<Vec<ServerId>>,
+    /// For `connect`: the developer whose servers they must be, if one has made
+    /// the token.
+    pub bound_to: Option<String>,
     /// The token; `None` for the administrator's own from the settings.
     pub token: Option<TokenId>,
 }
@@ -87,6 +90,7 @@ impl Caller {
             name: ADMINISTRATOR.to_owned(),
             role: Role::Admin,
             servers: None,
+            bound_to: None,
             token: None,
         }
     }
@@ -189,11 +193,17 @@ impl Caller {
             Role::Developer => Err(not_yours(server)),
             Role::Viewer => Err(lacks("connect, developer or admin")),
             Role::Connect => {
-                let allowed = self
+                let is_named = self
                     .servers
                     .as_ref()
                     .is_none_or(|servers| servers.contains(&server.id));
-                if allowed {
+                // Who is a member no longer must not keep a way in by tokens
+                // made meanwhile.
+                let is_its_makers = self
+                    .bound_to
+                    .as_ref()
+                    .is_none_or(|maker| server.belongs_to(maker));
+                if is_named && is_its_makers {
                     return Ok(leave);
                 }
                 Err(Error::Forbidden {
@@ -270,6 +280,11 @@ impl CanIssue {
     /// Who is making or revoking.
     pub fn actor(&self) -> Actor {
         self.issuer.actor()
+    }
+
+    /// Whether its tokens reach only what is the issuer's.
+    pub fn is_bound(&self) -> bool {
+        self.issuer.role != Role::Admin
     }
 
     /// Whether the token may be seen and revoked.

@@ -203,6 +203,7 @@ fn caller_of(token: &Token) -> Caller {
         name: token.name.clone(),
         role: token.role,
         servers: token.servers.clone(),
+        bound_to: token.bound_to_maker.then(|| token.created_by.clone()),
         token: Some(token.id),
     }
 }

@@ -20,6 +20,7 @@ fn caller(name: &str, role: Role) -> Caller {
         name: name.into(),
         role,
         servers: None,
+        bound_to: None,
         token: Some(TokenId(Uuid::now_v7())),
     }
 }
@@ -55,6 +56,7 @@ fn token(name: &str, secret: &str) -> Token {
         hash: hex::encode(TokenSecret::hash_of(secret)),
         created_at: now(),
         created_by: "admin".into(),
+        bound_to_maker: false,
         expires_at: None,
         last_used_at: None,
     }
@@ -150,6 +152,19 @@ fn a_developer_makes_connect_tokens_for_own_servers_and_nothing_else() {
     }
     assert!(!ada.covers(&token("made-by-admin", "x")));
     assert_eq!(code(caller("eve", Role::Viewer).may_issue()), "forbidden");
+}
+
+#[test]
+fn a_developers_connect_token_reaches_what_is_still_theirs() {
+    let mut demo = server("owner", &["ada"]);
+    let made_by_ada = Caller {
+        servers: Some(vec![demo.id]),
+        bound_to: Some("ada".into()),
+        ..caller("laptop", Role::Connect)
+    };
+    assert_eq!(code(made_by_ada.may_connect(&demo)), "ok");
+    demo.members.clear();
+    assert_eq!(code(made_by_ada.may_connect(&demo)), "token_not_for_server");
 }
 
 #[test]

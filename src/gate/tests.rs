@@ -61,6 +61,7 @@ fn token(secret: &str, role: Role, servers: Option<Vec<ServerId>>) -> Token {
         hash: hex::encode(TokenSecret::hash_of(secret)),
         created_at: now(),
         created_by: "admin".into(),
+        bound_to_maker: false,
         expires_at: None,
         last_used_at: None,
     }

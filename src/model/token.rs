@@ -82,6 +82,9 @@ pub struct Token {
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: String,
+    /// Whether it reaches only what is its maker's: a developer has made it.
+    #[serde(default)]
+    pub bound_to_maker: bool,
     /// When it stops working, if ever.
     pub expires_at: Option<Timestamp>,
     /// When it last opened something. Written in batches: after a crash it may

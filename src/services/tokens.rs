@@ -134,6 +134,7 @@ impl App {
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
             created_by: leave.actor().0,
+            bound_to_maker: leave.is_bound(),
             expires_at: new.expires_at,
             last_used_at: None,
         };
