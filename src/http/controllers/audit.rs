@@ -10,6 +10,8 @@ use crate::model::{AuditFilter, AuditRecord, Error};
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
+/// What JSON Schema's `int64`, by which ids are described, can hold.
+const ID_MAX: u64 = i64::MAX.unsigned_abs();
 
 /// A page of the audit log.
 #[derive(Serialize, ToSchema)]
@@ -45,7 +47,7 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
         ));
     }
     let filter = AuditFilter {
-        before: ctx.query_number("before", u64::MAX)?,
+        before: ctx.query_number("before", ID_MAX)?,
         actor: ctx.query("actor").map(str::to_owned),
         action: ctx.query("action").map(str::to_owned),
     };
