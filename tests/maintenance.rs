@@ -8,8 +8,8 @@ use std::path::Path;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, finish_rotation, restore, rotate_key, write_backup};
 use emcp::model::{
-    Actor, AddressPool, CodeVersion, Desired, EntryObject, Event, Limits, RunState, RuntimeChoice,
-    Server, ServerId,
+    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Desired, EntryObject,
+    Event, Limits, Role, RunState, RuntimeChoice, Server, ServerId, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -49,6 +49,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
             runtime: RuntimeChoice::Auto,
             limits: Limits::default(),
             creator: actor.clone(),
+            members: vec![Actor("ada".into())],
             desired: Desired::Stopped,
             hold: false,
             generation: 1,
@@ -233,6 +234,106 @@ async fn a_damaged_database_is_refused_and_left_as_it_is() {
         );
         assert_eq!(fs::read(&database).unwrap(), damaged);
     }
+}
+
+fn audit_entry(actor: &str, action: &str) -> AuditEntry {
+    AuditEntry {
+        at: Timestamp::now(),
+        actor: Some(actor.into()),
+        token_id: None,
+        action: action.into(),
+        target: Some("demo".into()),
+        target_id: None,
+        result: AuditResult::Ok,
+        code: None,
+        from: Some([203, 0, 113, 7].into()),
+    }
+}
+
+#[tokio::test]
+async fn the_audit_log_keeps_the_newest_and_is_read_in_pages() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, _) = platform(dir.path()).await;
+    let (store, _) = open(&settings);
+    for n in 0..30 {
+        let actor = if n % 2 == 0 { "ada" } else { "bob" };
+        let entries = vec![audit_entry(actor, "server.start"); 2];
+        store.append_audit(entries, 40).await.unwrap();
+    }
+    let page = |filter, limit| store.audit_page(filter, limit);
+    let (all, has_more) = page(AuditFilter::default(), 100).await.unwrap();
+    let ids: Vec<u64> = all.iter().map(|line| line.id).collect();
+    assert_eq!(ids, (21..=60).rev().collect::<Vec<_>>());
+    assert!(!has_more);
+    let of_ada = |before| AuditFilter {
+        before,
+        actor: Some("ada".into()),
+        action: None,
+    };
+    let (newest, has_more) = page(of_ada(None), 3).await.unwrap();
+    let ids: Vec<u64> = newest.iter().map(|line| line.id).collect();
+    assert_eq!((ids.as_slice(), has_more), (&[58, 57, 54][..], true));
+    let (older, has_more) = page(of_ada(Some(24)), 3).await.unwrap();
+    assert_eq!((older.len(), has_more), (2, false));
+}
+
+#[tokio::test]
+async fn a_backup_has_the_audit_log_and_the_members() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let (store, _) = open(&settings_here);
+    let line = audit_entry("ada", "server.create");
+    store.append_audit(vec![line.clone()], 1_000).await.unwrap();
+    drop(store);
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+
+    let settings_there = settings(&there.path().join("data"));
+    restore(&settings_there, &file).await.unwrap();
+    let (store, _) = open(&settings_there);
+    let (lines, _) = store.audit_page(AuditFilter::default(), 10).await.unwrap();
+    assert_eq!((lines[0].id, &lines[0].entry), (1, &line));
+    let server = &store.load_servers().await.unwrap()[0].server;
+    assert_eq!(
+        (server.id, &server.members),
+        (id, &vec![Actor("ada".into())])
+    );
+    // The next line follows the restored ones.
+    store.append_audit(vec![line], 1_000).await.unwrap();
+    let (lines, _) = store.audit_page(AuditFilter::default(), 10).await.unwrap();
+    assert_eq!(lines[0].id, 2);
+}
+
+#[tokio::test]
+async fn two_live_tokens_never_have_one_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, _) = platform(dir.path()).await;
+    let (store, _) = open(&settings);
+    let now = Timestamp::now();
+    let token = |name: &str, ends_in_secs: i64| Token {
+        id: TokenId(ServerId::new().to_string().parse().unwrap()),
+        name: name.into(),
+        role: Role::Developer,
+        servers: None,
+        hash: "00".repeat(32),
+        created_at: now,
+        created_by: "admin".into(),
+        bound_to_maker: false,
+        expires_at: Some(now + jiff::SignedDuration::from_secs(ends_in_secs)),
+        last_used_at: None,
+    };
+    store.insert_token(token("ada", -1)).await.unwrap();
+    let live = token("Ada", 60);
+    store.insert_token(live.clone()).await.unwrap();
+    let error = store.insert_token(token("ADA", 60)).await.unwrap_err();
+    assert_eq!(error.code(), "token_name_taken");
+
+    store.save_token_uses(vec![(live.id, now)]).await.unwrap();
+    store.delete_token(live.id).await.unwrap();
+    // A use that is written after the revocation does not bring it back.
+    store.save_token_uses(vec![(live.id, now)]).await.unwrap();
+    assert_eq!(store.load_tokens().await.unwrap().len(), 1);
+    store.insert_token(token("ada", 60)).await.unwrap();
 }
 
 async fn back_up(settings: &Settings, file: &Path, with_keys: bool) {

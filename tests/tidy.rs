@@ -29,6 +29,7 @@ const ROOMS: &[(&str, &str)] = &[
 /// Modules that take values and return values.
 const PURE: &[&str] = &[
     "src/model",
+    "src/access",
     "src/gate",
     "src/reconcile/plan.rs",
     "src/reconcile/plan",
@@ -116,6 +117,28 @@ fn pure_modules_name_nothing_that_acts() {
                 path.display()
             );
         }
+    }
+}
+
+/// What a handler may not reach for by itself: services ask for a capability.
+const BEHIND_SERVICES: &[&str] = &[
+    "app.store",
+    "app.logs",
+    "app.runtime",
+    "app.tokens",
+    "app.vault",
+];
+
+#[test]
+fn handlers_act_through_services_which_ask_for_leave() {
+    // They serve Traefik and monitoring, not a caller with a role.
+    const INTERNAL: [&str; 3] = ["gate.rs", "health.rs", "provider.rs"];
+    for (path, text) in sources() {
+        if !path.starts_with("src/http/controllers") || INTERNAL.iter().any(|f| path.ends_with(f)) {
+            continue;
+        }
+        let part = BEHIND_SERVICES.iter().find(|part| text.contains(**part));
+        assert_eq!(part, None, "{}", path.display());
     }
 }
 

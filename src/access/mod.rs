@@ -2,12 +2,20 @@
 //!
 //! A permission check returns the capability itself, and the services ask for
 //! it as an argument: a handler that forgot to check has nothing to pass on.
+//! Leave for one server names it, so it cannot be used on another: nobody but
+//! this module can make or alter a capability.
+//!
+//! Pure but for its locks: takes values, addresses and `now`.
 
+mod client;
+mod limiter;
 mod table;
 
-use crate::model::{Actor, Error, Result, Role, ServerId, TokenId};
+use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, Token, TokenId};
 
-pub use table::TokenTable;
+pub use client::{ClientKey, Proxies};
+pub use limiter::{Limiter, Standing, Wrong};
+pub use table::{Found, TokenTable};
 
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,39 +26,71 @@ pub struct Caller {
     pub role: Role,
     /// For `connect`: the servers; `None` means all.
     pub servers: Option<Vec<ServerId>>,
+    /// For `connect`: the developer whose servers they must be, if one has made
+    /// the token.
+    pub bound_to: Option<String>,
     /// The token; `None` for the administrator's own from the settings.
     pub token: Option<TokenId>,
 }
 
-/// Leave to see servers, logs and settings.
+/// Leave to see servers, their state and their logs.
 #[derive(Debug)]
 pub struct CanRead(());
 
-/// Leave to create and change servers, in somebody's name.
+/// Leave to see one server's code and variables.
 #[derive(Debug)]
-pub struct CanWrite {
-    /// Who is writing.
-    pub actor: Actor,
+pub struct CanInspect {
+    server: ServerId,
 }
 
-/// Leave to make and revoke tokens, in somebody's name.
+/// Leave to create servers, in somebody's name.
+#[derive(Debug)]
+pub struct CanCreate {
+    actor: Actor,
+}
+
+/// Leave to change one server, in somebody's name.
+#[derive(Debug)]
+pub struct CanWrite {
+    server: ServerId,
+    actor: Actor,
+    /// Why its members may not be changed, for who is only one of them.
+    not_to_share: Option<String>,
+}
+
+/// Leave to say who one server's members are.
+#[derive(Debug)]
+pub struct CanShare {
+    server: ServerId,
+}
+
+/// Leave to make, see and revoke tokens: all of them, or connect tokens for
+/// one's own servers.
+#[derive(Debug)]
+pub struct CanIssue {
+    issuer: Caller,
+}
+
+/// Leave to do what concerns the whole platform, in somebody's name.
 #[derive(Debug)]
 pub struct CanAdminister {
-    /// Who is administering.
-    pub actor: Actor,
+    actor: Actor,
 }
 
 /// Leave to call one server through the gate.
 #[derive(Debug)]
-pub struct CanConnect(());
+pub struct CanConnect {
+    server: ServerId,
+}
 
 impl Caller {
     /// The holder of the administrator's token.
     pub fn administrator() -> Self {
         Self {
-            name: "admin".to_owned(),
+            name: ADMINISTRATOR.to_owned(),
             role: Role::Admin,
             servers: None,
+            bound_to: None,
             token: None,
         }
     }
@@ -62,21 +102,68 @@ impl Caller {
     pub fn may_read(&self) -> Result<CanRead> {
         match self.role {
             Role::Admin | Role::Developer | Role::Viewer => Ok(CanRead(())),
-            Role::Connect => Err(self.lacks("viewer, developer or admin")),
+            Role::Connect => Err(lacks("viewer, developer or admin")),
         }
     }
 
-    /// Leave to change.
+    /// Leave to see a server's code and variables, which may hold what is
+    /// not for every colleague.
+    ///
+    /// # Errors
+    /// `not_your_server`, or `forbidden` for a token that may only connect.
+    pub fn may_inspect(&self, server: &Server) -> Result<CanInspect> {
+        self.may_read()?;
+        if self.role != Role::Admin && !server.belongs_to(&self.name) {
+            return Err(not_yours(server));
+        }
+        Ok(CanInspect { server: server.id })
+    }
+
+    /// Leave to create.
     ///
     /// # Errors
     /// `forbidden` for a token that may only look or connect.
-    pub fn may_write(&self) -> Result<CanWrite> {
+    pub fn may_create(&self) -> Result<CanCreate> {
         match self.role {
-            Role::Admin | Role::Developer => Ok(CanWrite {
+            Role::Admin | Role::Developer => Ok(CanCreate {
                 actor: self.actor(),
             }),
-            Role::Viewer | Role::Connect => Err(self.lacks("developer or admin")),
+            Role::Viewer | Role::Connect => Err(lacks("developer or admin")),
         }
+    }
+
+    /// Leave to change one server.
+    ///
+    /// # Errors
+    /// `not_your_server`, or `forbidden` for a token that may only look or
+    /// connect.
+    pub fn may_write(&self, server: &Server) -> Result<CanWrite> {
+        self.may_create()?;
+        if self.role != Role::Admin && !server.belongs_to(&self.name) {
+            return Err(not_yours(server));
+        }
+        let may_share = self.role == Role::Admin || server.creator.0 == self.name;
+        Ok(CanWrite {
+            server: server.id,
+            actor: self.actor(),
+            not_to_share: (!may_share).then(|| {
+                format!(
+                    "only \"{}\", who created this server, or an administrator may say who its members are",
+                    server.creator.0
+                )
+            }),
+        })
+    }
+
+    /// Leave to make and revoke tokens.
+    ///
+    /// # Errors
+    /// `forbidden` for a token that may only look or connect.
+    pub fn may_issue(&self) -> Result<CanIssue> {
+        self.may_create()?;
+        Ok(CanIssue {
+            issuer: self.clone(),
+        })
     }
 
     /// Leave to administer.
@@ -88,26 +175,36 @@ impl Caller {
             Role::Admin => Ok(CanAdminister {
                 actor: self.actor(),
             }),
-            Role::Developer | Role::Viewer | Role::Connect => Err(self.lacks("admin")),
+            Role::Developer | Role::Viewer | Role::Connect => Err(lacks("admin")),
         }
     }
 
     /// Leave to call a server's tools.
     ///
     /// # Errors
-    /// `token_not_for_server` if the token names other servers, `forbidden`
-    /// for a role that may only look.
-    pub fn may_connect(&self, server: ServerId) -> Result<CanConnect> {
+    /// `token_not_for_server` if the token names other servers,
+    /// `not_your_server` for a developer of others, `forbidden` for a role that
+    /// may only look.
+    pub fn may_connect(&self, server: &Server) -> Result<CanConnect> {
+        let leave = CanConnect { server: server.id };
         match self.role {
-            Role::Admin | Role::Developer => Ok(CanConnect(())),
-            Role::Viewer => Err(self.lacks("connect, developer or admin")),
+            Role::Admin => Ok(leave),
+            Role::Developer if server.belongs_to(&self.name) => Ok(leave),
+            Role::Developer => Err(not_yours(server)),
+            Role::Viewer => Err(lacks("connect, developer or admin")),
             Role::Connect => {
-                let allowed = self
+                let is_named = self
                     .servers
                     .as_ref()
-                    .is_none_or(|servers| servers.contains(&server));
-                if allowed {
-                    return Ok(CanConnect(()));
+                    .is_none_or(|servers| servers.contains(&server.id));
+                // Who is a member no longer must not keep a way in by tokens
+                // made meanwhile.
+                let is_its_makers = self
+                    .bound_to
+                    .as_ref()
+                    .is_none_or(|maker| server.belongs_to(maker));
+                if is_named && is_its_makers {
+                    return Ok(leave);
                 }
                 Err(Error::Forbidden {
                     code: "token_not_for_server",
@@ -121,11 +218,133 @@ impl Caller {
     fn actor(&self) -> Actor {
         Actor(self.name.clone())
     }
+}
 
-    fn lacks(&self, needed: &str) -> Error {
-        Error::Forbidden {
-            code: "forbidden",
-            message: format!("this needs a token with the role {needed}"),
+impl CanInspect {
+    /// The server it is for.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+}
+
+impl CanCreate {
+    /// Who is creating.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+impl CanWrite {
+    /// The server it is for.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+
+    /// Who is writing.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+
+    /// Leave to say who its members are, too.
+    ///
+    /// # Errors
+    /// `not_your_server` for who is a member and not its creator.
+    pub fn to_share(&self) -> Result<CanShare> {
+        match &self.not_to_share {
+            None => Ok(CanShare {
+                server: self.server,
+            }),
+            Some(why) => Err(Error::Forbidden {
+                code: "not_your_server",
+                message: why.clone(),
+            }),
         }
     }
 }
+
+impl CanConnect {
+    /// The server it is for.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+}
+
+impl CanShare {
+    /// The server it is for.
+    pub fn server(&self) -> ServerId {
+        self.server
+    }
+}
+
+impl CanIssue {
+    /// Who is making or revoking.
+    pub fn actor(&self) -> Actor {
+        self.issuer.actor()
+    }
+
+    /// Whether its tokens reach only what is the issuer's.
+    pub fn is_bound(&self) -> bool {
+        self.issuer.role != Role::Admin
+    }
+
+    /// Whether the token may be seen and revoked.
+    pub fn covers(&self, token: &Token) -> bool {
+        self.issuer.role == Role::Admin || token.created_by == self.issuer.name
+    }
+
+    /// Checks what a new token is to allow. `servers` are those it names, if
+    /// it names any.
+    ///
+    /// # Errors
+    /// `forbidden`, `servers_required` or `not_your_server` for a developer.
+    pub fn check(&self, role: Role, servers: Option<&[&Server]>) -> Result<()> {
+        if self.issuer.role == Role::Admin {
+            return Ok(());
+        }
+        if role != Role::Connect {
+            return Err(Error::Forbidden {
+                code: "forbidden",
+                message: "a developer makes tokens with the role \"connect\" only; ask an administrator for others".to_owned(),
+            });
+        }
+        let servers = servers.unwrap_or(&[]);
+        if servers.is_empty() {
+            return Err(Error::invalid(
+                "servers_required",
+                "servers",
+                "name the servers that the token is for; they must be yours",
+            ));
+        }
+        servers
+            .iter()
+            .find(|server| !server.belongs_to(&self.issuer.name))
+            .map_or(Ok(()), |other| Err(not_yours(other)))
+    }
+}
+
+impl CanAdminister {
+    /// Who is administering.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
+    }
+}
+
+fn lacks(needed: &str) -> Error {
+    Error::Forbidden {
+        code: "forbidden",
+        message: format!("this needs a token with the role {needed}"),
+    }
+}
+
+fn not_yours(server: &Server) -> Error {
+    Error::Forbidden {
+        code: "not_your_server",
+        message: format!(
+            "the server \"{}\" is not yours; ask \"{}\", who created it, or an administrator to add you to its members",
+            server.name, server.creator.0
+        ),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,21 +1,54 @@
 //! All tokens in memory, so that the gate answers in microseconds.
 
 use std::collections::HashMap;
-use std::sync::{PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
-use super::Caller;
+use super::{Caller, ClientKey};
 use crate::model::{Token, TokenId, TokenSecret};
 
 type Hash = [u8; 32];
 
+/// Addresses remembered of a token.
+const ADDRESSES_KEPT: usize = 4;
+
 /// Finds the caller behind a presented secret.
 pub struct TokenTable {
     admin: Hash,
-    tokens: RwLock<HashMap<Hash, Token>>,
+    admin_use: Mutex<Use>,
+    tokens: RwLock<Tokens>,
+}
+
+#[derive(Default)]
+struct Tokens {
+    by_hash: HashMap<Hash, Arc<Known>>,
+    by_id: HashMap<TokenId, Arc<Known>>,
+}
+
+struct Known {
+    token: Token,
+    used: Mutex<Use>,
+}
+
+/// What is remembered of a token's use.
+#[derive(Default)]
+struct Use {
+    last: Option<Timestamp>,
+    is_saved: bool,
+    /// Where it worked from, latest first.
+    from: Vec<ClientKey>,
+}
+
+/// A live token.
+#[derive(Debug)]
+pub struct Found {
+    /// Its holder.
+    pub caller: Caller,
+    /// Whether it has worked from this address before.
+    pub is_known_here: bool,
 }
 
 impl TokenTable {
@@ -23,6 +56,7 @@ impl TokenTable {
     pub fn new(admin_token: &SecretString, tokens: Vec<Token>) -> Self {
         let table = Self {
             admin: TokenSecret::hash_of(admin_token.expose_secret()),
+            admin_use: Mutex::default(),
             tokens: RwLock::default(),
         };
         for token in tokens {
@@ -31,18 +65,25 @@ impl TokenTable {
         table
     }
 
-    /// The caller who presents this secret, if it is a live token.
+    /// The live token behind a secret, presented from an address. Whoever lets
+    /// its holder in says so by [`TokenTable::note_use`].
     ///
     /// The look-up goes by a hash of the secret, of which a caller learns
     /// nothing by timing; the comparison is constant-time on top.
-    pub fn identify(&self, presented: &str, now: Timestamp) -> Option<Caller> {
+    pub fn identify(&self, presented: &str, from: ClientKey, now: Timestamp) -> Option<Found> {
         let hash = TokenSecret::hash_of(presented);
         if bool::from(hash.ct_eq(&self.admin)) {
-            return Some(Caller::administrator());
+            return Some(Found {
+                caller: Caller::administrator(),
+                is_known_here: lock(&self.admin_use).from.contains(&from),
+            });
         }
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let (known, token) = tokens.get_key_value(&hash)?;
-        (bool::from(known.ct_eq(&hash)) && token.is_live(now)).then(|| caller_of(token))
+        let tokens = self.tokens();
+        let (stored, known) = tokens.by_hash.get_key_value(&hash)?;
+        (bool::from(stored.ct_eq(&hash)) && known.token.is_live(now)).then(|| Found {
+            caller: caller_of(&known.token),
+            is_known_here: lock(&known.used).from.contains(&from),
+        })
     }
 
     /// The caller behind a token's id: how a signed-in session is checked on
@@ -51,16 +92,57 @@ impl TokenTable {
         let Some(id) = id else {
             return Some(Caller::administrator());
         };
-        self.list()
-            .iter()
-            .find(|token| token.id == id && token.is_live(now))
-            .map(caller_of)
+        let tokens = self.tokens();
+        let known = tokens.by_id.get(&id)?;
+        known.token.is_live(now).then(|| caller_of(&known.token))
     }
 
-    /// All stored tokens, oldest first.
+    /// Remembers when and from where a token was used.
+    pub fn note_use(&self, id: Option<TokenId>, from: ClientKey, now: Timestamp) {
+        let Some(id) = id else {
+            lock(&self.admin_use).note(from, now);
+            return;
+        };
+        if let Some(known) = self.tokens().by_id.get(&id) {
+            lock(&known.used).note(from, now);
+        }
+    }
+
+    /// The uses that [`TokenTable::uses_saved`] has not been told of.
+    pub fn unsaved_uses(&self) -> Vec<(TokenId, Timestamp)> {
+        let tokens = self.tokens();
+        let unsaved = tokens.by_id.values().filter_map(|known| {
+            let used = lock(&known.used);
+            used.last
+                .filter(|_| !used.is_saved)
+                .map(|last| (known.token.id, last))
+        });
+        unsaved.collect()
+    }
+
+    /// Takes note that these uses are in the database.
+    pub fn uses_saved(&self, saved: &[(TokenId, Timestamp)]) {
+        let tokens = self.tokens();
+        let saved: HashMap<_, _> = saved.iter().copied().collect();
+        for known in tokens.by_id.values() {
+            let mut used = lock(&known.used);
+            if used.last.is_some() && used.last.as_ref() == saved.get(&known.token.id) {
+                used.is_saved = true;
+            }
+        }
+    }
+
+    /// All stored tokens, oldest first, with their last use as of now.
     pub fn list(&self) -> Vec<Token> {
-        let tokens = self.tokens.read().unwrap_or_else(PoisonError::into_inner);
-        let mut all: Vec<Token> = tokens.values().cloned().collect();
+        let tokens = self.tokens();
+        let mut all: Vec<Token> = tokens
+            .by_id
+            .values()
+            .map(|known| Token {
+                last_used_at: lock(&known.used).last,
+                ..known.token.clone()
+            })
+            .collect();
         all.sort_by_key(|token| token.id);
         all
     }
@@ -73,19 +155,47 @@ impl TokenTable {
             tracing::error!(token = %token.id, "a stored token has a malformed hash");
             return;
         }
-        self.tokens
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .insert(hash, token);
+        let used = Mutex::new(Use {
+            last: token.last_used_at,
+            is_saved: true,
+            from: Vec::new(),
+        });
+        let id = token.id;
+        let known = Arc::new(Known { token, used });
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.by_hash.insert(hash, Arc::clone(&known));
+        tokens.by_id.insert(id, known);
     }
 
     /// Forgets a token; it is refused from the next request on.
     pub fn remove(&self, id: TokenId) {
-        self.tokens
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .retain(|_, token| token.id != id);
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        tokens.by_id.remove(&id);
+        tokens.by_hash.retain(|_, known| known.token.id != id);
     }
+
+    fn tokens(&self) -> RwLockReadGuard<'_, Tokens> {
+        self.tokens.read().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Use {
+    fn note(&mut self, from: ClientKey, now: Timestamp) {
+        if self.last.is_none_or(|last| last < now) {
+            self.last = Some(now);
+            self.is_saved = false;
+        }
+        if self.from.first() == Some(&from) {
+            return;
+        }
+        self.from.retain(|known| *known != from);
+        self.from.insert(0, from);
+        self.from.truncate(ADDRESSES_KEPT);
+    }
+}
+
+fn lock(used: &Mutex<Use>) -> MutexGuard<'_, Use> {
+    used.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn caller_of(token: &Token) -> Caller {
@@ -93,6 +203,7 @@ fn caller_of(token: &Token) -> Caller {
         name: token.name.clone(),
         role: token.role,
         servers: token.servers.clone(),
+        bound_to: token.bound_to_maker.then(|| token.created_by.clone()),
         token: Some(token.id),
     }
 }

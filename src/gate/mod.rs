@@ -1,9 +1,9 @@
 //! The gate: one pure decision for each request that Traefik asks about
 //! (DESIGN §6). It sees values only; `http::gate` brings them and answers.
 
-use jiff::Timestamp;
+use std::borrow::Cow;
 
-use crate::access::{Caller, TokenTable};
+use crate::access::Caller;
 use crate::directory::Entry;
 use crate::model::{Desired, Error, Status, TokenId};
 
@@ -21,8 +21,6 @@ pub struct GateRequest<'a> {
     pub origin: Option<&'a str>,
     /// Path and query as the client sent them (`X-Forwarded-Uri`).
     pub uri: &'a str,
-    /// Whom a ticket in that query names; see [`ticket_in_url`].
-    pub ticket_holder: Option<&'a Caller>,
 }
 
 /// What is to become of a request.
@@ -58,22 +56,22 @@ pub struct Refusal {
     pub retry_after_secs: Option<u32>,
 }
 
-/// Decides on one request to one server.
+/// Decides on one request to one server. `caller` is who stands behind its
+/// [`credential`] or, where it has none, its ticket ([`ticket_in_url`]).
 ///
 /// Whether the server exists is told only to who holds a valid token.
 pub fn decide(
     request: &GateRequest<'_>,
-    tokens: &TokenTable,
+    caller: Result<Caller, Error>,
     server: Option<&Entry>,
     allowed_origins: &[String],
-    now: Timestamp,
 ) -> Verdict {
     if let Some(refusal) = check_origin(request.origin, allowed_origins) {
         return Verdict::Refuse(refusal);
     }
-    let caller = match identify(request, tokens, now) {
+    let caller = match caller {
         Ok(caller) => caller,
-        Err(refusal) => return Verdict::Refuse(refusal),
+        Err(error) => return Verdict::Refuse(refusal_of(&error)),
     };
     let Some(entry) = server else {
         return Verdict::Refuse(Refusal {
@@ -83,17 +81,26 @@ pub fn decide(
             retry_after_secs: None,
         });
     };
-    match caller.may_connect(entry.server.id) {
+    match caller.may_connect(&entry.server) {
         Ok(_) => admit(caller, opens_session_by_url(request), entry),
-        Err(error) => Verdict::Refuse(Refusal {
-            status: 403,
-            code: match error {
-                Error::Forbidden { code, .. } => code,
-                _ => "forbidden",
-            },
-            message: error.to_string(),
-            retry_after_secs: None,
-        }),
+        Err(error) => Verdict::Refuse(refusal_of(&error)),
+    }
+}
+
+fn refusal_of(error: &Error) -> Refusal {
+    let (status, retry_after_secs) = match error {
+        Error::Unauthenticated { .. } => (401, None),
+        Error::TooManyAttempts { retry_after_secs } => (
+            429,
+            Some(u32::try_from(*retry_after_secs).unwrap_or(u32::MAX)),
+        ),
+        _ => (403, None),
+    };
+    Refusal {
+        status,
+        code: error.code(),
+        message: error.to_string(),
+        retry_after_secs,
     }
 }
 
@@ -170,34 +177,23 @@ fn check_origin(origin: Option<&str>, allowed: &[String]) -> Option<Refusal> {
     })
 }
 
-fn identify(
-    request: &GateRequest<'_>,
-    tokens: &TokenTable,
-    now: Timestamp,
-) -> Result<Caller, Refusal> {
-    let unauthenticated = |message: &str| Refusal {
-        status: 401,
-        code: "unauthenticated",
-        message: message.to_owned(),
-        retry_after_secs: None,
-    };
-    let presented = request
+/// The token a request presents, in one of its three forms.
+pub fn credential<'a>(request: &GateRequest<'a>) -> Option<Cow<'a, str>> {
+    request
         .authorization
         .and_then(bearer)
         .or(request.api_key)
-        .map(str::to_owned)
-        .or_else(|| key_in_url(request.uri));
-    let Some(presented) = presented else {
-        if let Some(holder) = request.ticket_holder {
-            return Ok(holder.clone());
-        }
-        return Err(unauthenticated(
-            "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\"",
-        ));
-    };
-    tokens
-        .identify(&presented, now)
-        .ok_or_else(|| unauthenticated("this token is not valid (any more)"))
+        .map(Cow::Borrowed)
+        .or_else(|| key_in_url(request.uri).map(Cow::Owned))
+}
+
+/// The answer to a request that presents no token.
+pub fn no_credential() -> Error {
+    Error::Unauthenticated {
+        message:
+            "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\""
+                .to_owned(),
+    }
 }
 
 /// The token of a `Bearer` credential; the scheme's name is case-insensitive

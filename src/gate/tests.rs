@@ -1,9 +1,11 @@
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
+use crate::access::TokenTable;
 use crate::model::{
     Actor, EntryObject, Limits, Role, RunState, RuntimeChoice, Server, ServerId, Token, TokenId,
     TokenSecret,
@@ -11,6 +13,7 @@ use crate::model::{
 
 const ADMIN: &str = "emcp_admin-admin-admin";
 const CONNECT: &str = "emcp_connect-connect";
+const HERE: std::net::IpAddr = std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST);
 const EXPIRED: &str = "emcp_expired-expired";
 
 fn now() -> Timestamp {
@@ -26,6 +29,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         runtime: RuntimeChoice::Auto,
         limits: Limits::default(),
         creator: Actor("admin".into()),
+        members: Vec::new(),
         desired,
         hold: false,
         generation: 1,
@@ -57,7 +61,9 @@ fn token(secret: &str, role: Role, servers: Option<Vec<ServerId>>) -> Token {
         hash: hex::encode(TokenSecret::hash_of(secret)),
         created_at: now(),
         created_by: "admin".into(),
+        bound_to_maker: false,
         expires_at: None,
+        last_used_at: None,
     }
 }
 
@@ -66,12 +72,20 @@ fn table(tokens: Vec<Token>) -> TokenTable {
 }
 
 fn ask(request: &GateRequest<'_>, tokens: &TokenTable, server: Option<&Entry>) -> Verdict {
+    let caller = match credential(request) {
+        Some(secret) => tokens
+            .identify(&secret, HERE.into(), now())
+            .map(|found| found.caller)
+            .ok_or_else(|| Error::Unauthenticated {
+                message: "this token is not valid".into(),
+            }),
+        None => Err(no_credential()),
+    };
     decide(
         request,
-        tokens,
+        caller,
         server,
         &["https://localhost:8443".to_owned()],
-        now(),
     )
 }
 
@@ -87,7 +101,6 @@ const AS_ADMIN: GateRequest<'_> = GateRequest {
     api_key: None,
     origin: None,
     uri: "/api/demo/mcp",
-    ticket_holder: None,
 };
 
 #[test]
@@ -303,16 +316,35 @@ fn a_ticket_opens_messages_and_nothing_else() {
 }
 
 #[test]
-fn a_ticket_does_not_stand_in_for_a_wrong_token() {
+fn a_locked_out_address_is_told_when_to_come_back() {
     let running = entry(Desired::Running, Status::Running);
-    let holder = Caller::administrator();
+    let locked = Err(Error::TooManyAttempts {
+        retry_after_secs: 30,
+    });
+    match decide(&AS_ADMIN, locked, Some(&running), &[]) {
+        Verdict::Refuse(refusal) => {
+            assert_eq!((refusal.status, refusal.code), (429, "too_many_attempts"));
+            assert_eq!(refusal.retry_after_secs, Some(30));
+        }
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+#[test]
+fn a_developer_calls_the_servers_that_are_theirs() {
+    let mut server = entry(Desired::Running, Status::Running);
+    let tokens = table(vec![token(CONNECT, Role::Developer, None)]);
     let request = GateRequest {
-        authorization: Some("Bearer nonsense"),
-        ticket_holder: Some(&holder),
+        authorization: Some("Bearer emcp_connect-connect"),
         ..AS_ADMIN
     };
     assert_eq!(
-        status_of(&ask(&request, &table(vec![]), Some(&running))).0,
-        401
+        status_of(&ask(&request, &tokens, Some(&server))),
+        (403, "not_your_server")
     );
+    Arc::make_mut(&mut server.server).members = vec![Actor("ci".into())];
+    assert!(matches!(
+        ask(&request, &tokens, Some(&server)),
+        Verdict::Allow { .. }
+    ));
 }

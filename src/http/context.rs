@@ -2,13 +2,16 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
+use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
+use std::time::Instant;
 
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
 use warp::Filter;
 
-use crate::access::Caller;
+use super::audit::Note;
+use crate::access::{Caller, CanInspect, CanWrite};
 use crate::gate::bearer;
 use crate::model::{Error, Result};
 use crate::services::App;
@@ -22,6 +25,10 @@ pub(super) const SESSION_COOKIE: &str = "__Host-emcp-session";
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) String);
 
+/// The other end of the connection.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Peer(pub(super) IpAddr);
+
 /// One request, without its body.
 #[derive(Clone)]
 pub(super) struct Ctx {
@@ -30,6 +37,10 @@ pub(super) struct Ctx {
     pub(super) headers: HeaderMap,
     pub(super) request_id: String,
     pub(super) connection: ConnectionId,
+    /// The other end of the connection: Traefik, or who comes around it.
+    pub(super) peer: IpAddr,
+    /// What the audit log is to tell of this request.
+    pub(super) note: Arc<Note>,
     query: HashMap<String, String>,
 }
 
@@ -73,23 +84,52 @@ impl Ctx {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// The client's address, as far as it can be believed (`access::Proxies`).
+    pub(super) fn client(&self) -> IpAddr {
+        let lines = self.headers.get_all("x-forwarded-for");
+        let last = lines
+            .iter()
+            .next_back()
+            .and_then(|value| value.to_str().ok());
+        self.app.proxies.client(self.peer, last, Instant::now())
+    }
+
+    /// Leave for the caller to change this server.
+    pub(super) fn may_write(&self, id_or_name: &str) -> Result<CanWrite> {
+        let caller = self.caller()?;
+        // Whoever may change nothing learns nothing of what there is.
+        caller.may_create()?;
+        let server = self.app.find_server(id_or_name)?.server;
+        self.note.target(&server.name, server.id);
+        caller.may_write(&server)
+    }
+
+    /// Leave for the caller to see this server's code and variables.
+    pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
+        let caller = self.caller()?;
+        caller.may_read()?;
+        caller.may_inspect(&self.app.find_server(id_or_name)?.server)
+    }
+
     /// Who is calling: by token, or by the dashboard's session.
     pub(super) fn caller(&self) -> Result<Caller> {
+        let caller = self.authenticate()?;
+        self.note.caller(&caller);
+        Ok(caller)
+    }
+
+    fn authenticate(&self) -> Result<Caller> {
         let token = self
             .header("authorization")
             .and_then(bearer)
             .or_else(|| self.header("x-api-key"));
         if let Some(token) = token {
-            return self
-                .app
-                .tokens
-                .identify(token, Timestamp::now())
-                .ok_or_else(|| unauthenticated("this token is not valid (any more)"));
+            return self.app.identify(token, self.client());
         }
         let Some((caller, _)) = self.session() else {
-            return Err(unauthenticated(
-                "sign in, or send a token as \"Authorization: Bearer TOKEN\"",
-            ));
+            return Err(Error::Unauthenticated {
+                message: "sign in, or send a token as \"Authorization: Bearer TOKEN\"".to_owned(),
+            });
         };
         // A browser sends the cookie by itself, also for a page of another
         // site: whatever changes something must come from our own.
@@ -115,7 +155,8 @@ impl Ctx {
     }
 
     fn session(&self) -> Option<(Caller, Timestamp)> {
-        self.app.caller_by_session(self.cookie(SESSION_COOKIE)?)
+        self.app
+            .caller_by_session(self.cookie(SESSION_COOKIE)?, self.client())
     }
 
     fn require_own_origin(&self) -> Result<()> {
@@ -142,12 +183,6 @@ impl Ctx {
     }
 }
 
-fn unauthenticated(message: &str) -> Error {
-    Error::Unauthenticated {
-        message: message.to_owned(),
-    }
-}
-
 /// Brings a [`Ctx`].
 pub(super) fn context(
     app: &Arc<App>,
@@ -159,17 +194,21 @@ pub(super) fn context(
         .and(query)
         .and(warp::ext::optional::<RequestId>())
         .and(warp::ext::optional::<ConnectionId>())
+        .and(warp::ext::optional::<Peer>())
         .map(
             move |method,
                   headers,
                   query: String,
                   id: Option<RequestId>,
-                  connection: Option<ConnectionId>| Ctx {
+                  connection: Option<ConnectionId>,
+                  peer: Option<Peer>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
+                peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
+                note: Arc::default(),
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()
                     .collect(),

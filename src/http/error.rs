@@ -35,20 +35,22 @@ pub(super) struct ErrorDetail<'a> {
 
 /// The answer to a failed call. What is internal goes to the log only.
 pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
-    let (status, code, field) = match error {
-        Error::Invalid { code, field, .. } => (StatusCode::BAD_REQUEST, *code, *field),
-        Error::TooLarge { field, .. } => (StatusCode::PAYLOAD_TOO_LARGE, "too_large", *field),
-        Error::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, "unauthenticated", None),
-        Error::Forbidden { code, .. } => (StatusCode::FORBIDDEN, *code, None),
-        Error::NotFound { code, .. } => (StatusCode::NOT_FOUND, *code, None),
-        Error::Conflict { code, field, .. } => (StatusCode::CONFLICT, *code, *field),
-        Error::Unavailable { code, .. } => (StatusCode::SERVICE_UNAVAILABLE, *code, None),
-        Error::Upstream { code, .. } => (StatusCode::BAD_GATEWAY, *code, None),
+    let code = error.code();
+    let (status, field) = match error {
+        Error::Invalid { field, .. } => (StatusCode::BAD_REQUEST, *field),
+        Error::TooLarge { field, .. } => (StatusCode::PAYLOAD_TOO_LARGE, *field),
+        Error::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, None),
+        Error::Forbidden { .. } => (StatusCode::FORBIDDEN, None),
+        Error::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, None),
+        Error::NotFound { .. } => (StatusCode::NOT_FOUND, None),
+        Error::Conflict { field, .. } => (StatusCode::CONFLICT, *field),
+        Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
+        Error::Upstream { .. } => (StatusCode::BAD_GATEWAY, None),
         Error::Internal(detail) => {
             tracing::error!(request_id, error = detail, "a request failed");
             return error_body(
                 StatusCode::INTERNAL_SERVER_ERROR,
-                "internal",
+                code,
                 "EMCP has met a fault; the request id leads to its log line",
                 None,
                 request_id,
@@ -65,6 +67,11 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         response
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    if let Error::TooManyAttempts { retry_after_secs } = error {
+        response
+            .headers_mut()
+            .insert(RETRY_AFTER, HeaderValue::from(*retry_after_secs));
     }
     response
 }

@@ -23,7 +23,7 @@ use tower::Service;
 use uuid::Uuid;
 use warp::filters::BoxedFilter;
 
-use super::context::RequestId;
+use super::context::{Peer, RequestId};
 use super::error::error_body;
 use crate::traefik::ConnectionId;
 
@@ -57,8 +57,8 @@ pub(super) async fn accept(
             () = cancel.cancelled() => return,
             accepted = listener.accept() => accepted,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, peer) = match accepted {
+            Ok((stream, address)) => (stream, Peer(address.ip())),
             Err(error) => {
                 tracing::warn!(%error, "a connection could not be accepted");
                 tokio::time::sleep(ACCEPT_RETRY).await;
@@ -69,7 +69,7 @@ pub(super) async fn accept(
         let routes = routes.clone();
         let cancel = cancel.clone();
         tasks.spawn(async move {
-            serve_connection(stream, id, routes, header_timeout, cancel).await;
+            serve_connection(stream, id, peer, routes, header_timeout, cancel).await;
             drop(slot);
         });
     }
@@ -78,6 +78,7 @@ pub(super) async fn accept(
 async fn serve_connection(
     stream: TcpStream,
     id: ConnectionId,
+    peer: Peer,
     routes: Routes,
     header_timeout: Duration,
     cancel: CancellationToken,
@@ -86,7 +87,7 @@ async fn serve_connection(
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "TCP_NODELAY could not be set");
     }
-    let service = service_fn(move |request| handle(request, id, routes.clone()));
+    let service = service_fn(move |request| handle(request, id, peer, routes.clone()));
     // HTTP/1.1 alone, which is what Traefik speaks to plain addresses: hyper's
     // choice between the versions waits for the first bytes without limit.
     let connection = http1::Builder::new()
@@ -115,11 +116,13 @@ async fn serve_connection(
 async fn handle(
     mut request: Request<Incoming>,
     connection: ConnectionId,
+    peer: Peer,
     routes: Routes,
 ) -> Result<warp::reply::Response, Infallible> {
     let id = Uuid::now_v7().to_string();
     request.extensions_mut().insert(RequestId(id.clone()));
     request.extensions_mut().insert(connection);
+    request.extensions_mut().insert(peer);
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     let begin = Instant::now();
     let answered = AssertUnwindSafe(warp::service(routes).call(request))

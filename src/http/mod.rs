@@ -4,6 +4,7 @@
 //! Traefik routes below every server's route, and the internal one (gate,
 //! provider, metrics, readiness), which Traefik calls and never routes.
 
+mod audit;
 mod body;
 mod context;
 mod controllers;

@@ -11,7 +11,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::context::{Ctx, SESSION_COOKIE};
 use super::controllers::{
-    backup, code, connection, env, health, helpers, live, logs, overview, servers, session,
+    audit, backup, code, connection, env, health, helpers, live, logs, overview, servers, session,
     settings, tokens, tools,
 };
 use super::error::ErrorBody;
@@ -52,6 +52,7 @@ use crate::model::{Error, RESERVED_NAMES};
         live::stream,
         overview::get,
         settings::get,
+        audit::list,
         backup::get,
         tokens::list,
         tokens::create,

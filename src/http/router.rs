@@ -11,11 +11,12 @@ use warp::path::FullPath;
 use warp::reply::Response;
 use warp::{Filter, Rejection, delete, get, patch, path, post, put};
 
+use super::audit::audited;
 use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
-    backup, code, connection, env, gate, health, helpers, live, logs, overview, provider, servers,
-    session, settings, tokens, tools,
+    audit, backup, code, connection, env, gate, health, helpers, live, logs, overview, provider,
+    servers, session, settings, tokens, tools,
 };
 use super::error::error_body;
 use super::openapi;
@@ -33,21 +34,21 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
 
     let servers = any_of([
         path!("api" / "servers").and(get()).and(ctx()).then(|c| call(c, servers::list)).boxed(),
-        path!("api" / "servers").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| servers::create(c, b))).boxed(),
+        path!("api" / "servers").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "server.create", |c| servers::create(c, b))).boxed(),
         path!("api" / "servers" / String).and(get()).and(ctx()).then(|id, c| call(c, |c| servers::get(c, id))).boxed(),
-        path!("api" / "servers" / String).and(patch()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::patch(c, id, b))).boxed(),
-        path!("api" / "servers" / String).and(delete()).and(ctx()).then(|id, c| call(c, |c| servers::delete(c, id))).boxed(),
-        path!("api" / "servers" / String / "action").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| servers::act(c, id, b))).boxed(),
+        path!("api" / "servers" / String).and(patch()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.change", |c| servers::patch(c, id, b))).boxed(),
+        path!("api" / "servers" / String).and(delete()).and(ctx()).then(|id, c| audited(c, "server.delete", |c| servers::delete(c, id))).boxed(),
+        path!("api" / "servers" / String / "action").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.action", |c| servers::act(c, id, b))).boxed(),
         path!("api" / "servers" / String / "events").and(get()).and(ctx()).then(|id, c| call(c, |c| servers::events(c, id))).boxed(),
     ]);
     let parts = any_of([
         path!("api" / "servers" / String / "code").and(get()).and(ctx()).then(|id, c| call(c, |c| code::get(c, id))).boxed(),
-        path!("api" / "servers" / String / "code").and(put()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| code::put(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "code").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "code.put", |c| code::put(c, id, b))).boxed(),
         path!("api" / "servers" / String / "versions").and(get()).and(ctx()).then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
         path!("api" / "servers" / String / "versions" / String / "code").and(get()).and(ctx()).then(|id, n, c| call(c, |c| code::get_version(c, id, n))).boxed(),
-        path!("api" / "servers" / String / "versions" / String / "activate").and(post()).and(ctx()).then(|id, n, c| call(c, |c| code::activate(c, id, n))).boxed(),
+        path!("api" / "servers" / String / "versions" / String / "activate").and(post()).and(ctx()).then(|id, n, c| audited(c, "code.activate", |c| code::activate(c, id, n))).boxed(),
         path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| call(c, |c| env::get(c, id))).boxed(),
-        path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| env::put(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "env.put", |c| env::put(c, id, b))).boxed(),
         path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| call(c, |c| logs::stream(c, id, ws))).boxed(),
         path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
         path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
@@ -63,13 +64,14 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "events" / "stream").and(get()).and(ctx()).then(|c| call(c, live::stream)).boxed(),
         path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
         path!("api" / "settings").and(get()).and(ctx()).then(|c| call(c, settings::get)).boxed(),
-        path!("api" / "backup").and(get()).and(ctx()).then(|c| call(c, backup::get)).boxed(),
+        path!("api" / "audit").and(get()).and(ctx()).then(|c| call(c, audit::list)).boxed(),
+        path!("api" / "backup").and(get()).and(ctx()).then(|c| audited(c, "backup.make", backup::get)).boxed(),
         path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),
-        path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| tokens::create(c, b))).boxed(),
-        path!("api" / "tokens" / String).and(delete()).and(ctx()).then(|id, c| call(c, |c| tokens::revoke(c, id))).boxed(),
+        path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "token.create", |c| tokens::create(c, b))).boxed(),
+        path!("api" / "tokens" / String).and(delete()).and(ctx()).then(|id, c| audited(c, "token.revoke", |c| tokens::revoke(c, id))).boxed(),
         path!("api" / "session").and(get()).and(ctx()).then(|c| call(c, session::show)).boxed(),
-        path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| session::sign_in(c, b))).boxed(),
-        path!("api" / "session").and(delete()).and(ctx()).then(|c| call(c, session::sign_out)).boxed(),
+        path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "session.sign_in", |c| session::sign_in(c, b))).boxed(),
+        path!("api" / "session").and(delete()).and(ctx()).then(|c| audited(c, "session.sign_out", session::sign_out)).boxed(),
         path!("api" / "openapi.json").and(get()).and(ctx()).then(|c| call(c, openapi::document)).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use sha2::{Digest, Sha256};
 
 use crate::identity::Layout;
-use crate::model::{Result, Server};
+use crate::model::{AuditFilter, Result, Server};
 use crate::store::{Store, StoredValue};
 use crate::vault::{Place, Vault};
 
@@ -34,6 +34,7 @@ pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<
     }
     findings.extend(store.inconsistencies().await?.into_iter().map(Finding));
     store.load_tokens().await?;
+    store.audit_page(AuditFilter::default(), usize::MAX).await?;
     check_folders(
         layout,
         store,

@@ -42,6 +42,14 @@ pub enum Error {
         /// What is missing.
         message: String,
     },
+    /// Too many wrong tokens came from the caller's address.
+    #[error(
+        "too many wrong tokens came from your address; try again in {retry_after_secs} s, with the right one"
+    )]
+    TooManyAttempts {
+        /// When the address is listened to again.
+        retry_after_secs: u64,
+    },
     /// There is no such thing.
     #[error("{message}")]
     NotFound {
@@ -122,11 +130,38 @@ impl Error {
         }
     }
 
+    /// A name that another token has.
+    pub fn token_name_taken(name: &str) -> Self {
+        Self::Conflict {
+            code: "token_name_taken",
+            field: Some("name"),
+            message: format!(
+                "a token named \"{name}\" exists already; choose another name or revoke that one first"
+            ),
+        }
+    }
+
     /// The disk of the data directory has no room left.
     pub fn disk_full() -> Self {
         Self::Unavailable {
             code: "disk_full",
             message: "the data directory's disk is full; free some space and try again".to_owned(),
+        }
+    }
+
+    /// The stable code that clients match on.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::Invalid { code, .. }
+            | Self::Forbidden { code, .. }
+            | Self::NotFound { code, .. }
+            | Self::Conflict { code, .. }
+            | Self::Unavailable { code, .. }
+            | Self::Upstream { code, .. } => code,
+            Self::TooLarge { .. } => "too_large",
+            Self::Unauthenticated { .. } => "unauthenticated",
+            Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::Internal(_) => "internal",
         }
     }
 

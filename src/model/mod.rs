@@ -4,6 +4,7 @@
 //! values and returns values.
 
 mod address;
+mod audit;
 mod env;
 mod error;
 mod name;
@@ -12,6 +13,7 @@ mod state;
 mod token;
 
 pub use address::{AddressPool, SubnetError};
+pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
 };
@@ -21,4 +23,4 @@ pub use server::{
     Actor, CodeVersion, Desired, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
 pub use state::{Event, Failure, RunState, Status};
-pub use token::{Role, Token, TokenId, TokenSecret};
+pub use token::{ADMINISTRATOR, Role, Token, TokenId, TokenSecret, check_person};

@@ -202,6 +202,9 @@ pub struct Server {
     pub limits: Limits,
     /// Who created it.
     pub creator: Actor,
+    /// Whom the creator has added: as much theirs, but for adding others.
+    #[serde(default)]
+    pub members: Vec<Actor>,
     /// What the user wants now.
     pub desired: Desired,
     /// The operator's pause: while it is set, EMCP leaves the server's
@@ -232,6 +235,11 @@ impl Server {
         format!("{}:{CONTAINER_PORT}", self.address)
     }
 
+    /// Whether this person created it or was added to it.
+    pub fn belongs_to(&self, name: &str) -> bool {
+        self.creator.0 == name || self.members.iter().any(|member| member.0 == name)
+    }
+
     /// The path prefix of its public URLs.
     pub fn path_prefix(&self) -> String {
         format!("/api/{}", self.name)
@@ -252,4 +260,20 @@ pub struct CodeVersion {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub uploaded_at: Timestamp,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_record_from_before_there_were_members_still_reads() {
+        let old = r#"{"id":"01980000-0000-7000-8000-000000000000","name":"demo","description":"",
+            "entry_object":"mcp","runtime":"auto","limits":{},"creator":"ada","desired":"running",
+            "generation":1,"revision":1,"version":1,"newest_version":1,"address":"198.18.1.0",
+            "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
+        let server: Server = serde_json::from_str(old).unwrap();
+        assert!(server.members.is_empty());
+        assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
+    }
 }

@@ -9,7 +9,12 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::ServerId;
+use super::{Error, ServerId};
+
+/// The name of the administrator's token from the settings: nobody else's.
+pub const ADMINISTRATOR: &str = "admin";
+
+const NAME_MAX_CHARS: usize = 64;
 
 /// A token's identity; not a secret.
 #[derive(
@@ -30,9 +35,9 @@ impl fmt::Display for TokenId {
 pub enum Role {
     /// Everything.
     Admin,
-    /// Create and change servers.
+    /// Create servers; change and call those that are theirs.
     Developer,
-    /// See everything, change nothing.
+    /// See servers, change nothing.
     Viewer,
     /// Call servers through the gate, nothing else.
     Connect,
@@ -77,8 +82,35 @@ pub struct Token {
     pub created_at: Timestamp,
     /// Who made it.
     pub created_by: String,
+    /// Whether it reaches only what is its maker's: a developer has made it.
+    #[serde(default)]
+    pub bound_to_maker: bool,
     /// When it stops working, if ever.
     pub expires_at: Option<Timestamp>,
+    /// When it last opened something. Written in batches: after a crash it may
+    /// be a minute too old.
+    #[serde(default)]
+    pub last_used_at: Option<Timestamp>,
+}
+
+/// Checks a token's name, which stands for a person in histories, in a
+/// server's `members` and, as a header, to servers (`X-Emcp-User`).
+///
+/// # Errors
+/// `code`, naming `field`.
+pub fn check_person(text: &str, code: &'static str, field: &'static str) -> Result<String, Error> {
+    let name = text.trim();
+    let fits = !name.is_empty()
+        && name.chars().count() <= NAME_MAX_CHARS
+        && name.chars().all(|c| c.is_ascii_graphic() || c == ' ');
+    if fits {
+        return Ok(name.to_owned());
+    }
+    Err(Error::invalid(
+        code,
+        field,
+        "a name must be 1 to 64 printable ASCII characters",
+    ))
 }
 
 impl Token {

@@ -1,12 +1,13 @@
 //! Everything the service is made of, built once at start-up.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access::TokenTable;
+use super::AuditLog;
+use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
@@ -33,6 +34,12 @@ pub struct App {
     pub directory: Arc<Directory>,
     /// Tokens in memory.
     pub tokens: TokenTable,
+    /// Counts wrong tokens by address.
+    pub limiter: Mutex<Limiter>,
+    /// Whose word on a client's address is believed.
+    pub proxies: Proxies,
+    /// Who did what.
+    pub audit: AuditLog,
     /// Seals and opens secrets.
     pub vault: Arc<Vault>,
     /// Where containers live.

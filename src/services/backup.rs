@@ -41,7 +41,7 @@ impl App {
             std::io::ErrorKind::StorageFull => Error::disk_full(),
             _ => Error::internal("a backup could not be written", error),
         })?;
-        tracing::info!(by = leave.actor.0, with_keys, "backup made");
+        tracing::info!(by = leave.actor().0, with_keys, "backup made");
         Ok(file)
     }
 }

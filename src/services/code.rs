@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::{App, ServerView};
-use crate::access::{CanRead, CanWrite};
+use crate::access::{CanInspect, CanRead, CanWrite};
 use crate::identity::{Layout, write_atomically};
 use crate::model::{Actor, CodeVersion, Error, Event, Result, ServerId};
 use crate::store::ServerChange;
@@ -90,8 +90,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the file cannot be read.
-    pub async fn code(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<u8>> {
-        let server = self.find_server(id_or_name)?.server;
+    pub async fn code(&self, leave: &CanInspect) -> Result<Vec<u8>> {
+        let server = self.find_server(&leave.server().to_string())?.server;
         tokio::fs::read(self.layout.code_file(server.id, server.version))
             .await
             .map_err(|error| Error::internal("a code file could not be read", error))
@@ -101,13 +101,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `version_not_found`, or if the file cannot be read.
-    pub async fn code_of_version(
-        &self,
-        _: &CanRead,
-        id_or_name: &str,
-        number: u32,
-    ) -> Result<Vec<u8>> {
-        let id = self.find_server(id_or_name)?.server.id;
+    pub async fn code_of_version(&self, leave: &CanInspect, number: u32) -> Result<Vec<u8>> {
+        let id = leave.server();
         self.require_version(id, number).await?;
         tokio::fs::read(self.layout.code_file(id, number))
             .await
@@ -122,13 +117,12 @@ impl App {
     pub async fn put_code(
         &self,
         leave: &CanWrite,
-        id_or_name: &str,
         code: CodeUpload,
         restart: bool,
     ) -> Result<ServerView> {
-        let id = self.find_server(id_or_name)?.server.id;
+        let id = leave.server();
         let layout = self.layout.clone();
-        let actor = leave.actor.clone();
+        let actor = leave.actor().clone();
         let written = Arc::new(OnceLock::new());
         let write_note = Arc::clone(&written);
         let changed = self.change(id, move |server| {
@@ -187,13 +181,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `version_not_found`, or if the database fails.
-    pub async fn activate_version(
-        &self,
-        leave: &CanWrite,
-        id_or_name: &str,
-        number: u32,
-    ) -> Result<ServerView> {
-        let id = self.find_server(id_or_name)?.server.id;
+    pub async fn activate_version(&self, leave: &CanWrite, number: u32) -> Result<ServerView> {
+        let id = leave.server();
         self.require_version(id, number).await?;
         let event = self.event("code", &format!("version {number} was put into use"), leave);
         self.change(id, move |server| {

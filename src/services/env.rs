@@ -4,7 +4,7 @@
 use jiff::Timestamp;
 
 use super::App;
-use crate::access::{CanRead, CanWrite};
+use crate::access::{CanInspect, CanWrite};
 use crate::model::{EnvVarInput, EnvVarView, Error, Event, Result, SECRET_MASK, ServerId};
 use crate::store::{ServerChange, StoredEnvVar, StoredValue};
 use crate::vault::{Place, Vault};
@@ -13,10 +13,9 @@ impl App {
     /// A server's variables, secrets masked.
     ///
     /// # Errors
-    /// `server_not_found`, or if the database fails.
-    pub async fn env(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<EnvVarView>> {
-        let id = self.find_server(id_or_name)?.server.id;
-        let vars = self.store.env_of(id).await?;
+    /// If the database fails.
+    pub async fn env(&self, leave: &CanInspect) -> Result<Vec<EnvVarView>> {
+        let vars = self.store.env_of(leave.server()).await?;
         Ok(vars.into_iter().map(view).collect())
     }
 
@@ -29,11 +28,10 @@ impl App {
     pub async fn replace_env(
         &self,
         leave: &CanWrite,
-        id_or_name: &str,
         vars: Vec<EnvVarInput>,
         restart: bool,
     ) -> Result<Vec<EnvVarView>> {
-        let id = self.find_server(id_or_name)?.server.id;
+        let id = leave.server();
         let stored = self.store.env_of(id).await?;
         let sealed = seal_all(&self.vault, id, vars, &stored)?;
         let views = sealed.iter().cloned().map(view).collect();
@@ -41,7 +39,7 @@ impl App {
             at: Timestamp::now(),
             kind: "env".to_owned(),
             message: format!("its environment was set: {} variables", sealed.len()),
-            actor: Some(leave.actor.0.clone()),
+            actor: Some(leave.actor().0.clone()),
         };
         self.change(id, move |server| {
             server.revision += 1;

@@ -2,12 +2,15 @@
 //! values and a capability; everything else is here.
 
 mod app;
+mod audit;
 mod backup;
 mod certificate_watch;
 mod check;
 mod code;
 mod connection;
+mod door;
 mod env;
+mod members;
 mod overview;
 mod servers;
 mod session;
@@ -17,10 +20,12 @@ mod startup;
 mod templates;
 mod tokens;
 mod tools;
+mod upkeep;
 mod usage;
 mod views;
 
 pub use app::App;
+pub use audit::AuditLog;
 pub use check::{CheckCode, CheckView};
 pub use code::CodeUpload;
 pub use connection::ConnectionView;

@@ -11,8 +11,9 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{App, CodeUpload, ServerView, env};
-use crate::access::{CanRead, CanWrite};
+use crate::access::{CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
+use crate::logs::ServerLog;
 use crate::model::{
     Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
     RuntimeChoice, Server, ServerId, ServerName, Status,
@@ -59,6 +60,8 @@ pub struct PatchServer {
     pub limits: Option<LimitsPatch>,
     /// The operator's pause.
     pub hold: Option<bool>,
+    /// The whole list of whom the server belongs to besides its creator.
+    pub members: Option<Vec<String>>,
 }
 
 /// What a list is narrowed to.
@@ -130,7 +133,7 @@ impl App {
     /// # Errors
     /// `name_taken`, `address_pool_full`, `description_too_long`, or a full
     /// disk.
-    pub async fn create_server(&self, leave: &CanWrite, new: CreateServer) -> Result<ServerView> {
+    pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
@@ -147,7 +150,8 @@ impl App {
             entry_object: new.entry_object,
             runtime: new.runtime,
             limits: new.limits.checked()?,
-            creator: leave.actor.clone(),
+            creator: leave.actor().clone(),
+            members: Vec::new(),
             desired: if new.start {
                 Desired::Running
             } else {
@@ -168,7 +172,7 @@ impl App {
             ..RunState::never_ran(now)
         };
         let record = NewServer {
-            version: new.code.version(1, leave.actor.clone(), now),
+            version: new.code.version(1, leave.actor().clone(), now),
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
             state: state.clone(),
@@ -176,7 +180,7 @@ impl App {
                 at: now,
                 kind: "created".to_owned(),
                 message: "it was created".to_owned(),
-                actor: Some(leave.actor.0.clone()),
+                actor: Some(leave.actor().0.clone()),
             },
             server,
         };
@@ -203,16 +207,15 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or the code of the field that is wrong.
-    pub async fn patch_server(
-        &self,
-        leave: &CanWrite,
-        id_or_name: &str,
-        patch: PatchServer,
-    ) -> Result<ServerView> {
-        let id = self.find_server(id_or_name)?.server.id;
+    pub async fn patch_server(&self, leave: &CanWrite, patch: PatchServer) -> Result<ServerView> {
+        let id = leave.server();
         if let Some(text) = &patch.description {
             check_description(text)?;
         }
+        let members = match patch.members {
+            Some(names) => Some(self.check_members(&leave.to_share()?, &names)?),
+            None => None,
+        };
         let entry_object: Option<EntryObject> =
             patch.entry_object.as_deref().map(str::parse).transpose()?;
         let runtime: Option<RuntimeChoice> =
@@ -230,6 +233,7 @@ impl App {
                 .patched(patch.limits.unwrap_or_default())
                 .checked()?;
             server.hold = patch.hold.unwrap_or(before.hold);
+            server.members = members.unwrap_or(before.members);
             let needs_new_container = server.entry_object != before.entry_object
                 || server.runtime != before.runtime
                 || server.limits != before.limits;
@@ -244,14 +248,14 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn delete_server(&self, leave: &CanWrite, id_or_name: &str) -> Result<()> {
-        let entry = self.find_server(id_or_name)?;
-        let id = entry.server.id;
+    pub async fn delete_server(&self, leave: &CanWrite) -> Result<()> {
+        let id = leave.server();
+        let entry = self.find_server(&id.to_string())?;
         self.store.delete_server(id).await?;
         self.directory.remove(id);
         self.routes.refresh();
         self.waker.wake(id);
-        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor.0, "server deleted");
+        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, "server deleted");
         Ok(())
     }
 
@@ -259,14 +263,9 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn act(
-        &self,
-        leave: &CanWrite,
-        id_or_name: &str,
-        action: Action,
-    ) -> Result<ServerView> {
-        let entry = self.find_server(id_or_name)?;
-        let id = entry.server.id;
+    pub async fn act(&self, leave: &CanWrite, action: Action) -> Result<ServerView> {
+        let id = leave.server();
+        let entry = self.find_server(&id.to_string())?;
         let is_up = entry.server.desired == Desired::Running
             && !(entry.state.status == Status::Error
                 && entry.state.generation == entry.server.generation);
@@ -327,6 +326,15 @@ impl App {
         self.store.events_of(id, limit).await
     }
 
+    /// A server's output.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub async fn log(&self, _: &CanRead, id_or_name: &str) -> Result<Arc<ServerLog>> {
+        let id = self.find_server(id_or_name)?.server.id;
+        Ok(self.logs.of(id).await)
+    }
+
     /// Writes a change of a server's record, tells the directory, wakes the
     /// reconciler.
     pub(super) async fn change(
@@ -361,7 +369,7 @@ impl App {
             at: Timestamp::now(),
             kind: kind.to_owned(),
             message: message.to_owned(),
-            actor: Some(leave.actor.0.clone()),
+            actor: Some(leave.actor().0.clone()),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! itself is not in the browser. A revoked token ends its sessions, since the
 //! note only names it.
 
+use std::net::IpAddr;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -10,7 +11,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use crate::access::Caller;
+use crate::access::{Caller, CanRead};
 use crate::model::{Error, Result, TokenId};
 use crate::vault::Place;
 
@@ -32,20 +33,12 @@ pub struct NewSession {
 }
 
 impl App {
-    /// Signs in with a token.
+    /// A session for a caller who may see the dashboard.
     ///
     /// # Errors
-    /// `unauthenticated` for a wrong token, `forbidden` for one that may only
-    /// connect.
-    pub fn sign_in(&self, token: &str) -> Result<(Caller, NewSession)> {
+    /// If the system gives no randomness.
+    pub fn sign_in(&self, _: &CanRead, caller: &Caller) -> Result<NewSession> {
         let now = Timestamp::now();
-        let caller = self
-            .tokens
-            .identify(token, now)
-            .ok_or_else(|| Error::Unauthenticated {
-                message: "this token is not valid (any more)".to_owned(),
-            })?;
-        caller.may_read()?;
         let note = Note {
             token: caller.token,
             ends_at: now
@@ -54,23 +47,21 @@ impl App {
         };
         let text = serde_json::to_string(&note)
             .map_err(|error| Error::internal("a session could not be written", error))?;
-        let session = NewSession {
+        Ok(NewSession {
             cookie: self.vault.seal_word(Place::Session, &text)?,
             ends_at: note.ends_at,
-        };
-        Ok((caller, session))
+        })
     }
 
     /// The caller behind a session cookie and when the session ends, if it is
     /// still good.
-    pub fn caller_by_session(&self, cookie: &str) -> Option<(Caller, Timestamp)> {
+    pub fn caller_by_session(&self, cookie: &str, from: IpAddr) -> Option<(Caller, Timestamp)> {
         let text = self.vault.open_word(Place::Session, cookie)?;
         let note: Note = serde_json::from_str(text.expose_secret()).ok()?;
-        let now = Timestamp::now();
-        if now >= note.ends_at {
+        if Timestamp::now() >= note.ends_at {
             return None;
         }
-        let caller = self.tokens.caller_by_id(note.token, now)?;
+        let caller = self.caller_of_token(note.token, from)?;
         Some((caller, note.ends_at))
     }
 }

@@ -7,7 +7,8 @@
 //! the token (sealed, so it cannot be made up), opens the messages of this one
 //! server only, and ends with the token. See `docs/adr`.
 
-use jiff::Timestamp;
+use std::net::IpAddr;
+
 use secrecy::ExposeSecret;
 
 use super::App;
@@ -29,12 +30,17 @@ impl App {
     }
 
     /// The caller behind a ticket for this server, while its token lives.
-    pub fn caller_by_sse_ticket(&self, server: ServerId, ticket: &str) -> Option<Caller> {
+    pub fn caller_by_sse_ticket(
+        &self,
+        server: ServerId,
+        ticket: &str,
+        from: IpAddr,
+    ) -> Option<Caller> {
         let owner = self.vault.open_word(Place::SseSession(server), ticket)?;
         let token = match owner.expose_secret() {
             ADMINISTRATOR => None,
             id => Some(TokenId(id.parse().ok()?)),
         };
-        self.tokens.caller_by_id(token, Timestamp::now())
+        self.caller_of_token(token, from)
     }
 }

@@ -1,6 +1,6 @@
 //! From settings to a running service.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
@@ -8,8 +8,8 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, UsageMeter, certificate_watch};
-use crate::access::TokenTable;
+use super::{App, AuditLog, UsageMeter, certificate_watch, upkeep};
+use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
@@ -92,6 +92,9 @@ pub async fn start(
     });
     tasks.spawn(reconcile::run(parts, tasks.clone(), cancel.clone()));
     let app = Arc::new(App {
+        limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
+        proxies: Proxies::default(),
+        audit: AuditLog::new(store.clone(), settings.audit_max_entries),
         settings,
         layout,
         store,
@@ -113,6 +116,7 @@ pub async fn start(
     });
     certificate_watch::watch(&app)?;
     app.start_meter();
+    app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     Ok(app)
 }
 

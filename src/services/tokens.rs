@@ -6,17 +6,18 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use crate::access::CanAdminister;
-use crate::model::{Error, Result, Role, ServerId, Token, TokenId, TokenSecret};
+use crate::access::CanIssue;
+use crate::directory::Entry;
+use crate::model::{
+    ADMINISTRATOR, Error, Result, Role, ServerId, Token, TokenId, TokenSecret, check_person,
+};
 use crate::vault::random_bytes;
-
-const NAME_MAX_CHARS: usize = 64;
 
 /// What a new token is made from.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateToken {
-    /// Whose or for what.
+    /// Whose or for what; no other live token may have it.
     #[schema(pattern = "^[!-~]([ -~]{0,62}[!-~])?$")]
     pub name: String,
     /// What it allows.
@@ -49,6 +50,9 @@ pub struct TokenView {
     /// When it stops working.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// When it last opened something.
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_used_at: Option<Timestamp>,
 }
 
 /// A new token: the one time its secret is shown. Not `Debug`.
@@ -71,16 +75,18 @@ impl From<Token> for TokenView {
             created_at: token.created_at,
             created_by: token.created_by,
             expires_at: token.expires_at,
+            last_used_at: token.last_used_at,
         }
     }
 }
 
 impl App {
-    /// All tokens, oldest first.
-    pub fn list_tokens(&self, _: &CanAdminister) -> Vec<TokenView> {
+    /// The tokens that this leave covers, oldest first.
+    pub fn list_tokens(&self, leave: &CanIssue) -> Vec<TokenView> {
         self.tokens
             .list()
             .into_iter()
+            .filter(|token| leave.covers(token))
             .map(TokenView::from)
             .collect()
     }
@@ -88,25 +94,14 @@ impl App {
     /// Makes a token.
     ///
     /// # Errors
-    /// `invalid_token_name`, `invalid_expiry`, `servers_not_for_role`,
-    /// `server_not_found`, or if the database fails.
-    pub async fn create_token(
-        &self,
-        leave: &CanAdminister,
-        new: CreateToken,
-    ) -> Result<CreatedToken> {
+    /// `invalid_token_name`, `token_name_taken`, `invalid_expiry`,
+    /// `servers_not_for_role`, `servers_required`, `not_your_server`,
+    /// `forbidden`, `server_not_found`, or if the database fails.
+    pub async fn create_token(&self, leave: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
         let now = Timestamp::now();
-        let name = new.name.trim();
-        if name.is_empty()
-            || name.chars().count() > NAME_MAX_CHARS
-            || !name.chars().all(|c| c.is_ascii_graphic() || c == ' ')
-        {
-            // The name travels as a header (X-Emcp-User).
-            return Err(Error::invalid(
-                "invalid_token_name",
-                "name",
-                "the name must be 1 to 64 printable ASCII characters",
-            ));
+        let name = check_person(&new.name, "invalid_token_name", "name")?;
+        if name.eq_ignore_ascii_case(ADMINISTRATOR) {
+            return Err(Error::token_name_taken(&name));
         }
         if new.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::invalid(
@@ -122,25 +117,26 @@ impl App {
                 "only tokens with the role \"connect\" are for certain servers",
             ));
         }
-        let servers = new
+        let entries: Option<Vec<Entry>> = new
             .servers
-            .map(|names| {
-                names
-                    .iter()
-                    .map(|name| Ok(self.find_server(name)?.server.id))
-                    .collect::<Result<Vec<_>>>()
-            })
+            .map(|names| names.iter().map(|name| self.find_server(name)).collect())
             .transpose()?;
+        let servers: Option<Vec<_>> = entries
+            .as_ref()
+            .map(|entries| entries.iter().map(|entry| &*entry.server).collect());
+        leave.check(new.role, servers.as_deref())?;
         let secret = TokenSecret::from_random(random_bytes()?);
         let token = Token {
             id: TokenId(Uuid::now_v7()),
-            name: name.to_owned(),
+            name,
             role: new.role,
-            servers,
+            servers: servers.map(|servers| servers.iter().map(|server| server.id).collect()),
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: leave.actor.0.clone(),
+            created_by: leave.actor().0,
+            bound_to_maker: leave.is_bound(),
             expires_at: new.expires_at,
+            last_used_at: None,
         };
         self.store.insert_token(token.clone()).await?;
         self.tokens.insert(token.clone());
@@ -150,18 +146,45 @@ impl App {
         })
     }
 
+    /// A token that this leave covers. One that it does not cover is not told
+    /// from one that is not there.
+    ///
+    /// # Errors
+    /// `token_not_found`.
+    pub fn token(&self, leave: &CanIssue, id: &str) -> Result<TokenView> {
+        let id = id.parse().map(TokenId).ok();
+        self.tokens
+            .list()
+            .into_iter()
+            .find(|token| Some(token.id) == id && leave.covers(token))
+            .map(TokenView::from)
+            .ok_or_else(|| Error::NotFound {
+                code: "token_not_found",
+                message: "there is no token with this id".to_owned(),
+            })
+    }
+
     /// Revokes a token: it is refused from the next request on.
     ///
     /// # Errors
     /// `token_not_found`, or if the database fails.
-    pub async fn revoke_token(&self, leave: &CanAdminister, id: &str) -> Result<()> {
-        let id = id.parse().map(TokenId).map_err(|_| Error::NotFound {
-            code: "token_not_found",
-            message: "there is no token with this id".to_owned(),
-        })?;
-        self.store.delete_token(id).await?;
-        self.tokens.remove(id);
-        tracing::info!(token = %id, by = leave.actor.0, "token revoked");
+    pub async fn revoke_token(&self, leave: &CanIssue, id: TokenId) -> Result<()> {
+        let token = self.token(leave, &id.to_string())?;
+        self.store.delete_token(token.id).await?;
+        self.tokens.remove(token.id);
+        tracing::info!(token = %id, by = leave.actor().0, "token revoked");
         Ok(())
+    }
+
+    /// Writes when tokens were last used, where that has changed.
+    pub(super) async fn save_token_uses(&self) {
+        let uses = self.tokens.unsaved_uses();
+        if uses.is_empty() {
+            return;
+        }
+        match self.store.save_token_uses(uses.clone()).await {
+            Ok(()) => self.tokens.uses_saved(&uses),
+            Err(error) => tracing::error!(%error, "the tokens' last use could not be written"),
+        }
     }
 }

@@ -101,21 +101,16 @@ impl App {
     ///
     /// # Errors
     /// `server_not_running`, or `mcp_error` with what went wrong.
-    pub async fn tools(&self, leave: &CanConnect, id_or_name: &str) -> Result<ToolsView> {
-        self.in_session(leave, id_or_name, list_all).await
+    pub async fn tools(&self, leave: &CanConnect) -> Result<ToolsView> {
+        self.in_session(leave, list_all).await
     }
 
     /// Calls a tool.
     ///
     /// # Errors
     /// As [`App::tools`].
-    pub async fn call_tool(
-        &self,
-        leave: &CanConnect,
-        id_or_name: &str,
-        call: Invocation,
-    ) -> Result<ToolResultView> {
-        self.in_session(leave, id_or_name, async |session| {
+    pub async fn call_tool(&self, leave: &CanConnect, call: Invocation) -> Result<ToolResultView> {
+        self.in_session(leave, async |session| {
             let call = session.call_tool(call.name, call.arguments, CALL_MAX);
             let (mut result, duration_ms) = timed(call).await?;
             Ok(ToolResultView {
@@ -135,10 +130,9 @@ impl App {
     pub async fn read_resource(
         &self,
         leave: &CanConnect,
-        id_or_name: &str,
         resource: ResourceRef,
     ) -> Result<ReadView> {
-        self.in_session(leave, id_or_name, async |session| {
+        self.in_session(leave, async |session| {
             let reading = session.read_resource(resource.uri, CALL_MAX);
             let (mut result, duration_ms) = timed(reading).await?;
             Ok(ReadView {
@@ -153,13 +147,8 @@ impl App {
     ///
     /// # Errors
     /// As [`App::tools`].
-    pub async fn get_prompt(
-        &self,
-        leave: &CanConnect,
-        id_or_name: &str,
-        call: Invocation,
-    ) -> Result<PromptView> {
-        self.in_session(leave, id_or_name, async |session| {
+    pub async fn get_prompt(&self, leave: &CanConnect, call: Invocation) -> Result<PromptView> {
+        self.in_session(leave, async |session| {
             let prompt = session.get_prompt(call.name, call.arguments, CALL_MAX);
             let (mut result, duration_ms) = timed(prompt).await?;
             Ok(PromptView {
@@ -174,11 +163,10 @@ impl App {
     /// Opens a session with a running server, does the work, and ends it.
     async fn in_session<T>(
         &self,
-        _: &CanConnect,
-        id_or_name: &str,
+        leave: &CanConnect,
         work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
     ) -> Result<T> {
-        let entry = self.find_server(id_or_name)?;
+        let entry = self.find_server(&leave.server().to_string())?;
         let name = &entry.server.name;
         if entry.state.status != Status::Running {
             return Err(Error::Conflict {

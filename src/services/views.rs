@@ -45,6 +45,8 @@ pub struct ServerView {
     pub limits: Limits,
     /// Who created it.
     pub creator: Actor,
+    /// Whom the creator has added.
+    pub members: Vec<Actor>,
     /// What the user wants.
     pub desired: Desired,
     /// Whether the operator has paused EMCP for this server.
@@ -98,6 +100,7 @@ impl ServerView {
             runtime: server.runtime,
             limits: server.limits,
             creator: server.creator.clone(),
+            members: server.members.clone(),
             desired: server.desired,
             hold: server.hold,
             status: state.status,

@@ -93,6 +93,14 @@ impl SettingsInput {
             "stop_grace_secs",
             seconds_between(self.stop_grace_secs.unwrap_or(10), 1, 600),
         );
+        let wrong_tokens_per_minute = self.wrong_tokens_per_minute.unwrap_or(10);
+        if wrong_tokens_per_minute == 0 {
+            problems.add("wrong_tokens_per_minute", "must be 1 or more");
+        }
+        let audit_max_entries = self.audit_max_entries.unwrap_or(100_000);
+        if !(1_000..=10_000_000).contains(&audit_max_entries) {
+            problems.add("audit_max_entries", "must be from 1000 to 10000000");
+        }
 
         let complete = (
             public_url,
@@ -157,6 +165,8 @@ impl SettingsInput {
             start_timeout,
             stop_grace,
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
+            wrong_tokens_per_minute,
+            audit_max_entries,
             admin_token,
             master_key,
         })

@@ -78,6 +78,12 @@ pub struct SettingsInput {
     /// Largest code file taken, in bytes.
     #[arg(long, env = "EMCP_MAX_CODE_BYTES")]
     pub max_code_bytes: Option<u64>,
+    /// Wrong tokens from one address within a minute that lock it out.
+    #[arg(long, env = "EMCP_WRONG_TOKENS_PER_MINUTE")]
+    pub wrong_tokens_per_minute: Option<u32>,
+    /// Lines the audit log keeps; the oldest go first.
+    #[arg(long, env = "EMCP_AUDIT_MAX_ENTRIES")]
+    pub audit_max_entries: Option<u64>,
     /// The administrator's token. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -168,6 +174,8 @@ impl SettingsInput {
             start_timeout_secs,
             stop_grace_secs,
             max_code_bytes,
+            wrong_tokens_per_minute,
+            audit_max_entries,
             admin_token,
             admin_token_file,
             master_key,

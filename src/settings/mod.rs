@@ -86,6 +86,10 @@ pub struct Settings {
     pub stop_grace: Duration,
     /// Largest code file taken.
     pub max_code_bytes: u64,
+    /// Wrong tokens within a minute that lock an address out.
+    pub wrong_tokens_per_minute: u32,
+    /// Lines the audit log keeps.
+    pub audit_max_entries: u64,
     /// The administrator's token.
     pub admin_token: SecretSource,
     /// The key that seals secrets.

@@ -34,6 +34,7 @@ impl Store {
             dump_table(txn, tables::VERSIONS, pair, &mut out)?;
             let pair = |(id, n): (u128, u64)| vec![id.to_string(), n.to_string()];
             dump_table(txn, tables::EVENTS, pair, &mut out)?;
+            dump_table(txn, tables::AUDIT, |k| vec![k.to_string()], &mut out)?;
             Ok(out)
         })
         .await
@@ -190,6 +191,10 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
         table
             .insert((id, n.ok_or_else(damaged)?), value)
             .map_err(codec::db)?;
+    } else if table == tables::AUDIT.name() {
+        let id = u64::try_from(id).map_err(|_| damaged())?;
+        let mut table = txn.open_table(tables::AUDIT).map_err(codec::db)?;
+        table.insert(id, value).map_err(codec::db)?;
     } else {
         return Err(damaged());
     }

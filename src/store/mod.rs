@@ -3,6 +3,7 @@
 //! Records are JSON in a versioned envelope. Every public call is one
 //! transaction, run off the async threads; what it acknowledged is on disk.
 
+mod audit;
 mod codec;
 mod dump;
 mod events;

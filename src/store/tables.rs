@@ -34,6 +34,8 @@ pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new
 pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
 /// Token id → `Token`.
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
+/// Sequence → `AuditEntry`.
+pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
 
 /// The tables with one record a server that are not indexes.
 pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 4] =
@@ -51,5 +53,6 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(STATES).map_err(codec::db)?;
     txn.open_table(EVENTS).map_err(codec::db)?;
     txn.open_table(TOKENS).map_err(codec::db)?;
+    txn.open_table(AUDIT).map_err(codec::db)?;
     Ok(())
 }

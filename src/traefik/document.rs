@@ -307,6 +307,7 @@ mod tests {
             runtime: RuntimeChoice::Auto,
             limits: Limits::default(),
             creator: Actor("admin".into()),
+            members: Vec::new(),
             desired: Desired::Running,
             hold: false,
             generation: 1,

@@ -137,7 +137,9 @@ def test_the_token_in_a_url_counts_only_where_a_client_connects(api: Api, token:
 def test_the_server_sees_the_users_name_and_no_credential(
     api: Api, session: type[SseSession] | type[HttpSession], server: str
 ) -> None:
-    token = api.connect_token("Ada's laptop", None)
+    body = {"name": "Ada's laptop", "role": "connect", "servers": None}
+    created = api.call("POST", "/api/tokens", json=body)
+    token = created["token"]
     forged = {
         "Cookie": "emcp_session=stolen; theme=dark",
         "X-API-Key": token,
@@ -154,6 +156,7 @@ def test_the_server_sees_the_users_name_and_no_credential(
     assert not {"authorization", "cookie", "x-api-key"} & seen.keys()
     assert token not in str(seen)
     assert "root" not in seen.values()
+    api.call("DELETE", f"/api/tokens/{created['id']}")
 
 
 def test_the_container_refuses_whoever_goes_around_the_gate(api: Api, fixtures: dict[str, Json]) -> None:

@@ -26,8 +26,8 @@ pub(in crate::http) struct VersionList {
     responses((status = 200, description = "the code in use", body = String, content_type = "text/x-python; charset=utf-8"), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
-    let code = ctx.app.code(&leave, &id).await?;
+    let leave = ctx.may_inspect(&id)?;
+    let code = ctx.app.code(&leave).await?;
     Ok(content("text/x-python; charset=utf-8", code))
 }
 
@@ -40,12 +40,12 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the server with its next version", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
+    let leave = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(true);
     let max_code = ctx.app.settings.max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let code = create_form::read_code(&ctx.headers, bytes, max_code).await?;
-    Ok(json(&ctx.app.put_code(&leave, &id, code, restart).await?))
+    Ok(json(&ctx.app.put_code(&leave, code, restart).await?))
 }
 
 #[utoipa::path(
@@ -69,9 +69,9 @@ pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the server with that version", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
+    let leave = ctx.may_write(&id)?;
     let number = version_number(&number)?;
-    Ok(json(&ctx.app.activate_version(&leave, &id, number).await?))
+    Ok(json(&ctx.app.activate_version(&leave, number).await?))
 }
 
 #[utoipa::path(
@@ -88,9 +88,9 @@ pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> A
     )
 )]
 pub(in crate::http) async fn get_version(ctx: Ctx, id: String, number: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_inspect(&id)?;
     let number = version_number(&number)?;
-    let code = ctx.app.code_of_version(&leave, &id, number).await?;
+    let code = ctx.app.code_of_version(&leave, number).await?;
     Ok(content("text/x-python; charset=utf-8", code))
 }
 

@@ -38,8 +38,8 @@ pub(in crate::http) struct EnvList {
     responses((status = 200, description = "its variables, secrets masked", body = EnvList), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
-    let vars = ctx.app.env(&leave, &id).await?;
+    let leave = ctx.may_inspect(&id)?;
+    let vars = ctx.app.env(&leave).await?;
     Ok(json(&EnvList { env: vars }))
 }
 
@@ -52,10 +52,10 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the new set, secrets masked", body = EnvList), Refusals)
 )]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
+    let leave = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(false);
     let bytes = body::read(stream, SMALL_BODY_MAX_BYTES).await?;
     let vars = parse_env_json(&bytes)?;
-    let vars = ctx.app.replace_env(&leave, &id, vars, restart).await?;
+    let vars = ctx.app.replace_env(&leave, vars, restart).await?;
     Ok(json(&EnvList { env: vars }))
 }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
-use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
@@ -41,13 +40,12 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             .query("server")
             .and_then(|id| id.parse().ok())
             .and_then(|id| ctx.app.directory.get(id));
-        let holder = entry.as_ref().and_then(|entry| ticket_holder(&ctx, entry));
+        let request = request_of(&ctx);
         let verdict = gate::decide(
-            &request_of(&ctx, holder.as_ref()),
-            &ctx.app.tokens,
+            &request,
+            caller(&ctx, &request, entry.as_ref()),
             entry.as_ref(),
             &ctx.app.settings.allowed_origins,
-            Timestamp::now(),
         );
         let reason = match (verdict, entry) {
             (Verdict::Allow { user, ticket_for }, Some(entry)) => {
@@ -76,18 +74,25 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     }
 }
 
-fn ticket_holder(ctx: &Ctx, entry: &Entry) -> Option<Caller> {
-    let ticket = gate::ticket_in_url(ctx.header("x-forwarded-uri")?)?;
-    ctx.app.caller_by_sse_ticket(entry.server.id, &ticket)
+/// Who asks. Checked anew after every wait: a token may be revoked meanwhile.
+fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
+    if let Some(token) = gate::credential(request) {
+        return ctx.app.identify(&token, ctx.client());
+    }
+    let by_ticket = || {
+        let ticket = gate::ticket_in_url(request.uri)?;
+        ctx.app
+            .caller_by_sse_ticket(entry?.server.id, &ticket, ctx.client())
+    };
+    by_ticket().ok_or_else(gate::no_credential)
 }
 
-fn request_of<'a>(ctx: &'a Ctx, ticket_holder: Option<&'a Caller>) -> GateRequest<'a> {
+fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     GateRequest {
         authorization: ctx.header("authorization"),
         api_key: ctx.header("x-api-key"),
         origin: ctx.header("origin"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
-        ticket_holder,
     }
 }
 

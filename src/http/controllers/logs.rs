@@ -32,11 +32,10 @@ const PING_EVERY: Duration = Duration::from_secs(20);
     responses((status = 200, description = "its output; with an Upgrade header, a WebSocket of JSON lines", body = String, content_type = "text/plain; charset=utf-8"), Refusals)
 )]
 pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
-    ctx.caller()?.may_read()?;
-    let server = ctx.app.find_server(&id)?.server;
+    let leave = ctx.caller()?.may_read()?;
     let tail = ctx.query_number("tail", TAIL_MAX)?.unwrap_or(TAIL_DEFAULT);
     let since = ctx.query("since").map(parse_time).transpose()?;
-    let log = ctx.app.logs.of(server.id).await;
+    let log = ctx.app.log(&leave, &id).await?;
     let mut text = String::new();
     for record in log.tail(usize::try_from(tail).unwrap_or(usize::MAX)) {
         if since.is_none_or(|since| record.ts >= since) {
@@ -48,10 +47,9 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
 }
 
 pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
-    ctx.websocket_caller()?.may_read()?;
-    let server = ctx.app.find_server(&id)?.server;
+    let leave = ctx.websocket_caller()?.may_read()?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
-    let log = ctx.app.logs.of(server.id).await;
+    let log = ctx.app.log(&leave, &id).await?;
     let cancel = ctx.app.cancel.clone();
     let tasks = ctx.app.tasks.clone();
     let upgrade = ws.on_upgrade(move |socket| {

@@ -1,5 +1,6 @@
 //! Handlers: read the request, ask for leave, call a service, answer.
 
+pub(super) mod audit;
 pub(super) mod backup;
 pub(super) mod code;
 pub(super) mod connection;

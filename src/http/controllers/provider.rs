@@ -1,5 +1,7 @@
 //! `/traefik/config`: Traefik's HTTP provider.
 
+use std::time::Instant;
+
 use http::StatusCode;
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
@@ -19,6 +21,7 @@ pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
             message: "the provider token is needed here".to_owned(),
         });
     }
+    ctx.app.proxies.see(ctx.peer, Instant::now());
     match ctx.app.provider.poll(ctx.connection).await {
         Poll::Document(body) => Ok(content("application/json", body)),
         // Never an empty 200, which would wipe every route (DESIGN §7).

@@ -9,6 +9,7 @@ use warp::Rejection;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::http::audit;
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm, FORM_OVERHEAD_BYTES};
@@ -78,11 +79,13 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     responses((status = 201, description = "it exists, and starts unless told otherwise", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
+    let leave = ctx.caller()?.may_create()?;
     let max_code = ctx.app.settings.max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
     let view = ctx.app.create_server(&leave, new).await?;
+    ctx.note.target(&view.name, view.id);
+    audit::done(&ctx).await;
     let view = wait_if_asked(&ctx, view).await?;
     Ok(json_with(StatusCode::CREATED, &view))
 }
@@ -108,9 +111,9 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the changed server", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
+    let leave = ctx.may_write(&id)?;
     let patch: PatchServer = body::read_json(stream).await?;
-    Ok(json(&ctx.app.patch_server(&leave, &id, patch).await?))
+    Ok(json(&ctx.app.patch_server(&leave, patch).await?))
 }
 
 #[utoipa::path(
@@ -121,8 +124,8 @@ pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> 
     responses((status = 204, description = "it is gone"), Refusals)
 )]
 pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
-    ctx.app.delete_server(&leave, &id).await?;
+    let leave = ctx.may_write(&id)?;
+    ctx.app.delete_server(&leave).await?;
     Ok(no_content())
 }
 
@@ -135,12 +138,12 @@ pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     responses((status = 202, description = "asked for", body = ServerView), (status = 200, description = "the settled server, or as it is when the wait is over", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_write()?;
+    let leave = ctx.may_write(&id)?;
     let body: ActionBody = body::read_json(stream).await?;
-    let action = match body.action.as_str() {
-        "start" => Action::Start,
-        "stop" => Action::Stop,
-        "restart" => Action::Restart,
+    let (action, word) = match body.action.as_str() {
+        "start" => (Action::Start, "server.start"),
+        "stop" => (Action::Stop, "server.stop"),
+        "restart" => (Action::Restart, "server.restart"),
         _ => {
             return Err(Error::invalid(
                 "unknown_action",
@@ -149,7 +152,9 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
             ));
         }
     };
-    let view = ctx.app.act(&leave, &id, action).await?;
+    ctx.note.action(word);
+    let view = ctx.app.act(&leave, action).await?;
+    audit::done(&ctx).await;
     if ctx.query("wait").is_none() {
         return Ok(json_with(StatusCode::ACCEPTED, &view));
     }

@@ -65,7 +65,9 @@ pub(in crate::http) async fn show(ctx: Ctx) -> Answer {
 )]
 pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     let body: SignIn = body::read_json(stream).await?;
-    let (caller, session) = ctx.app.sign_in(body.token.trim())?;
+    let caller = ctx.app.identify(body.token.trim(), ctx.client())?;
+    ctx.note.caller(&caller);
+    let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;
     let mut response = json(&SessionView::of(&caller, Some(session.ends_at)));
     let value = cookie_header(&session.cookie, SESSION_LIFETIME.as_secs())?;
     response.headers_mut().insert(SET_COOKIE, value);
@@ -79,7 +81,10 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     responses((status = 204, description = "signed out"), Refusals),
     security(())
 )]
-pub(in crate::http) async fn sign_out(_: Ctx) -> Answer {
+pub(in crate::http) async fn sign_out(ctx: Ctx) -> Answer {
+    // For the audit log alone: whoever is not signed in is signed out all the
+    // same.
+    let _ = ctx.caller();
     let mut response = no_content();
     response
         .headers_mut()

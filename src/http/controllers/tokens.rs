@@ -10,7 +10,7 @@ use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, json_with, no_content};
 use crate::services::{CreateToken, CreatedToken, TokenView};
 
-/// All tokens.
+/// All tokens, or those a developer has made.
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct TokenList {
     /// Oldest first.
@@ -21,10 +21,10 @@ pub(in crate::http) struct TokenList {
     get,
     path = "/api/tokens",
     tag = "tokens",
-    responses((status = 200, description = "all tokens, oldest first, without their secrets", body = TokenList), Refusals)
+    responses((status = 200, description = "all tokens, or those a developer has made; oldest first, without their secrets", body = TokenList), Refusals)
 )]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
+    let leave = ctx.caller()?.may_issue()?;
     Ok(json(&TokenList {
         tokens: ctx.app.list_tokens(&leave),
     }))
@@ -38,9 +38,10 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     responses((status = 201, description = "the token; its secret is never shown again", body = CreatedToken), Refusals)
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
+    let leave = ctx.caller()?.may_issue()?;
     let new: CreateToken = body::read_json(stream).await?;
     let created = ctx.app.create_token(&leave, new).await?;
+    ctx.note.target(&created.view.name, created.view.id);
     Ok(json_with(StatusCode::CREATED, &created))
 }
 
@@ -52,7 +53,9 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     responses((status = 204, description = "it is refused from now on"), Refusals)
 )]
 pub(in crate::http) async fn revoke(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
-    ctx.app.revoke_token(&leave, &id).await?;
+    let leave = ctx.caller()?.may_issue()?;
+    let token = ctx.app.token(&leave, &id)?;
+    ctx.note.target(&token.name, token.id);
+    ctx.app.revoke_token(&leave, token.id).await?;
     Ok(no_content())
 }

@@ -23,7 +23,7 @@ use crate::services::{Invocation, PromptView, ReadView, ResourceRef, ToolResultV
 )]
 pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
     let leave = may_use(&ctx, &id)?;
-    Ok(json(&ctx.app.tools(&leave, &id).await?))
+    Ok(json(&ctx.app.tools(&leave).await?))
 }
 
 #[utoipa::path(
@@ -41,7 +41,7 @@ pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(stream).await?;
-    Ok(json(&ctx.app.call_tool(&leave, &id, call).await?))
+    Ok(json(&ctx.app.call_tool(&leave, call).await?))
 }
 
 #[utoipa::path(
@@ -59,7 +59,7 @@ pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> A
 pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = may_use(&ctx, &id)?;
     let resource: ResourceRef = body::read_json(stream).await?;
-    Ok(json(&ctx.app.read_resource(&leave, &id, resource).await?))
+    Ok(json(&ctx.app.read_resource(&leave, resource).await?))
 }
 
 #[utoipa::path(
@@ -77,11 +77,11 @@ pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> A
 pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(stream).await?;
-    Ok(json(&ctx.app.get_prompt(&leave, &id, call).await?))
+    Ok(json(&ctx.app.get_prompt(&leave, call).await?))
 }
 
 /// Trying a tool is calling the server, as through the gate.
 fn may_use(ctx: &Ctx, id: &str) -> Result<CanConnect> {
     let caller = ctx.caller()?;
-    caller.may_connect(ctx.app.find_server(id)?.server.id)
+    caller.may_connect(&ctx.app.find_server(id)?.server)
 }

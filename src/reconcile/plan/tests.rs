@@ -18,6 +18,7 @@ fn server(desired: Desired) -> Server {
         runtime: RuntimeChoice::Auto,
         limits: Limits::default(),
         creator: Actor("admin".into()),
+        members: Vec::new(),
         desired,
         hold: false,
         generation: 2,

@@ -3,9 +3,12 @@
 Only requests that fit the schema are changed; wrong ones go out as they are.
 """
 
+import itertools
 from typing import Any
 
 import schemathesis
+
+_numbers = itertools.count()
 
 
 @schemathesis.hook
@@ -16,6 +19,8 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     match case.operation.label:
         case "POST /api/servers":
             _create(body)
+        case "PATCH /api/servers/{id}":
+            _patch(body)
         case "POST /api/tokens":
             _token(body)
         case "PUT /api/servers/{id}/env":
@@ -44,9 +49,16 @@ def _create(body: Any) -> None:
             body["env"] = _variables(body["env"])
 
 
+def _patch(body: Any) -> None:
+    """A member must be a person."""
+    if isinstance(body, dict) and body.get("members"):
+        body["members"] = []
+
+
 def _token(body: Any) -> None:
-    """An expiry must lie ahead, and servers are for the role "connect"."""
+    """A name is given once, an expiry must lie ahead, and servers are for the role "connect"."""
     if isinstance(body, dict):
+        body["name"] = f"made-up-{next(_numbers)}"
         if isinstance(body.get("expires_at"), str):
             body["expires_at"] = "2999-01-01T00:00:00Z"
         if body.get("role") != "connect" and "servers" in body:

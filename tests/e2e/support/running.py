@@ -68,6 +68,8 @@ class Platform:
             "EMCP_HTTPS_PORT": str(https),
             "EMCP_HTTP_ADDRESS": f"127.0.0.1:{http}",
             "EMCP_HTTP_PORT": str(http),
+            # The tests present many wrong tokens from one address; test_lock_out.py has a platform of its own.
+            "EMCP_WRONG_TOKENS_PER_MINUTE": "100000",
             **self._emcp_settings,
         }
         self.start_emcp()
@@ -93,6 +95,12 @@ class Platform:
         assert self._emcp is not None
         self._emcp.send_signal(signal.SIGKILL)
         self._emcp.wait()
+
+    def stop_emcp(self) -> None:
+        """End emcp as an operator would."""
+        assert self._emcp is not None
+        self._emcp.terminate()
+        self._emcp.wait(STOP_DEADLINE_SECS)
 
     def try_second_emcp(self) -> tuple[int, str]:
         """Start one more emcp on the same data directory; its exit code and what it said."""

@@ -1,0 +1,115 @@
+//! What a request leaves in the audit log. The route says what it does
+//! (`router`), the request's context learns who asks and of what, and the
+//! answer says what came of it: no handler can forget to write a line.
+
+use std::future::Future;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use jiff::Timestamp;
+use warp::reply::Response;
+
+use super::context::Ctx;
+use super::reply::{Answer, call};
+use crate::access::Caller;
+use crate::model::{AuditEntry, AuditResult, Error};
+
+/// What is known so far of an audited request.
+#[derive(Default)]
+pub(super) struct Note(Mutex<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    /// `None` for requests that are not audited, and once the line is taken.
+    action: Option<&'static str>,
+    caller: Option<Caller>,
+    target: Option<(String, String)>,
+}
+
+impl Note {
+    /// Says, more closely than the route, what is being done.
+    pub(super) fn action(&self, action: &'static str) {
+        let mut inner = self.lock();
+        if inner.action.is_some() {
+            inner.action = Some(action);
+        }
+    }
+
+    pub(super) fn caller(&self, caller: &Caller) {
+        self.lock().caller = Some(caller.clone());
+    }
+
+    /// What it is done to. Never what a caller wrote: it may be a secret that
+    /// was put into the wrong place.
+    pub(super) fn target(&self, name: impl ToString, id: impl ToString) {
+        self.lock().target = Some((name.to_string(), id.to_string()));
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The line, once. None where nobody was recognised: wrong tokens are
+    /// counted by address, and a request without one says nothing.
+    fn take(&self, ctx: &Ctx, outcome: Result<(), &Error>) -> Option<AuditEntry> {
+        let mut inner = self.lock();
+        let caller = inner.caller.clone()?;
+        let action = inner.action.take()?;
+        let (target, target_id) = inner.target.clone().unzip();
+        let result = match outcome {
+            Ok(()) => AuditResult::Ok,
+            Err(Error::Internal(_) | Error::Unavailable { .. } | Error::Upstream { .. }) => {
+                AuditResult::Failed
+            }
+            Err(_) => AuditResult::Refused,
+        };
+        Some(AuditEntry {
+            at: Timestamp::now(),
+            actor: Some(caller.name),
+            token_id: caller.token,
+            action: action.to_owned(),
+            target,
+            target_id,
+            result,
+            code: outcome.err().map(|error| error.code().to_owned()),
+            from: Some(ctx.client()),
+        })
+    }
+}
+
+/// As [`call`], for a handler that does what the audit log must tell.
+pub(super) async fn audited<F>(
+    ctx: Ctx,
+    action: &'static str,
+    handler: impl FnOnce(Ctx) -> F,
+) -> Response
+where
+    F: Future<Output = Answer> + Send + 'static,
+{
+    ctx.note.lock().action = Some(action);
+    call(ctx, |ctx| {
+        let work = handler(ctx.clone());
+        async move {
+            let answer = work.await;
+            write(&ctx, answer.as_ref().map(|_| ())).await;
+            answer
+        }
+    })
+    .await
+}
+
+/// Writes the line of what is done already, for a handler that goes on to wait
+/// for what comes of it.
+pub(super) async fn done(ctx: &Ctx) {
+    write(ctx, Ok(())).await;
+}
+
+async fn write(ctx: &Ctx, outcome: Result<(), &Error>) {
+    let Some(entry) = ctx.note.take(ctx, outcome) else {
+        return;
+    };
+    if entry.is_a_change() {
+        ctx.app.audit.record(entry).await;
+    } else {
+        ctx.app.audit.note(entry);
+    }
+}

@@ -1,0 +1,58 @@
+//! `/api/audit`.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
+use crate::http::reply::{Answer, json};
+use crate::model::{AuditFilter, AuditRecord, Error};
+
+const LIMIT_DEFAULT: u64 = 100;
+const LIMIT_MAX: u64 = 1_000;
+/// What JSON Schema's `int64`, by which ids are described, can hold.
+const ID_MAX: u64 = i64::MAX.unsigned_abs();
+
+/// A page of the audit log.
+#[derive(Serialize, ToSchema)]
+pub(in crate::http) struct AuditPage {
+    /// Newest first.
+    entries: Vec<AuditRecord>,
+    /// What `before` is for the next page; null at the log's end.
+    next: Option<u64>,
+}
+
+#[utoipa::path(
+    get,
+    path = "/api/audit",
+    tag = "platform",
+    params(
+        ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "entries on a page, at most 1000; 100 by default"),
+        ("before" = Option<u64>, Query, description = "only entries older than this id"),
+        ("actor" = Option<String>, Query, description = "only this person's"),
+        ("action" = Option<String>, Query, description = "only this action, or this family of actions, such as \"server\"")
+    ),
+    responses((status = 200, description = "who did what, newest first", body = AuditPage), Refusals)
+)]
+pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
+    let leave = ctx.caller()?.may_administer()?;
+    let limit = ctx
+        .query_number("limit", LIMIT_MAX)?
+        .unwrap_or(LIMIT_DEFAULT);
+    if limit == 0 {
+        return Err(Error::invalid(
+            "invalid_query",
+            "limit",
+            format!("the query parameter \"limit\" must be from 1 to {LIMIT_MAX}"),
+        ));
+    }
+    let filter = AuditFilter {
+        before: ctx.query_number("before", ID_MAX)?,
+        actor: ctx.query("actor").map(str::to_owned),
+        action: ctx.query("action").map(str::to_owned),
+    };
+    let limit = usize::try_from(limit).unwrap_or(usize::MAX);
+    let (entries, has_more) = ctx.app.audit_page(&leave, filter, limit).await?;
+    let next = entries.last().filter(|_| has_more).map(|entry| entry.id);
+    Ok(json(&AuditPage { entries, next }))
+}

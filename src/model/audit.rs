@@ -1,0 +1,124 @@
+//! The audit log's lines: who did what, when, from where, and what came of it.
+//! Never a secret: names, ids and codes only.
+
+use std::net::IpAddr;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::TokenId;
+
+/// What came of an action.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum AuditResult {
+    /// It was done.
+    Ok,
+    /// It was not allowed, or broke a rule.
+    Refused,
+    /// A fault of EMCP or its machine.
+    Failed,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+pub struct AuditEntry {
+    /// When it was asked for.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// The token's name; absent where nobody was recognised.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+    /// The token; absent for the administrator's own from the settings.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub token_id: Option<TokenId>,
+    /// What, in a stable word such as `server.create`.
+    pub action: String,
+    /// The name of the server or token it was done to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target: Option<String>,
+    /// Its id: a name may be given again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub target_id: Option<String>,
+    /// What came of it.
+    pub result: AuditResult,
+    /// The error's code, where it was not done.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code: Option<String>,
+    /// The client's address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub from: Option<IpAddr>,
+}
+
+/// A line as kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct AuditRecord {
+    /// Rises with every line.
+    pub id: u64,
+    /// The line.
+    #[serde(flatten)]
+    pub entry: AuditEntry,
+}
+
+/// What the log is narrowed to.
+#[derive(Debug, Clone, Default)]
+pub struct AuditFilter {
+    /// Only lines older than this one.
+    pub before: Option<u64>,
+    /// Only this person's.
+    pub actor: Option<String>,
+    /// Only this action, or all whose word begins with it and a dot.
+    pub action: Option<String>,
+}
+
+impl AuditFilter {
+    /// Whether a line is wanted; `before` is the reader's.
+    pub fn fits(&self, entry: &AuditEntry) -> bool {
+        let by_actor = self
+            .actor
+            .as_ref()
+            .is_none_or(|actor| entry.actor.as_ref() == Some(actor));
+        let by_action = self.action.as_ref().is_none_or(|action| {
+            entry
+                .action
+                .strip_prefix(action.as_str())
+                .is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+        });
+        by_actor && by_action
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_filter_takes_a_whole_word_or_a_family() {
+        let entry = AuditEntry {
+            at: Timestamp::UNIX_EPOCH,
+            actor: Some("ada".into()),
+            token_id: None,
+            action: "server.create".into(),
+            target: None,
+            target_id: None,
+            result: AuditResult::Ok,
+            code: None,
+            from: None,
+        };
+        let by_action = |text: &str| AuditFilter {
+            action: Some(text.into()),
+            ..AuditFilter::default()
+        };
+        assert!(by_action("server.create").fits(&entry));
+        assert!(by_action("server").fits(&entry));
+        assert!(!by_action("serv").fits(&entry));
+        assert!(!by_action("server.delete").fits(&entry));
+        let by_actor = AuditFilter {
+            actor: Some("ad".into()),
+            ..AuditFilter::default()
+        };
+        assert!(!by_actor.fits(&entry));
+    }
+}

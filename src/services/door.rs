@@ -1,0 +1,88 @@
+//! Who stands behind a token or a session, and what becomes of wrong ones.
+
+use std::net::IpAddr;
+use std::sync::PoisonError;
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+
+use super::App;
+use crate::access::{Caller, ClientKey, Limiter, Standing, Wrong};
+use crate::model::{AuditEntry, AuditResult, Error, Result};
+
+impl App {
+    /// The caller who presents this token from this address.
+    ///
+    /// # Errors
+    /// `unauthenticated` for a wrong one, `too_many_attempts` after too many.
+    pub fn identify(&self, presented: &str, from: IpAddr) -> Result<Caller> {
+        let client = ClientKey::from(from);
+        let (now, instant) = (Timestamp::now(), Instant::now());
+        let found = self.tokens.identify(presented, client, now);
+        // The way of nearly every request; it takes no lock that all share.
+        if let Some(found) = found.as_ref().filter(|found| found.is_known_here) {
+            self.tokens.note_use(found.caller.token, client, now);
+            return Ok(found.caller.clone());
+        }
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        match (limiter.standing(client, instant), found) {
+            (Standing::Spent { remaining }, _) => Err(too_many(remaining)),
+            (Standing::Free | Standing::Locked { .. }, Some(found)) => {
+                self.tokens.note_use(found.caller.token, client, now);
+                Ok(found.caller)
+            }
+            (Standing::Free | Standing::Locked { .. }, None) => {
+                Err(self.refuse_wrong(&mut limiter, client, from, instant))
+            }
+        }
+    }
+
+    /// The caller behind a session or ticket, noting that its token was used.
+    pub(super) fn caller_of_token(
+        &self,
+        token: Option<crate::model::TokenId>,
+        from: IpAddr,
+    ) -> Option<Caller> {
+        let now = Timestamp::now();
+        let caller = self.tokens.caller_by_id(token, now)?;
+        self.tokens.note_use(token, from.into(), now);
+        Some(caller)
+    }
+
+    fn refuse_wrong(
+        &self,
+        limiter: &mut Limiter,
+        client: ClientKey,
+        from: IpAddr,
+        now: Instant,
+    ) -> Error {
+        match limiter.wrong(client, now) {
+            Wrong::Locked { remaining } => return too_many(remaining),
+            Wrong::Counted => {}
+            Wrong::LockOutBegins => {
+                tracing::warn!(%from, "an address is locked out after too many wrong tokens");
+                self.audit.note(AuditEntry {
+                    at: Timestamp::now(),
+                    actor: None,
+                    token_id: None,
+                    action: "token.lock_out".to_owned(),
+                    target: None,
+                    target_id: None,
+                    result: AuditResult::Refused,
+                    code: Some("too_many_attempts".to_owned()),
+                    from: Some(from),
+                });
+            }
+        }
+        Error::Unauthenticated {
+            message: "this token is not valid (any more)".to_owned(),
+        }
+    }
+}
+
+fn too_many(remaining: Duration) -> Error {
+    Error::TooManyAttempts {
+        // Rounded up: a client that comes back then is listened to.
+        retry_after_secs: remaining.as_secs() + 1,
+    }
+}
