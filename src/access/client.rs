@@ -66,6 +66,15 @@ impl Proxies {
         }
     }
 
+    /// From where the routes were fetched last, if lately.
+    pub fn latest(&self, now: Instant) -> Option<IpAddr> {
+        let seen = self.seen.lock().unwrap_or_else(PoisonError::into_inner);
+        seen.iter()
+            .filter(|(_, last)| now.duration_since(**last) < PROXY_MEMORY)
+            .max_by_key(|(_, last)| **last)
+            .map(|(address, _)| *address)
+    }
+
     fn knows(&self, peer: IpAddr, now: Instant) -> bool {
         self.seen
             .lock()

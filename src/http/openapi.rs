@@ -49,6 +49,7 @@ use crate::model::{Error, RESERVED_NAMES};
         tools::call,
         tools::read,
         tools::prompt,
+        tools::test,
         live::stream,
         overview::get,
         settings::get,

@@ -1,5 +1,5 @@
-//! `/api/servers/{id}/tools`, `…/resources` and `…/prompts`: trying a server
-//! out from the dashboard.
+//! `/api/servers/{id}/tools`, `…/resources`, `…/prompts` and `…/test`: trying
+//! a server out from the dashboard.
 
 use crate::access::CanConnect;
 use crate::http::body::{self, BodyStream};
@@ -8,7 +8,7 @@ use crate::http::error::ErrorBody;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::Result;
-use crate::services::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
+use crate::services::{ConnectionTest, Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
 
 #[utoipa::path(
     get,
@@ -78,6 +78,18 @@ pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) ->
     let leave = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(stream).await?;
     Ok(json(&ctx.app.get_prompt(&leave, call).await?))
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/servers/{id}/test",
+    tag = "tools",
+    params(("id" = String, Path, description = "id or name")),
+    responses((status = 200, description = "how far a client gets, step by step", body = ConnectionTest), Refusals)
+)]
+pub(in crate::http) async fn test(ctx: Ctx, id: String) -> Answer {
+    let leave = may_use(&ctx, &id)?;
+    Ok(json(&ctx.app.test_connection(&leave, &id).await?))
 }
 
 /// Trying a tool is calling the server, as through the gate.

@@ -1,0 +1,236 @@
+//! Connects to a server as a client would: through Traefik, by its public
+//! name, with TLS verified and a token of its own. Each step is told, so that
+//! whoever cannot connect sees where it ends.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::{Duration, Instant};
+
+use http::{HeaderName, StatusCode};
+use jiff::{SignedDuration, Timestamp};
+use serde::Serialize;
+use utoipa::ToSchema;
+use uuid::Uuid;
+
+use super::App;
+use crate::access::{CanConnect, TokenTable};
+use crate::directory::Entry;
+use crate::mcp::Session;
+use crate::model::{Result, Role, Token, TokenId, TokenSecret};
+use crate::vault::random_bytes;
+
+/// For one step. A server that has to be woken or started is waited for at the
+/// gate, at most 25 s.
+const STEP_MAX: Duration = Duration::from_secs(30);
+/// How long the token of one test may work.
+const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_secs(120);
+
+/// What came of the test.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ConnectionTest {
+    /// Whether every step succeeded.
+    pub ok: bool,
+    /// In their order.
+    pub steps: Vec<Step>,
+}
+
+/// One step of connecting.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct Step {
+    /// `resolve`, `tls`, `gate`, `initialize` or `list_tools`.
+    pub code: &'static str,
+    /// Whether it succeeded; absent if it was not reached.
+    pub ok: Option<bool>,
+    /// How long it took.
+    pub duration_ms: Option<f64>,
+    /// What was found.
+    pub detail: String,
+}
+
+const STEPS: [&str; 5] = ["resolve", "tls", "gate", "initialize", "list_tools"];
+
+/// What went wrong in a step, in words.
+type StepResult<T> = std::result::Result<(T, String), String>;
+
+impl App {
+    /// Tests the connection to a server.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub async fn test_connection(&self, _: &CanConnect, id_or_name: &str) -> Result<ConnectionTest> {
+        let entry = self.find_server(id_or_name)?;
+        let token = TestToken::issue(&self.tokens, &entry)?;
+        let mut steps = Vec::with_capacity(STEPS.len());
+        self.walk(&entry, &token, &mut steps).await;
+        for code in STEPS.into_iter().skip(steps.len()) {
+            steps.push(Step {
+                code,
+                ok: None,
+                duration_ms: None,
+                detail: "not reached".to_owned(),
+            });
+        }
+        Ok(ConnectionTest {
+            ok: steps.iter().all(|step| step.ok == Some(true)),
+            steps,
+        })
+    }
+
+    /// Goes as far as it gets.
+    async fn walk(&self, entry: &Entry, token: &TestToken<'_>, steps: &mut Vec<Step>) -> Option<()> {
+        let traefik = told(steps, async { self.find_traefik() }).await?;
+        let (client, base) = told(steps, self.reach(traefik)).await?;
+        let url = format!("{base}{}/mcp", entry.server.path_prefix());
+        told(steps, knock(&client, &url)).await?;
+        let bearer = format!("Bearer {}", token.secret.expose());
+        let session = told(steps, async {
+            let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
+            let session = Session::open(&client, &url, &headers, STEP_MAX)
+                .await
+                .map_err(|error| error.to_string())?;
+            let about = session.server();
+            let name = about["serverInfo"]["name"].as_str().unwrap_or("a server");
+            let version = about["protocolVersion"].as_str().unwrap_or("unknown");
+            let detail = format!("\"{name}\" answered with MCP {version}");
+            Ok((session, detail))
+        })
+        .await?;
+        let listed = told(steps, async {
+            let tools = session
+                .tools(STEP_MAX)
+                .await
+                .map_err(|error| error.to_string())?;
+            Ok(((), format!("{} tool(s)", tools.len())))
+        })
+        .await;
+        session.close().await;
+        listed
+    }
+
+    /// Where Traefik is: it fetches its routes from there.
+    fn find_traefik(&self) -> StepResult<SocketAddr> {
+        let address = self.proxies.latest(Instant::now()).ok_or(
+            "Traefik has not fetched its routes lately; see whether it runs and what its log says",
+        )?;
+        let port = self.settings.https_address.rsplit(':').next();
+        let port = port
+            .and_then(|port| port.parse().ok())
+            .ok_or_else(|| format!("\"{}\" names no port", self.settings.https_address))?;
+        let traefik = SocketAddr::new(address, port);
+        Ok((traefik, format!("Traefik is at {traefik}")))
+    }
+
+    /// A client that takes Traefik for the public name, and the URL to use.
+    async fn reach(&self, traefik: SocketAddr) -> StepResult<(reqwest::Client, String)> {
+        let public = &self.settings.public_url;
+        let host = public.host_str().unwrap_or_default();
+        let mut builder = reqwest::Client::builder()
+            .no_proxy()
+            .redirect(reqwest::redirect::Policy::none());
+        // A name leads to Traefik whatever its real address is: that one may
+        // lie in front of a load balancer. An address is used as it is.
+        let port = if host.parse::<IpAddr>().is_ok() {
+            public.port_or_known_default().unwrap_or(443)
+        } else {
+            builder = builder.resolve(host, traefik);
+            traefik.port()
+        };
+        if let Some(pem) = &self.ca_cert_pem {
+            let certificate = reqwest::Certificate::from_pem(pem.as_bytes())
+                .map_err(|error| format!("the local CA cannot be read: {error}"))?;
+            builder = builder.add_root_certificate(certificate);
+        }
+        let client = builder.build().map_err(|error| error.to_string())?;
+        let base = format!("https://{host}:{port}");
+        client
+            .get(format!("{base}/healthz"))
+            .timeout(STEP_MAX)
+            .send()
+            .await
+            .map_err(|error| chain(&error))?;
+        let detail = format!("the certificate for {host} is valid");
+        Ok(((client, base), detail))
+    }
+}
+
+/// Whether the gate is in front: without a token nobody comes in.
+async fn knock(client: &reqwest::Client, url: &str) -> StepResult<()> {
+    let answer = client
+        .get(url)
+        .timeout(STEP_MAX)
+        .send()
+        .await
+        .map_err(|error| chain(&error))?;
+    match answer.status() {
+        StatusCode::UNAUTHORIZED => Ok((
+            (),
+            "the gate turns away who has no token, as it should".to_owned(),
+        )),
+        other => Err(format!(
+            "a request without a token was answered with {other}; the gate should have said 401"
+        )),
+    }
+}
+
+/// Does one step and writes down what came of it.
+async fn told<T>(steps: &mut Vec<Step>, work: impl Future<Output = StepResult<T>>) -> Option<T> {
+    let begin = Instant::now();
+    let outcome = work.await;
+    let duration_ms = Some(begin.elapsed().as_secs_f64() * 1_000.0);
+    let (value, ok, detail) = match outcome {
+        Ok((value, detail)) => (Some(value), true, detail),
+        Err(detail) => (None, false, detail),
+    };
+    steps.push(Step {
+        code: STEPS.get(steps.len()).copied().unwrap_or("?"),
+        ok: Some(ok),
+        duration_ms,
+        detail,
+    });
+    value
+}
+
+/// An error with its causes: reqwest's own words hide the one that matters.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text = format!("{text}: {error}");
+        cause = error.source();
+    }
+    text
+}
+
+/// A token for one server and one test; it is nowhere but in memory, and goes
+/// with the test.
+struct TestToken<'a> {
+    table: &'a TokenTable,
+    id: TokenId,
+    secret: TokenSecret,
+}
+
+impl<'a> TestToken<'a> {
+    fn issue(table: &'a TokenTable, entry: &Entry) -> Result<Self> {
+        let now = Timestamp::now();
+        let secret = TokenSecret::from_random(random_bytes()?);
+        let id = TokenId(Uuid::now_v7());
+        table.insert(Token {
+            id,
+            name: "connection test".to_owned(),
+            role: Role::Connect,
+            servers: Some(vec![entry.server.id]),
+            hash: hex::encode(TokenSecret::hash_of(secret.expose())),
+            created_at: now,
+            created_by: "EMCP".to_owned(),
+            bound_to_maker: false,
+            expires_at: now.checked_add(TOKEN_LIFETIME).ok(),
+            last_used_at: None,
+        });
+        Ok(Self { table, id, secret })
+    }
+}
+
+impl Drop for TestToken<'_> {
+    fn drop(&mut self) {
+        self.table.remove(self.id);
+    }
+}
