@@ -56,6 +56,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::call(c, id, b))).boxed(),
         path!("api" / "servers" / String / "resources" / "read").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::read(c, id, b))).boxed(),
         path!("api" / "servers" / String / "prompts" / "get").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::prompt(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "test").and(post()).and(ctx()).then(|id, c| call(c, |c| tools::test(c, id))).boxed(),
     ]);
     let rest = any_of([
         path!("api" / "names" / String).and(get()).and(ctx()).then(|name, c| call(c, |c| helpers::name(c, name))).boxed(),

@@ -56,7 +56,11 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub async fn test_connection(&self, _: &CanConnect, id_or_name: &str) -> Result<ConnectionTest> {
+    pub async fn test_connection(
+        &self,
+        _: &CanConnect,
+        id_or_name: &str,
+    ) -> Result<ConnectionTest> {
         let entry = self.find_server(id_or_name)?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
@@ -76,7 +80,12 @@ impl App {
     }
 
     /// Goes as far as it gets.
-    async fn walk(&self, entry: &Entry, token: &TestToken<'_>, steps: &mut Vec<Step>) -> Option<()> {
+    async fn walk(
+        &self,
+        entry: &Entry,
+        token: &TestToken<'_>,
+        steps: &mut Vec<Step>,
+    ) -> Option<()> {
         let traefik = told(steps, async { self.find_traefik() }).await?;
         let (client, base) = told(steps, self.reach(traefik)).await?;
         let url = format!("{base}{}/mcp", entry.server.path_prefix());

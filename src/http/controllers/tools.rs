@@ -8,7 +8,9 @@ use crate::http::error::ErrorBody;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::Result;
-use crate::services::{ConnectionTest, Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
+use crate::services::{
+    ConnectionTest, Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView,
+};
 
 #[utoipa::path(
     get,
