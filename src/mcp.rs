@@ -4,6 +4,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
+use futures_util::future::BoxFuture;
 use http::{HeaderName, HeaderValue};
 use rmcp::ServiceExt;
 use rmcp::model::{
@@ -62,7 +63,8 @@ impl Session {
         let config =
             StreamableHttpClientTransportConfig::with_uri(url.to_owned()).custom_headers(values);
         let transport = StreamableHttpClientTransport::with_client(client.clone(), config);
-        match timeout(patience, ClientConfig::default().serve(transport)).await {
+        let handshake = Box::pin(ClientConfig::default().serve(transport));
+        match timeout(patience, handshake).await {
             Ok(Ok(session)) => Ok(Self(session)),
             Ok(Err(error)) => Err(McpError::Connection(error.to_string())),
             Err(_) => Err(McpError::Timeout(patience)),
@@ -169,16 +171,21 @@ impl Session {
     }
 }
 
-async fn within<T>(
+/// Boxed, since rmcp's futures are large.
+fn within<'a, T>(
     patience: Duration,
-    work: impl Future<Output = Result<T, ServiceError>>,
-) -> Result<T, McpError> {
-    match timeout(patience, work).await {
-        Ok(Ok(answer)) => Ok(answer),
-        Ok(Err(ServiceError::McpError(error))) => Err(McpError::Server(error.message.into_owned())),
-        Ok(Err(other)) => Err(McpError::Connection(other.to_string())),
-        Err(_) => Err(McpError::Timeout(patience)),
-    }
+    work: impl Future<Output = Result<T, ServiceError>> + Send + 'a,
+) -> BoxFuture<'a, Result<T, McpError>> {
+    Box::pin(async move {
+        match timeout(patience, work).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(ServiceError::McpError(error))) => {
+                Err(McpError::Server(error.message.into_owned()))
+            }
+            Ok(Err(other)) => Err(McpError::Connection(other.to_string())),
+            Err(_) => Err(McpError::Timeout(patience)),
+        }
+    })
 }
 
 fn to_value(value: &impl Serialize) -> Result<Value, McpError> {

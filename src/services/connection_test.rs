@@ -56,12 +56,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub async fn test_connection(
-        &self,
-        _: &CanConnect,
-        id_or_name: &str,
-    ) -> Result<ConnectionTest> {
-        let entry = self.find_server(id_or_name)?;
+    pub async fn test_connection(&self, leave: &CanConnect) -> Result<ConnectionTest> {
+        let entry = self.find_server(&leave.server().to_string())?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
         self.walk(&entry, &token, &mut steps).await;

@@ -229,7 +229,6 @@ async fn timed(
     work: impl Future<Output = std::result::Result<Value, McpError>>,
 ) -> std::result::Result<(Value, f64), McpError> {
     let begin = Instant::now();
-    // rmcp's futures are large.
-    let result = Box::pin(work).await?;
+    let result = work.await?;
     Ok((result, begin.elapsed().as_secs_f64() * 1_000.0))
 }

@@ -91,7 +91,7 @@ pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) ->
 )]
 pub(in crate::http) async fn test(ctx: Ctx, id: String) -> Answer {
     let leave = may_use(&ctx, &id)?;
-    Ok(json(&ctx.app.test_connection(&leave, &id).await?))
+    Ok(json(&ctx.app.test_connection(&leave).await?))
 }
 
 /// Trying a tool is calling the server, as through the gate.
