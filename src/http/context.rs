@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use warp::Filter;
 
 use crate::access::Caller;
@@ -22,6 +23,11 @@ pub(super) const SESSION_COOKIE: &str = "__Host-emcp-session";
 #[derive(Debug, Clone)]
 pub(super) struct RequestId(pub(super) String);
 
+/// When a request came, as far as can be told: one that waited for a new EMCP
+/// came before this one accepted it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived(pub(super) Instant);
+
 /// One request, without its body.
 #[derive(Clone)]
 pub(super) struct Ctx {
@@ -30,6 +36,7 @@ pub(super) struct Ctx {
     pub(super) headers: HeaderMap,
     pub(super) request_id: String,
     pub(super) connection: ConnectionId,
+    pub(super) arrived: Instant,
     query: HashMap<String, String>,
 }
 
@@ -159,17 +166,20 @@ pub(super) fn context(
         .and(query)
         .and(warp::ext::optional::<RequestId>())
         .and(warp::ext::optional::<ConnectionId>())
+        .and(warp::ext::optional::<Arrived>())
         .map(
             move |method,
                   headers,
                   query: String,
                   id: Option<RequestId>,
-                  connection: Option<ConnectionId>| Ctx {
+                  connection: Option<ConnectionId>,
+                  arrived: Option<Arrived>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
+                arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()
                     .collect(),

@@ -26,7 +26,7 @@ pub use connection::ConnectionView;
 pub use overview::OverviewView;
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
-pub use startup::start;
+pub use startup::{Endings, start};
 pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};

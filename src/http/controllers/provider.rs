@@ -19,7 +19,12 @@ pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
             message: "the provider token is needed here".to_owned(),
         });
     }
-    match ctx.app.provider.poll(ctx.connection).await {
+    match ctx
+        .app
+        .provider
+        .poll(ctx.connection, &ctx.app.closing)
+        .await
+    {
         Poll::Document(body) => Ok(content("application/json", body)),
         // Never an empty 200, which would wipe every route (DESIGN §7).
         Poll::NotLoaded => Ok(error_body(
