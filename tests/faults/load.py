@@ -35,8 +35,8 @@ async def echo(text: str, work_ms: int) -> str:
 
 
 @dataclass(frozen=True)
-class Dying:
-    """From a kill until the last process is gone."""
+class Span:
+    """While something was done to what is called."""
 
     began: float
     ended: float
@@ -52,9 +52,9 @@ class Call:
     def took_secs(self) -> float:
         return self.ended - self.began
 
-    def met(self, dying: Dying) -> bool:
-        """Whether it may have reached what was being killed."""
-        return self.began <= dying.ended and self.ended >= dying.began
+    def met(self, spans: list[Span]) -> bool:
+        """Whether it was under way in one of them."""
+        return any(self.began <= span.ended and self.ended >= span.began for span in spans)
 
 
 class Load:
@@ -104,6 +104,10 @@ class Load:
 
     def longest_secs(self) -> float:
         return max(call.took_secs for call in self.calls)
+
+    def longest_undisturbed_secs(self, disturbances: list[Span]) -> float:
+        """What a call takes on this machine, as busy as it is, when nothing is done to anything."""
+        return max(call.took_secs for call in self.calls if not call.met(disturbances))
 
     def _run(self, number: int) -> None:
         chance = random.Random(number)
