@@ -26,6 +26,8 @@ WAIT_BEYOND_COLD_START_SECS = 1.0
 RECOVERY_SECS = 60.0
 CALLS_BETWEEN = 20
 HANDOVERS = 10
+# As in src/http/mod.rs: how long an EMCP that is to end waits for the servers that calls wait for.
+DRAIN_SECS = 9.0
 # As in src/http/controllers/gate.rs.
 HOLD_SECS, HELD_MAX = 25.0, 1_024
 
@@ -194,7 +196,10 @@ def test_a_call_held_for_its_server_outlives_emcp(platform: FaultPlatform, load:
         _wait_running(platform)
         load.wait_for_calls(CALLS_BETWEEN)
     load.__exit__()
-    assert not load.failures(), _shown(load.failures())
+    # On a machine so busy that a start takes longer than EMCP waits, they are told to come back.
+    told = [call for call in load.failures() if call.took_secs >= DRAIN_SECS and "server_not_ready" in str(call.problem)]
+    failed = [call for call in load.failures() if call not in told]
+    assert not failed, _shown(failed)
 
 
 def test_only_questions_under_way_are_lost_when_emcp_is_killed(
