@@ -34,7 +34,7 @@ remove_networks() {
 # labels too, and is theirs. What is left without a tag are older builds.
 remove_images() {
   local image
-  for image in "$EMCP_IMAGE" "$BASE_TAG"; do
+  for image in "$SOCKETS_IMAGE" "$EMCP_IMAGE" "$BASE_TAG"; do
     [[ -z $(image_label "$image" emcp.inputs) ]] || docker image rm "$image"
   done
   for image in "$TRAEFIK_IMAGE" "$PYTHON_IMAGE" "$DEBIAN_IMAGE"; do

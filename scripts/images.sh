@@ -11,6 +11,10 @@ PYTHON_IMAGE=python:3.11-slim
 DEBIAN_IMAGE=debian:bookworm-slim
 TRAEFIK_IMAGE=traefik:v3.7
 EMCP_IMAGE=emcp:local
+# The holder of EMCP's sockets. It must outlive upgrades, so it is built once,
+# from whichever EMCP is there, and kept. A new number here, in compose.yml and
+# in src/sockets/mod.rs replaces it, at the price of a second without a gate.
+SOCKETS_IMAGE=emcp-sockets:1
 # What a person builds on, and the default of EMCP_BASE_IMAGE.
 BASE_TAG=corp/mcp-base:latest
 
@@ -219,6 +223,16 @@ build_binary() {
   EMCP_BIN=$CARGO_TARGET_DIR/$profile/emcp
 }
 
+build_sockets_image() {
+  if image_present "$SOCKETS_IMAGE"; then
+    return
+  fi
+  docker build --label emcp.inputs=sockets --tag "$SOCKETS_IMAGE" - <<END
+FROM $EMCP_IMAGE
+CMD ["hold-sockets"]
+END
+}
+
 build_emcp_image() {
   local context=$CACHE/build/emcp bundle
   PROXY_ARGS=()
@@ -234,4 +248,5 @@ build_emcp_image() {
     on_failure "EMCP was built on this machine for a newer C library than that of $DEBIAN_IMAGE. Build on Debian 12, or copy a binary built there to $EMCP_BIN."
     docker run --rm --network none "$EMCP_IMAGE" --version
   fi
+  build_sockets_image
 }

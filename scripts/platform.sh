@@ -2,7 +2,7 @@
 # The platform as containers: data directory, network, Traefik and EMCP.
 # Sourced after engine.sh.
 
-# What the two containers carry. Not emcp.instance: EMCP removes containers
+# What the three containers carry. Not emcp.instance: EMCP removes containers
 # with its instance label that it does not know.
 PLATFORM_LABEL=emcp.platform
 
@@ -15,7 +15,7 @@ prepare_host() {
   fi
   chmod 0700 "$EMCP_DATA_DIR"
   # Made here, so that the engine does not make them as root.
-  mkdir -p "$EMCP_DATA_DIR/traefik" "$EMCP_DATA_DIR/acme"
+  mkdir -p "$EMCP_DATA_DIR/traefik" "$EMCP_DATA_DIR/acme" "$EMCP_DATA_DIR/sockets"
   # The containers run as the owner of the data: without capabilities not even
   # root may read another user's files.
   EMCP_UID=$(stat -c %u "$EMCP_DATA_DIR") EMCP_GID=$(stat -c %g "$EMCP_DATA_DIR")
@@ -70,7 +70,7 @@ start_platform() {
 
 platform_logs() {
   local name
-  for name in "$EMCP_INSTANCE-traefik" "$EMCP_INSTANCE"; do
+  for name in "$EMCP_INSTANCE-traefik" "$EMCP_INSTANCE-sockets" "$EMCP_INSTANCE"; do
     echo "--- docker logs $name"
     docker logs --tail 15 "$name" 2>&1 || true
   done
@@ -81,7 +81,7 @@ platform_readyz() {
   # The inner shell expands the rest.
   # shellcheck disable=SC2016
   docker exec "$EMCP_INSTANCE" bash -c '
-    exec 3<>/dev/tcp/127.0.0.1/8081
+    exec 3<>/dev/tcp/emcp-sockets/8081
     printf "GET /readyz HTTP/1.0\r\nHost: localhost\r\n\r\n" >&3
     cat <&3' 2>/dev/null
 }

@@ -18,6 +18,7 @@ pub mod reconcile;
 pub mod runtime;
 pub mod services;
 pub mod settings;
+pub mod sockets;
 pub mod store;
 pub mod traefik;
 pub mod vault;

@@ -9,15 +9,16 @@ use clap::{Parser, Subcommand};
 use emcp::identity::{Identity, Layout};
 use emcp::settings::{Settings, SettingsInput};
 use emcp::vault::Vault;
-use emcp::{http, maintenance, services};
+use emcp::{http, maintenance, services, sockets};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tracing_subscriber::EnvFilter;
 
-/// How long tasks get to end when EMCP is asked to.
-const SHUTDOWN_MAX: Duration = Duration::from_secs(10);
+/// How long tasks get to end after the last request. With what requests get
+/// (`http`) it must stay below the 15 s of `compose.yml`.
+const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 
 /// A self-hosted PaaS for MCP servers.
 #[derive(Parser)]
@@ -36,6 +37,8 @@ enum Command {
     Serve(Box<SettingsInput>),
     /// Make what a first start needs in the data directory, and end.
     Init(Box<SettingsInput>),
+    /// Hold the listening sockets for EMCP, so that they outlive it.
+    HoldSockets(Box<SettingsInput>),
     /// Ask a running EMCP on this machine whether it is alive.
     Healthcheck(Box<SettingsInput>),
     /// Write a consistent backup of the running EMCP on this machine.
@@ -75,12 +78,20 @@ fn main() -> ExitCode {
 
 fn run(cli: Cli) -> anyhow::Result<()> {
     start_logging()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread()
+    let mut builder = match cli.command {
+        // It only ever waits.
+        Command::HoldSockets(_) => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    let runtime = builder
         .enable_all()
         .build()
         .context("cannot start the async runtime")?;
     match cli.command {
         Command::Serve(input) => runtime.block_on(serve(settings(*input, cli.config)?)),
+        Command::HoldSockets(input) => {
+            runtime.block_on(hold_sockets(settings(*input, cli.config)?))
+        }
         Command::Init(input) => {
             let settings = settings(*input, cli.config)?;
             Identity::load_or_create(&settings)?;
@@ -146,12 +157,28 @@ fn start_logging() -> anyhow::Result<()> {
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
-    let cancel = CancellationToken::new();
+    let (closing, cancel) = (CancellationToken::new(), CancellationToken::new());
     let tasks = TaskTracker::new();
-    end_on_signal(cancel.clone())?;
-    let starting = services::start(settings, tasks.clone(), cancel.clone());
-    let served = match cancel.run_until_cancelled(starting).await {
-        Some(app) => http::serve(app?).await,
+    end_on_signal(closing.clone())?;
+    let endings = services::Endings {
+        tasks: tasks.clone(),
+        closing: closing.clone(),
+        cancel: cancel.clone(),
+    };
+    let starting = services::start(settings, endings);
+    let served = match closing.run_until_cancelled(starting).await {
+        Some(started) => {
+            let (app, reconciling) = started?;
+            // The reconciler goes on until what waits at the gate is answered;
+            // should it end first, something is wrong that keeps EMCP from its
+            // work.
+            let serving = async {
+                let served = http::serve(app).await;
+                cancel.cancel();
+                served
+            };
+            tokio::try_join!(serving, reconciling).map(drop)
+        }
         None => Ok(()),
     };
     cancel.cancel();
@@ -164,6 +191,15 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("EMCP has ended; servers go on");
     served
+}
+
+async fn hold_sockets(settings: Settings) -> anyhow::Result<()> {
+    let Some(path) = &settings.sockets else {
+        bail!("say where EMCP asks for the sockets: EMCP_SOCKETS=/path/of/a/unix-socket");
+    };
+    let cancel = CancellationToken::new();
+    end_on_signal(cancel.clone())?;
+    sockets::hold(settings.listen, settings.internal_listen, path, cancel).await
 }
 
 fn end_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {
@@ -201,12 +237,12 @@ async fn check(settings: Settings) -> anyhow::Result<()> {
 /// The running EMCP holds the database; it is asked for the backup.
 async fn backup(settings: Settings, file: &Path, with_keys: bool) -> anyhow::Result<()> {
     let identity = Identity::load_or_create(&settings)?;
-    let port = settings.listen.port();
     let mut answer = reqwest::Client::builder()
         .no_proxy()
         .build()?
         .get(format!(
-            "http://127.0.0.1:{port}/api/backup?keys={with_keys}"
+            "{}/api/backup?keys={with_keys}",
+            settings.local_url()
         ))
         .bearer_auth(identity.admin_token.expose_secret())
         .send()
@@ -235,13 +271,12 @@ async fn backup(settings: Settings, file: &Path, with_keys: bool) -> anyhow::Res
 }
 
 async fn healthcheck(settings: Settings) -> anyhow::Result<()> {
-    let port = settings.listen.port();
     let client = reqwest::Client::builder()
         .no_proxy()
         .timeout(Duration::from_secs(3))
         .build()?;
     let response = client
-        .get(format!("http://127.0.0.1:{port}/healthz"))
+        .get(format!("{}/healthz", settings.local_url()))
         .send()
         .await
         .context("EMCP does not answer")?;

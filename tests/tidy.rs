@@ -24,6 +24,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("notify", "src/services/certificate_watch.rs"),
     ("rmcp", "src/mcp.rs"),
     ("clap", "src/settings"),
+    ("rustix", "src/sockets"),
 ];
 
 /// Modules that take values and return values.

@@ -1,4 +1,4 @@
-"""The outermost ASGI app: gateway key, health, path prefix, lifespan.
+"""The outermost ASGI app: gateway key, health, path prefix, lifespan, the last calls before an end.
 
 Pure ASGI, so that streams pass unbuffered. Knows no SDK and no HTTP server.
 """
@@ -7,7 +7,8 @@ from __future__ import annotations
 
 import hmac
 import json
-from collections.abc import Mapping
+import time
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import tickets
@@ -15,6 +16,8 @@ from .apps import Message, Receive, Scope, Send, Served
 
 KEY_HEADER = b"x-emcp-gateway-key"
 HEALTH_PATH = "/.emcp/health"
+# How long no call may have been open for it to be believed that none is on its way any more.
+QUIET_SECONDS = 0.2
 
 
 class Gateway:
@@ -25,6 +28,9 @@ class Gateway:
         # Filled in by the server once it is ready; requests only arrive after that.
         self._health = health
         self.startup_error: BaseException | None = None
+        self._open_calls = 0
+        self._quiet_since = 0.0
+        self._is_draining = False
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "lifespan":
@@ -40,7 +46,31 @@ class Gateway:
         ticket = tickets.of_request(scope) if scope["type"] == "http" else None
         if ticket is not None:
             send = tickets.writing_into_endpoint(send, ticket)
-        await self._served.app_for(path)(self._inner_scope(scope, path), receive, send)
+        app, inner = self._served.app_for(path), self._inner_scope(scope, path)
+        if scope["type"] != "http":
+            await app(inner, receive, send)
+            return
+        answer = Answer(send, closes=lambda: self._is_draining)
+        # Streams that a client opens by GET never end by themselves; calls do.
+        is_call = scope["method"] != "GET"
+        self._open_calls += is_call
+        try:
+            await app(inner, receive, answer.send)
+        finally:
+            if is_call:
+                self._open_calls -= 1
+                self._quiet_since = time.monotonic()
+            if self._is_draining:
+                await answer.finish()
+
+    def drain(self) -> None:
+        """From now on connections are closed with their answers, so that none is idle when all are closed."""
+        self._is_draining = True
+        self._quiet_since = time.monotonic()
+
+    def is_drained(self) -> bool:
+        """Whether no call is open, and none came for a while."""
+        return self._open_calls == 0 and time.monotonic() - self._quiet_since >= QUIET_SECONDS
 
     def _has_key(self, scope: Scope) -> bool:
         if not self._key:
@@ -128,6 +158,29 @@ class Gateway:
     async def _startup_failed(self, error: BaseException, send: Send) -> None:
         self.startup_error = error
         await send({"type": "lifespan.startup.failed", "message": ""})
+
+
+class Answer:
+    """Watches what an app sends, so that an answer that the server's end cuts off still has an end."""
+
+    def __init__(self, send: Send, closes: Callable[[], bool]) -> None:
+        self._send = send
+        self._closes = closes
+        self._is_open = False
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            if self._closes():
+                message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
+            self._is_open = True
+        elif message["type"] == "http.response.body" and not message.get("more_body", False):
+            self._is_open = False
+        await self._send(message)
+
+    async def finish(self) -> None:
+        """Ends a stream as if the app had: the client sees its end and not a broken connection."""
+        if self._is_open:
+            await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
 async def _send_json(send: Send, status: int, body: Mapping[str, Any], *, head: bool) -> None:

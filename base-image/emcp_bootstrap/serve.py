@@ -25,10 +25,13 @@ from .contract import Failure, Runtime, Settings, exit_with, flush_output, log, 
 from .gateway import Gateway
 from .source import Source
 
-# Open streams get a second to end by themselves. A tool that does not let go of the process, or a
-# clean-up that hangs, is cut off so that the container ends within the three seconds promised.
+# When the server is to end, it serves on until no call is open and none comes any more, which the
+# gate sees to, at most for so long. Then what is still open gets a second to end by itself. A tool
+# that does not let go of the process, or a clean-up that hangs, is cut off so that the container ends
+# within the three seconds promised.
+DRAIN_SECONDS = 1
 GRACEFUL_SECONDS = 1
-FORCED_EXIT_SECONDS = 2
+FORCED_EXIT_SECONDS = 2.5
 # Longer than Traefik keeps an idle connection (90 s), so that it is never the server which closes one
 # that Traefik is about to use.
 KEEP_ALIVE_SECONDS = 120
@@ -197,16 +200,32 @@ def _make_server(host: Host, gateway: Gateway, health: dict[str, Any], *, keeps_
     uvicorn = importlib.import_module("uvicorn")
 
     class Server(uvicorn.Server):
+        drained_by: float | None = None
+
         async def startup(self, sockets: list[socket.socket] | None = None) -> None:
             await super().startup(sockets=sockets)
             if self.started:
                 host.ready(health)
 
         def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            if self.started and self.drained_by is None:
+                self.drained_by = time.monotonic() + DRAIN_SECONDS
+                gateway.drain()
+            else:
+                self.end(sig, frame)
+            host.stop_requested()
+
+        async def on_tick(self, counter: int) -> bool:
+            if self.drained_by is not None and (gateway.is_drained() or time.monotonic() >= self.drained_by):
+                self.end(signal.SIGTERM, None)
+            ends: bool = await super().on_tick(counter)
+            return ends
+
+        def end(self, sig: int, frame: FrameType | None) -> None:
+            # By way of uvicorn's handler, which libraries hook into to end their streams.
             super().handle_exit(sig, frame)
             # Otherwise uvicorn raises the signal again after it has ended, and the exit code is lost.
             self._captured_signals.clear()
-            host.stop_requested()
 
     return Server(
         uvicorn.Config(

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-use std::time::Instant;
 
 use http::{HeaderMap, Method};
 use jiff::Timestamp;
+use tokio::time::Instant;
 use warp::Filter;
 
 use super::audit::Note;
@@ -29,6 +29,11 @@ pub(super) struct RequestId(pub(super) String);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Peer(pub(super) IpAddr);
 
+/// When a request came, as far as can be told: one that waited for a new EMCP
+/// came before this one accepted it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Arrived(pub(super) Instant);
+
 /// One request, without its body.
 #[derive(Clone)]
 pub(super) struct Ctx {
@@ -41,6 +46,7 @@ pub(super) struct Ctx {
     pub(super) peer: IpAddr,
     /// What the audit log is to tell of this request.
     pub(super) note: Arc<Note>,
+    pub(super) arrived: Instant,
     query: HashMap<String, String>,
 }
 
@@ -91,7 +97,9 @@ impl Ctx {
             .iter()
             .next_back()
             .and_then(|value| value.to_str().ok());
-        self.app.proxies.client(self.peer, last, Instant::now())
+        self.app
+            .proxies
+            .client(self.peer, last, std::time::Instant::now())
     }
 
     /// Leave for the caller to change this server.
@@ -195,13 +203,15 @@ pub(super) fn context(
         .and(warp::ext::optional::<RequestId>())
         .and(warp::ext::optional::<ConnectionId>())
         .and(warp::ext::optional::<Peer>())
+        .and(warp::ext::optional::<Arrived>())
         .map(
             move |method,
                   headers,
                   query: String,
                   id: Option<RequestId>,
                   connection: Option<ConnectionId>,
-                  peer: Option<Peer>| Ctx {
+                  peer: Option<Peer>,
+                  arrived: Option<Arrived>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
@@ -209,6 +219,7 @@ pub(super) fn context(
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
                 note: Arc::default(),
+                arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()
                     .collect(),

@@ -19,10 +19,13 @@ mod ui;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
-use tokio::net::TcpListener;
+use tokio::time::{Instant, timeout};
+use tokio_util::task::TaskTracker;
 
+use self::listener::Accepting;
 use crate::services::App;
+use crate::settings::Settings;
+use crate::sockets::Sockets;
 
 /// Longer than Traefik keeps an idle connection here (`traefik::document`), so
 /// that it never sends a request into one that is being closed.
@@ -30,39 +33,64 @@ const PUBLIC_HEADER_TIMEOUT: Duration = Duration::from_secs(15);
 /// The same for forward-auth, where Traefik's 90 s cannot be changed.
 const INTERNAL_HEADER_TIMEOUT: Duration = Duration::from_secs(120);
 
-/// Opens both listeners and serves until the app is cancelled.
+/// How long requests that are under way get when EMCP is to end: enough for a
+/// server that is starting, which those at the gate wait for.
+const DRAIN_MAX: Duration = Duration::from_secs(9);
+/// And how long to tell those that still wait that they must ask again.
+const REFUSE_MAX: Duration = Duration::from_secs(1);
+
+/// Serves until the app is closing, then brings what was accepted to its end.
+/// Nothing is accepted from then on: with a holder of the sockets, what comes
+/// waits for the next EMCP.
 ///
 /// # Errors
 /// If an address cannot be listened on.
 pub async fn serve(app: Arc<App>) -> anyhow::Result<()> {
-    let public = listen(app.settings.listen).await?;
-    let internal = listen(app.settings.internal_listen).await?;
-    tracing::info!(
-        public = %public.local_addr()?,
-        internal = %internal.local_addr()?,
-        url = %app.settings.public_url,
-        "EMCP serves"
-    );
-    let public = listener::accept(
-        public,
-        router::public(&app),
-        PUBLIC_HEADER_TIMEOUT,
-        app.tasks.clone(),
-        app.cancel.clone(),
-    );
-    let internal = listener::accept(
-        internal,
-        router::internal(&app),
-        INTERNAL_HEADER_TIMEOUT,
-        app.tasks.clone(),
-        app.cancel.clone(),
-    );
-    tokio::join!(public, internal);
+    let connections = TaskTracker::new();
+    while let Some(sockets) = app.closing.run_until_cancelled(open(&app.settings)).await {
+        accept(&app, sockets?, &connections).await?;
+    }
+    connections.close();
+    if timeout(DRAIN_MAX, connections.wait()).await.is_err() {
+        // Makes the gate answer.
+        app.cancel.cancel();
+        let _ = timeout(REFUSE_MAX, connections.wait()).await;
+    }
     Ok(())
 }
 
-async fn listen(address: std::net::SocketAddr) -> anyhow::Result<TcpListener> {
-    TcpListener::bind(address)
-        .await
-        .with_context(|| format!("cannot listen on {address}; is another EMCP running?"))
+async fn open(settings: &Settings) -> anyhow::Result<Sockets> {
+    match &settings.sockets {
+        Some(holder) => Sockets::receive(holder).await,
+        None => Sockets::bind(settings.listen, settings.internal_listen),
+    }
+}
+
+/// Accepts on both until the app is closing or the sockets are lost.
+async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> anyhow::Result<()> {
+    tracing::info!(
+        public = %sockets.public.local_addr()?,
+        internal = %sockets.internal.local_addr()?,
+        url = %app.settings.public_url,
+        unserved_ms = sockets.unserved.as_millis() as u64,
+        "EMCP serves"
+    );
+    let now = Instant::now();
+    let accepting = |routes, header_timeout| Accepting {
+        routes,
+        header_timeout,
+        since: now,
+        queued_since: now.checked_sub(sockets.unserved).unwrap_or(now),
+        connections: connections.clone(),
+        closing: app.closing.clone(),
+    };
+    let public = accepting(router::public(app), PUBLIC_HEADER_TIMEOUT);
+    let internal = accepting(router::internal(app), INTERNAL_HEADER_TIMEOUT);
+    tokio::select! {
+        _ = async { tokio::join!(public.run(sockets.public), internal.run(sockets.internal)) } => {}
+        () = sockets.lifeline.lost() => {
+            tracing::warn!("the holder of the sockets is gone; asking the next one");
+        }
+    }
+    Ok(())
 }

@@ -10,8 +10,9 @@ use crate::runtime::Run;
 
 /// Failures in a row after which EMCP waits for the user.
 const QUICK_FAILURES_MAX: u32 = 5;
-/// A run this long before its end was healthy: it begins a new count.
-const HEALTHY_RUN: Duration = Duration::from_secs(60);
+/// A run this long before its end was healthy: it begins a new count. The same
+/// time as in Docker's own restart policy.
+const HEALTHY_RUN: Duration = Duration::from_secs(10);
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
@@ -118,8 +119,16 @@ pub(super) fn after_failure(
         state.quick_failures + 1
     };
     let gave_up = !retry_helps || quick_failures >= QUICK_FAILURES_MAX;
-    let wait = backoff(quick_failures);
+    // What has served and fails for the first time is started again at once:
+    // somebody may be waiting for it.
+    let served = state.ready_run.is_some();
+    let wait = if served && quick_failures == 1 {
+        Duration::ZERO
+    } else {
+        backoff(quick_failures)
+    };
     let reason = match (gave_up, retry_helps) {
+        (false, _) if wait.is_zero() => format!("{}; it is started again", failure.message),
         (false, _) => format!("{}; next try in {} s", failure.message, wait.as_secs()),
         (true, true) => format!(
             "{}; it failed {quick_failures} times in a row, so it is not tried again by itself",
@@ -224,6 +233,22 @@ mod tests {
         assert_eq!(waits, [Some(1), Some(2), Some(4), Some(8), None]);
         assert!(state.gave_up);
         assert_eq!(backoff(99), BACKOFF_MAX);
+    }
+
+    #[test]
+    fn what_has_served_is_started_again_at_once_and_slower_the_next_time() {
+        let serving = |state: RunState| RunState {
+            ready_run: Some("c 1".into()),
+            ..state
+        };
+        let mut state = serving(RunState::never_ran(NOW));
+        let mut waits = Vec::new();
+        for _ in 0..3 {
+            let failure = explain(&run(1), 1, vec![], NOW);
+            state = serving(after_failure(&state, failure, false, true, NOW));
+            waits.push(state.retry_at.map(|at| at.as_second()));
+        }
+        assert_eq!(waits, [Some(0), Some(2), Some(4)]);
     }
 
     #[test]

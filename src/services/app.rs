@@ -64,7 +64,10 @@ pub struct App {
     pub server_client: reqwest::Client,
     /// Long-lived tasks.
     pub tasks: TaskTracker,
-    /// Ends them.
+    /// EMCP is to end: whatever waits for long ends now, or is answered as it
+    /// stands; what is under way goes on.
+    pub closing: CancellationToken,
+    /// Ends the tasks.
     pub cancel: CancellationToken,
 }
 

@@ -35,7 +35,7 @@ pub use overview::OverviewView;
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use settings_view::SettingsView;
-pub use startup::start;
+pub use startup::{Endings, start};
 pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};

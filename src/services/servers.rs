@@ -308,11 +308,11 @@ impl App {
             if state.is_settled(server.generation, server.desired) {
                 return Ok(self.view(&entry));
             }
-            if tokio::time::timeout_at(deadline, changes.changed())
-                .await
-                .is_err()
-            {
-                return Ok(self.view(&entry));
+            // Of an EMCP that is to end, the answer is what it knows by then.
+            let changed = self.closing.run_until_cancelled(changes.changed());
+            match tokio::time::timeout_at(deadline, changed).await {
+                Ok(Some(_)) => {}
+                Ok(None) | Err(_) => return Ok(self.view(&entry)),
             }
         }
     }

@@ -15,7 +15,7 @@ use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
-use crate::model::Server;
+use crate::model::{AddressPool, Server};
 use crate::reconcile::{self, Waker};
 use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::{Settings, TlsSource};
@@ -36,20 +36,37 @@ const PASSED_VARIABLES: [&str; 6] = [
 /// Between two tries to reach Docker Engine.
 const DOCKER_RETRY: Duration = Duration::from_secs(2);
 
-/// Opens everything, adopts what is there, and starts the reconciler.
+/// What ends the service's parts.
+pub struct Endings {
+    /// The long-lived tasks, all of them.
+    pub tasks: TaskTracker,
+    /// [`App::closing`].
+    pub closing: CancellationToken,
+    /// [`App::cancel`].
+    pub cancel: CancellationToken,
+}
+
+/// Opens everything and takes over what is there. The gate can decide as soon
+/// as this is done, whether Docker Engine answers or not; the second value is
+/// the reconciler, which waits for it.
 ///
 /// # Errors
 /// If a part cannot be opened; the message says what to do.
 pub async fn start(
     settings: Settings,
-    tasks: TaskTracker,
-    cancel: CancellationToken,
-) -> anyhow::Result<Arc<App>> {
+    endings: Endings,
+) -> anyhow::Result<(Arc<App>, impl Future<Output = anyhow::Result<()>>)> {
+    let Endings {
+        tasks,
+        closing,
+        cancel,
+    } = endings;
     let identity = Identity::load_or_create(&settings)?;
     let layout = Layout::new(&settings.data_dir);
     let (store, vault) = finish_rotation(&settings, Vault::new(&identity.master_key))?;
     let vault = Arc::new(vault);
-    let runtime = connect_to_docker(&settings).await?;
+    let runtime = DockerRuntime::new(&settings.docker_host, &settings.network, &settings.instance)
+        .with_context(|| format!("at {}", settings.docker_host))?;
 
     let entries = load_entries(&store, &vault).await?;
     remove_stray_files(&layout, &store, &entries).await?;
@@ -90,7 +107,20 @@ pub async fn start(
         layout: layout.clone(),
         config: reconcile_config(&settings),
     });
-    tasks.spawn(reconcile::run(parts, tasks.clone(), cancel.clone()));
+    let reconciling = {
+        let (runtime, pool) = (runtime.clone(), settings.pool);
+        let host = settings.docker_host.clone();
+        let (tasks, cancel) = (tasks.clone(), cancel.clone());
+        async move {
+            let connecting = connect_to_docker(&runtime, pool);
+            let connected = cancel.run_until_cancelled(connecting).await;
+            connected
+                .unwrap_or(Ok(()))
+                .with_context(|| format!("at {host}"))?;
+            reconcile::run(parts, tasks, cancel).await;
+            Ok(())
+        }
+    };
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
         proxies: Proxies::default(),
@@ -112,33 +142,30 @@ pub async fn start(
         usage: UsageMeter::default(),
         server_client,
         tasks,
+        closing,
         cancel,
     });
     certificate_watch::watch(&app)?;
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
-    Ok(app)
+    Ok((app, reconciling))
 }
 
 /// Waits for a Docker Engine that does not answer yet: after a power cut EMCP
 /// may well be up first. Anything else that is wrong ends the start.
-async fn connect_to_docker(settings: &Settings) -> anyhow::Result<DockerRuntime> {
-    let host = &settings.docker_host;
+async fn connect_to_docker(runtime: &DockerRuntime, pool: AddressPool) -> Result<(), RuntimeError> {
     loop {
         let connected = async {
-            let runtime =
-                DockerRuntime::connect(host, &settings.network, &settings.instance).await?;
-            runtime.ensure_network(settings.pool).await?;
-            runtime.remove_helpers().await?;
-            Ok(runtime)
+            runtime.negotiate().await?;
+            runtime.ensure_network(pool).await?;
+            runtime.remove_helpers().await
         };
         match connected.await {
-            Ok(runtime) => return Ok(runtime),
             Err(error @ RuntimeError::Unreachable(_)) => {
-                tracing::warn!(host, %error, "waiting for Docker Engine");
+                tracing::warn!(%error, "waiting for Docker Engine");
                 tokio::time::sleep(DOCKER_RETRY).await;
             }
-            Err(other) => return Err(other).with_context(|| format!("at {host}")),
+            settled => return settled,
         }
     }
 }

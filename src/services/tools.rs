@@ -229,6 +229,7 @@ async fn timed(
     work: impl Future<Output = std::result::Result<Value, McpError>>,
 ) -> std::result::Result<(Value, f64), McpError> {
     let begin = Instant::now();
-    let result = work.await?;
+    // rmcp's futures are large.
+    let result = Box::pin(work).await?;
     Ok((result, begin.elapsed().as_secs_f64() * 1_000.0))
 }

@@ -154,6 +154,7 @@ impl SettingsInput {
             instance,
             listen,
             internal_listen,
+            sockets: self.sockets,
             internal_url,
             upstream_url,
             traefik_template: self.traefik_template,

@@ -38,6 +38,10 @@ pub struct SettingsInput {
     /// Address of the internal listener (gate, provider, metrics, readiness).
     #[arg(long, env = "EMCP_INTERNAL_LISTEN")]
     pub internal_listen: Option<String>,
+    /// Unix socket of the process that holds both listening sockets
+    /// (`emcp hold-sockets`), so that they outlive EMCP.
+    #[arg(long, env = "EMCP_SOCKETS")]
+    pub sockets: Option<PathBuf>,
     /// How Traefik reaches the internal listener.
     #[arg(long, env = "EMCP_INTERNAL_URL")]
     pub internal_url: Option<String>,
@@ -125,6 +129,7 @@ impl SettingsInput {
         }
         for path in [
             &mut self.data_dir,
+            &mut self.sockets,
             &mut self.traefik_template,
             &mut self.tls_cert_file,
             &mut self.tls_key_file,
@@ -161,6 +166,7 @@ impl SettingsInput {
             instance,
             listen,
             internal_listen,
+            sockets,
             internal_url,
             upstream_url,
             traefik_template,

@@ -64,6 +64,9 @@ pub struct Settings {
     pub listen: SocketAddr,
     /// Address of the internal listener.
     pub internal_listen: SocketAddr,
+    /// Where the holder of the listening sockets is asked for them; none:
+    /// EMCP opens them itself.
+    pub sockets: Option<PathBuf>,
     /// How Traefik reaches the internal listener.
     pub internal_url: String,
     /// How Traefik reaches the public listener.
@@ -94,6 +97,19 @@ pub struct Settings {
     pub admin_token: SecretSource,
     /// The key that seals secrets.
     pub master_key: SecretSource,
+}
+
+impl Settings {
+    /// Where a command on this machine, or in this container, reaches the
+    /// public listener of the running EMCP.
+    #[must_use]
+    pub fn local_url(&self) -> String {
+        match &self.sockets {
+            // They are the holder's, which Traefik knows by name.
+            Some(_) => self.upstream_url.clone(),
+            None => format!("http://127.0.0.1:{}", self.listen.port()),
+        }
+    }
 }
 
 /// Every mistake found in the settings, one a line.

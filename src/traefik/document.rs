@@ -36,6 +36,17 @@ const FALLBACK_PRIORITY: u32 = 1;
 /// just being closed.
 const BACKEND_IDLE_TIMEOUT: &str = "10s";
 
+/// On the servers' bridge a connection is made in microseconds, or the container
+/// is not there: then the next try should come soon.
+const DIAL_TIMEOUT: &str = "1s";
+/// Bridges the moment in which a container has ended and the gate does not know
+/// yet, until it serves again: a try every 300 ms to 600 ms, for 20 s. Traefik
+/// tries again only where nothing was sent, so no call is made twice.
+const RETRY: &str = "retry";
+const RETRY_ATTEMPTS: u32 = 60;
+const RETRY_INTERVAL: &str = "300ms";
+const RETRY_TIMEOUT: &str = "20s";
+
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
 const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
 /// Removed from the client's request, and set again only where the gate
@@ -121,6 +132,12 @@ enum Middleware {
     },
     #[serde(rename_all = "camelCase")]
     StripPrefix { prefixes: [String; 1] },
+    #[serde(rename_all = "camelCase")]
+    Retry {
+        attempts: u32,
+        initial_interval: &'static str,
+        timeout: &'static str,
+    },
 }
 
 #[derive(Serialize)]
@@ -173,7 +190,7 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
             TRANSPORT.to_owned(),
             ServersTransport {
                 forwarding_timeouts: ForwardingTimeouts {
-                    dial_timeout: "5s",
+                    dial_timeout: DIAL_TIMEOUT,
                     response_header_timeout: "0s",
                     idle_conn_timeout: BACKEND_IDLE_TIMEOUT,
                 },
@@ -182,6 +199,16 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     };
     for server in servers {
         add_server(&mut http, server, facts, &router_tls);
+    }
+    if !http.middlewares.is_empty() {
+        http.middlewares.insert(
+            RETRY.to_owned(),
+            Middleware::Retry {
+                attempts: RETRY_ATTEMPTS,
+                initial_interval: RETRY_INTERVAL,
+                timeout: RETRY_TIMEOUT,
+            },
+        );
     }
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
@@ -248,7 +275,9 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
             rule: format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)"),
             priority: SERVER_PRIORITY,
             service: name,
-            middlewares: vec![gate, strip],
+            // Behind the gate, which has read the request whole by then: it
+            // can be sent at a later try as at the first.
+            middlewares: vec![gate, RETRY.to_owned(), strip],
             tls: tls.clone(),
         },
     );
@@ -361,7 +390,8 @@ mod tests {
             "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
         );
         assert_eq!(router["middlewares"][0], format!("gate-{}", demo.id));
-        assert_eq!(router["middlewares"][1], format!("strip-{}", demo.id));
+        assert_eq!(router["middlewares"][1], "retry");
+        assert_eq!(router["middlewares"][2], format!("strip-{}", demo.id));
         let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
         assert_eq!(
             gate["address"],

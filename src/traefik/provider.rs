@@ -8,6 +8,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::watch;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
 /// A TCP connection to EMCP, numbered by the accept loop.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -75,7 +76,10 @@ impl Provider {
     /// Answers one poll: at once on a new connection or after a change, else
     /// when something changes or the hold ends. A poll on a known connection
     /// says that Traefik has taken what was served there before.
-    pub async fn poll(&self, connection: ConnectionId) -> Poll {
+    ///
+    /// An EMCP that is `closing` answers at once: Traefik would take a cut poll
+    /// for an error, and ask the next EMCP up to 18 s later.
+    pub async fn poll(&self, connection: ConnectionId, closing: &CancellationToken) -> Poll {
         let known = self.pollers().get(&connection).map(|poller| poller.served);
         if let Some(served) = known {
             self.confirmed
@@ -87,7 +91,8 @@ impl Provider {
             let is_newer =
                 |revision: &Option<Revision>| revision.as_ref().is_some_and(|r| r.number > served);
             // Running out of time is an answer too: the same document again.
-            let _ = tokio::time::timeout(HOLD, current.wait_for(is_newer)).await;
+            let newer = closing.run_until_cancelled(current.wait_for(is_newer));
+            let _ = tokio::time::timeout(HOLD, newer).await;
         }
         let revision = current.borrow_and_update().clone();
         match revision {
@@ -150,9 +155,16 @@ mod tests {
 
     const ONE: ConnectionId = ConnectionId(1);
 
+    fn open() -> CancellationToken {
+        CancellationToken::new()
+    }
+
     #[tokio::test]
     async fn nothing_is_handed_out_before_it_is_rendered() {
-        assert_eq!(Provider::default().poll(ONE).await, Poll::NotLoaded);
+        assert_eq!(
+            Provider::default().poll(ONE, &open()).await,
+            Poll::NotLoaded
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -161,11 +173,11 @@ mod tests {
         provider.publish(Bytes::from_static(b"one"));
         let begin = Instant::now();
         assert_eq!(
-            provider.poll(ONE).await,
+            provider.poll(ONE, &open()).await,
             Poll::Document(Bytes::from_static(b"one"))
         );
         assert_eq!(begin.elapsed(), Duration::ZERO);
-        provider.poll(ONE).await;
+        provider.poll(ONE, &open()).await;
         assert_eq!(begin.elapsed(), HOLD);
     }
 
@@ -173,19 +185,35 @@ mod tests {
     async fn a_document_counts_as_fetched_with_the_poll_after_it() {
         let provider = Provider::default();
         provider.publish(Bytes::from_static(b"one"));
-        provider.poll(ONE).await;
+        provider.poll(ONE, &open()).await;
         assert!(!provider.is_fetched());
         provider.publish(Bytes::from_static(b"two"));
         // Answered at once, since "two" is newer; it confirms "one" only.
         assert_eq!(
-            provider.poll(ONE).await,
+            provider.poll(ONE, &open()).await,
             Poll::Document(Bytes::from_static(b"two"))
         );
         assert!(!provider.is_fetched());
+        let closing = open();
         let (fetched, _) = tokio::join!(
             provider.wait_fetched(Duration::from_secs(1)),
-            tokio::time::timeout(Duration::from_millis(20), provider.poll(ONE))
+            tokio::time::timeout(Duration::from_millis(20), provider.poll(ONE, &closing))
         );
         assert!(fetched);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_held_poll_is_answered_when_emcp_is_to_end() {
+        let provider = Provider::default();
+        provider.publish(Bytes::from_static(b"one"));
+        provider.poll(ONE, &open()).await;
+        let closing = open();
+        let begin = Instant::now();
+        let (answer, ()) = tokio::join!(provider.poll(ONE, &closing), async {
+            tokio::time::sleep(HOLD / 10).await;
+            closing.cancel();
+        });
+        assert_eq!(answer, Poll::Document(Bytes::from_static(b"one")));
+        assert_eq!(begin.elapsed(), HOLD / 10);
     }
 }

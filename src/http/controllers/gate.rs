@@ -8,7 +8,6 @@ use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use secrecy::ExposeSecret;
 use tokio::sync::Semaphore;
-use tokio::time::Instant;
 use warp::Reply;
 
 use crate::access::Caller;
@@ -21,6 +20,8 @@ use crate::http::reply::Answer;
 use crate::model::{Error, Result};
 
 /// Traefik gives up on forward-auth after 30 s and answers 500 (DESIGN §7).
+/// Counted from when the request came, so that what it waited for a new EMCP
+/// is part of it.
 const HOLD_MAX: Duration = Duration::from_secs(25);
 /// Requests held at once; further ones are told to come back.
 const HELD_MAX: usize = 1_024;
@@ -31,7 +32,7 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // Traefik sends the request's body along (ADR 7). It is not looked at, only
     // read to its end so that the connection can be used again.
     body::discard(stream).await?;
-    let deadline = Instant::now() + HOLD_MAX;
+    let deadline = ctx.arrived + HOLD_MAX;
     let mut changes = ctx.app.directory.subscribe();
     let mut place = None;
     loop {
@@ -67,9 +68,11 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
         if place.is_none() {
             return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
         }
-        let waited = tokio::time::timeout_at(deadline, changes.changed()).await;
-        if waited.is_err() {
-            return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
+        // An EMCP that ends answers too, rather than cut who waits.
+        let changed = ctx.app.cancel.run_until_cancelled(changes.changed());
+        match tokio::time::timeout_at(deadline, changed).await {
+            Ok(Some(_)) => {}
+            Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
         }
     }
 }

@@ -38,13 +38,13 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 )]
 pub(in crate::http) async fn stream(ctx: Ctx) -> Answer {
     ctx.caller()?.may_read()?;
-    let cancel = ctx.app.cancel.clone();
+    let closing = ctx.app.closing.clone();
     let events = stream::unfold(Some(Watcher::new(ctx)), async |watcher| {
         let mut watcher = watcher?;
         let text = watcher.next().await?;
         Some((Ok::<_, Infallible>(text), Some(watcher)))
     });
-    let events = futures_util::StreamExt::take_until(events, cancel.cancelled_owned());
+    let events = futures_util::StreamExt::take_until(events, closing.cancelled_owned());
     let mut response = warp::reply::stream(Box::pin(events)).into_response();
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));

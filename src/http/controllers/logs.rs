@@ -50,7 +50,7 @@ pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     let leave = ctx.websocket_caller()?.may_read()?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
     let log = ctx.app.log(&leave, &id).await?;
-    let cancel = ctx.app.cancel.clone();
+    let cancel = ctx.app.closing.clone();
     let tasks = ctx.app.tasks.clone();
     let upgrade = ws.on_upgrade(move |socket| {
         tasks.track_future(async move {

@@ -22,7 +22,12 @@ pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
         });
     }
     ctx.app.proxies.see(ctx.peer, Instant::now());
-    match ctx.app.provider.poll(ctx.connection).await {
+    match ctx
+        .app
+        .provider
+        .poll(ctx.connection, &ctx.app.closing)
+        .await
+    {
         Poll::Document(body) => Ok(content("application/json", body)),
         // Never an empty 200, which would wipe every route (DESIGN §7).
         Poll::NotLoaded => Ok(error_body(

@@ -43,26 +43,30 @@ pub struct DockerRuntime {
 }
 
 impl DockerRuntime {
-    /// Connects and agrees on an API version.
+    /// An engine at this address, which is not asked anything yet.
     ///
     /// # Errors
-    /// If the address is malformed or nothing answers.
-    pub async fn connect(host: &str, network: &str, instance: &str) -> Result<Self, RuntimeError> {
+    /// If the address is malformed.
+    pub fn new(host: &str, network: &str, instance: &str) -> Result<Self, RuntimeError> {
         let docker = if host.starts_with("unix://") {
             Docker::connect_with_unix(host, REQUEST_TIMEOUT_SECS, bollard::API_DEFAULT_VERSION)
         } else {
             Docker::connect_with_http(host, REQUEST_TIMEOUT_SECS, bollard::API_DEFAULT_VERSION)
         };
-        let docker = docker
-            .map_err(explain)?
-            .negotiate_version()
-            .await
-            .map_err(explain)?;
         Ok(Self {
-            docker,
+            docker: docker.map_err(explain)?,
             network: network.to_owned(),
             instance: instance.to_owned(),
         })
+    }
+
+    /// Agrees with the engine on an API version, for all clones.
+    ///
+    /// # Errors
+    /// If nothing answers.
+    pub async fn negotiate(&self) -> Result<(), RuntimeError> {
+        let agreed = self.docker.clone().negotiate_version().await;
+        agreed.map(drop).map_err(explain)
     }
 
     /// Makes the network unless it is there with the right subnet.

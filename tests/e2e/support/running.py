@@ -31,7 +31,7 @@ class Platform:
     # Those alive now, so that a failed test can show their logs.
     live: ClassVar[list["Platform"]] = []
 
-    def __init__(self, **emcp_settings: str) -> None:
+    def __init__(self, *, holds_sockets: bool = False, **emcp_settings: str) -> None:
         self.instance = new_name()
         self.run_dir = Path(tempfile.gettempdir()) / self.instance
         self.data_dir = self.run_dir / "data"
@@ -40,6 +40,8 @@ class Platform:
         self._emcp_settings = emcp_settings
         self._emcp: subprocess.Popen[bytes] | None = None
         self._traefik: subprocess.Popen[bytes] | None = None
+        self._holds_sockets = holds_sockets
+        self._holder: subprocess.Popen[bytes] | None = None
         self._apis: list[Api] = []
 
     def start(self) -> None:
@@ -72,6 +74,9 @@ class Platform:
             "EMCP_WRONG_TOKENS_PER_MINUTE": "100000",
             **self._emcp_settings,
         }
+        if self._holds_sockets:
+            self.environment["EMCP_SOCKETS"] = str(self.run_dir / "sockets")
+            self.start_holder()
         self.start_emcp()
         self.ca_file = self.data_dir / "ca.crt"
         self.admin_token = (self.data_dir / "admin-token").read_text().strip()
@@ -89,6 +94,16 @@ class Platform:
         """Start `emcp serve` and wait until its health check answers."""
         self._emcp = self._spawn([str(settings.emcp_bin()), "serve"], self.emcp_log)
         until("emcp to listen", lambda: self._answers(f"{self.upstream_url}/healthz"), START_DEADLINE_SECS)
+
+    def start_holder(self) -> None:
+        """Start what holds the listening sockets, so that they outlive emcp."""
+        self._holder = self._spawn([str(settings.emcp_bin()), "hold-sockets"], self.run_dir / "holder.log")
+
+    def kill_holder(self) -> None:
+        """End it as a power cut would."""
+        assert self._holder is not None
+        self._holder.kill()
+        self._holder.wait()
 
     def kill_emcp(self) -> None:
         """End emcp as a power cut would."""
@@ -151,6 +166,8 @@ class Platform:
             except subprocess.TimeoutExpired:
                 self._emcp.kill()
                 self._emcp.wait()
+        if self._holder is not None:
+            self.kill_holder()
         remove_containers(containers(self.instance))
         try:
             docker("network", "rm", self.instance)

@@ -45,6 +45,7 @@ class SseSession:
         self._events: queue.Queue[tuple[str, str] | None] = queue.Queue()
         self._url = f"{api.public_url}/api/{server}/sse"
         self._next_id = 0
+        self.broken: Exception | None = None
 
     def __enter__(self) -> "SseSession":
         request = self._http.build_request("GET", self._url, headers={"Accept": "text/event-stream"})
@@ -134,8 +135,9 @@ class SseSession:
                 elif not line and data:
                     self._events.put((kind, data))
                     kind, data = "message", ""
-        except (httpx.HTTPError, httpx.StreamError, OSError):
-            pass  # Closed by the test, or broken: either way it is over, which the None tells.
+        except (httpx.HTTPError, httpx.StreamError, OSError) as error:
+            # Closed by the test, or cut: either way it is over, which the None tells.
+            self.broken = error
         self._events.put(None)
 
 
