@@ -1,4 +1,4 @@
-"""The outermost ASGI app: gateway key, health, path prefix, lifespan.
+"""The outermost ASGI app: gateway key, health, count of open requests, path prefix, lifespan.
 
 Pure ASGI, so that streams pass unbuffered. Knows no SDK and no HTTP server.
 """
@@ -12,6 +12,7 @@ from typing import Any
 
 from . import tickets
 from .apps import Message, Receive, Scope, Send, Served
+from .usage import Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
 HEALTH_PATH = "/.emcp/health"
@@ -24,6 +25,7 @@ class Gateway:
         self._prefix = prefix
         # Filled in by the server once it is ready; requests only arrive after that.
         self._health = health
+        self._usage = Usage()
         self.startup_error: BaseException | None = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -34,13 +36,16 @@ class Gateway:
             await self._refuse(scope, receive, send)
             return
         if scope["path"] == HEALTH_PATH and scope["type"] == "http":
-            await _send_json(send, 200, self._health, head=scope["method"] == "HEAD")
+            # Not counted: EMCP's own question whether anybody uses the server is no use of it.
+            health = {**self._health, **self._usage.report()}
+            await _send_json(send, 200, health, head=scope["method"] == "HEAD")
             return
         path = self._served.canonical_path(scope["path"])
         ticket = tickets.of_request(scope) if scope["type"] == "http" else None
         if ticket is not None:
             send = tickets.writing_into_endpoint(send, ticket)
-        await self._served.app_for(path)(self._inner_scope(scope, path), receive, send)
+        app = self._served.app_for(path)
+        await self._usage.counted(app, self._inner_scope(scope, path), receive, send)
 
     def _has_key(self, scope: Scope) -> bool:
         if not self._key:
