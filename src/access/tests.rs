@@ -37,6 +37,7 @@ fn server(creator: &str, members: &[&str]) -> Server {
         members: members.iter().map(|name| Actor((*name).into())).collect(),
         desired: Desired::Running,
         hold: false,
+        sleep: SleepChoice::default(),
         generation: 1,
         revision: 1,
         version: 1,

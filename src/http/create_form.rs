@@ -249,8 +249,8 @@ fn text(name: &'static str, bytes: Bytes) -> Result<String> {
 
 fn flag(bytes: &[u8]) -> Result<bool> {
     match bytes {
-        b"true" | b"1" | b"on" => Ok(true),
-        b"false" | b"0" | b"off" => Ok(false),
+        b"true" => Ok(true),
+        b"false" => Ok(false),
         _ => Err(Error::invalid(
             "invalid_flag",
             "start",

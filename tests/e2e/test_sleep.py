@@ -245,12 +245,14 @@ def test_actions_and_settings_on_a_sleeper(sleepy: Platform, headers: dict[str, 
 
 def test_hold_keeps_a_server_awake(sleepy: Platform) -> None:
     api = sleepy.api
-    api.action("pauses", "start", wait_secs=60)
+    # What the dashboard asks a server for wakes it too, past the gate.
+    wait_both(sleepy)
+    assert api.call("GET", "/api/servers/pauses/tools")["tools"]
     api.call("PATCH", "/api/servers/pauses", json={"hold": True})
     held = api.server("pauses")
     assert held["status"] == "running"
     # That the other one fell asleep after as long shows that this one would have.
-    api.action("stops", "start", wait_secs=60)
+    assert api.call("GET", "/api/servers/stops/tools")["tools"]
     wait_rest(api, "stops", "stopped")
     assert api.server("pauses")["since"] == held["since"] and not is_paused(held["container_id"])
     api.call("PATCH", "/api/servers/pauses", json={"hold": False})
