@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Desired, EntryObject, Limits, RuntimeChoice, TokenSecret};
+use crate::model::{Desired, EntryObject, Limits, RuntimeChoice, SleepChoice, TokenSecret};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Developer, Role::Viewer, Role::Connect];
 
