@@ -8,6 +8,7 @@ use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 use secrecy::SecretString;
 use tokio::sync::watch;
 
+use crate::activity::Activity;
 use crate::model::{RunState, Server, ServerId, ServerName};
 
 /// A server as wanted and as observed.
@@ -19,6 +20,8 @@ pub struct Entry {
     pub state: Arc<RunState>,
     /// What the gate shows the container.
     pub gateway_key: Arc<SecretString>,
+    /// Who uses it, as the gate sees it.
+    pub activity: Arc<Activity>,
 }
 
 /// The servers, by id and by name.
@@ -49,6 +52,14 @@ impl Directory {
     /// The server of this id.
     pub fn get(&self, id: ServerId) -> Option<Entry> {
         self.read().by_id.get(&id).cloned()
+    }
+
+    /// Whether what was read of a server is still what is known of it.
+    pub fn is_current(&self, entry: &Entry) -> bool {
+        self.read()
+            .by_id
+            .get(&entry.server.id)
+            .is_some_and(|now| Arc::ptr_eq(&now.state, &entry.state))
     }
 
     /// The server of this id or name.

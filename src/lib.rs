@@ -5,6 +5,7 @@
 //! walls between the modules below standing.
 
 pub mod access;
+pub mod activity;
 pub mod directory;
 pub mod gate;
 pub mod http;

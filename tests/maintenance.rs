@@ -9,7 +9,7 @@ use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, finish_rotation, restore, rotate_key, write_backup};
 use emcp::model::{
     Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Desired, EntryObject,
-    Event, Limits, Role, RunState, RuntimeChoice, Server, ServerId, Token, TokenId,
+    Event, Limits, Role, RunState, RuntimeChoice, Server, ServerId, SleepChoice, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -52,6 +52,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
             members: vec![Actor("ada".into())],
             desired: Desired::Stopped,
             hold: false,
+            sleep: SleepChoice::default(),
             generation: 1,
             revision: 1,
             version: 1,

@@ -35,6 +35,7 @@ const PURE: &[&str] = &[
     "src/reconcile/plan.rs",
     "src/reconcile/plan",
     "src/reconcile/failure.rs",
+    "src/reconcile/idle.rs",
     "src/traefik/document.rs",
     "src/logs/ring.rs",
 ];

@@ -1,10 +1,11 @@
-"""The outermost ASGI app: gateway key, health, path prefix, lifespan, the last calls before an end.
+"""The outermost ASGI app: gateway key, health, open requests, path prefix, lifespan, the last calls before an end.
 
 Pure ASGI, so that streams pass unbuffered. Knows no SDK and no HTTP server.
 """
 
 from __future__ import annotations
 
+import functools
 import hmac
 import json
 import time
@@ -12,7 +13,8 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import tickets
-from .apps import Message, Receive, Scope, Send, Served
+from .apps import App, Message, Receive, Scope, Send, Served
+from .usage import Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
 HEALTH_PATH = "/.emcp/health"
@@ -27,6 +29,7 @@ class Gateway:
         self._prefix = prefix
         # Filled in by the server once it is ready; requests only arrive after that.
         self._health = health
+        self._usage = Usage()
         self.startup_error: BaseException | None = None
         self._open_calls = 0
         self._quiet_since = 0.0
@@ -40,22 +43,27 @@ class Gateway:
             await self._refuse(scope, receive, send)
             return
         if scope["path"] == HEALTH_PATH and scope["type"] == "http":
-            await _send_json(send, 200, self._health, head=scope["method"] == "HEAD")
+            # Not counted: EMCP's own question whether anybody uses the server is no use of it.
+            health = {**self._health, **self._usage.report()}
+            await _send_json(send, 200, health, head=scope["method"] == "HEAD")
             return
         path = self._served.canonical_path(scope["path"])
         ticket = tickets.of_request(scope) if scope["type"] == "http" else None
         if ticket is not None:
             send = tickets.writing_into_endpoint(send, ticket)
-        app, inner = self._served.app_for(path), self._inner_scope(scope, path)
+        app = functools.partial(self._answer, self._served.app_for(path))
+        await self._usage.counted(app, self._inner_scope(scope, path), receive, send)
+
+    async def _answer(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
-            await app(inner, receive, send)
+            await app(scope, receive, send)
             return
         answer = Answer(send, closes=lambda: self._is_draining)
         # Streams that a client opens by GET never end by themselves; calls do.
         is_call = scope["method"] != "GET"
         self._open_calls += is_call
         try:
-            await app(inner, receive, answer.send)
+            await app(scope, receive, answer.send)
         finally:
             if is_call:
                 self._open_calls -= 1

@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Desired, EntryObject, Limits, RuntimeChoice, TokenSecret};
+use crate::model::{Desired, EntryObject, Limits, RuntimeChoice, SleepChoice, TokenSecret};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Developer, Role::Viewer, Role::Connect];
 
@@ -37,6 +37,7 @@ fn server(creator: &str, members: &[&str]) -> Server {
         members: members.iter().map(|name| Actor((*name).into())).collect(),
         desired: Desired::Running,
         hold: false,
+        sleep: SleepChoice::default(),
         generation: 1,
         revision: 1,
         version: 1,

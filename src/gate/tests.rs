@@ -7,8 +7,8 @@ use uuid::Uuid;
 use super::*;
 use crate::access::TokenTable;
 use crate::model::{
-    Actor, EntryObject, Limits, Role, RunState, RuntimeChoice, Server, ServerId, Token, TokenId,
-    TokenSecret,
+    Actor, EntryObject, Limits, Role, RunState, RuntimeChoice, Server, ServerId, SleepChoice,
+    Token, TokenId, TokenSecret,
 };
 
 const ADMIN: &str = "emcp_admin-admin-admin";
@@ -32,6 +32,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         members: Vec::new(),
         desired,
         hold: false,
+        sleep: SleepChoice::default(),
         generation: 1,
         revision: 1,
         version: 1,
@@ -49,6 +50,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         server: Arc::new(server),
         state: Arc::new(state),
         gateway_key: Arc::new(SecretString::from("gateway")),
+        activity: Arc::default(),
     }
 }
 

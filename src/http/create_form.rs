@@ -9,7 +9,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
-use crate::model::{EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, parse_env_json};
+use crate::model::{
+    EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, SleepChoice, parse_env_json,
+};
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
 /// Room for everything in the form but the code.
@@ -29,6 +31,9 @@ pub(super) struct CreateServerBody {
     #[schema(value_type = Option<RuntimeChoice>)]
     runtime: Option<String>,
     limits: Option<Limits>,
+    /// When it is put to sleep; by default as the platform says.
+    #[schema(value_type = Option<SleepChoice>)]
+    sleep: Option<Value>,
     /// One Python file.
     #[schema(required = true, value_type = String, pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     code: Option<String>,
@@ -40,8 +45,8 @@ pub(super) struct CreateServerBody {
     file: Option<Bytes>,
 }
 
-/// How the same fields are described as a form. `limits` and `env` are taken
-/// too, as JSON text.
+/// How the same fields are described as a form. `limits`, `sleep` and `env`
+/// are taken too, as JSON text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
@@ -208,13 +213,14 @@ impl CreateServerBody {
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
             "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
+            "sleep" => once(&mut self.sleep, "sleep", word_or_json(&bytes)?),
             "code" => once(&mut self.code, "code", text("code", bytes)?),
             "env" => once(&mut self.env, "env", parse_json(&bytes)?),
             "start" => once(&mut self.start, "start", flag(&bytes)?),
             "file" => once(&mut self.file, "file", bytes),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, limits, file, code, env and start",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, limits, sleep, file, code, env and start",
             )),
         }
     }
@@ -243,13 +249,21 @@ fn text(name: &'static str, bytes: Bytes) -> Result<String> {
 
 fn flag(bytes: &[u8]) -> Result<bool> {
     match bytes {
-        b"true" | b"1" | b"on" => Ok(true),
-        b"false" | b"0" | b"off" => Ok(false),
+        b"true" => Ok(true),
+        b"false" => Ok(false),
         _ => Err(Error::invalid(
             "invalid_flag",
             "start",
             "start must be \"true\" or \"false\"",
         )),
+    }
+}
+
+/// JSON, where a form may leave the quotes of a lone word out.
+fn word_or_json(bytes: &[u8]) -> Result<Value> {
+    match bytes {
+        b"never" => Ok(Value::from("never")),
+        _ => parse_json(bytes),
     }
 }
 
@@ -274,6 +288,7 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
         entry_object: entry_object_of(fields.entry_object.as_deref())?,
         runtime: runtime_of(fields.runtime.as_deref())?,
         limits: fields.limits.unwrap_or_default().checked()?,
+        sleep: SleepChoice::from_json(fields.sleep.unwrap_or_default())?,
         code,
         env,
         start: fields.start.unwrap_or(true),

@@ -9,6 +9,7 @@ mod env;
 mod error;
 mod name;
 mod server;
+mod sleep;
 mod state;
 mod token;
 
@@ -22,5 +23,6 @@ pub use name::{EntryObject, RESERVED_NAMES, ServerName};
 pub use server::{
     Actor, CodeVersion, Desired, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
+pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Event, Failure, RunState, Status};
 pub use token::{ADMINISTRATOR, Role, Token, TokenId, TokenSecret, check_person};

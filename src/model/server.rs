@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{EntryObject, Error, ServerName};
+use super::{EntryObject, Error, ServerName, SleepChoice};
 
 /// The port every server listens on inside its container (DESIGN §3).
 const CONTAINER_PORT: u16 = 8000;
@@ -211,6 +211,9 @@ pub struct Server {
     /// containers as they are.
     #[serde(default)]
     pub hold: bool,
+    /// When it is put to sleep for being idle.
+    #[serde(default)]
+    pub sleep: SleepChoice,
     /// Raised by every start, restart and stop: a container of an older
     /// generation is to be replaced.
     pub generation: u64,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::Desired;
+use super::{Desired, Rest};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -123,6 +123,37 @@ impl RunState {
             accounted_run: None,
             ready_run: None,
             started_at: None,
+        }
+    }
+
+    /// How deep it sleeps. A sleeping server that has a container is paused;
+    /// what is frozen needs one, and what is stopped has none.
+    pub fn rest(&self) -> Rest {
+        match (self.status, &self.container_id) {
+            (Status::Sleeping, Some(_)) => Rest::Paused,
+            (Status::Sleeping, None) => Rest::Stopped,
+            _ => Rest::Awake,
+        }
+    }
+
+    /// The state of the same server asleep, with its container frozen or given
+    /// up.
+    pub fn asleep(&self, rest: Rest, reason: String) -> Self {
+        let paused = Self {
+            status: Status::Sleeping,
+            reason,
+            ..self.clone()
+        };
+        if rest == Rest::Paused {
+            return paused;
+        }
+        Self {
+            container_id: None,
+            applied_revision: None,
+            ready_run: None,
+            started_at: None,
+            quick_failures: 0,
+            ..paused
         }
     }
 

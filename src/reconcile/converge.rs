@@ -1,16 +1,19 @@
 //! One server's task: observe, plan, do one step, look again.
 
+mod ends;
+mod sleep;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
+use super::Parts;
 use super::plan::{Observed, Step, plan};
 use super::probe::{Probe, probe};
-use super::{Parts, failure};
 use crate::directory::Entry;
-use crate::model::{Event, Failure, RunState, Server, ServerId, Status};
+use crate::model::{Event, Rest, RunState, Server, ServerId, Status};
 use crate::runtime::{Container, Phase, Run, RuntimeError};
 
 /// How long one look for readiness takes before the container is observed
@@ -54,6 +57,7 @@ impl Converge {
                 &entry.state,
                 &observed,
                 answering_run.as_deref(),
+                self.parts.wanted_rest(&entry, Timestamp::now()),
                 self.parts.config.start_timeout,
                 Timestamp::now(),
             );
@@ -154,7 +158,21 @@ impl Converge {
                     self.could_not_run(state, error).await?;
                 }
             }
-            Step::Unpause(id) => runtime.unpause(&id).await?,
+            Step::Unpause(id) => {
+                runtime.unpause(&id).await?;
+                if state.rest() != Rest::Awake {
+                    self.awake(entry).await;
+                }
+            }
+            Step::Pause(id) => self.pause_idle(entry, &id).await?,
+            Step::PutAway(_) => self.put_away(entry).await,
+            Step::EndedAsleep(id) => {
+                let ended = id.and_then(|id| find(observed, &id));
+                self.ended_asleep(state, ended.and_then(|o| o.run.as_ref()))
+                    .await;
+            }
+            Step::SettleAwake => self.awake(entry).await,
+            Step::Rouse => self.rouse(state).await,
             Step::AwaitReady(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
                 let Some(run) = run else {
@@ -189,8 +207,8 @@ impl Converge {
                 }
             }
             Step::Stop(id) => {
-                // What failed keeps its reason.
-                if state.status != Status::Error {
+                // What failed keeps its reason, and so does what sleeps.
+                if !matches!(state.status, Status::Error | Status::Sleeping) {
                     self.say(state, state.status, "being stopped").await;
                 }
                 runtime.stop(&id, self.parts.config.stop_grace).await?;
@@ -312,94 +330,6 @@ impl Converge {
             ..state.clone()
         };
         self.save(state, running).await;
-    }
-
-    async fn give_up_starting(
-        &self,
-        state: &RunState,
-        container: &str,
-        run_key: Option<String>,
-    ) -> std::result::Result<(), RuntimeError> {
-        let now = Timestamp::now();
-        let failure = Failure {
-            code: "start_timeout".to_owned(),
-            message: format!(
-                "the server did not answer MCP within {} s of its start; it may block while it is loaded",
-                self.parts.config.start_timeout.as_secs()
-            ),
-            line: None,
-            log_tail: self.log_tail(container).await?,
-            at: now,
-        };
-        let failed = RunState {
-            accounted_run: run_key,
-            ..failure::after_failure(state, failure, false, false, now)
-        };
-        self.save(state, failed).await;
-        Ok(())
-    }
-
-    async fn account_for_end(
-        &self,
-        server: &Server,
-        state: &RunState,
-        container: &str,
-        run: &Run,
-    ) -> std::result::Result<(), RuntimeError> {
-        let now = Timestamp::now();
-        let tail = self.log_tail(container).await?;
-        let failure = failure::explain(run, server.limits.memory_bytes, tail, now);
-        tracing::info!(server = %self.id, code = failure.code, exit_code = run.exit_code, "a run ended");
-        let failed = RunState {
-            accounted_run: Some(run.key.clone()),
-            exit_code: Some(run.exit_code),
-            container_id: Some(container.to_owned()),
-            ..failure::after_failure(
-                state,
-                failure,
-                failure::was_healthy(state, run),
-                failure::retry_helps(run),
-                now,
-            )
-        };
-        self.save(state, failed).await;
-        Ok(())
-    }
-
-    /// Docker made or started no container. What a missing image or a refused
-    /// container is, is kept as a failure; a Docker that does not answer is
-    /// not the server's fault and is simply tried again.
-    async fn could_not_run(
-        &self,
-        state: &RunState,
-        error: RuntimeError,
-    ) -> std::result::Result<(), RuntimeError> {
-        let code = match &error {
-            RuntimeError::Unreachable(_) | RuntimeError::NoSuchContainer => return Err(error),
-            RuntimeError::ImageMissing(_) => "image_missing",
-            RuntimeError::Refused(_) => "container_failed",
-        };
-        let now = Timestamp::now();
-        let failure = Failure {
-            code: code.to_owned(),
-            message: error.to_string(),
-            line: None,
-            log_tail: Vec::new(),
-            at: now,
-        };
-        let failed = failure::after_failure(state, failure, false, true, now);
-        self.save(state, failed).await;
-        Ok(())
-    }
-
-    async fn log_tail(&self, container: &str) -> std::result::Result<Vec<String>, RuntimeError> {
-        let lines = self
-            .parts
-            .runtime
-            .tail(container, failure::TAIL_LINES)
-            .await?;
-        let mask = self.parts.mask(self.id).await;
-        Ok(lines.into_iter().map(|line| mask.hide(line.text)).collect())
     }
 
     /// Changes status and reason alone.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -14,10 +15,13 @@ use tokio_util::task::TaskTracker;
 use super::Parts;
 use super::converge::Converge;
 use super::waker::Pending;
-use crate::model::{Desired, ServerId, Status};
+use crate::model::{Desired, Rest, ServerId, Status};
 use crate::runtime::Phase;
 
 const FULL_PASS: Duration = Duration::from_secs(30);
+/// How often memory is searched for servers that are to sleep or wake. Nobody
+/// is asked anything by that; a server is, once its idle time may be over.
+const IDLE_PASS: Duration = Duration::from_secs(1);
 /// How long to wait before listening to Docker's events again.
 const EVENTS_RETRY: Duration = Duration::from_secs(2);
 
@@ -40,11 +44,14 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
     };
     let mut full_pass = tokio::time::interval(FULL_PASS);
     full_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut idle_pass = tokio::time::interval(IDLE_PASS);
+    idle_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let waker = Arc::clone(&engine.parts.waker);
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
             _ = full_pass.tick() => engine.look_at_all().await,
+            _ = idle_pass.tick() => engine.look_at_restless(),
             Some(id) = finished.recv() => engine.finished(id),
             Pending { all, servers } = waker.take() => {
                 if all {
@@ -104,18 +111,26 @@ impl Engine {
             let id = entry.server.id;
             let own = by_server.remove(&id).unwrap_or_default();
             let (server, state) = (&entry.server, &entry.state);
+            let has_one_that = |phase| {
+                own.len() == 1
+                    && own.iter().all(|c| {
+                        c.phase == phase
+                            && c.generation == server.generation
+                            && state.container_id.as_deref() == Some(&c.id)
+                    })
+            };
             let at_rest = match server.desired {
-                Desired::Running => {
-                    (state.status == Status::Running
-                        && own.len() == 1
-                        && own.iter().all(|c| {
-                            c.phase == Phase::Running
-                                && c.generation == server.generation
-                                && state.container_id.as_deref() == Some(&c.id)
-                        })
-                        && self.parts.logs.is_following(id))
-                        || (state.gave_up && own.iter().all(|c| c.phase == Phase::Exited))
-                }
+                Desired::Running => match state.status {
+                    Status::Running => {
+                        has_one_that(Phase::Running) && self.parts.logs.is_following(id)
+                    }
+                    Status::Sleeping => match state.rest() {
+                        Rest::Stopped => own.is_empty(),
+                        // What is frozen writes nothing that had to be followed.
+                        Rest::Awake | Rest::Paused => has_one_that(Phase::Paused),
+                    },
+                    _ => state.gave_up && own.iter().all(|c| c.phase == Phase::Exited),
+                },
                 Desired::Stopped => {
                     state.status == Status::Stopped && own.iter().all(|c| c.phase == Phase::Exited)
                 }
@@ -128,6 +143,16 @@ impl Engine {
         due.extend(by_server.into_keys());
         for id in due {
             self.look_at(id);
+        }
+    }
+
+    /// Servers that are to sleep deeper than they do, or to wake.
+    fn look_at_restless(&mut self) {
+        let now = Timestamp::now();
+        for entry in self.parts.directory.list() {
+            if self.parts.wanted_rest(&entry, now) != entry.state.rest() {
+                self.look_at(entry.server.id);
+            }
         }
     }
 

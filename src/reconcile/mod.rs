@@ -8,6 +8,7 @@ mod contents;
 mod converge;
 mod engine;
 mod failure;
+mod idle;
 mod plan;
 mod probe;
 mod sweep;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use crate::directory::Directory;
 use crate::identity::Layout;
 use crate::logs::Logs;
+use crate::model::SleepAfter;
 use crate::runtime::DockerRuntime;
 use crate::store::Store;
 use crate::traefik::Provider;
@@ -63,6 +65,8 @@ pub struct Config {
     pub start_timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub stop_grace: Duration,
+    /// When servers sleep that don't say it themselves.
+    pub sleep: Option<SleepAfter>,
     /// How many containers are created and started at the same time.
     pub parallel_starts: usize,
     /// Passed to every container: proxy variables of EMCP's own environment.

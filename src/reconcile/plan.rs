@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Desired, RunState, Server};
+use crate::model::{Desired, Rest, RunState, Server, Status};
 use crate::runtime::{Container, Phase, Run};
 
 /// A container and, where it was ever started, its present or last run.
@@ -30,8 +30,19 @@ pub(super) enum Step {
     Create,
     /// Start a container that has ended, or was made and not started.
     Start(String),
-    /// Let a frozen container go on.
+    /// Let a frozen container go on; a sleeping server is awake by that.
     Unpause(String),
+    /// Nobody has used it: ask it once more, then freeze it.
+    Pause(String),
+    /// Nobody has used it: give its container up, after asking if it runs.
+    PutAway(String),
+    /// It sleeps, and its container ended or went from outside: say so.
+    /// Nothing is lost by it, and the next request starts it.
+    EndedAsleep(Option<String>),
+    /// It is said to sleep, and runs: say so.
+    SettleAwake,
+    /// It sleeps without a container and is wanted: begin a start.
+    Rouse,
     /// It runs: find out whether it answers, and whether Traefik has its route.
     AwaitReady(String),
     /// It ran for too long without answering: give up on it.
@@ -45,12 +56,14 @@ pub(super) enum Step {
 }
 
 /// Plans the next step. `answering_run` is the run that was found to answer
-/// MCP, so that only Traefik is still waited for.
+/// MCP, so that only Traefik is still waited for; `rest` is how deep the server
+/// is to sleep (`idle::wanted_rest`).
 pub(super) fn plan(
     server: &Server,
     state: &RunState,
     observed: &[Observed],
     answering_run: Option<&str>,
+    rest: Rest,
     start_timeout: Duration,
     now: Timestamp,
 ) -> Step {
@@ -58,7 +71,10 @@ pub(super) fn plan(
         return Step::Nothing;
     }
     let wanted = server.desired == Desired::Running;
-    let is_current = |o: &&Observed| wanted && o.container.generation == server.generation;
+    let has_given_up_its_container = state.rest() == Rest::Stopped;
+    let is_current = |o: &&Observed| {
+        wanted && !has_given_up_its_container && o.container.generation == server.generation
+    };
     // The present container, if there is one: later ones of the same
     // generation can only come from a create whose answer was lost.
     let current = observed.iter().find(is_current);
@@ -71,9 +87,50 @@ pub(super) fn plan(
     }
     match (wanted, current) {
         (false, _) => settle_stopped(server, state),
-        (true, None) => create(state, now),
-        (true, Some(current)) => run_current(state, current, answering_run, start_timeout, now),
+        (true, None) => match state.rest() {
+            Rest::Awake => create(state, now),
+            Rest::Paused => Step::EndedAsleep(None),
+            Rest::Stopped if rest == Rest::Awake => Step::Rouse,
+            Rest::Stopped => Step::Nothing,
+        },
+        (true, Some(current)) => match asleep_or_idle(state, current, rest) {
+            Some(step) => step,
+            None => run_current(state, current, answering_run, start_timeout, now),
+        },
     }
+}
+
+/// What sleep makes of a container that is neither starting nor failing.
+///
+/// Only a server that runs is ever frozen, and only by [`Step::Pause`], which
+/// asks it first: a sleeping server that is seen running is awake, whoever let
+/// it go on.
+fn asleep_or_idle(state: &RunState, current: &Observed, rest: Rest) -> Option<Step> {
+    let id = current.container.id.clone();
+    match (state.rest(), current.container.phase) {
+        (Rest::Paused, Phase::Paused) => Some(match rest {
+            Rest::Awake => Step::Unpause(id),
+            Rest::Paused => Step::Nothing,
+            Rest::Stopped => Step::PutAway(id),
+        }),
+        (Rest::Paused, Phase::Running) if is_ready(state, current) => Some(Step::SettleAwake),
+        (Rest::Paused, Phase::Exited | Phase::Created) => Some(Step::EndedAsleep(Some(id))),
+        (Rest::Awake, Phase::Running)
+            if state.status == Status::Running && is_ready(state, current) =>
+        {
+            match rest {
+                Rest::Awake => None,
+                Rest::Paused => Some(Step::Pause(id)),
+                Rest::Stopped => Some(Step::PutAway(id)),
+            }
+        }
+        _ => None,
+    }
+}
+
+fn is_ready(state: &RunState, current: &Observed) -> bool {
+    let run = current.run.as_ref();
+    run.is_some_and(|run| state.ready_run.as_deref() == Some(&run.key))
 }
 
 /// What ends a container that is not wanted. An ended one of a stopped server
@@ -90,7 +147,6 @@ fn end(unwanted: &Observed, replaced: bool) -> Option<Step> {
 }
 
 fn settle_stopped(server: &Server, state: &RunState) -> Step {
-    use crate::model::Status;
     if state.status == Status::Stopped && state.generation == server.generation {
         Step::Nothing
     } else {
@@ -125,12 +181,11 @@ fn run_current(
         },
         (Phase::Running, Some(_)) if state.gave_up => Step::Stop(id),
         (Phase::Running, Some(run)) => {
-            let is_ready = state.ready_run.as_deref() == Some(&run.key);
             let answers = answering_run == Some(run.key.as_str());
             let overdue = run
                 .started_at
                 .is_some_and(|start| now.duration_since(start).unsigned_abs() > start_timeout);
-            if is_ready {
+            if is_ready(state, current) {
                 Step::Nothing
             } else if overdue && !answers {
                 Step::GiveUpStarting(id)
@@ -151,4 +206,4 @@ fn run_current(
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

@@ -30,6 +30,33 @@ pub(super) enum Probe {
 #[derive(Deserialize)]
 struct Health {
     mcp: bool,
+    /// Not told by base images from before servers could sleep.
+    #[serde(flatten)]
+    usage: Option<Usage>,
+}
+
+/// What the bootstrap tells of the server's use.
+#[derive(Deserialize)]
+pub(super) struct Usage {
+    /// Requests being answered: streams until their end.
+    pub(super) open_requests: u64,
+    /// For how long there has been none.
+    idle_ms: u64,
+}
+
+impl Usage {
+    /// For how long no request has been open.
+    pub(super) fn idle(&self) -> Duration {
+        Duration::from_millis(self.idle_ms)
+    }
+}
+
+/// Asks a server who uses it. Nothing, where its base image is too old to tell.
+pub(super) async fn usage(
+    client: &reqwest::Client,
+    entry: &Entry,
+) -> Result<Option<Usage>, String> {
+    Ok(health(client, entry).await?.usage)
 }
 
 /// Looks until the server answers or `patience` runs out.
@@ -49,11 +76,17 @@ pub(super) async fn probe(client: &reqwest::Client, entry: &Entry, patience: Dur
 }
 
 async fn once(client: &reqwest::Client, entry: &Entry) -> Result<(), String> {
+    if !health(client, entry).await?.mcp {
+        return Ok(());
+    }
     let base = format!("http://{}", entry.server.endpoint());
-    let key = entry.gateway_key.expose_secret();
-    let health: Health = client
-        .get(format!("{base}/.emcp/health"))
-        .header(GATEWAY_KEY_HEADER, key)
+    handshake(client, &base, entry.gateway_key.expose_secret()).await
+}
+
+async fn health(client: &reqwest::Client, entry: &Entry) -> Result<Health, String> {
+    client
+        .get(format!("http://{}/.emcp/health", entry.server.endpoint()))
+        .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret())
         .timeout(TRY)
         .send()
         .await
@@ -61,11 +94,7 @@ async fn once(client: &reqwest::Client, entry: &Entry) -> Result<(), String> {
         .map_err(|error| error.to_string())?
         .json()
         .await
-        .map_err(|error| error.to_string())?;
-    if !health.mcp {
-        return Ok(());
-    }
-    handshake(client, &base, key).await
+        .map_err(|error| error.to_string())
 }
 
 async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {

@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
@@ -16,7 +17,7 @@ use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
     Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
-    RuntimeChoice, Server, ServerId, ServerName, Status,
+    RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -36,6 +37,8 @@ pub struct CreateServer {
     pub runtime: RuntimeChoice,
     /// What it may use.
     pub limits: Limits,
+    /// When it is put to sleep.
+    pub sleep: SleepChoice,
     /// Its code.
     pub code: CodeUpload,
     /// Its variables.
@@ -62,6 +65,11 @@ pub struct PatchServer {
     pub hold: Option<bool>,
     /// The whole list of whom the server belongs to besides its creator.
     pub members: Option<Vec<String>>,
+    /// When it is put to sleep; `null` is a value, so it is told apart from
+    /// absence.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<SleepChoice>)]
+    pub sleep: Option<Value>,
 }
 
 /// What a list is narrowed to.
@@ -158,6 +166,7 @@ impl App {
                 Desired::Stopped
             },
             hold: false,
+            sleep: new.sleep,
             generation: 1,
             revision: 1,
             version: 1,
@@ -196,6 +205,7 @@ impl App {
             server: Arc::new(server),
             state: Arc::new(state),
             gateway_key: Arc::new(SecretString::from(gateway_key)),
+            activity: Arc::default(),
         };
         self.directory.insert(entry.clone());
         self.routes.refresh();
@@ -220,6 +230,7 @@ impl App {
             patch.entry_object.as_deref().map(str::parse).transpose()?;
         let runtime: Option<RuntimeChoice> =
             patch.runtime.as_deref().map(str::parse).transpose()?;
+        let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let event = self.event("changed", "its settings were changed", leave);
         self.change(id, move |server| {
             let before = server.clone();
@@ -234,6 +245,7 @@ impl App {
                 .checked()?;
             server.hold = patch.hold.unwrap_or(before.hold);
             server.members = members.unwrap_or(before.members);
+            server.sleep = sleep.unwrap_or(before.sleep);
             let needs_new_container = server.entry_object != before.entry_object
                 || server.runtime != before.runtime
                 || server.limits != before.limits;
@@ -269,6 +281,15 @@ impl App {
         let is_up = entry.server.desired == Desired::Running
             && !(entry.state.status == Status::Error
                 && entry.state.generation == entry.server.generation);
+        let is_asleep = is_up && entry.state.status == Status::Sleeping;
+        if action == Action::Start && is_asleep {
+            // The same wish, so the container that sleeps is the right one.
+            let event = self.event("action", "a start was asked for while it slept", leave);
+            self.want_awake(&entry);
+            return self
+                .change(id, |_| Ok(ServerChange::of_record(event)))
+                .await;
+        }
         let is_done = match action {
             Action::Start => is_up,
             Action::Stop => entry.server.desired == Desired::Stopped,
@@ -291,6 +312,15 @@ impl App {
         .await
     }
 
+    /// Notes that somebody wants the server, and wakes it if it sleeps. However
+    /// many want it, its one task wakes it once.
+    pub fn want_awake(&self, entry: &Entry) {
+        entry.activity.note();
+        if entry.state.status == Status::Sleeping {
+            self.waker.wake(entry.server.id);
+        }
+    }
+
     /// Waits until a server has settled, or `patience` runs out, and shows it.
     ///
     /// # Errors
@@ -305,7 +335,9 @@ impl App {
                 .get(id)
                 .ok_or_else(|| Error::no_server(&id.to_string()))?;
             let (server, state) = (&entry.server, &entry.state);
-            if state.is_settled(server.generation, server.desired) {
+            let is_waking =
+                state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.hold;
+            if state.is_settled(server.generation, server.desired) && !is_waking {
                 return Ok(self.view(&entry));
             }
             // Of an EMCP that is to end, the answer is what it knows by then.
@@ -361,7 +393,7 @@ impl App {
 
     /// A server as callers see it.
     pub fn view(&self, entry: &Entry) -> ServerView {
-        ServerView::of(entry, &self.settings.public_url)
+        ServerView::of(entry, &self.settings.public_url, self.settings.sleep)
     }
 
     pub(super) fn event(&self, kind: &str, message: &str, leave: &CanWrite) -> Event {
@@ -372,6 +404,11 @@ impl App {
             actor: Some(leave.actor().0.clone()),
         }
     }
+}
+
+/// A field that is there, whatever its value.
+fn given<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Value>, D::Error> {
+    Value::deserialize(field).map(Some)
 }
 
 fn check_description(text: &str) -> Result<()> {

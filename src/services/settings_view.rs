@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use super::App;
 use crate::access::CanAdminister;
-use crate::model::Limits;
+use crate::model::{Limits, SleepAfter};
 use crate::runtime::EngineInfo;
 use crate::settings::TlsSource;
 
@@ -37,6 +37,8 @@ pub struct SettingsView {
     pub start_timeout_secs: u64,
     /// From SIGTERM to SIGKILL.
     pub stop_grace_secs: u64,
+    /// When idle servers sleep that don't say it themselves; never if absent.
+    pub sleep: Option<SleepAfter>,
     /// Origins browsers may call from.
     pub allowed_origins: Vec<String>,
     /// Whether Traefik fetches its routes.
@@ -90,6 +92,7 @@ impl App {
             max_code_bytes: settings.max_code_bytes,
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),
+            sleep: settings.sleep,
             allowed_origins: settings.allowed_origins.clone(),
             traefik_in_service: self.provider.is_in_service(),
             engine: self.runtime.info().await.ok().map(EngineView::from),

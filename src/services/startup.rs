@@ -186,6 +186,7 @@ async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>
                 server: Arc::new(server),
                 state: Arc::new(state),
                 gateway_key: Arc::new(gateway_key),
+                activity: Arc::default(),
             })
         })
         .collect()
@@ -248,6 +249,7 @@ fn reconcile_config(settings: &Settings) -> reconcile::Config {
         instance: settings.instance.clone(),
         start_timeout: settings.start_timeout,
         stop_grace: settings.stop_grace,
+        sleep: settings.sleep,
         parallel_starts: std::thread::available_parallelism().map_or(2, usize::from),
         passed_env: PASSED_VARIABLES
             .iter()

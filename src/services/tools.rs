@@ -12,11 +12,14 @@ use utoipa::ToSchema;
 
 use super::App;
 use crate::access::CanConnect;
+use crate::directory::Entry;
 use crate::mcp::{GATEWAY_KEY_HEADER, McpError, Session};
-use crate::model::{Error, Result, Status};
+use crate::model::{Error, Result, ServerId, Status};
 
 /// For the handshake and each list.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// For a sleeping server to wake.
+const WAKE_MAX: Duration = Duration::from_secs(30);
 /// For a tool's work. Longer ones are for real clients, which can wait and
 /// cancel.
 const CALL_MAX: Duration = Duration::from_secs(60);
@@ -166,17 +169,8 @@ impl App {
         leave: &CanConnect,
         work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
     ) -> Result<T> {
-        let entry = self.find_server(&leave.server().to_string())?;
+        let entry = self.enter(leave.server()).await?;
         let name = &entry.server.name;
-        if entry.state.status != Status::Running {
-            return Err(Error::Conflict {
-                code: "server_not_running",
-                field: None,
-                message: format!(
-                    "the server \"{name}\" is not running; start it to see and try its tools"
-                ),
-            });
-        }
         let url = format!("http://{}/mcp", entry.server.endpoint());
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
@@ -192,6 +186,49 @@ impl App {
         let done = work(&session).await;
         session.close().await;
         done.map_err(failed)
+    }
+}
+
+impl App {
+    /// A server that runs, woken if it sleeps, for a request that does not come
+    /// by the gate. As there, the request is noted first, and then it must be
+    /// seen that the server was not put to sleep in between (`activity`).
+    async fn enter(&self, id: ServerId) -> Result<Entry> {
+        let deadline = Instant::now() + WAKE_MAX;
+        let mut changes = self.directory.subscribe();
+        let mut was_asleep = false;
+        loop {
+            changes.mark_unchanged();
+            let entry = self
+                .directory
+                .get(id)
+                .ok_or_else(|| Error::no_server(&id.to_string()))?;
+            self.want_awake(&entry);
+            match entry.state.status {
+                Status::Running if self.directory.is_current(&entry) => return Ok(entry),
+                Status::Running => continue,
+                Status::Sleeping => was_asleep = true,
+                Status::Building | Status::Starting if was_asleep => {}
+                _ => return Err(not_running(&entry)),
+            }
+            if tokio::time::timeout_at(deadline, changes.changed())
+                .await
+                .is_err()
+            {
+                return Err(not_running(&entry));
+            }
+        }
+    }
+}
+
+fn not_running(entry: &Entry) -> Error {
+    Error::Conflict {
+        code: "server_not_running",
+        field: None,
+        message: format!(
+            "the server \"{}\" is not running; start it to see and try its tools",
+            entry.server.name
+        ),
     }
 }
 

@@ -6,7 +6,9 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::directory::Entry;
-use crate::model::{Actor, Desired, Failure, Limits, RuntimeChoice, ServerId, Status};
+use crate::model::{
+    Actor, Desired, Failure, Limits, Rest, RuntimeChoice, ServerId, SleepAfter, SleepChoice, Status,
+};
 
 /// A server's public addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -51,6 +53,12 @@ pub struct ServerView {
     pub desired: Desired,
     /// Whether the operator has paused EMCP for this server.
     pub hold: bool,
+    /// When it is put to sleep, as set for it: `null` is the platform's setting.
+    pub sleep: SleepChoice,
+    /// The idle times that hold for it; `null` if it never sleeps.
+    pub sleeps_after: Option<SleepAfter>,
+    /// How deep it sleeps: `awake`, `paused` or `stopped`.
+    pub rest: Rest,
     /// What it is doing.
     pub status: Status,
     /// Why.
@@ -90,7 +98,7 @@ pub struct ServerView {
 
 impl ServerView {
     /// The view of a directory entry.
-    pub fn of(entry: &Entry, public_url: &Url) -> Self {
+    pub fn of(entry: &Entry, public_url: &Url, sleep: Option<SleepAfter>) -> Self {
         let (server, state) = (&entry.server, &entry.state);
         Self {
             id: server.id,
@@ -103,6 +111,9 @@ impl ServerView {
             members: server.members.clone(),
             desired: server.desired,
             hold: server.hold,
+            sleep: server.sleep,
+            sleeps_after: server.sleep.effective(sleep),
+            rest: state.rest(),
             status: state.status,
             reason: state.reason.clone(),
             since: state.since,

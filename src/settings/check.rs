@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
-use crate::model::AddressPool;
+use crate::model::{AddressPool, SleepAfter};
 
 impl SettingsInput {
     /// Checks everything and fills in the defaults.
@@ -101,6 +101,10 @@ impl SettingsInput {
         if !(1_000..=10_000_000).contains(&audit_max_entries) {
             problems.add("audit_max_entries", "must be from 1000 to 10000000");
         }
+        let sleep = problems.take(
+            "sleep_pause_after_secs, sleep_stop_after_secs",
+            check_sleep(self.sleep_pause_after_secs, self.sleep_stop_after_secs),
+        );
 
         let complete = (
             public_url,
@@ -116,6 +120,7 @@ impl SettingsInput {
             master_key,
             start_timeout,
             stop_grace,
+            sleep,
         );
         let (
             Some(public_url),
@@ -131,6 +136,7 @@ impl SettingsInput {
             Some(master_key),
             Some(start_timeout),
             Some(stop_grace),
+            Some(sleep),
         ) = complete
         else {
             return Err(SettingsError(problems.0));
@@ -165,6 +171,7 @@ impl SettingsInput {
             allowed_origins,
             start_timeout,
             stop_grace,
+            sleep,
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
             wrong_tokens_per_minute,
             audit_max_entries,
@@ -264,4 +271,15 @@ fn seconds_between(value: u64, least: u64, most: u64) -> Result<Duration, String
     } else {
         Err(format!("must be from {least} to {most} seconds"))
     }
+}
+
+fn check_sleep(pause: Option<u32>, stop: Option<u32>) -> Result<Option<SleepAfter>, String> {
+    if pause.is_none() && stop.is_none() {
+        return Ok(None);
+    }
+    let after = SleepAfter {
+        pause_after_secs: pause,
+        stop_after_secs: stop,
+    };
+    after.checked().map(Some)
 }

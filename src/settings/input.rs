@@ -79,6 +79,14 @@ pub struct SettingsInput {
     /// Seconds a server is given to end by itself before it is killed.
     #[arg(long, env = "EMCP_STOP_GRACE_SECS")]
     pub stop_grace_secs: Option<u64>,
+    /// Seconds without use after which servers are paused that don't say
+    /// otherwise; never if not set.
+    #[arg(long, env = "EMCP_SLEEP_PAUSE_AFTER_SECS")]
+    pub sleep_pause_after_secs: Option<u32>,
+    /// Seconds without use after which such servers are stopped; never if not
+    /// set.
+    #[arg(long, env = "EMCP_SLEEP_STOP_AFTER_SECS")]
+    pub sleep_stop_after_secs: Option<u32>,
     /// Largest code file taken, in bytes.
     #[arg(long, env = "EMCP_MAX_CODE_BYTES")]
     pub max_code_bytes: Option<u64>,
@@ -179,6 +187,8 @@ impl SettingsInput {
             allowed_origins,
             start_timeout_secs,
             stop_grace_secs,
+            sleep_pause_after_secs,
+            sleep_stop_after_secs,
             max_code_bytes,
             wrong_tokens_per_minute,
             audit_max_entries,

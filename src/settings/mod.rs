@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::model::AddressPool;
+use crate::model::{AddressPool, SleepAfter};
 
 pub use input::SettingsInput;
 
@@ -87,6 +87,8 @@ pub struct Settings {
     pub start_timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub stop_grace: Duration,
+    /// When idle servers are put to sleep that don't say it themselves.
+    pub sleep: Option<SleepAfter>,
     /// Largest code file taken.
     pub max_code_bytes: u64,
     /// Wrong tokens within a minute that lock an address out.
@@ -164,6 +166,23 @@ mod tests {
         ] {
             assert!(text.contains(field), "{field} is missing in: {text}");
         }
+    }
+
+    #[test]
+    fn sleep_is_off_unless_it_is_set_and_then_must_make_sense() {
+        let checked = |pause, stop| {
+            let input = SettingsInput {
+                sleep_pause_after_secs: pause,
+                sleep_stop_after_secs: stop,
+                ..SettingsInput::default()
+            };
+            input.check().map(|settings| settings.sleep)
+        };
+        assert_eq!(checked(None, None).unwrap(), None);
+        let sleep = checked(Some(600), None).unwrap().unwrap();
+        assert_eq!(sleep.pause_after_secs, Some(600));
+        let refused = checked(Some(600), Some(60)).unwrap_err().to_string();
+        assert!(refused.contains("stop_after_secs"), "{refused}");
     }
 
     #[test]

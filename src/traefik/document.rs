@@ -316,7 +316,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{Actor, Desired, EntryObject, Limits, RuntimeChoice, ServerId};
+    use crate::model::{Actor, Desired, EntryObject, Limits, RuntimeChoice, ServerId, SleepChoice};
 
     fn facts() -> RouteFacts {
         RouteFacts {
@@ -339,6 +339,7 @@ mod tests {
             members: Vec::new(),
             desired: Desired::Running,
             hold: false,
+            sleep: SleepChoice::default(),
             generation: 1,
             revision: 1,
             version: 1,

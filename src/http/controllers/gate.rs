@@ -50,6 +50,12 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
         );
         let reason = match (verdict, entry) {
             (Verdict::Allow { user, ticket_for }, Some(entry)) => {
+                // Noted before it passes; then it must be seen once more that
+                // the server was not put to sleep in between (`activity`).
+                entry.activity.note();
+                if !ctx.app.directory.is_current(&entry) {
+                    continue;
+                }
                 ctx.app.metrics.gate_decided("allow");
                 let ticket = ticket_for
                     .map(|token| ctx.app.sse_ticket(entry.server.id, token))
@@ -60,7 +66,12 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                 return Err(Error::Internal("allowed without a server".to_owned()));
             }
             (Verdict::Refuse(refusal), _) => return Ok(refuse(&ctx, &refusal)),
-            (Verdict::Hold { reason }, _) => reason,
+            (Verdict::Hold { reason }, entry) => {
+                if let Some(entry) = entry {
+                    ctx.app.want_awake(&entry);
+                }
+                reason
+            }
         };
         if place.is_none() {
             place = HELD.try_acquire().ok();

@@ -1,7 +1,9 @@
+mod sleep;
+
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Actor, EntryObject, Limits, RuntimeChoice, ServerId, Status};
+use crate::model::{Actor, EntryObject, Limits, RuntimeChoice, ServerId, SleepChoice};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -9,7 +11,7 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
-fn server(desired: Desired) -> Server {
+pub(in crate::reconcile) fn server(desired: Desired) -> Server {
     Server {
         id: ServerId::from_u128(1),
         name: "demo".parse().unwrap(),
@@ -21,6 +23,7 @@ fn server(desired: Desired) -> Server {
         members: Vec::new(),
         desired,
         hold: false,
+        sleep: SleepChoice::default(),
         generation: 2,
         revision: 1,
         version: 1,
@@ -31,7 +34,7 @@ fn server(desired: Desired) -> Server {
     }
 }
 
-fn state() -> RunState {
+pub(in crate::reconcile) fn state() -> RunState {
     RunState {
         generation: 2,
         ..RunState::never_ran(now())
@@ -60,7 +63,11 @@ fn container(id: &str, generation: u64, phase: Phase) -> Observed {
 }
 
 fn next(server: &Server, state: &RunState, observed: &[Observed]) -> Step {
-    plan(server, state, observed, None, TIMEOUT, now())
+    next_at_rest(server, state, observed, Rest::Awake)
+}
+
+fn next_at_rest(server: &Server, state: &RunState, observed: &[Observed], rest: Rest) -> Step {
+    plan(server, state, observed, None, rest, TIMEOUT, now())
 }
 
 #[test]
@@ -121,7 +128,7 @@ fn a_crash_is_accounted_for_once_and_retried_when_due() {
     };
     assert_eq!(next(&wanted, &accounted, &ended), Step::WaitUntil(due));
     assert_eq!(
-        plan(&wanted, &accounted, &ended, None, TIMEOUT, due),
+        plan(&wanted, &accounted, &ended, None, Rest::Awake, TIMEOUT, due),
         Step::Start("c".into())
     );
     let gave_up = RunState {
@@ -129,7 +136,7 @@ fn a_crash_is_accounted_for_once_and_retried_when_due() {
         ..accounted
     };
     assert_eq!(
-        plan(&wanted, &gave_up, &ended, None, TIMEOUT, due),
+        plan(&wanted, &gave_up, &ended, None, Rest::Awake, TIMEOUT, due),
         Step::Nothing
     );
 }
@@ -140,11 +147,27 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
     let running = [container("c", 2, Phase::Running)];
     let late = now().checked_add(TIMEOUT * 2).unwrap();
     assert_eq!(
-        plan(&wanted, &state(), &running, None, TIMEOUT, late),
+        plan(
+            &wanted,
+            &state(),
+            &running,
+            None,
+            Rest::Awake,
+            TIMEOUT,
+            late
+        ),
         Step::GiveUpStarting("c".into())
     );
     assert_eq!(
-        plan(&wanted, &state(), &running, Some("c 1"), TIMEOUT, late),
+        plan(
+            &wanted,
+            &state(),
+            &running,
+            Some("c 1"),
+            Rest::Awake,
+            TIMEOUT,
+            late
+        ),
         Step::AwaitReady("c".into())
     );
     let gave_up = RunState {
@@ -152,7 +175,15 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
         ..state()
     };
     assert_eq!(
-        plan(&wanted, &gave_up, &running, None, TIMEOUT, late),
+        plan(
+            &wanted,
+            &gave_up,
+            &running,
+            None,
+            Rest::Awake,
+            TIMEOUT,
+            late
+        ),
         Step::Stop("c".into())
     );
 }
@@ -168,6 +199,19 @@ fn a_held_server_is_left_as_it_is() {
         assert_eq!(next(&held, &state(), &old), Step::Nothing);
     }
     assert_eq!(next(&held, &state(), &[]), Step::Nothing);
+}
+
+fn running() -> RunState {
+    RunState {
+        status: Status::Running,
+        container_id: Some("c".into()),
+        ready_run: Some("c 1".into()),
+        ..state()
+    }
+}
+
+fn any_rest() -> impl Strategy<Value = Rest> {
+    prop_oneof![Just(Rest::Awake), Just(Rest::Paused), Just(Rest::Stopped)]
 }
 
 fn any_observed() -> impl Strategy<Value = Vec<Observed>> {
@@ -188,7 +232,7 @@ fn any_observed() -> impl Strategy<Value = Vec<Observed>> {
 }
 
 fn any_state() -> impl Strategy<Value = RunState> {
-    (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
+    let failing = (any::<bool>(), any::<bool>(), any::<bool>(), any::<bool>()).prop_map(
         |(gave_up, accounted, ready, waiting)| RunState {
             gave_up,
             accounted_run: accounted.then(|| "c0 1".to_owned()),
@@ -196,7 +240,29 @@ fn any_state() -> impl Strategy<Value = RunState> {
             retry_at: waiting.then(|| now().checked_add(Duration::from_secs(9)).unwrap()),
             ..state()
         },
-    )
+    );
+    let healthy = (any_rest(), any::<bool>()).prop_map(|(rest, ready)| {
+        let running = RunState {
+            container_id: Some("c0".into()),
+            ready_run: ready.then(|| "c0 1".to_owned()),
+            ..running()
+        };
+        match rest {
+            Rest::Awake => running,
+            Rest::Paused | Rest::Stopped => running.asleep(rest, String::new()),
+        }
+    });
+    prop_oneof![failing, healthy]
+}
+
+/// The rest that is wanted of a server in this state (`idle::wanted_rest`).
+fn wanted_of(state: &RunState, idle: Rest) -> Rest {
+    match state.status {
+        Status::Running => idle,
+        Status::Sleeping if idle == Rest::Awake => idle,
+        Status::Sleeping => idle.max(state.rest()),
+        _ => Rest::Awake,
+    }
 }
 
 /// What a step does, as far as the planner can see.
@@ -205,8 +271,31 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
         Step::Create => {
             let id = format!("new{}", observed.len());
             observed.push(container(&id, 2, Phase::Running));
+            state.status = Status::Starting;
+            state.container_id = Some(id);
         }
-        Step::Start(id) | Step::Unpause(id) => {
+        Step::Unpause(id) => {
+            for o in observed.iter_mut().filter(|o| o.container.id == *id) {
+                o.container.phase = Phase::Running;
+            }
+            if state.rest() != Rest::Awake {
+                state.status = Status::Running;
+            }
+        }
+        Step::Pause(id) => {
+            for o in observed.iter_mut().filter(|o| o.container.id == *id) {
+                o.container.phase = Phase::Paused;
+            }
+            state.container_id = Some(id.clone());
+            *state = state.asleep(Rest::Paused, String::new());
+        }
+        Step::PutAway(_) | Step::EndedAsleep(_) => {
+            *state = state.asleep(Rest::Stopped, String::new());
+        }
+        Step::SettleAwake => state.status = Status::Running,
+        Step::Rouse => state.status = Status::Building,
+        Step::Start(id) => {
+            state.status = Status::Starting;
             for o in observed.iter_mut().filter(|o| o.container.id == *id) {
                 *o = container(id, o.container.generation, Phase::Running);
                 // A new run has a new key.
@@ -222,15 +311,19 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
         Step::AwaitReady(id) => {
             let found = observed.iter().find(|o| o.container.id == *id).unwrap();
             state.ready_run = found.run.as_ref().map(|run| run.key.clone());
+            state.container_id = Some(id.clone());
+            state.status = Status::Running;
         }
         Step::GiveUpStarting(id) => {
             let found = observed.iter().find(|o| o.container.id == *id).unwrap();
             state.accounted_run = found.run.as_ref().map(|run| run.key.clone());
+            state.status = Status::Error;
             state.gave_up = true;
         }
         Step::AccountForEnd(id) => {
             let found = observed.iter().find(|o| o.container.id == *id).unwrap();
             state.accounted_run = found.run.as_ref().map(|run| run.key.clone());
+            state.status = Status::Error;
         }
         Step::SettleStopped => state.status = Status::Stopped,
         Step::LookAgain => {
@@ -252,6 +345,7 @@ proptest! {
     #[test]
     fn steps_always_lead_to_rest_and_rest_is_what_was_wanted(
         wanted in any::<bool>(),
+        idle in any_rest(),
         start in any_state(),
         observed in any_observed(),
     ) {
@@ -259,7 +353,8 @@ proptest! {
         let (mut state, mut observed) = (start, observed);
         let mut steps = 0;
         let at_rest = loop {
-            let step = next(&server, &state, &observed);
+            let rest = wanted_of(&state, idle);
+            let step = next_at_rest(&server, &state, &observed, rest);
             if matches!(step, Step::Nothing | Step::WaitUntil(_)) {
                 break step;
             }
@@ -268,12 +363,21 @@ proptest! {
             prop_assert!(steps < 40, "no rest: {step:?} with {observed:?}");
         };
         // Planning again gives the same: rest is rest.
-        prop_assert_eq!(next(&server, &state, &observed), at_rest.clone());
-        let running = observed.iter().filter(|o| o.container.phase == Phase::Running).count();
+        let rest = wanted_of(&state, idle);
+        prop_assert_eq!(next_at_rest(&server, &state, &observed, rest), at_rest.clone());
+        let count = |phase| observed.iter().filter(|o| o.container.phase == phase).count();
+        let (running, paused) = (count(Phase::Running), count(Phase::Paused));
         if !wanted || state.gave_up {
-            prop_assert_eq!(running, 0);
+            prop_assert_eq!((running, paused), (0, 0));
         } else if at_rest == Step::Nothing {
-            prop_assert_eq!(running, 1);
+            // As deep as wanted, and the containers are as is said.
+            prop_assert_eq!(state.rest(), rest);
+            let expected = match rest {
+                Rest::Awake => (1, 0),
+                Rest::Paused => (0, 1),
+                Rest::Stopped => (0, 0),
+            };
+            prop_assert_eq!((running, paused), expected);
         }
     }
 

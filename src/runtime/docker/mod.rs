@@ -149,7 +149,8 @@ impl DockerRuntime {
     }
 
     /// Asks a container to end and returns once it has: SIGTERM, then SIGKILL
-    /// after the grace period.
+    /// after the grace period. Docker lets a frozen container go on to meet the
+    /// signal.
     ///
     /// # Errors
     /// What the engine says; a container that is gone counts as stopped.
@@ -161,6 +162,14 @@ impl DockerRuntime {
         gone_is_fine(unless_already(
             self.docker.stop_container(id, Some(options)).await,
         ))
+    }
+
+    /// Freezes a container: its processes get no time and keep their memory.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
+        self.docker.pause_container(id).await.map_err(explain)
     }
 
     /// Lets a frozen container go on.

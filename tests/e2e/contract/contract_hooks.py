@@ -19,8 +19,10 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
     match case.operation.label:
         case "POST /api/servers":
             _create(body)
+            _sleep(body)
         case "PATCH /api/servers/{id}":
             _patch(body)
+            _sleep(body)
         case "POST /api/tokens":
             _token(body)
         case "PUT /api/servers/{id}/env":
@@ -53,6 +55,18 @@ def _patch(body: Any) -> None:
     """A member must be a person."""
     if isinstance(body, dict) and body.get("members"):
         body["members"] = []
+
+
+def _sleep(body: Any) -> None:
+    """Of the idle times at least one is given, and stopping comes after pausing."""
+    sleep = body.get("sleep") if isinstance(body, dict) else None
+    if not isinstance(sleep, dict):
+        return
+    pause, stop = sleep.get("pause_after_secs"), sleep.get("stop_after_secs")
+    if pause is None and stop is None:
+        sleep["pause_after_secs"] = 600
+    elif pause is not None and stop is not None and stop <= pause:
+        sleep["stop_after_secs"] = None
 
 
 def _token(body: Any) -> None:

@@ -1,0 +1,101 @@
+//! What is kept of a run that ended, and of one that could not begin.
+
+use jiff::Timestamp;
+
+use super::Converge;
+use crate::model::{Failure, RunState, Server};
+use crate::reconcile::failure;
+use crate::runtime::{Run, RuntimeError};
+
+impl Converge {
+    pub(super) async fn give_up_starting(
+        &self,
+        state: &RunState,
+        container: &str,
+        run_key: Option<String>,
+    ) -> std::result::Result<(), RuntimeError> {
+        let now = Timestamp::now();
+        let failure = Failure {
+            code: "start_timeout".to_owned(),
+            message: format!(
+                "the server did not answer MCP within {} s of its start; it may block while it is loaded",
+                self.parts.config.start_timeout.as_secs()
+            ),
+            line: None,
+            log_tail: self.log_tail(container).await?,
+            at: now,
+        };
+        let failed = RunState {
+            accounted_run: run_key,
+            ..failure::after_failure(state, failure, false, false, now)
+        };
+        self.save(state, failed).await;
+        Ok(())
+    }
+
+    pub(super) async fn account_for_end(
+        &self,
+        server: &Server,
+        state: &RunState,
+        container: &str,
+        run: &Run,
+    ) -> std::result::Result<(), RuntimeError> {
+        let now = Timestamp::now();
+        let tail = self.log_tail(container).await?;
+        let failure = failure::explain(run, server.limits.memory_bytes, tail, now);
+        tracing::info!(server = %self.id, code = failure.code, exit_code = run.exit_code, "a run ended");
+        let failed = RunState {
+            accounted_run: Some(run.key.clone()),
+            exit_code: Some(run.exit_code),
+            container_id: Some(container.to_owned()),
+            ..failure::after_failure(
+                state,
+                failure,
+                failure::was_healthy(state, run),
+                failure::retry_helps(run),
+                now,
+            )
+        };
+        self.save(state, failed).await;
+        Ok(())
+    }
+
+    /// Docker made or started no container. What a missing image or a refused
+    /// container is, is kept as a failure; a Docker that does not answer is
+    /// not the server's fault and is simply tried again.
+    pub(super) async fn could_not_run(
+        &self,
+        state: &RunState,
+        error: RuntimeError,
+    ) -> std::result::Result<(), RuntimeError> {
+        let code = match &error {
+            RuntimeError::Unreachable(_) | RuntimeError::NoSuchContainer => return Err(error),
+            RuntimeError::ImageMissing(_) => "image_missing",
+            RuntimeError::Refused(_) => "container_failed",
+        };
+        let now = Timestamp::now();
+        let failure = Failure {
+            code: code.to_owned(),
+            message: error.to_string(),
+            line: None,
+            log_tail: Vec::new(),
+            at: now,
+        };
+        let failed = failure::after_failure(state, failure, false, true, now);
+        self.save(state, failed).await;
+        Ok(())
+    }
+
+    pub(super) async fn log_tail(
+        &self,
+        container: &str,
+    ) -> std::result::Result<Vec<String>, RuntimeError> {
+        let lines = self
+            .parts
+            .runtime
+            .tail(container, failure::TAIL_LINES)
+            .await?;
+        let mask = self.parts.mask(self.id).await;
+        Ok(lines.into_iter().map(|line| mask.hide(line.text)).collect())
+    }
+}
