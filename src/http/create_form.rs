@@ -9,7 +9,9 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
-use crate::model::{EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, parse_env_json};
+use crate::model::{
+    Egress, EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, parse_env_json,
+};
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
 /// Room for everything in the form but the code.
@@ -28,6 +30,9 @@ pub(super) struct CreateServerBody {
     entry_object: Option<String>,
     #[schema(value_type = Option<RuntimeChoice>)]
     runtime: Option<String>,
+    /// Where the server's own connections may lead; "open" by default.
+    #[schema(value_type = Option<Egress>)]
+    egress: Option<String>,
     limits: Option<Limits>,
     /// One Python file.
     #[schema(required = true, value_type = String, pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
@@ -207,6 +212,7 @@ impl CreateServerBody {
                 text("entry_object", bytes)?,
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
+            "egress" => once(&mut self.egress, "egress", text("egress", bytes)?),
             "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
             "code" => once(&mut self.code, "code", text("code", bytes)?),
             "env" => once(&mut self.env, "env", parse_json(&bytes)?),
@@ -214,7 +220,7 @@ impl CreateServerBody {
             "file" => once(&mut self.file, "file", bytes),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, limits, file, code, env and start",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, egress, limits, file, code, env and start",
             )),
         }
     }
@@ -273,6 +279,10 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
         description: fields.description.unwrap_or_default(),
         entry_object: entry_object_of(fields.entry_object.as_deref())?,
         runtime: runtime_of(fields.runtime.as_deref())?,
+        egress: match fields.egress.as_deref() {
+            None | Some("") => Egress::default(),
+            Some(text) => text.parse()?,
+        },
         limits: fields.limits.unwrap_or_default().checked()?,
         code,
         env,

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::directory::Entry;
 use crate::mcp::{GATEWAY_KEY_HEADER, Session};
+use crate::model::ServerNetworks;
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -33,10 +34,15 @@ struct Health {
 }
 
 /// Looks until the server answers or `patience` runs out.
-pub(super) async fn probe(client: &reqwest::Client, entry: &Entry, patience: Duration) -> Probe {
+pub(super) async fn probe(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+    patience: Duration,
+) -> Probe {
     let deadline = Instant::now() + patience;
     loop {
-        let why = match timeout_at(deadline, once(client, entry)).await {
+        let why = match timeout_at(deadline, once(client, entry, networks)).await {
             Ok(Ok(())) => return Probe::Answers,
             Ok(Err(why)) => why,
             Err(_) => "no answer in time".to_owned(),
@@ -48,8 +54,12 @@ pub(super) async fn probe(client: &reqwest::Client, entry: &Entry, patience: Dur
     }
 }
 
-async fn once(client: &reqwest::Client, entry: &Entry) -> Result<(), String> {
-    let base = format!("http://{}", entry.server.endpoint());
+async fn once(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+) -> Result<(), String> {
+    let base = format!("http://{}", entry.server.endpoint(networks));
     let key = entry.gateway_key.expose_secret();
     let health: Health = client
         .get(format!("{base}/.emcp/health"))

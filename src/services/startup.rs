@@ -8,7 +8,9 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, AuditLog, UsageMeter, certificate_watch, upkeep};
+use super::{
+    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, upkeep,
+};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
@@ -61,6 +63,7 @@ pub async fn start(
         RouteFacts {
             internal_url: settings.internal_url.clone(),
             upstream_url: settings.upstream_url.clone(),
+            networks: settings.networks,
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),
@@ -95,6 +98,7 @@ pub async fn start(
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
         proxies: Proxies::default(),
         audit: AuditLog::new(store.clone(), settings.audit_max_entries),
+        firewall: FirewallWatch::new(settings.firewall),
         settings,
         layout,
         store,
@@ -117,6 +121,7 @@ pub async fn start(
     certificate_watch::watch(&app)?;
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
+    firewall_watch::watch(&app);
     Ok(app)
 }
 
@@ -128,7 +133,7 @@ async fn connect_to_docker(settings: &Settings) -> anyhow::Result<DockerRuntime>
         let connected = async {
             let runtime =
                 DockerRuntime::connect(host, &settings.network, &settings.instance).await?;
-            runtime.ensure_network(settings.pool).await?;
+            runtime.ensure_networks(settings.networks).await?;
             runtime.remove_helpers().await?;
             Ok(runtime)
         };
@@ -218,6 +223,7 @@ fn server_client() -> anyhow::Result<reqwest::Client> {
 fn reconcile_config(settings: &Settings) -> reconcile::Config {
     reconcile::Config {
         base_image: settings.base_image.clone(),
+        networks: settings.networks,
         instance: settings.instance.clone(),
         start_timeout: settings.start_timeout,
         stop_grace: settings.stop_grace,

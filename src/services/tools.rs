@@ -177,7 +177,10 @@ impl App {
                 ),
             });
         }
-        let url = format!("http://{}/mcp", entry.server.endpoint());
+        let url = format!(
+            "http://{}/mcp",
+            entry.server.endpoint(&self.settings.networks)
+        );
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
             entry.gateway_key.expose_secret(),

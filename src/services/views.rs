@@ -6,7 +6,9 @@ use url::Url;
 use utoipa::ToSchema;
 
 use crate::directory::Entry;
-use crate::model::{Actor, Desired, Failure, Limits, RuntimeChoice, ServerId, Status};
+use crate::model::{
+    Actor, Desired, Egress, Failure, Limits, RuntimeChoice, ServerId, ServerNetworks, Status,
+};
 
 /// A server's public addresses.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
@@ -43,6 +45,8 @@ pub struct ServerView {
     pub runtime: RuntimeChoice,
     /// What it may use.
     pub limits: Limits,
+    /// Where its own connections may lead.
+    pub egress: Egress,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added.
@@ -90,7 +94,7 @@ pub struct ServerView {
 
 impl ServerView {
     /// The view of a directory entry.
-    pub fn of(entry: &Entry, public_url: &Url) -> Self {
+    pub fn of(entry: &Entry, public_url: &Url, networks: &ServerNetworks) -> Self {
         let (server, state) = (&entry.server, &entry.state);
         Self {
             id: server.id,
@@ -99,6 +103,7 @@ impl ServerView {
             entry_object: server.entry_object.as_str().to_owned(),
             runtime: server.runtime,
             limits: server.limits,
+            egress: server.egress,
             creator: server.creator.clone(),
             members: server.members.clone(),
             desired: server.desired,
@@ -106,7 +111,7 @@ impl ServerView {
             status: state.status,
             reason: state.reason.clone(),
             since: state.since,
-            address: server.endpoint(),
+            address: server.endpoint(networks),
             container_id: state.container_id.clone(),
             exit_code: state.exit_code,
             last_error: state.last_error.clone(),

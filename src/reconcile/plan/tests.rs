@@ -17,6 +17,7 @@ fn server(desired: Desired) -> Server {
         entry_object: EntryObject::default(),
         runtime: RuntimeChoice::Auto,
         limits: Limits::default(),
+        egress: crate::model::Egress::Open,
         creator: Actor("admin".into()),
         members: Vec::new(),
         desired,
