@@ -3,11 +3,11 @@
 # environment, or in compose/.env (see compose/.env.example).
 
 .DEFAULT_GOAL := help
-.PHONY: help up down dev test soak bench lint image clean
+.PHONY: help up down dev test soak bench lint image firewall clean
 
 help: ## Show this list.
 	@printf 'EMCP: one Python file in, one HTTPS MCP URL out.\n\n'
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-7s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
 	@printf '\nSettings: compose/.env.example lists them. Logs of each step: ~/.cache/emcp/log.\n'
 
 up: ## Install what is missing, build, start Traefik and EMCP, wait until ready.
@@ -33,6 +33,9 @@ lint: ## Format check, clippy and shellcheck only.
 
 image: ## Build the base image of the servers and EMCP's own image.
 	@scripts/image.sh
+
+firewall: ## Install and show the firewall of the servers (root), as make up does.
+	@scripts/firewall.sh install
 
 clean: ## Remove what the other targets made, but for the data (PURGE=1: that too).
 	@scripts/clean.sh

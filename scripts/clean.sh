@@ -11,6 +11,7 @@ source "$ROOT/scripts/host.sh"
 source "$ROOT/scripts/engine.sh"
 source "$ROOT/scripts/images.sh"
 source "$ROOT/scripts/leftovers.sh"
+source "$ROOT/scripts/firewall.sh"
 
 DEV_INSTANCE=$EMCP_INSTANCE-dev
 
@@ -95,8 +96,8 @@ remove_installed() {
   rm -rf "$STATE_DIR"
 }
 
-STEPS=5
-[[ -n ${PURGE:-} ]] && STEPS=7
+STEPS=6
+[[ -n ${PURGE:-} ]] && STEPS=8
 
 if engine_find; then
   step 'containers' remove_containers
@@ -106,6 +107,7 @@ else
   echo 'No Docker Engine answers: containers, networks and images are not looked for.'
   STEPS=$((STEPS - 3))
 fi
+step 'firewall of the servers' clean_firewall
 step 'Docker Engine, if make started it' stop_our_dockerd
 step 'caches' remove_caches
 if [[ -n ${PURGE:-} ]]; then

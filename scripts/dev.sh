@@ -17,6 +17,9 @@ EMCP_INSTANCE=$EMCP_INSTANCE-dev
 EMCP_DATA_DIR=${EMCP_DEV_DATA_DIR:-$CACHE/dev}
 EMCP_NETWORK=$EMCP_NETWORK-dev
 EMCP_SUBNET=${EMCP_DEV_SUBNET:-10.213.16.0/20}
+EMCP_INTERNAL_SUBNET=${EMCP_DEV_INTERNAL_SUBNET:-$(twin_subnet "$EMCP_SUBNET")}
+# Only root could install it, and developing is for everybody.
+export EMCP_FIREWALL=off
 EMCP_HTTPS_PORT=${EMCP_DEV_HTTPS_PORT:-9443}
 EMCP_HTTP_PORT=${EMCP_DEV_HTTP_PORT:-9080}
 EMCP_PUBLIC_URL=https://localhost:$EMCP_HTTPS_PORT
@@ -92,7 +95,7 @@ use_extra_ca
 
 step 'requirements' install_requirements engine build python
 step 'Docker Engine' ensure_engine
-step 'ports, data directory, network' prepare_dev
+step 'ports, data directory, networks' prepare_dev
 step 'image to build on' ensure_images "$PYTHON_IMAGE"
 step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik

@@ -36,12 +36,23 @@ default_data_dir() {
   fi
 }
 
+# The subnet of the servers without egress, unless it is named: the third byte
+# differs in its highest bit (src/model/address.rs has the same rule). Nothing
+# for a subnet in which that bit is a host's; EMCP then asks for a name.
+twin_subnet() {
+  local a b c d
+  ((${1#*/} >= 17)) || return 0
+  IFS=. read -r a b c d <<<"${1%/*}"
+  echo "$a.$b.$((c ^ 128)).$d/${1#*/}"
+}
+
 load_settings() {
   load_env_file
   EMCP_INSTANCE=${EMCP_INSTANCE:-emcp}
   EMCP_DATA_DIR=${EMCP_DATA_DIR:-$(default_data_dir)}
   EMCP_NETWORK=${EMCP_NETWORK:-mcp-net}
   EMCP_SUBNET=${EMCP_SUBNET:-10.213.0.0/20}
+  EMCP_INTERNAL_SUBNET=${EMCP_INTERNAL_SUBNET:-$(twin_subnet "$EMCP_SUBNET")}
   EMCP_BASE_IMAGE=${EMCP_BASE_IMAGE:-corp/mcp-base:latest}
   EMCP_HTTPS_PORT=${EMCP_HTTPS_PORT:-8443}
   EMCP_HTTP_PORT=${EMCP_HTTP_PORT:-8080}
@@ -49,7 +60,7 @@ load_settings() {
   [[ $EMCP_HTTPS_PORT == 443 ]] && port_suffix=
   EMCP_PUBLIC_URL=${EMCP_PUBLIC_URL:-https://localhost$port_suffix}
   EMCP_PUBLIC_URL=${EMCP_PUBLIC_URL%/}
-  export EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_BASE_IMAGE
+  export EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_INTERNAL_SUBNET EMCP_BASE_IMAGE
   export EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL
 }
 
@@ -70,6 +81,7 @@ load_settings
 CACHE=$(cache_dir)
 # What make up did to the machine itself (packages, an engine it started).
 # Not a cache: make clean needs it.
+# shellcheck disable=SC2034 # Not every script does.
 STATE_DIR=${EMCP_STATE_DIR:-/var/lib/emcp-setup}
 LOG_DIR=$CACHE/log/$COMMAND
 mkdir -p "$LOG_DIR"
@@ -119,6 +131,9 @@ step() {
   printf 'ok (%s s)%s\n' "$(seconds_since "$STEP_START")" "${STEP_DETAIL:+: $STEP_DETAIL}"
   STEP_NAME=''
 }
+
+# What the last step said, for what a person is to see.
+show_step_log() { sed 's/^/      /' "$STEP_LOG"; }
 
 # A few words behind the step's "ok".
 detail() { STEP_DETAIL=$*; }

@@ -23,7 +23,9 @@ prepare_host() {
   EMCP_DOCKER_GID=$(stat -Lc %g "$EMCP_DOCKER_SOCKET")
   export EMCP_UID EMCP_GID EMCP_DOCKER_SOCKET EMCP_DOCKER_GID
   check_ports
-  ensure_network "$EMCP_NETWORK" "$EMCP_SUBNET" "$EMCP_INSTANCE"
+  ensure_network "$EMCP_NETWORK" "$EMCP_SUBNET" EMCP_SUBNET
+  [[ -n $EMCP_INTERNAL_SUBNET ]] || die "name a second subnet, as large as $EMCP_SUBNET, for the servers without egress: make $COMMAND EMCP_INTERNAL_SUBNET=…"
+  ensure_network "$EMCP_NETWORK-internal" "$EMCP_INTERNAL_SUBNET" EMCP_INTERNAL_SUBNET --internal
   detail "$EMCP_DATA_DIR"
 }
 
@@ -47,17 +49,19 @@ check_ports() {
 
 # EMCP hands out addresses of the network itself; the engine keeps the first
 # sixteenth for Traefik and others (src/model/address.rs has the same rule).
+# ensure_network NAME SUBNET SETTING OPTION…
 ensure_network() {
-  local name=$1 subnet=$2 instance=$3 present
+  local name=$1 subnet=$2 setting=$3 present
+  shift 3
   present=$(docker network inspect --format '{{(index .IPAM.Config 0).Subnet}}' "$name" 2>/dev/null) || present=''
   if [[ $present == "$subnet" ]]; then
     return
   elif [[ -n $present ]]; then
-    die "the Docker network $name exists with subnet $present, but EMCP_SUBNET is $subnet. Set EMCP_SUBNET=$present, or remove the network (docker network rm $name)."
+    die "the Docker network $name exists with subnet $present, but $setting is $subnet. Set $setting=$present, or remove the network (docker network rm $name)."
   fi
-  on_failure "the network could not be made. If its addresses clash with another network, choose others: make $COMMAND EMCP_SUBNET=10.214.0.0/20"
-  docker network create --label "emcp.instance=$instance" \
-    --subnet "$subnet" --ip-range "${subnet%/*}/$((${subnet#*/} + 4))" "$name"
+  on_failure "the network could not be made. If its addresses clash with another network, choose others: make $COMMAND $setting=10.214.0.0/20"
+  docker network create --label "emcp.instance=$EMCP_INSTANCE" \
+    --subnet "$subnet" --ip-range "${subnet%/*}/$((${subnet#*/} + 4))" "$@" "$name"
 }
 
 start_platform() {

@@ -170,7 +170,7 @@ step 'EMCP, debug build (minutes, the first time)' build_binary debug
 EMCP_DOCKER_HOST=unix://$(engine_socket)
 export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
 # Settings for an installation on this machine are none of the tests' business.
-unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL
+unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_INTERNAL_SUBNET EMCP_FIREWALL EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL
 
 lint_suites
 rust_tests

@@ -6,14 +6,17 @@ source "$ROOT/scripts/host.sh"
 source "$ROOT/scripts/engine.sh"
 source "$ROOT/scripts/images.sh"
 source "$ROOT/scripts/platform.sh"
+source "$ROOT/scripts/firewall.sh"
 
-STEPS=10
+STEPS=11
 check_requirements engine build python
 use_extra_ca
 
 step 'requirements' install_requirements engine build python
 step 'Docker Engine' ensure_engine
-step 'ports, data directory, network' prepare_host
+step 'ports, data directory, networks' prepare_host
+step 'firewall of the servers' ensure_firewall
+show_step_log
 step 'images to build on' ensure_images "$PYTHON_IMAGE" "$DEBIAN_IMAGE" "$TRAEFIK_IMAGE"
 step 'base image of the servers' build_base_image
 step 'modules of the dashboard' "$ROOT/scripts/ui.sh"

@@ -48,6 +48,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::Auto,
             limits: Limits::default(),
+            egress: emcp::model::Egress::Open,
             creator: actor.clone(),
             members: vec![Actor("ada".into())],
             desired: Desired::Stopped,

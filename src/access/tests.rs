@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Desired, EntryObject, Limits, RuntimeChoice, SleepChoice, TokenSecret};
+use crate::model::{Desired, Egress, EntryObject, Limits, RuntimeChoice, SleepChoice, TokenSecret};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Developer, Role::Viewer, Role::Connect];
 
@@ -32,6 +32,7 @@ fn server(creator: &str, members: &[&str]) -> Server {
         description: String::new(),
         entry_object: EntryObject::default(),
         runtime: RuntimeChoice::Auto,
+        egress: Egress::Open,
         limits: Limits::default(),
         creator: Actor(creator.into()),
         members: members.iter().map(|name| Actor((*name).into())).collect(),

@@ -158,6 +158,17 @@ pub fn waited_too_long(reason: &str) -> Refusal {
     }
 }
 
+/// The refusal for a request that came by a route which is being replaced. A
+/// new request finds the new one: Traefik takes some hundred milliseconds.
+pub fn route_moved() -> Refusal {
+    Refusal {
+        status: 503,
+        code: "server_not_ready",
+        message: "the server is moving to another network; try again in a moment".to_owned(),
+        retry_after_secs: Some(1),
+    }
+}
+
 /// Browsers send `Origin`; a page of another site must not reach a server
 /// through a visitor's browser (MCP specification, Transports, Security
 /// Warning). Clients that are no browsers send none.

@@ -28,6 +28,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         entry_object: EntryObject::default(),
         runtime: RuntimeChoice::Auto,
         limits: Limits::default(),
+        egress: crate::model::Egress::Open,
         creator: Actor("admin".into()),
         members: Vec::new(),
         desired,

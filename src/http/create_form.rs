@@ -10,7 +10,8 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{
-    EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, SleepChoice, parse_env_json,
+    Egress, EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, SleepChoice,
+    parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
@@ -30,6 +31,9 @@ pub(super) struct CreateServerBody {
     entry_object: Option<String>,
     #[schema(value_type = Option<RuntimeChoice>)]
     runtime: Option<String>,
+    /// Where the server's own connections may lead; "open" by default.
+    #[schema(value_type = Option<Egress>)]
+    egress: Option<String>,
     limits: Option<Limits>,
     /// When it is put to sleep; by default as the platform says.
     #[schema(value_type = Option<SleepChoice>)]
@@ -212,6 +216,7 @@ impl CreateServerBody {
                 text("entry_object", bytes)?,
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
+            "egress" => once(&mut self.egress, "egress", text("egress", bytes)?),
             "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
             "sleep" => once(&mut self.sleep, "sleep", word_or_json(&bytes)?),
             "code" => once(&mut self.code, "code", text("code", bytes)?),
@@ -220,7 +225,7 @@ impl CreateServerBody {
             "file" => once(&mut self.file, "file", bytes),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, limits, sleep, file, code, env and start",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, egress, limits, sleep, file, code, env and start",
             )),
         }
     }
@@ -287,6 +292,10 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
         description: fields.description.unwrap_or_default(),
         entry_object: entry_object_of(fields.entry_object.as_deref())?,
         runtime: runtime_of(fields.runtime.as_deref())?,
+        egress: match fields.egress.as_deref() {
+            None | Some("") => Egress::default(),
+            Some(text) => text.parse()?,
+        },
         limits: fields.limits.unwrap_or_default().checked()?,
         sleep: SleepChoice::from_json(fields.sleep.unwrap_or_default())?,
         code,

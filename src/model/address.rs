@@ -1,7 +1,10 @@
-//! The address pool: every server has one address of the network for life.
+//! The address pool: every server has one address of the network for life, and
+//! its twin in the network without a way out.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
+
+use super::Egress;
 
 /// A network description that EMCP cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,6 +62,17 @@ impl AddressPool {
         format!("{}/{length}", Ipv4Addr::from(self.base))
     }
 
+    /// The subnet of the same size whose third byte differs in its highest bit:
+    /// where the twin network lies unless the operator says otherwise. `None`
+    /// if that bit is one of a host's, as in subnets larger than `/17`.
+    pub fn twin(&self) -> Option<Self> {
+        const HIGHEST_OF_THIRD_BYTE: u32 = 1 << 15;
+        (self.prefix_len >= 17).then_some(Self {
+            base: self.base ^ HIGHEST_OF_THIRD_BYTE,
+            prefix_len: self.prefix_len,
+        })
+    }
+
     /// How many servers fit.
     pub fn capacity(&self) -> usize {
         (self.last() - self.first() + 1) as usize
@@ -67,6 +81,14 @@ impl AddressPool {
     /// The lowest free address, or `None` when all are taken.
     pub fn lowest_free(&self, taken: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
         (self.first()..=self.last())
+            .map(Ipv4Addr::from)
+            .find(|address| !taken.contains(address))
+    }
+
+    /// The highest free address, or `None` when all are taken.
+    pub fn highest_free(&self, taken: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
+        (self.first()..=self.last())
+            .rev()
             .map(Ipv4Addr::from)
             .find(|address| !taken.contains(address))
     }
@@ -90,9 +112,112 @@ impl AddressPool {
     }
 }
 
+/// The two networks a server can be in. They are of one size, so that an
+/// address of the pool has exactly one twin in the other: a server's address is
+/// a function of its place in the pool and of its egress, and both are known
+/// without asking anybody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ServerNetworks {
+    open: AddressPool,
+    internal: AddressPool,
+}
+
+impl ServerNetworks {
+    /// Pairs the subnets.
+    ///
+    /// # Errors
+    /// If they differ in size or overlap.
+    pub fn new(open: AddressPool, internal: AddressPool) -> Result<Self, SubnetError> {
+        if open.prefix_len != internal.prefix_len {
+            return Err(SubnetError(format!(
+                "{} and {} must be of the same size",
+                open.subnet(),
+                internal.subnet()
+            )));
+        }
+        if open.base == internal.base {
+            return Err(SubnetError(format!(
+                "the internal subnet must be another one than {}",
+                open.subnet()
+            )));
+        }
+        Ok(Self { open, internal })
+    }
+
+    /// The subnet of the network with a way out; addresses for life are its.
+    pub fn open(&self) -> AddressPool {
+        self.open
+    }
+
+    /// The subnet of the network without one.
+    pub fn internal(&self) -> AddressPool {
+        self.internal
+    }
+
+    /// Where a server with this address for life is found.
+    pub fn address(&self, for_life: Ipv4Addr, egress: Egress) -> Ipv4Addr {
+        match egress {
+            Egress::Open => for_life,
+            Egress::None => {
+                let host = u32::from(for_life) & AddressPool::host_mask(self.internal.prefix_len);
+                Ipv4Addr::from(self.internal.base | host)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn networks(open: &str, internal: &str) -> Result<ServerNetworks, SubnetError> {
+        ServerNetworks::new(AddressPool::parse(open)?, AddressPool::parse(internal)?)
+    }
+
+    #[test]
+    fn every_address_has_one_twin_that_servers_may_have() {
+        let open = AddressPool::parse("198.18.5.0/26").unwrap();
+        let internal = open.twin().unwrap();
+        assert_eq!(internal.subnet(), "198.18.133.0/26");
+        let networks = ServerNetworks::new(open, internal).unwrap();
+        let mut taken = BTreeSet::new();
+        let mut twins = BTreeSet::new();
+        while let Some(address) = open.lowest_free(&taken) {
+            let twin = networks.address(address, Egress::None);
+            assert!(internal.contains(twin));
+            assert_eq!(networks.address(address, Egress::Open), address);
+            assert!(twins.insert(twin));
+            taken.insert(address);
+        }
+        assert_eq!(twins.len(), internal.capacity());
+    }
+
+    #[test]
+    fn a_twin_is_derived_only_where_it_stays_in_the_same_block() {
+        let twin = |cidr: &str| {
+            let pool = AddressPool::parse(cidr).unwrap();
+            pool.twin().map(|twin| twin.subnet())
+        };
+        assert_eq!(twin("10.213.0.0/20").as_deref(), Some("10.213.128.0/20"));
+        assert_eq!(twin("172.16.128.0/17").as_deref(), Some("172.16.0.0/17"));
+        assert_eq!(twin("172.16.0.0/16"), None);
+    }
+
+    #[test]
+    fn networks_that_cannot_mirror_each_other_are_refused() {
+        assert!(networks("10.1.0.0/20", "10.2.0.0/21").is_err());
+        assert!(networks("10.1.0.0/20", "10.1.0.0/20").is_err());
+        assert!(networks("10.1.0.0/20", "10.2.0.0/20").is_ok());
+    }
+
+    #[test]
+    fn the_highest_free_address_is_the_last_that_servers_may_have() {
+        let pool = AddressPool::parse("198.18.0.0/26").unwrap();
+        let last = Ipv4Addr::new(198, 18, 0, 62);
+        assert_eq!(pool.highest_free(&BTreeSet::new()), Some(last));
+        let next = pool.highest_free(&BTreeSet::from([last]));
+        assert_eq!(next, Some(Ipv4Addr::new(198, 18, 0, 61)));
+    }
 
     #[test]
     fn the_first_sixteenth_stays_with_docker() {

@@ -13,7 +13,7 @@ mod sleep;
 mod state;
 mod token;
 
-pub use address::{AddressPool, SubnetError};
+pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
@@ -21,7 +21,7 @@ pub use env::{
 pub use error::{Error, Result};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
 pub use server::{
-    Actor, CodeVersion, Desired, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
+    Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Event, Failure, RunState, Status};

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{EntryObject, Error, ServerName, SleepChoice};
+use super::{EntryObject, Error, ServerName, ServerNetworks, SleepChoice};
 
 /// The port every server listens on inside its container (DESIGN §3).
 const CONTAINER_PORT: u16 = 8000;
@@ -109,6 +109,33 @@ impl FromStr for RuntimeChoice {
     }
 }
 
+/// Where a server's own connections may lead.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Egress {
+    /// Wherever the host's network leads, but for what the firewall closes.
+    #[default]
+    Open,
+    /// Nowhere: it answers requests and can begin none.
+    None,
+}
+
+impl FromStr for Egress {
+    type Err = Error;
+
+    fn from_str(text: &str) -> Result<Self, Error> {
+        match text {
+            "open" => Ok(Self::Open),
+            "none" => Ok(Self::None),
+            _ => Err(Error::invalid(
+                "invalid_egress",
+                "egress",
+                "egress must be \"open\" or \"none\"",
+            )),
+        }
+    }
+}
+
 /// What a container may use at most.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields, default)]
@@ -200,6 +227,9 @@ pub struct Server {
     pub runtime: RuntimeChoice,
     /// What its container may use.
     pub limits: Limits,
+    /// Where its own connections may lead.
+    #[serde(default)]
+    pub egress: Egress,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added: as much theirs, but for adding others.
@@ -218,13 +248,14 @@ pub struct Server {
     /// generation is to be replaced.
     pub generation: u64,
     /// Raised by every change that only a new container shows: environment,
-    /// limits, entry object, runtime, code.
+    /// limits, entry object, runtime, egress, code.
     pub revision: u64,
     /// The code version in use.
     pub version: u32,
     /// The highest version number ever given.
     pub newest_version: u32,
-    /// The container's address, kept for life.
+    /// Its address of the pool, kept for life. Where its container is found
+    /// depends on its egress too: [`Server::address_in`].
     pub address: Ipv4Addr,
     /// When it was created.
     pub created_at: Timestamp,
@@ -233,9 +264,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// `IP:port` of the server inside the network.
-    pub fn endpoint(&self) -> String {
-        format!("{}:{CONTAINER_PORT}", self.address)
+    /// The address of its container.
+    pub fn address_in(&self, networks: &ServerNetworks) -> Ipv4Addr {
+        networks.address(self.address, self.egress)
+    }
+
+    /// `IP:port` of the server inside its network.
+    pub fn endpoint(&self, networks: &ServerNetworks) -> String {
+        format!("{}:{CONTAINER_PORT}", self.address_in(networks))
     }
 
     /// Whether this person created it or was added to it.

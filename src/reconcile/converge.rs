@@ -183,7 +183,7 @@ impl Converge {
                 if answering_run.as_deref() != Some(&run.key) {
                     tokio::select! {
                         () = self.interrupt.notified() => return Ok(Next::Look),
-                        found = probe(&self.parts.http, entry, PROBE_SLICE) => {
+                        found = probe(&self.parts.http, entry, &self.parts.config.networks, PROBE_SLICE) => {
                             match found {
                                 Probe::Answers => *answering_run = Some(run.key.clone()),
                                 Probe::NotYet(why) => {

@@ -22,7 +22,7 @@ use secrecy::SecretString;
 use crate::directory::Directory;
 use crate::identity::Layout;
 use crate::logs::Logs;
-use crate::model::SleepAfter;
+use crate::model::{ServerNetworks, SleepAfter};
 use crate::runtime::DockerRuntime;
 use crate::store::Store;
 use crate::traefik::Provider;
@@ -59,6 +59,8 @@ pub struct Parts {
 pub struct Config {
     /// Image the servers run from.
     pub base_image: String,
+    /// Where servers are found.
+    pub networks: ServerNetworks,
     /// Prefix of container names.
     pub instance: String,
     /// From start to the first MCP answer.

@@ -10,6 +10,7 @@ use tokio::time::{Instant, timeout_at};
 
 use crate::directory::Entry;
 use crate::mcp::{GATEWAY_KEY_HEADER, Session};
+use crate::model::ServerNetworks;
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -55,15 +56,21 @@ impl Usage {
 pub(super) async fn usage(
     client: &reqwest::Client,
     entry: &Entry,
+    networks: &ServerNetworks,
 ) -> Result<Option<Usage>, String> {
-    Ok(health(client, entry).await?.usage)
+    Ok(health(client, entry, networks).await?.usage)
 }
 
 /// Looks until the server answers or `patience` runs out.
-pub(super) async fn probe(client: &reqwest::Client, entry: &Entry, patience: Duration) -> Probe {
+pub(super) async fn probe(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+    patience: Duration,
+) -> Probe {
     let deadline = Instant::now() + patience;
     loop {
-        let why = match timeout_at(deadline, once(client, entry)).await {
+        let why = match timeout_at(deadline, once(client, entry, networks)).await {
             Ok(Ok(())) => return Probe::Answers,
             Ok(Err(why)) => why,
             Err(_) => "no answer in time".to_owned(),
@@ -75,17 +82,28 @@ pub(super) async fn probe(client: &reqwest::Client, entry: &Entry, patience: Dur
     }
 }
 
-async fn once(client: &reqwest::Client, entry: &Entry) -> Result<(), String> {
-    if !health(client, entry).await?.mcp {
+async fn once(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+) -> Result<(), String> {
+    if !health(client, entry, networks).await?.mcp {
         return Ok(());
     }
-    let base = format!("http://{}", entry.server.endpoint());
+    let base = format!("http://{}", entry.server.endpoint(networks));
     handshake(client, &base, entry.gateway_key.expose_secret()).await
 }
 
-async fn health(client: &reqwest::Client, entry: &Entry) -> Result<Health, String> {
+async fn health(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+) -> Result<Health, String> {
     client
-        .get(format!("http://{}/.emcp/health", entry.server.endpoint()))
+        .get(format!(
+            "http://{}/.emcp/health",
+            entry.server.endpoint(networks)
+        ))
         .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret())
         .timeout(TRY)
         .send()

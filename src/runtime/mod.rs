@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::model::{Limits, ServerId};
+use crate::model::{Egress, Limits, ServerId};
 
 pub use docker::{DockerRuntime, OneShot};
 
@@ -29,7 +29,9 @@ pub struct ContainerSpec {
     pub generation: u64,
     /// The configuration it was made from.
     pub revision: u64,
-    /// Its address in the network.
+    /// Which network it is in.
+    pub egress: Egress,
+    /// Its address there.
     pub address: Ipv4Addr,
     /// Directory of the code version, mounted read-only.
     pub code_dir: PathBuf,

@@ -6,7 +6,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::AuditLog;
+use super::{AuditLog, FirewallWatch};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -56,6 +56,8 @@ pub struct App {
     pub provider_token: SecretString,
     /// The local CA's certificate, if there is a local CA.
     pub ca_cert_pem: Option<String>,
+    /// Whether servers are cut off from the host and cloud metadata.
+    pub firewall: FirewallWatch,
     /// Counts for Prometheus.
     pub metrics: Metrics,
     /// What containers use.

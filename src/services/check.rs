@@ -95,7 +95,8 @@ impl App {
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),
             ],
-            code_dir: &code_dir,
+            code_dir: Some(&code_dir),
+            address: None,
             patience: PATIENCE,
         };
         let written = self

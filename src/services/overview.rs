@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
 use super::usage::TotalUsage;
 use super::views::is_restart_needed;
+use super::{App, Notice};
 use crate::access::CanRead;
 use crate::directory::Entry;
 use crate::model::{Event, Result, ServerId, Status};
@@ -26,6 +26,8 @@ pub struct OverviewView {
     /// How many by status; every status is there.
     #[schema(value_type = std::collections::HashMap<String, usize>)]
     pub by_status: BTreeMap<&'static str, usize>,
+    /// What the operator should know of the platform; empty when all is well.
+    pub notices: Vec<Notice>,
     /// What all containers use, as last measured. Nothing is measured while
     /// nobody looks: the first look finds nothing yet.
     pub usage: Option<TotalUsage>,
@@ -100,6 +102,7 @@ impl App {
         Ok(OverviewView {
             total: entries.len(),
             by_status: count(&entries),
+            notices: self.firewall.view().notice().into_iter().collect(),
             usage: self.usage.latest().total,
             history: self.usage.history(),
             attention: attention(&entries),

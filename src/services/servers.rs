@@ -16,7 +16,7 @@ use crate::access::{CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Desired, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
+    Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
     RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status,
 };
 use crate::store::{NewServer, ServerChange};
@@ -35,6 +35,8 @@ pub struct CreateServer {
     pub entry_object: EntryObject,
     /// Which Python environment.
     pub runtime: RuntimeChoice,
+    /// Where its own connections may lead.
+    pub egress: Egress,
     /// What it may use.
     pub limits: Limits,
     /// When it is put to sleep.
@@ -59,6 +61,9 @@ pub struct PatchServer {
     /// Which Python environment.
     #[schema(value_type = Option<RuntimeChoice>)]
     pub runtime: Option<String>,
+    /// Where its own connections may lead; a running server restarts with it.
+    #[schema(value_type = Option<Egress>)]
+    pub egress: Option<String>,
     /// What it may use.
     pub limits: Option<LimitsPatch>,
     /// The operator's pause.
@@ -158,6 +163,7 @@ impl App {
             entry_object: new.entry_object,
             runtime: new.runtime,
             limits: new.limits.checked()?,
+            egress: new.egress,
             creator: leave.actor().clone(),
             members: Vec::new(),
             desired: if new.start {
@@ -194,7 +200,11 @@ impl App {
             server,
         };
         self.write_code(id, 1, new.code).await?;
-        let server = match self.store.insert_server(record, self.settings.pool).await {
+        let server = match self
+            .store
+            .insert_server(record, self.settings.networks.open())
+            .await
+        {
             Ok(server) => server,
             Err(error) => {
                 self.remove_files(id).await;
@@ -231,6 +241,7 @@ impl App {
         let runtime: Option<RuntimeChoice> =
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
+        let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
         let event = self.event("changed", "its settings were changed", leave);
         self.change(id, move |server| {
             let before = server.clone();
@@ -246,7 +257,16 @@ impl App {
             server.hold = patch.hold.unwrap_or(before.hold);
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
-            let needs_new_container = server.entry_object != before.entry_object
+            server.egress = egress.unwrap_or(before.egress);
+            let is_moved = server.egress != before.egress;
+            if is_moved {
+                refuse_if_held(server)?;
+                // Its route leads into the other network from now on, and who
+                // cuts a server off does not mean "after its next restart".
+                server.wish_again_if_running();
+            }
+            let needs_new_container = is_moved
+                || server.entry_object != before.entry_object
                 || server.runtime != before.runtime
                 || server.limits != before.limits;
             server.revision += u64::from(needs_new_container);
@@ -382,7 +402,12 @@ impl App {
                 Ok(change)
             })
             .await?;
+        let was_in = self.directory.get(id).map(|entry| entry.server.egress);
+        let is_moved = was_in != Some(server.egress);
         self.directory.put_server(server);
+        if is_moved {
+            self.routes.refresh();
+        }
         self.waker.wake(id);
         let entry = self
             .directory
@@ -393,7 +418,12 @@ impl App {
 
     /// A server as callers see it.
     pub fn view(&self, entry: &Entry) -> ServerView {
-        ServerView::of(entry, &self.settings.public_url, self.settings.sleep)
+        ServerView::of(
+            entry,
+            &self.settings.public_url,
+            &self.settings.networks,
+            self.settings.sleep,
+        )
     }
 
     pub(super) fn event(&self, kind: &str, message: &str, leave: &CanWrite) -> Event {
@@ -409,6 +439,18 @@ impl App {
 /// A field that is there, whatever its value.
 fn given<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Value>, D::Error> {
     Value::deserialize(field).map(Some)
+}
+
+/// A held server's containers stay as they are, in the network they are in.
+fn refuse_if_held(server: &Server) -> Result<()> {
+    if server.hold {
+        return Err(Error::Conflict {
+            code: "server_held",
+            field: Some("egress"),
+            message: "egress cannot change while the server is held, since that takes a new container; send \"hold\":false first".to_owned(),
+        });
+    }
+    Ok(())
 }
 
 fn check_description(text: &str) -> Result<()> {

@@ -4,7 +4,7 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::App;
+use super::{App, FirewallView};
 use crate::access::CanAdminister;
 use crate::model::{Limits, SleepAfter};
 use crate::runtime::EngineInfo;
@@ -27,6 +27,10 @@ pub struct SettingsView {
     pub network: String,
     /// Its subnet.
     pub subnet: String,
+    /// The subnet of the servers without egress.
+    pub internal_subnet: String,
+    /// Whether servers are cut off from the host and cloud metadata.
+    pub firewall: FirewallView,
     /// Image the servers run from.
     pub base_image: String,
     /// Limits of a server that is given none.
@@ -86,7 +90,9 @@ impl App {
             instance: settings.instance.clone(),
             data_dir: settings.data_dir.display().to_string(),
             network: settings.network.clone(),
-            subnet: settings.pool.subnet(),
+            subnet: settings.networks.open().subnet(),
+            internal_subnet: settings.networks.internal().subnet(),
+            firewall: self.firewall.view(),
             base_image: settings.base_image.clone(),
             default_limits: Limits::default(),
             max_code_bytes: settings.max_code_bytes,

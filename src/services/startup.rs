@@ -8,14 +8,14 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, AuditLog, UsageMeter, certificate_watch, upkeep};
+use super::{App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, upkeep};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
-use crate::model::{AddressPool, Server};
+use crate::model::{Server, ServerNetworks};
 use crate::reconcile::{self, Waker};
 use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::{Settings, TlsSource};
@@ -78,6 +78,7 @@ pub async fn start(
         RouteFacts {
             internal_url: settings.internal_url.clone(),
             upstream_url: settings.upstream_url.clone(),
+            networks: settings.networks,
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),
@@ -108,11 +109,11 @@ pub async fn start(
         config: reconcile_config(&settings),
     });
     let reconciling = {
-        let (runtime, pool) = (runtime.clone(), settings.pool);
+        let (runtime, networks) = (runtime.clone(), settings.networks);
         let host = settings.docker_host.clone();
         let (tasks, cancel) = (tasks.clone(), cancel.clone());
         async move {
-            let connecting = connect_to_docker(&runtime, pool);
+            let connecting = connect_to_docker(&runtime, networks);
             let connected = cancel.run_until_cancelled(connecting).await;
             connected
                 .unwrap_or(Ok(()))
@@ -125,6 +126,7 @@ pub async fn start(
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
         proxies: Proxies::default(),
         audit: AuditLog::new(store.clone(), settings.audit_max_entries),
+        firewall: FirewallWatch::new(settings.firewall),
         settings,
         layout,
         store,
@@ -148,16 +150,20 @@ pub async fn start(
     certificate_watch::watch(&app)?;
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
+    firewall_watch::watch(&app);
     Ok((app, reconciling))
 }
 
 /// Waits for a Docker Engine that does not answer yet: after a power cut EMCP
 /// may well be up first. Anything else that is wrong ends the start.
-async fn connect_to_docker(runtime: &DockerRuntime, pool: AddressPool) -> Result<(), RuntimeError> {
+async fn connect_to_docker(
+    runtime: &DockerRuntime,
+    networks: ServerNetworks,
+) -> Result<(), RuntimeError> {
     loop {
         let connected = async {
             runtime.negotiate().await?;
-            runtime.ensure_network(pool).await?;
+            runtime.ensure_networks(networks).await?;
             runtime.remove_helpers().await
         };
         match connected.await {
@@ -246,6 +252,7 @@ fn server_client() -> anyhow::Result<reqwest::Client> {
 fn reconcile_config(settings: &Settings) -> reconcile::Config {
     reconcile::Config {
         base_image: settings.base_image.clone(),
+        networks: settings.networks,
         instance: settings.instance.clone(),
         start_timeout: settings.start_timeout,
         stop_grace: settings.stop_grace,

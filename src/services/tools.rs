@@ -171,7 +171,10 @@ impl App {
     ) -> Result<T> {
         let entry = self.enter(leave.server()).await?;
         let name = &entry.server.name;
-        let url = format!("http://{}/mcp", entry.server.endpoint());
+        let url = format!(
+            "http://{}/mcp",
+            entry.server.endpoint(&self.settings.networks)
+        );
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
             entry.gateway_key.expose_secret(),

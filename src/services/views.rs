@@ -7,7 +7,8 @@ use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Failure, Limits, Rest, RuntimeChoice, ServerId, SleepAfter, SleepChoice, Status,
+    Actor, Desired, Egress, Failure, Limits, Rest, RuntimeChoice, ServerId, ServerNetworks,
+    SleepAfter, SleepChoice, Status,
 };
 
 /// A server's public addresses.
@@ -45,6 +46,8 @@ pub struct ServerView {
     pub runtime: RuntimeChoice,
     /// What it may use.
     pub limits: Limits,
+    /// Where its own connections may lead.
+    pub egress: Egress,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added.
@@ -98,7 +101,12 @@ pub struct ServerView {
 
 impl ServerView {
     /// The view of a directory entry.
-    pub fn of(entry: &Entry, public_url: &Url, sleep: Option<SleepAfter>) -> Self {
+    pub fn of(
+        entry: &Entry,
+        public_url: &Url,
+        networks: &ServerNetworks,
+        sleep: Option<SleepAfter>,
+    ) -> Self {
         let (server, state) = (&entry.server, &entry.state);
         Self {
             id: server.id,
@@ -107,6 +115,7 @@ impl ServerView {
             entry_object: server.entry_object.as_str().to_owned(),
             runtime: server.runtime,
             limits: server.limits,
+            egress: server.egress,
             creator: server.creator.clone(),
             members: server.members.clone(),
             desired: server.desired,
@@ -117,7 +126,7 @@ impl ServerView {
             status: state.status,
             reason: state.reason.clone(),
             since: state.since,
-            address: server.endpoint(),
+            address: server.endpoint(networks),
             container_id: state.container_id.clone(),
             exit_code: state.exit_code,
             last_error: state.last_error.clone(),

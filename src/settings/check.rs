@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use url::Url;
 
 use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
-use crate::model::{AddressPool, SleepAfter};
+use crate::model::{AddressPool, ServerNetworks, SleepAfter};
 
 impl SettingsInput {
     /// Checks everything and fills in the defaults.
@@ -23,10 +23,20 @@ impl SettingsInput {
             .public_url
             .unwrap_or_else(|| format!("https://localhost:{https_port}"));
         let public_url = problems.take("public_url", check_public_url(&public_url));
-        let pool = problems.take(
+        let open = problems.take(
             "subnet",
-            AddressPool::parse(self.subnet.as_deref().unwrap_or("10.213.0.0/20"))
-                .map_err(|error| error.to_string()),
+            check_subnet(self.subnet.as_deref().unwrap_or("10.213.0.0/20")),
+        );
+        // Without the first subnet there is nothing to hold the second against.
+        let networks = open.and_then(|open| {
+            problems.take(
+                "internal_subnet",
+                check_networks(open, self.internal_subnet.as_deref()),
+            )
+        });
+        let firewall = problems.take(
+            "firewall",
+            check_switch(self.firewall.as_deref().unwrap_or("on")),
         );
         let listen = problems.take(
             "listen",
@@ -108,7 +118,8 @@ impl SettingsInput {
 
         let complete = (
             public_url,
-            pool,
+            networks,
+            firewall,
             listen,
             internal_listen,
             internal_url,
@@ -124,7 +135,8 @@ impl SettingsInput {
         );
         let (
             Some(public_url),
-            Some(pool),
+            Some(networks),
+            Some(firewall),
             Some(listen),
             Some(internal_listen),
             Some(internal_url),
@@ -152,7 +164,8 @@ impl SettingsInput {
                 .docker_host
                 .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()),
             network: self.network.unwrap_or_else(|| "mcp-net".to_owned()),
-            pool,
+            networks,
+            firewall,
             public_url,
             base_image: self
                 .base_image
@@ -210,6 +223,31 @@ fn check_public_url(text: &str) -> Result<Url, String> {
         return Err("must have no path, query or fragment".to_owned());
     }
     Ok(url)
+}
+
+fn check_subnet(text: &str) -> Result<AddressPool, String> {
+    AddressPool::parse(text).map_err(|error| error.to_string())
+}
+
+fn check_networks(open: AddressPool, internal: Option<&str>) -> Result<ServerNetworks, String> {
+    let internal = match internal {
+        Some(text) => check_subnet(text)?,
+        None => open.twin().ok_or_else(|| {
+            format!(
+                "name a second subnet as large as {} for the servers without egress; none can be derived from one larger than /17",
+                open.subnet()
+            )
+        })?,
+    };
+    ServerNetworks::new(open, internal).map_err(|error| error.to_string())
+}
+
+fn check_switch(text: &str) -> Result<bool, String> {
+    match text {
+        "on" => Ok(true),
+        "off" => Ok(false),
+        other => Err(format!("must be \"on\" or \"off\", not \"{other}\"")),
+    }
 }
 
 fn check_http_url(text: &str) -> Result<String, String> {

@@ -23,6 +23,13 @@ pub struct SettingsInput {
     /// Subnet of that network, in CIDR form.
     #[arg(long, env = "EMCP_SUBNET")]
     pub subnet: Option<String>,
+    /// Subnet of the network without a way out; as large as the other.
+    #[arg(long, env = "EMCP_INTERNAL_SUBNET")]
+    pub internal_subnet: Option<String>,
+    /// "on" if the firewall of `scripts/firewall.sh` is wanted, so that EMCP
+    /// tries whether it holds; "off" if not.
+    #[arg(long, env = "EMCP_FIREWALL")]
+    pub firewall: Option<String>,
     /// The URL people reach Traefik under.
     #[arg(long, env = "EMCP_PUBLIC_URL")]
     pub public_url: Option<String>,
@@ -121,6 +128,8 @@ impl SettingsInput {
             &mut self.docker_host,
             &mut self.network,
             &mut self.subnet,
+            &mut self.internal_subnet,
+            &mut self.firewall,
             &mut self.public_url,
             &mut self.base_image,
             &mut self.instance,
@@ -169,6 +178,8 @@ impl SettingsInput {
             docker_host,
             network,
             subnet,
+            internal_subnet,
+            firewall,
             public_url,
             base_image,
             instance,

@@ -12,7 +12,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use crate::model::{AddressPool, SleepAfter};
+use crate::model::{ServerNetworks, SleepAfter};
 
 pub use input::SettingsInput;
 
@@ -50,10 +50,14 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Docker Engine's address.
     pub docker_host: String,
-    /// Docker network of the servers.
+    /// Docker network of the servers; the one without a way out has the same
+    /// name with `-internal`.
     pub network: String,
-    /// Its subnet and the servers' part of it.
-    pub pool: AddressPool,
+    /// The subnets of both, and the servers' part of them.
+    pub networks: ServerNetworks,
+    /// Whether servers are to be cut off from the host's ports and from cloud
+    /// metadata, so that EMCP tries whether they are.
+    pub firewall: bool,
     /// The URL people reach Traefik under, without a trailing slash.
     pub public_url: Url,
     /// Image the servers run from.
@@ -141,6 +145,8 @@ mod tests {
         let settings = SettingsInput::default().check().unwrap();
         assert_eq!(settings.data_dir, Path::new("/opt/mcp-platform/data"));
         assert_eq!(settings.network, "mcp-net");
+        assert_eq!(settings.networks.internal().subnet(), "10.213.128.0/20");
+        assert!(settings.firewall);
         assert_eq!(settings.base_image, "corp/mcp-base:latest");
         assert_eq!(settings.public_url.as_str(), "https://localhost:8443/");
         assert_eq!(settings.allowed_origins, ["https://localhost:8443"]);
@@ -151,6 +157,7 @@ mod tests {
         let input = SettingsInput {
             data_dir: Some("relative".into()),
             subnet: Some("nonsense".into()),
+            firewall: Some("maybe".into()),
             public_url: Some("http://plain.example".into()),
             listen: Some("nowhere".into()),
             tls_cert_file: Some("/only/cert.pem".into()),
@@ -160,6 +167,7 @@ mod tests {
         for field in [
             "data_dir",
             "subnet",
+            "firewall",
             "public_url",
             "listen",
             "tls_cert_file",

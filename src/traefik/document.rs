@@ -9,7 +9,7 @@ use bytes::Bytes;
 use serde::Serialize;
 
 use crate::identity::ServedCertificate;
-use crate::model::{Error, Result, Server};
+use crate::model::{Error, Result, Server, ServerNetworks};
 
 /// What routes depend on besides the servers.
 pub struct RouteFacts {
@@ -21,6 +21,8 @@ pub struct RouteFacts {
     pub certificate: Option<ServedCertificate>,
     /// Traefik's certificate resolver, if one is used.
     pub cert_resolver: Option<String>,
+    /// Where servers are found.
+    pub networks: ServerNetworks,
 }
 
 const ENTRY_POINT: &str = "websecure";
@@ -248,7 +250,12 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
     http.middlewares.insert(
         gate.clone(),
         Middleware::ForwardAuth {
-            address: format!("{}/gate?server={id}", facts.internal_url),
+            // Where this very route leads, since the gate may know better.
+            address: format!(
+                "{}/gate?server={id}&at={}",
+                facts.internal_url,
+                server.address_in(&facts.networks)
+            ),
             trust_forward_header: false,
             auth_request_headers: AUTH_REQUEST_HEADERS,
             auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
@@ -265,7 +272,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
     );
     http.services.insert(
         name.clone(),
-        service(format!("http://{}", server.endpoint())),
+        service(format!("http://{}", server.endpoint(&facts.networks))),
     );
     http.routers.insert(
         name.clone(),
@@ -316,10 +323,16 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{Actor, Desired, EntryObject, Limits, RuntimeChoice, ServerId, SleepChoice};
+    use crate::model::{
+        Actor, AddressPool, Desired, Egress, EntryObject, Limits, RuntimeChoice, ServerId,
+        SleepChoice,
+    };
 
     fn facts() -> RouteFacts {
+        let open = AddressPool::parse("198.18.1.0/24").unwrap();
+        let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
         RouteFacts {
+            networks,
             internal_url: "http://emcp:8081".into(),
             upstream_url: "http://emcp:8080".into(),
             certificate: None,
@@ -335,6 +348,7 @@ mod tests {
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::Auto,
             limits: Limits::default(),
+            egress: Egress::Open,
             creator: Actor("admin".into()),
             members: Vec::new(),
             desired: Desired::Running,
@@ -347,6 +361,21 @@ mod tests {
             address: [198, 18, 1, 7].into(),
             created_at: Timestamp::UNIX_EPOCH,
             updated_at: Timestamp::UNIX_EPOCH,
+        }
+    }
+
+    #[test]
+    fn a_route_leads_into_the_network_the_egress_says() {
+        let mut demo = server("demo");
+        for (egress, url) in [
+            (Egress::Open, "http://198.18.1.7:8000"),
+            (Egress::None, "http://198.18.129.7:8000"),
+        ] {
+            demo.egress = egress;
+            let bytes = render([&demo].into_iter(), &facts()).unwrap();
+            let value: Value = serde_json::from_slice(&bytes).unwrap();
+            let service = &value["http"]["services"][format!("server-{}", demo.id)];
+            assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
         }
     }
 
@@ -396,7 +425,7 @@ mod tests {
         let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
         assert_eq!(
             gate["address"],
-            format!("http://emcp:8081/gate?server={}", demo.id)
+            format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
         );
         assert_eq!(gate["trustForwardHeader"], false);
     }

@@ -33,7 +33,7 @@ impl Routes {
     }
 
     /// Renders and publishes. An address is kept for life, so this is due only
-    /// when a server is created or deleted.
+    /// when a server is created, deleted, or moved into the other network.
     pub fn refresh(&self) {
         let entries = self.directory.list();
         let servers = entries.iter().map(|entry| &*entry.server);

@@ -67,13 +67,14 @@ def main() -> None:
         print_table(rows)
     finally:
         platform.stop()
-        docker("network", "rm", network)
+        docker("network", "rm", network, f"{network}-internal")
 
 
 def wide(platform: FaultPlatform, network: str) -> FaultPlatform:
     """The platform with a network that has room for thousands of servers."""
     for _ in range(20):
-        base = f"198.{random.choice((18, 19))}.{random.randrange(16) * 16}.0"
+        # In the lower half, since EMCP makes the network without egress in the upper one.
+        base = f"198.{random.choice((18, 19))}.{random.randrange(8) * 16}.0"
         ranges = ["--subnet", f"{base}/{PREFIX_LENGTH}", "--ip-range", f"{base}/{PREFIX_LENGTH + 4}"]
         try:
             docker("network", "create", *ranges, "--label", f"emcp.instance={platform.instance}", network)
@@ -81,7 +82,7 @@ def wide(platform: FaultPlatform, network: str) -> FaultPlatform:
             if "overlap" not in str(error):
                 raise
             continue
-        platform.with_settings(EMCP_NETWORK=network, EMCP_SUBNET=f"{base}/{PREFIX_LENGTH}")
+        platform.with_settings(EMCP_NETWORK=network, EMCP_SUBNET=f"{base}/{PREFIX_LENGTH}", EMCP_INTERNAL_SUBNET="")
         return platform
     raise RuntimeError("no free subnet for the measurement")
 

@@ -49,6 +49,11 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             &ctx.app.settings.allowed_origins,
         );
         let reason = match (verdict, entry) {
+            (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry))
+                if !leads_to(&ctx, &entry) =>
+            {
+                return Ok(refuse(&ctx, &gate::route_moved()));
+            }
             (Verdict::Allow { user, ticket_for }, Some(entry)) => {
                 // Noted before it passes; then it must be seen once more that
                 // the server was not put to sleep in between (`activity`).
@@ -86,6 +91,15 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
         }
     }
+}
+
+/// Whether the route that brought this request leads to where the server is,
+/// or is to be. Traefik chose the route before it asked, so a request that came
+/// by an older one would be sent to the address the server had before its
+/// egress changed, however long it is held.
+fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
+    let present = entry.server.address_in(&ctx.app.settings.networks);
+    ctx.query("at").is_some_and(|at| at.parse() == Ok(present))
 }
 
 /// Who asks. Checked anew after every wait: a token may be revoked meanwhile.

@@ -47,6 +47,8 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     let is_ready = store.is_ok() && docker.is_ok() && traefik;
     let body = json!({
         "ready": is_ready,
+        // A warning: servers are served all the same.
+        "firewall": app.firewall.view(),
         "checks": {
             "store": word(store.is_ok(), "the database does not answer"),
             "docker": word(docker.is_ok(), "Docker Engine does not answer"),

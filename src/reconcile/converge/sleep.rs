@@ -91,7 +91,7 @@ impl Converge {
     /// Asks the server who uses it, and tells whether it answered. One that
     /// does not is taken for busy: it may be in a call that blocks it.
     async fn learn_usage(&self, entry: &Entry) -> bool {
-        match usage(&self.parts.http, entry).await {
+        match usage(&self.parts.http, entry, &self.parts.config.networks).await {
             Ok(Some(usage)) if usage.open_requests > 0 => entry.activity.touch(),
             Ok(Some(usage)) => entry.activity.used_before(usage.idle()),
             Ok(None) => {

@@ -19,6 +19,7 @@ pub(in crate::reconcile) fn server(desired: Desired) -> Server {
         entry_object: EntryObject::default(),
         runtime: RuntimeChoice::Auto,
         limits: Limits::default(),
+        egress: crate::model::Egress::Open,
         creator: Actor("admin".into()),
         members: Vec::new(),
         desired,

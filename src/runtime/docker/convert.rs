@@ -1,24 +1,35 @@
 //! Pure conversions between EMCP's words and Docker's.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 
 use bollard::models::{
     ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, EndpointIpamConfig, EndpointSettings, HostConfig,
-    HostConfigLogConfig, Mount, MountType, NetworkingConfig, RestartPolicy, RestartPolicyNameEnum,
+    HostConfigLogConfig, Mount, MountType, NetworkingConfig, ResourcesUlimits, RestartPolicy,
+    RestartPolicyNameEnum,
 };
 use secrecy::ExposeSecret;
 use sha2::{Digest, Sha256};
 
 use super::{LABEL_GENERATION, LABEL_INSTANCE, LABEL_REVISION, LABEL_SERVER, LABEL_SPEC_HASH};
+use crate::model::{Egress, Limits};
 use crate::runtime::{Container, ContainerSpec, Phase, Run};
 
 /// The unprivileged user of the base image.
 pub(super) const CONTAINER_USER: &str = "10001:10001";
 const CODE_TARGET: &str = "/app/user_code";
-/// `/tmp` is the only writable place; it lives in memory, so it is bounded.
-pub(super) const TMPFS_OPTIONS: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+/// Files can be written here and in `/dev/shm` alone. Both live in memory, are
+/// counted against the container's limit, and go with the container.
+const TMP_OPTIONS: &str = "rw,noexec,nosuid,nodev,size=64m,mode=1777";
+/// `/dev/shm` stays: Python's `multiprocessing` has its locks there, and with
+/// it every process pool.
+const SHM_BYTES: i64 = 64 * 1024 * 1024;
+/// Nothing needs message queues, and the kernel counts their memory for a user,
+/// not for a container: one server could use up all servers' share. The mount
+/// and the system call are closed one by one.
+const MQUEUE_OPTIONS: &str = "ro,noexec,nosuid,nodev,size=4k";
 
 /// The container contract of DESIGN §5 in Docker's words.
 pub(super) fn create_body(
@@ -26,22 +37,8 @@ pub(super) fn create_body(
     network: &str,
     instance: &str,
 ) -> ContainerCreateBody {
-    let strings = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
-    let memory = i64::try_from(spec.limits.memory_bytes).unwrap_or(i64::MAX);
+    let (dns, dns_options) = name_servers(spec.egress);
     let host_config = HostConfig {
-        readonly_rootfs: Some(true),
-        tmpfs: Some(HashMap::from([(
-            "/tmp".to_owned(),
-            TMPFS_OPTIONS.to_owned(),
-        )])),
-        cap_drop: strings(&["ALL"]),
-        security_opt: strings(&["no-new-privileges"]),
-        init: Some(true),
-        pids_limit: Some(i64::from(spec.limits.pids)),
-        memory: Some(memory),
-        // The same as memory: no swap on top.
-        memory_swap: Some(memory),
-        nano_cpus: Some((spec.limits.cpus * 1e9) as i64),
         // Restarts are the reconciler's, which also knows when to give up.
         restart_policy: Some(RestartPolicy {
             name: Some(RestartPolicyNameEnum::NO),
@@ -56,14 +53,9 @@ pub(super) fn create_body(
         }),
         mounts: Some(vec![code_mount(&spec.code_dir)]),
         network_mode: Some(network.to_owned()),
-        ..HostConfig::default()
-    };
-    let endpoint = EndpointSettings {
-        ipam_config: Some(EndpointIpamConfig {
-            ipv4_address: Some(spec.address.to_string()),
-            ..EndpointIpamConfig::default()
-        }),
-        ..EndpointSettings::default()
+        dns,
+        dns_options,
+        ..hardened(spec.limits)
     };
     ContainerCreateBody {
         image: Some(spec.image.clone()),
@@ -77,9 +69,7 @@ pub(super) fn create_body(
         labels: Some(labels(spec, instance)),
         stop_timeout: i64::try_from(spec.stop_grace.as_secs()).ok(),
         host_config: Some(host_config),
-        networking_config: Some(NetworkingConfig {
-            endpoints_config: Some(HashMap::from([(network.to_owned(), endpoint)])),
-        }),
+        networking_config: Some(endpoint(network, spec.address)),
         ..ContainerCreateBody::default()
     }
 }
@@ -92,6 +82,70 @@ pub(super) fn code_mount(code_dir: &Path) -> Mount {
         typ: Some(MountType::BIND),
         read_only: Some(true),
         ..Mount::default()
+    }
+}
+
+/// What every container is held by, whatever runs in it.
+pub(super) fn hardened(limits: Limits) -> HostConfig {
+    let strings = |items: &[&str]| Some(items.iter().map(|s| (*s).to_owned()).collect());
+    let none_of = |name: &str| ResourcesUlimits {
+        name: Some(name.to_owned()),
+        soft: Some(0),
+        hard: Some(0),
+    };
+    let memory = i64::try_from(limits.memory_bytes).unwrap_or(i64::MAX);
+    HostConfig {
+        readonly_rootfs: Some(true),
+        tmpfs: Some(HashMap::from([
+            ("/tmp".to_owned(), TMP_OPTIONS.to_owned()),
+            ("/dev/mqueue".to_owned(), MQUEUE_OPTIONS.to_owned()),
+        ])),
+        shm_size: Some(SHM_BYTES),
+        cap_drop: strings(&["ALL"]),
+        security_opt: strings(&["no-new-privileges"]),
+        // A core dump may be written by the host, outside the container's limits.
+        ulimits: Some(vec![none_of("msgqueue"), none_of("core")]),
+        init: Some(true),
+        pids_limit: Some(i64::from(limits.pids)),
+        memory: Some(memory),
+        // The same as memory: no swap on top.
+        memory_swap: Some(memory),
+        nano_cpus: Some((limits.cpus * 1e9) as i64),
+        // Where processors or memory run short, the platform (1024 and 0) goes
+        // before its servers.
+        cpu_shares: Some(512),
+        oom_score_adj: Some(500),
+        ..HostConfig::default()
+    }
+}
+
+/// One network, one fixed address.
+pub(super) fn endpoint(network: &str, address: Ipv4Addr) -> NetworkingConfig {
+    let settings = EndpointSettings {
+        ipam_config: Some(EndpointIpamConfig {
+            ipv4_address: Some(address.to_string()),
+            ..EndpointIpamConfig::default()
+        }),
+        ..EndpointSettings::default()
+    };
+    NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(network.to_owned(), settings)])),
+    }
+}
+
+/// Without egress, names of the outside must not be resolved either: a name
+/// can carry data. Docker's own resolver asks on the container's behalf, and
+/// where the host's resolver listens on a loopback address, Docker before 26
+/// asks it from the host, past the network's walls. A name server that is
+/// given is asked from inside the container, where this address has nobody.
+fn name_servers(egress: Egress) -> (Option<Vec<String>>, Option<Vec<String>>) {
+    match egress {
+        Egress::Open => (None, None),
+        Egress::None => (
+            Some(vec!["127.0.0.1".to_owned()]),
+            // Nobody will answer, so that is to be known soon.
+            Some(vec!["timeout:1".to_owned(), "attempts:1".to_owned()]),
+        ),
     }
 }
 
@@ -110,10 +164,11 @@ fn labels(spec: &ContainerSpec, instance: &str) -> HashMap<String, String> {
 /// hash. The revision stands for them.
 fn spec_hash(spec: &ContainerSpec) -> String {
     let text = format!(
-        "{} {} {} {} {} {} {} {}",
+        "{} {} {} {:?} {} {} {} {} {}",
         spec.image,
         spec.revision,
         spec.address,
+        spec.egress,
         spec.code_dir.display(),
         spec.limits.memory_bytes,
         spec.limits.cpus,
@@ -182,7 +237,7 @@ mod tests {
     use secrecy::SecretString;
 
     use super::*;
-    use crate::model::{Limits, ServerId};
+    use crate::model::ServerId;
 
     fn spec() -> ContainerSpec {
         ContainerSpec {
@@ -191,6 +246,7 @@ mod tests {
             image: "corp/mcp-base:latest".into(),
             generation: 3,
             revision: 2,
+            egress: Egress::Open,
             address: [198, 18, 1, 5].into(),
             code_dir: "/data/x/versions/1".into(),
             env: vec![("TOKEN".into(), SecretString::from("hunter2"))],
@@ -215,10 +271,33 @@ mod tests {
         assert_eq!(host.memory, Some(512 * 1024 * 1024));
         assert_eq!(host.memory_swap, host.memory);
         assert_eq!(host.nano_cpus, Some(1_000_000_000));
+        assert_eq!(host.cpu_shares, Some(512));
+        assert_eq!(host.oom_score_adj, Some(500));
         assert!(host.port_bindings.is_none() && host.publish_all_ports.is_none());
         let mounts = host.mounts.unwrap();
         assert_eq!(mounts.len(), 1, "nothing but the code is mounted");
         assert_eq!(mounts[0].read_only, Some(true));
+    }
+
+    #[test]
+    fn shared_memory_is_bounded_and_message_queues_are_closed() {
+        let host = create_body(&spec(), "mcp-net", "emcp").host_config.unwrap();
+        assert_eq!(host.shm_size, Some(64 * 1024 * 1024));
+        assert!(host.tmpfs.unwrap()["/dev/mqueue"].starts_with("ro,"));
+        let closed = host.ulimits.unwrap();
+        assert!(closed.iter().all(|limit| limit.hard == Some(0)));
+        let names: Vec<_> = closed.iter().filter_map(|l| l.name.as_deref()).collect();
+        assert_eq!(names, ["msgqueue", "core"]);
+    }
+
+    #[test]
+    fn without_egress_no_name_server_is_asked() {
+        let mut spec = spec();
+        let open = create_body(&spec, "mcp-net", "emcp").host_config.unwrap();
+        assert_eq!(open.dns, None);
+        spec.egress = Egress::None;
+        let closed = create_body(&spec, "x", "emcp").host_config.unwrap();
+        assert_eq!(closed.dns, Some(vec!["127.0.0.1".to_owned()]));
     }
 
     #[test]

@@ -20,7 +20,7 @@ use futures_util::{Stream, StreamExt};
 pub use one_shot::OneShot;
 
 use super::{Container, ContainerSpec, EngineInfo, OutputLine, Phase, Run, RuntimeError, Usage};
-use crate::model::{AddressPool, ServerId};
+use crate::model::{Egress, ServerId, ServerNetworks};
 
 /// Labels on everything EMCP makes (DESIGN §5).
 pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
@@ -34,7 +34,7 @@ pub(super) const LABEL_HELPER: &str = "emcp.helper";
 /// bollard applies this to response headers only; streams stay open.
 const REQUEST_TIMEOUT_SECS: u64 = 60;
 
-/// One Docker Engine, one network, one instance label.
+/// One Docker Engine, two networks, one instance label.
 #[derive(Clone)]
 pub struct DockerRuntime {
     docker: Docker,
@@ -69,12 +69,26 @@ impl DockerRuntime {
         agreed.map(drop).map_err(explain)
     }
 
-    /// Makes the network unless it is there with the right subnet.
+    /// Makes the networks unless they are there as they must be.
     ///
     /// # Errors
     /// If a network of that name has another subnet, or the engine refuses.
-    pub async fn ensure_network(&self, pool: AddressPool) -> Result<(), RuntimeError> {
-        network::ensure(&self.docker, &self.network, &self.instance, pool).await
+    pub async fn ensure_networks(&self, networks: ServerNetworks) -> Result<(), RuntimeError> {
+        for (egress, pool) in [
+            (Egress::Open, networks.open()),
+            (Egress::None, networks.internal()),
+        ] {
+            let name = self.network_for(egress);
+            network::ensure(&self.docker, &name, &self.instance, egress, pool).await?;
+        }
+        Ok(())
+    }
+
+    fn network_for(&self, egress: Egress) -> String {
+        match egress {
+            Egress::Open => self.network.clone(),
+            Egress::None => format!("{}-internal", self.network),
+        }
     }
 
     /// Whether the engine answers.
@@ -129,7 +143,7 @@ impl DockerRuntime {
             name: Some(spec.name.clone()),
             ..CreateContainerOptions::default()
         };
-        let body = convert::create_body(spec, &self.network, &self.instance);
+        let body = convert::create_body(spec, &self.network_for(spec.egress), &self.instance);
         match self.docker.create_container(Some(options), body).await {
             Ok(created) => Ok(created.id),
             // Creating answers 404 for one reason only: the image.
@@ -213,13 +227,13 @@ impl DockerRuntime {
         Ok((phase, run))
     }
 
-    /// Runs a container without network to its end and returns what it wrote to
+    /// Runs a container to its end and returns what it wrote to
     /// standard output.
     ///
     /// # Errors
     /// `ImageMissing`, `Refused` if it takes too long, or what the engine says.
     pub async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {
-        one_shot::run(&self.docker, &self.instance, shot).await
+        one_shot::run(&self.docker, &self.network, &self.instance, shot).await
     }
 
     /// Removes what [`DockerRuntime::run_once`] left behind when EMCP was

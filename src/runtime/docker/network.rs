@@ -1,4 +1,4 @@
-//! The servers' network.
+//! The servers' two networks: an ordinary one, and one without a way out.
 
 use std::collections::HashMap;
 
@@ -8,7 +8,7 @@ use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
 
 use super::{LABEL_INSTANCE, explain};
-use crate::model::AddressPool;
+use crate::model::{AddressPool, Egress};
 use crate::runtime::RuntimeError;
 
 /// Makes the network unless it is there with the right subnet and range.
@@ -16,22 +16,38 @@ pub(super) async fn ensure(
     docker: &Docker,
     name: &str,
     instance: &str,
+    egress: Egress,
     pool: AddressPool,
 ) -> Result<(), RuntimeError> {
+    let is_internal = egress == Egress::None;
     match docker
         .inspect_network(name, None::<InspectNetworkOptions>)
         .await
     {
-        Ok(found) => check(name, found.ipam.and_then(|ipam| ipam.config), pool),
+        Ok(found) if found.internal.unwrap_or_default() != is_internal => {
+            let flag = if is_internal { "with" } else { "without" };
+            Err(RuntimeError::Refused(format!(
+                "the network {name} must be made {flag} --internal; remove it, and EMCP makes it"
+            )))
+        }
+        Ok(found) => {
+            let setting = if is_internal {
+                "EMCP_INTERNAL_SUBNET"
+            } else {
+                "EMCP_SUBNET"
+            };
+            check(name, setting, found.ipam.and_then(|ipam| ipam.config), pool)
+        }
         Err(BollardError::DockerResponseServerError {
             status_code: 404, ..
-        }) => create(docker, name, instance, pool).await,
+        }) => create(docker, name, instance, is_internal, pool).await,
         Err(other) => Err(explain(other)),
     }
 }
 
 fn check(
     name: &str,
+    setting: &str,
     found: Option<Vec<IpamConfig>>,
     pool: AddressPool,
 ) -> Result<(), RuntimeError> {
@@ -43,7 +59,7 @@ fn check(
     let subnet = config.subnet.unwrap_or_default();
     if subnet != pool.subnet() {
         return Err(RuntimeError::Refused(format!(
-            "the network {name} has the subnet {subnet}, not {}; set EMCP_SUBNET={subnet}, or remove the network",
+            "the network {name} has the subnet {subnet}, not {}; set {setting}={subnet}, or remove the network",
             pool.subnet()
         )));
     }
@@ -60,11 +76,13 @@ async fn create(
     docker: &Docker,
     name: &str,
     instance: &str,
+    is_internal: bool,
     pool: AddressPool,
 ) -> Result<(), RuntimeError> {
     let request = NetworkCreateRequest {
         name: name.to_owned(),
         driver: Some("bridge".to_owned()),
+        internal: Some(is_internal),
         ipam: Some(Ipam {
             config: Some(vec![IpamConfig {
                 subnet: Some(pool.subnet()),

@@ -1,6 +1,7 @@
-//! A container that does one thing without network, is read out and goes.
+//! A container that does one thing, is read out and goes.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::path::Path;
 use std::time::Duration;
 
@@ -11,13 +12,17 @@ use bollard::query_parameters::{
 };
 use futures_util::StreamExt;
 
-use super::convert::{CONTAINER_USER, TMPFS_OPTIONS, code_mount};
+use super::convert::{CONTAINER_USER, code_mount, endpoint, hardened};
 use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output};
+use crate::model::Limits;
 use crate::runtime::{OutputStream, RuntimeError};
 
 /// Enough for Python to parse the largest file taken.
-const MEMORY_BYTES: i64 = 256 * 1024 * 1024;
-const PIDS: i64 = 32;
+const LIMITS: Limits = Limits {
+    memory_bytes: 256 * 1024 * 1024,
+    cpus: 1.0,
+    pids: 32,
+};
 /// The output is one document of EMCP's own making.
 const OUTPUT_LINES_MAX: usize = 1_000;
 
@@ -30,7 +35,10 @@ pub struct OneShot<'a> {
     /// `KEY=value` pairs; no secrets.
     pub env: Vec<String>,
     /// Directory mounted read-only where a server's code would be.
-    pub code_dir: &'a Path,
+    pub code_dir: Option<&'a Path>,
+    /// The server's place it takes: an address of the open network that nobody
+    /// has. Without one it has no network.
+    pub address: Option<Ipv4Addr>,
     /// The longest it may take.
     pub patience: Duration,
 }
@@ -38,10 +46,11 @@ pub struct OneShot<'a> {
 /// Runs it and returns what it wrote to standard output.
 pub(super) async fn run(
     docker: &Docker,
+    network: &str,
     instance: &str,
     shot: &OneShot<'_>,
 ) -> Result<String, RuntimeError> {
-    let body = create_body(instance, shot);
+    let body = create_body(network, instance, shot);
     let created = docker
         .create_container(None::<CreateContainerOptions>, body)
         .await
@@ -104,7 +113,8 @@ async fn to_its_end(docker: &Docker, id: &str) -> Result<String, RuntimeError> {
     Ok(written.collect::<Vec<_>>().join("\n"))
 }
 
-fn create_body(instance: &str, shot: &OneShot<'_>) -> ContainerCreateBody {
+fn create_body(network: &str, instance: &str, shot: &OneShot<'_>) -> ContainerCreateBody {
+    let network_mode = shot.address.map_or("none", |_| network);
     ContainerCreateBody {
         image: Some(shot.image.to_owned()),
         cmd: Some(shot.command.iter().map(|word| (*word).to_owned()).collect()),
@@ -112,23 +122,14 @@ fn create_body(instance: &str, shot: &OneShot<'_>) -> ContainerCreateBody {
         env: Some(shot.env.clone()),
         labels: Some(HashMap::from([
             (LABEL_INSTANCE.to_owned(), instance.to_owned()),
-            (LABEL_HELPER.to_owned(), "check".to_owned()),
+            (LABEL_HELPER.to_owned(), "one-shot".to_owned()),
         ])),
         host_config: Some(HostConfig {
-            network_mode: Some("none".to_owned()),
-            readonly_rootfs: Some(true),
-            tmpfs: Some(HashMap::from([(
-                "/tmp".to_owned(),
-                TMPFS_OPTIONS.to_owned(),
-            )])),
-            cap_drop: Some(vec!["ALL".to_owned()]),
-            security_opt: Some(vec!["no-new-privileges".to_owned()]),
-            memory: Some(MEMORY_BYTES),
-            memory_swap: Some(MEMORY_BYTES),
-            pids_limit: Some(PIDS),
-            mounts: Some(vec![code_mount(shot.code_dir)]),
-            ..HostConfig::default()
+            network_mode: Some(network_mode.to_owned()),
+            mounts: Some(shot.code_dir.map(code_mount).into_iter().collect()),
+            ..hardened(LIMITS)
         }),
+        networking_config: shot.address.map(|address| endpoint(network, address)),
         ..ContainerCreateBody::default()
     }
 }

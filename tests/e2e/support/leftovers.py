@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from .docker import docker, remove_containers
+from .firewall import remove_rules_of_dead_runs
 from .owner import RUN_PREFIX, is_ours, owner_lives
 
 PIDS_FILE = "pids"
@@ -27,6 +28,7 @@ def remove_leftovers() -> list[str]:
         if not owner_lives(network):
             removed.add(network)
             docker("network", "rm", network)
+    removed.update(remove_rules_of_dead_runs())
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
     return sorted(removed)

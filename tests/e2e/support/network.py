@@ -1,4 +1,4 @@
-"""A Docker network for one platform, in the range reserved for benchmarks (RFC 2544, 198.18.0.0/15)."""
+"""The two Docker networks of one platform, in the range reserved for benchmarks (RFC 2544, 198.18.0.0/15)."""
 
 import random
 import socket
@@ -20,10 +20,20 @@ FIRST_PORT, LAST_PORT = 20_000, 32_000
 class Network:
     name: str
     subnet: str
+    internal_subnet: str
+
+    @property
+    def internal_name(self) -> str:
+        """The network of servers without egress."""
+        return f"{self.name}-internal"
 
 
 def create_network(name: str, labels: dict[str, str]) -> Network:
-    """Create the network on a /24 that overlaps with no other network of the engine."""
+    """Create both networks, each on a /24 that overlaps with no other network of the engine."""
+    return Network(name, _create(name, labels), _create(f"{name}-internal", labels, "--internal"))
+
+
+def _create(name: str, labels: dict[str, str], *options: str) -> str:
     label_flags = [flag for key, value in labels.items() for flag in ("--label", f"{key}={value}")]
     refusal = ""
     for _ in range(ATTEMPTS):
@@ -31,8 +41,8 @@ def create_network(name: str, labels: dict[str, str]) -> Network:
         subnet = f"{base}/{SUBNET_PREFIX_LENGTH}"
         docker_range = f"{base}/{DOCKER_RANGE_PREFIX_LENGTH}"
         try:
-            docker("network", "create", "--subnet", subnet, "--ip-range", docker_range, *label_flags, name)
-            return Network(name, subnet)
+            docker("network", "create", "--subnet", subnet, "--ip-range", docker_range, *options, *label_flags, name)
+            return subnet
         except DockerError as error:
             refusal = str(error)
             if "overlap" not in refusal:

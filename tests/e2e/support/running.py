@@ -31,6 +31,9 @@ class Platform:
     # Those alive now, so that a failed test can show their logs.
     live: ClassVar[list["Platform"]] = []
 
+    # What EMCP and Traefik listen on. Servers could not even try to reach them at a loopback address.
+    listen_on = "127.0.0.1"
+
     def __init__(self, *, holds_sockets: bool = False, **emcp_settings: str) -> None:
         self.instance = new_name()
         self.run_dir = Path(tempfile.gettempdir()) / self.instance
@@ -60,15 +63,18 @@ class Platform:
             "EMCP_INSTANCE": self.instance,
             "EMCP_NETWORK": self.network.name,
             "EMCP_SUBNET": self.network.subnet,
+            "EMCP_INTERNAL_SUBNET": self.network.internal_subnet,
+            # Trying the firewall takes a container. test_isolation.py turns it on.
+            "EMCP_FIREWALL": "off",
             "EMCP_BASE_IMAGE": settings.base_image(),
             "EMCP_PUBLIC_URL": self.public_url,
-            "EMCP_LISTEN": f"127.0.0.1:{public}",
-            "EMCP_INTERNAL_LISTEN": f"127.0.0.1:{internal}",
+            "EMCP_LISTEN": f"{self.listen_on}:{public}",
+            "EMCP_INTERNAL_LISTEN": f"{self.listen_on}:{internal}",
             "EMCP_INTERNAL_URL": self.internal_url,
             "EMCP_UPSTREAM_URL": self.upstream_url,
-            "EMCP_HTTPS_ADDRESS": f"127.0.0.1:{https}",
+            "EMCP_HTTPS_ADDRESS": f"{self.listen_on}:{https}",
             "EMCP_HTTPS_PORT": str(https),
-            "EMCP_HTTP_ADDRESS": f"127.0.0.1:{http}",
+            "EMCP_HTTP_ADDRESS": f"{self.listen_on}:{http}",
             "EMCP_HTTP_PORT": str(http),
             # The tests present many wrong tokens from one address; test_lock_out.py has a platform of its own.
             "EMCP_WRONG_TOKENS_PER_MINUTE": "100000",
@@ -170,10 +176,8 @@ class Platform:
             self.kill_holder()
         remove_containers(containers(self.instance))
         try:
-            docker("network", "rm", self.instance)
-        except DockerError as error:
-            if "not found" not in str(error) and "No such network" not in str(error):
-                raise
+            for network in (self.instance, f"{self.instance}-internal"):
+                _remove_network(network)
         finally:
             shutil.rmtree(self.run_dir, ignore_errors=True)
 
@@ -201,6 +205,14 @@ class Platform:
             return httpx.get(url, verify=verify, timeout=5, trust_env=False).is_success
         except httpx.TransportError:
             return False
+
+
+def _remove_network(name: str) -> None:
+    try:
+        docker("network", "rm", name)
+    except DockerError as error:
+        if "not found" not in str(error) and "No such network" not in str(error):
+            raise
 
 
 def shorten_log(path: Path) -> list[str]:

@@ -41,12 +41,13 @@ function ignoreMissing(error) {
  * A network on a /24 that overlaps with no other, in the range reserved for
  * benchmarks (RFC 2544, 198.18.0.0/15).
  * @param {string} name
+ * @param {...string} options
  */
-export async function createNetwork(name) {
+export async function createNetwork(name, ...options) {
   for (let attempt = 0; ; attempt += 1) {
     const base = `198.${18 + Math.floor(Math.random() * 2)}.${Math.floor(Math.random() * 256)}.0`;
     try {
-      await docker("network", "create", "--subnet", `${base}/24`, "--ip-range", `${base}/28`, "--label", `emcp.instance=${name}`, name);
+      await docker("network", "create", "--subnet", `${base}/24`, "--ip-range", `${base}/28`, "--label", `emcp.instance=${name}`, ...options, name);
       return `${base}/24`;
     } catch (error) {
       if (attempt >= 40 || !String(error).includes("overlap")) throw error;

@@ -42,6 +42,7 @@ export class Platform {
   async #start() {
     mkdirSync(this.runDir);
     const subnet = await createNetwork(this.instance);
+    const internalSubnet = await createNetwork(`${this.instance}-internal`, "--internal");
     const [listen, internal, https, plain] = await freePorts(4);
     this.publicUrl = `https://localhost:${https}`;
     this.upstreamUrl = `http://127.0.0.1:${listen}`;
@@ -54,6 +55,8 @@ export class Platform {
       EMCP_INSTANCE: this.instance,
       EMCP_NETWORK: this.instance,
       EMCP_SUBNET: subnet,
+      EMCP_INTERNAL_SUBNET: internalSubnet,
+      EMCP_FIREWALL: "off",
       EMCP_BASE_IMAGE: baseImage(),
       EMCP_PUBLIC_URL: this.publicUrl,
       EMCP_LISTEN: `127.0.0.1:${listen}`,
@@ -78,6 +81,7 @@ export class Platform {
     const own = await containers(this.instance);
     await removeContainers(own.map(({ id }) => id));
     await removeNetwork(this.instance);
+    await removeNetwork(`${this.instance}-internal`);
     rmSync(this.runDir, { recursive: true, force: true });
   }
 

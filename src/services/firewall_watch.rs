@@ -1,0 +1,273 @@
+//! Does the firewall hold? EMCP cannot install it from its container, and a
+//! note that somebody installed it would say nothing of what holds now. So it
+//! tries: a container in a server's place tells what it reached.
+
+use std::collections::BTreeSet;
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::App;
+use crate::runtime::OneShot;
+
+/// Rules go with a reboot, or when another tool rewrites the firewall.
+const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
+/// Who has just installed the rules wants to see that they hold.
+const OPEN_RECHECK: Duration = Duration::from_secs(5 * 60);
+
+/// From the start of the container to its answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A connection that is refused has reached a machine; one that a firewall
+/// ends comes to nothing, or to "no route to host". The gateway of a container
+/// is the host's own address in the network. Port 1 (RFC 1078) is one that
+/// nobody serves and no operator allows.
+const SCRIPT: &str = r#"
+import json, socket, struct
+
+def reached(address, port):
+    try:
+        socket.create_connection((address, port), timeout=2).close()
+    except ConnectionRefusedError:
+        return True
+    except OSError:
+        return False
+    return True
+
+with open("/proc/net/route") as table:
+    routes = [line.split() for line in table.readlines()[1:]]
+gateway = next(route[2] for route in routes if route[1] == "00000000")
+host = socket.inet_ntoa(struct.pack("<L", int(gateway, 16)))
+print(json.dumps({"host": reached(host, 1), "metadata": reached("169.254.169.254", 80)}))
+"#;
+
+/// What a server can reach that it must not.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Reach {
+    /// Ports of the host itself.
+    host: bool,
+    /// The address under which clouds give a machine its credentials.
+    metadata: bool,
+}
+
+/// Something the operator should know.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct Notice {
+    /// Stable code.
+    pub code: &'static str,
+    /// What it is, and what to do.
+    pub message: String,
+}
+
+/// What was found, in one word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Firewall {
+    /// The operator wants none, so nothing is tried.
+    Off,
+    /// Not tried yet, or trying failed.
+    Unknown,
+    /// Servers reach neither the host's ports nor cloud metadata.
+    Closed,
+    /// Servers reach something that they must not.
+    Open,
+}
+
+/// What was found, and what to do about it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+pub struct FirewallView {
+    /// In one word.
+    pub state: Firewall,
+    /// In a sentence.
+    pub message: String,
+}
+
+impl FirewallView {
+    fn off() -> Self {
+        Self {
+            state: Firewall::Off,
+            message: "EMCP_FIREWALL is off: what servers reach is not tried".to_owned(),
+        }
+    }
+
+    fn untried() -> Self {
+        Self {
+            state: Firewall::Unknown,
+            message: "what servers reach has not been tried yet".to_owned(),
+        }
+    }
+
+    fn of(tried: Result<Reach, String>) -> Self {
+        let found = match tried {
+            Ok(Reach {
+                host: false,
+                metadata: false,
+            }) => {
+                return Self {
+                    state: Firewall::Closed,
+                    message: "servers reach neither the host's ports nor cloud metadata".to_owned(),
+                };
+            }
+            Ok(Reach {
+                host: true,
+                metadata: false,
+            }) => "servers can reach the host's own ports",
+            Ok(Reach {
+                host: false,
+                metadata: true,
+            }) => "servers can reach the cloud's metadata, and with it the machine's credentials",
+            Ok(Reach {
+                host: true,
+                metadata: true,
+            }) => {
+                "servers can reach the host's own ports and the cloud's metadata, and with it the machine's credentials"
+            }
+            Err(why) => {
+                return Self {
+                    state: Firewall::Unknown,
+                    message: format!("what servers reach could not be tried: {why}"),
+                };
+            }
+        };
+        Self {
+            state: Firewall::Open,
+            message: format!(
+                "{found}; run `make up` or `scripts/firewall.sh install` as root on the host, or set EMCP_FIREWALL=off if that is meant to be"
+            ),
+        }
+    }
+
+    /// What the dashboard is to show of it, if anything.
+    pub fn notice(&self) -> Option<Notice> {
+        let code = match self.state {
+            Firewall::Open => "firewall_open",
+            Firewall::Unknown => "firewall_unknown",
+            Firewall::Closed | Firewall::Off => return None,
+        };
+        Some(Notice {
+            code,
+            message: self.message.clone(),
+        })
+    }
+}
+
+/// The last finding.
+pub struct FirewallWatch(RwLock<FirewallView>);
+
+impl FirewallWatch {
+    /// Before the first try.
+    pub fn new(is_wanted: bool) -> Self {
+        Self(RwLock::new(if is_wanted {
+            FirewallView::untried()
+        } else {
+            FirewallView::off()
+        }))
+    }
+
+    /// The last finding.
+    pub fn view(&self) -> FirewallView {
+        self.0
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    fn put(&self, view: FirewallView) {
+        *self.0.write().unwrap_or_else(PoisonError::into_inner) = view;
+    }
+}
+
+/// Tries at once, and again from time to time.
+pub(super) fn watch(app: &Arc<App>) {
+    if !app.settings.firewall {
+        return;
+    }
+    let task = try_for_ever(Arc::clone(app));
+    app.tasks
+        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
+}
+
+async fn try_for_ever(app: Arc<App>) {
+    loop {
+        let found = FirewallView::of(try_once(&app).await);
+        let state = found.state;
+        if found != app.firewall.view() {
+            match state {
+                Firewall::Closed | Firewall::Off => tracing::info!("{}", found.message),
+                Firewall::Open | Firewall::Unknown => tracing::warn!("{}", found.message),
+            }
+            app.firewall.put(found);
+        }
+        tokio::time::sleep(match state {
+            Firewall::Closed | Firewall::Off => CLOSED_RECHECK,
+            Firewall::Open | Firewall::Unknown => OPEN_RECHECK,
+        })
+        .await;
+    }
+}
+
+async fn try_once(app: &App) -> Result<Reach, String> {
+    let servers = app.directory.list();
+    let taken: BTreeSet<_> = servers.iter().map(|entry| entry.server.address).collect();
+    // Servers take the lowest free address, so the highest is the last one that
+    // a server created meanwhile could want.
+    let address = app
+        .settings
+        .networks
+        .open()
+        .highest_free(&taken)
+        .ok_or("every address is taken by a server")?;
+    let shot = OneShot {
+        image: &app.settings.base_image,
+        command: &["python3", "-I", "-c", SCRIPT],
+        env: Vec::new(),
+        code_dir: None,
+        address: Some(address),
+        patience: PATIENCE,
+    };
+    let written = app
+        .runtime
+        .run_once(&shot)
+        .await
+        .map_err(|error| error.to_string())?;
+    serde_json::from_str(&written)
+        .map_err(|_| "the container that tries the network said nothing of use".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn found(host: bool, metadata: bool) -> FirewallView {
+        FirewallView::of(Ok(Reach { host, metadata }))
+    }
+
+    #[test]
+    fn only_what_reached_nothing_counts_as_closed() {
+        assert_eq!(found(false, false).state, Firewall::Closed);
+        assert_eq!(found(false, false).notice(), None);
+        for open in [found(true, false), found(false, true), found(true, true)] {
+            assert_eq!(open.state, Firewall::Open);
+            let notice = open.notice().unwrap();
+            assert_eq!(notice.code, "firewall_open");
+            assert!(notice.message.contains("scripts/firewall.sh install"));
+        }
+    }
+
+    #[test]
+    fn what_could_not_be_tried_is_told_and_not_taken_for_closed() {
+        let view = FirewallView::of(Err("no image".to_owned()));
+        assert_eq!(view.state, Firewall::Unknown);
+        assert_eq!(view.notice().unwrap().code, "firewall_unknown");
+        assert!(view.message.contains("no image"));
+    }
+
+    #[test]
+    fn an_operator_who_wants_no_firewall_is_not_told_so_again_and_again() {
+        let view = FirewallWatch::new(false).view();
+        assert_eq!((view.state, view.notice()), (Firewall::Off, None));
+    }
+}
