@@ -15,12 +15,12 @@ import { nextTheme, theme } from "./lib/theme.js";
 import { failed } from "./lib/toasts.js";
 import { NotFoundPage } from "./pages/not_found.js";
 import { OverviewPage } from "./pages/overview.js";
-import { ServersPage } from "./pages/servers.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
 const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage);
 const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage);
 const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage);
+const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage);
 const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage);
 const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage);
 

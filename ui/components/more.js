@@ -4,8 +4,8 @@
 import { html, useEffect, useRef, useState } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 
-const FIRST = 60;
-const STEP = 120;
+const FIRST = 40;
+const STEP = 40;
 
 /**
  * @template T
