@@ -137,7 +137,7 @@ function find(nameOrId) {
  */
 function merged(before, after) {
   const known = new Map(before?.servers.map((server) => [server.id, server]));
-  return { ...after, servers: after.servers.map((server) => unchanged(known.get(server.id), server)) };
+  return { ...after, servers: [...sorted(after.servers.map((server) => unchanged(known.get(server.id), server))).values()] };
 }
 
 /**
@@ -148,9 +148,12 @@ function unchanged(before, after) {
   return before && JSON.stringify(before) === JSON.stringify(after) ? before : after;
 }
 
+/** "server-2" comes before "server-10". */
+const order = new Intl.Collator("en", { numeric: true });
+
 /** @param {Iterable<Server>} list */
 function sorted(list) {
-  const byName = [...list].sort((one, other) => (one.name < other.name ? -1 : 1));
+  const byName = [...list].sort((one, other) => order.compare(one.name, other.name));
   return new Map(byName.map((server) => [server.id, server]));
 }
 

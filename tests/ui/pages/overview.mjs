@@ -10,9 +10,9 @@ export default function overview(suite) {
   test("the overview counts, charts, tells what needs attention and what happened, and leads there", async () => {
     const page = await suite.visitSignedIn("/overview");
     await page.getByRole("heading", { name: "No servers yet" }).waitFor();
-    await suite.create("calculator", { start: true });
+    await suite.create("calculator", { start: true, description: "Adds, subtracts, multiplies and divides." });
     await suite.create("billing", { code: CALCULATOR.replace("return a + b", "return a +"), start: true, description: "Invoices" });
-    await suite.create("archive");
+    await suite.create("archive", { description: "Last year's documents, read-only." });
     const tile = (/** @type {string} */ status) => page.locator(`.tile[data-status="${status}"]`);
     for (const status of ["running", "error", "stopped"]) {
       await tile(status).locator("strong", { hasText: "1" }).waitFor({ timeout: START_MS });
@@ -25,7 +25,16 @@ export default function overview(suite) {
     await events.getByRole("link", { name: "calculator" }).first().waitFor();
     await page.getByRole("img", { name: /^CPU of all servers/ }).waitFor();
     await page.getByRole("img", { name: /^Memory of all servers.*MiB now/ }).waitFor();
-    await screenshots(page, "overview");
+    await screenshots(page, "overview", { image: "overview" });
+    await page.goto("/#/servers");
+    await page.locator('[data-server="billing"]').waitFor();
+    await screenshots(page, "servers-few", { image: "servers" });
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.goto("/#/overview");
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.getByRole("heading", { name: "总览", level: 1 }).waitFor();
+    await screenshots(page, "overview-zh-dark", { image: "overview-zh" });
+    await page.getByRole("button", { name: "English" }).click();
 
     await tile("error").click();
     await page.getByRole("heading", { name: "Servers", level: 1 }).waitFor();

@@ -109,7 +109,7 @@ export default function server(suite) {
     const failure = page.getByLabel("Last failure");
     await failure.getByRole("heading", { name: "Syntax error" }).waitFor();
     await failure.getByText("SyntaxError: invalid syntax").last().waitFor();
-    await screenshots(page, "server-error");
+    await screenshots(page, "server-error", { image: "server-error" });
     await failure.getByRole("link", { name: "Show line 13" }).click();
     await page.locator(".cm-lint-marker-error").waitFor();
     await page.locator(".cm-line .cm-lintRange-error", { hasText: "return a +" }).waitFor();

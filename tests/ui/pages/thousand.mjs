@@ -3,11 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
-import { until } from "../support/waits.mjs";
 
 const COUNT = 1_000;
-/** Nobody takes a page for stuck in so short a time, on a machine that is busy with other things besides. */
-const LONGEST_TASK_MS = 500;
 
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function thousand(suite) {
@@ -25,49 +22,54 @@ export default function thousand(suite) {
     await page.request.post("/api/session", { data: { token: suite.platform.adminToken }, headers: { Origin: suite.platform.publicUrl } });
     await page.goto("/#/overview");
     await page.locator('.tile[data-status="stopped"] strong', { hasText: String(COUNT) }).waitFor();
-    await page.evaluate(() => {
-      /** @type {number[]} */
-      const tasks = [];
-      Object.assign(window, { tasks });
-      new PerformanceObserver((list) => tasks.push(...list.getEntries().map((entry) => Math.round(entry.duration)))).observe({ type: "longtask" });
-    });
+    const devtools = await page.context().newCDPSession(page);
+    // The page's own time on the processor: how busy the machine is besides
+    // does not count.
+    await devtools.send("Performance.enable", { timeDomain: "threadTicks" });
+    const spent = async () => {
+      const { metrics } = await devtools.send("Performance.getMetrics");
+      return 1000 * (metrics.find(({ name }) => name === "TaskDuration")?.value ?? 0);
+    };
     /**
-     * The longest task, and the time taken, of something done with the page.
      * @param {string} what
+     * @param {number} mostMs
      * @param {() => Promise<unknown>} act
      */
-    const measure = async (what, act) => {
-      await page.evaluate(() => Reflect.set(Reflect.get(window, "tasks"), "length", 0));
-      const start = performance.now();
+    const measure = async (what, mostMs, act) => {
+      const before = await spent();
       await act();
-      const took = Math.round(performance.now() - start);
-      const longest = Math.max(0, .../** @type {number[]} */ (await page.evaluate(() => Reflect.get(window, "tasks"))));
-      context.diagnostic(`${what}: ${took} ms, longest task ${longest} ms`);
-      assert.ok(longest < LONGEST_TASK_MS, `${what}: a task of ${longest} ms`);
+      const took = Math.round((await spent()) - before);
+      context.diagnostic(`${what}: ${took} ms`);
+      assert.ok(took < mostMs, `${what}: ${took} ms`);
     };
-    await measure("opening the list", async () => {
+    await measure("opening the list", 1500, async () => {
       await page.getByRole("link", { name: "Servers" }).click();
       await page.locator('[data-server="many-0000"]').waitFor();
     });
     assert.ok((await page.locator("[data-server]").count()) < 300);
-    await measure("filtering", async () => {
+    await measure("filtering", 1500, async () => {
       await page.keyboard.press("/");
       await page.keyboard.type("many-0999");
       await page.locator('[data-server="many-0000"]').waitFor({ state: "detached" });
       await page.locator('[data-server="many-0999"]').waitFor();
     });
     await page.getByLabel("Search servers").fill("");
-    await measure("scrolling to the end", () =>
-      until("the last server to be drawn", async () => {
-        await page.evaluate(() => scrollTo(0, document.documentElement.scrollHeight));
-        return (await page.locator("[data-server]").count()) === COUNT;
-      }),
-    );
-    await measure("a server that changes, with all of them drawn", async () => {
+    await measure("scrolling to the end", 12000, async () => {
+      await page.evaluate(() => {
+        const scroll = () => {
+          scrollTo(0, document.documentElement.scrollHeight);
+          if (!document.querySelector('[data-server="many-0999"]')) requestAnimationFrame(scroll);
+        };
+        scroll();
+      });
+      await page.locator('[data-server="many-0999"]').waitFor();
+    });
+    assert.equal(await page.locator("[data-server]").count(), COUNT);
+    await measure("a server that changes, with all of them drawn", 1000, async () => {
       list[500] = { .../** @type {typeof real} */ (list[500]), description: "changed meanwhile" };
       await page.locator('[data-server="many-0500"]').getByText("changed meanwhile").waitFor();
     });
-    await measure("choosing all", () => page.getByLabel(`All (${COUNT})`).check());
+    await measure("choosing all", 1500, () => page.getByLabel(`All (${COUNT})`).check());
     await page.evaluate(() => scrollTo(0, 0));
     await screenshots(page, "servers-thousand");
     suite.forgive(page, /ERR_FAILED.*events\/stream/);
