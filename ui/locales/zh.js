@@ -1,5 +1,7 @@
 // 简体中文。各语言的键必须一致(tests/ui/unit/locales.test.mjs)。
 
+export { default as coded } from "./codes.zh.js";
+
 export default {
   // Navigation and frame.
   "nav.main": "主导航",
