@@ -1,4 +1,14 @@
-// The address of a part of the audit log. Pure.
+// What the audit log can be asked for. Pure.
+
+/** What it tells of, by the part before the dot. */
+export const ACTIONS = /** @type {const} */ ({
+  server: ["create", "change", "delete", "start", "stop", "restart", "action"],
+  code: ["put", "activate"],
+  env: ["put"],
+  token: ["create", "revoke", "lock_out"],
+  session: ["sign_in", "sign_out"],
+  backup: ["make"],
+});
 
 /**
  * @param {{ actor: string, action: string }} filter

@@ -3,7 +3,7 @@
 import { signal } from "../vendor/preact.js";
 import { call, serverPath } from "./api.js";
 import { refreshAll } from "./live.js";
-import { canWrite } from "./session.js";
+import { canWrite, isAdmin, session } from "./session.js";
 import { failed } from "./toasts.js";
 
 /** @typedef {import("./types.js").Server} Server */
@@ -40,8 +40,10 @@ export async function act(server, action) {
  * Whether the caller may change it. EMCP decides; this only spares a refusal.
  * @param {Server} server
  */
-export function mayChange(server) {
-  return canWrite.value && server.may_change !== false;
+export function mayChange({ may_change, creator, members }) {
+  if (!canWrite.value || may_change === false) return false;
+  const name = session.value.caller?.name ?? "";
+  return may_change === true || isAdmin.value || members === undefined || creator === name || members.includes(name);
 }
 
 /**

@@ -16,7 +16,7 @@ import { ApiError, call } from "./api.js";
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 4_000;
 /** After so long without any event a connection is taken for dead: usage comes every 5 s. */
-const SILENT_MS = 30_000;
+const SILENT_MS = 60_000;
 
 export class Stream {
   /**

@@ -100,12 +100,12 @@
  * @typedef {object} AuditEntry
  * @property {number | string} id
  * @property {string} at
- * @property {string} actor
+ * @property {string} [actor] absent where nobody was recognised
  * @property {string} action
  * @property {string} [target]
  * @property {"ok" | "refused" | "failed"} result
  * @property {string} [code]
- * @property {string} from
+ * @property {string} [from]
  *
  * @typedef {{ ts: string, stream: "stdout" | "stderr" | "emcp", line: string, seq: number }} LogRecord
  */

@@ -43,5 +43,11 @@ export default {
   "error.server_stopped": "服务器已停止。",
   "error.server_failed": "服务器已失败。",
   "error.server_not_ready": "服务器还没有就绪，请稍后重试。",
+  "error.not_your_server": "这不是你的服务器。请联系它的创建者或管理员。",
+  "error.servers_required": "请至少选择一台服务器。",
+  "error.invalid_members": "成员名单格式错误。",
+  "error.unknown_member": "没有这个名称的开发者或查看者令牌。",
+  "error.token_name_taken": "已有同名的令牌，请换一个名称。",
+  "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
   "error.server_not_running": "服务器没有在运行。",
 };

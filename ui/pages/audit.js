@@ -5,7 +5,7 @@ import { Failure, Loading, Time } from "../components/controls.js";
 import { Icon } from "../components/icon.js";
 import { Text } from "../components/text.js";
 import { call } from "../lib/api.js";
-import { auditPath } from "../lib/audit.js";
+import { ACTIONS, auditPath } from "../lib/audit.js";
 import { isKey, t } from "../lib/i18n.js";
 import { href, replace } from "../lib/router.js";
 
@@ -67,8 +67,18 @@ export function AuditPage({ query }) {
     </div>
     <p class="lead">${t("audit.lead")}</p>
     <div class="filter-bar">
-      <${Filter} label=${t("audit.actor")} value=${actor} isSearch onValue=${(/** @type {string} */ value) => filter({ actor: value })} />
-      <${Filter} label=${t("audit.action")} value=${action} onValue=${(/** @type {string} */ value) => filter({ action: value })} />
+      <label class="search">
+        <${Icon} name="search" />
+        <input
+          type="search"
+          data-search
+          placeholder=${t("audit.actor")}
+          aria-label=${t("audit.actor")}
+          value=${actor}
+          onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => filter({ actor: event.currentTarget.value })}
+        />
+      </label>
+      <${ActionFilter} value=${action} onValue=${(/** @type {string} */ value) => filter({ action: value })} />
     </div>
     <${Failure} error=${error} onRetry=${() => setRound(round + 1)} />
     ${!part
@@ -85,32 +95,44 @@ export function AuditPage({ query }) {
   `;
 }
 
-/** @param {{ label: string, value: string, isSearch?: boolean, onValue: (value: string) => void }} props */
-function Filter({ label, value, isSearch = false, onValue }) {
-  return html`<label class="search">
-    <${Icon} name="search" />
-    <input
-      type="search"
-      data-search=${isSearch}
-      placeholder=${label}
-      aria-label=${label}
-      value=${value}
-      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onValue(event.currentTarget.value)}
-    />
-  </label>`;
+/** @param {{ value: string, onValue: (value: string) => void }} props */
+function ActionFilter({ value, onValue }) {
+  const families = Object.entries(ACTIONS).map(([family, actions]) => ({ family, codes: actions.map((action) => `${family}.${action}`) }));
+  // An address made by hand may ask for what is not in the list.
+  const isKnown = value === "" || families.some(({ family, codes }) => value === family || codes.includes(value));
+  return html`<select
+    class="audit-action"
+    aria-label=${t("audit.action")}
+    value=${value}
+    onChange=${(/** @type {{ currentTarget: HTMLSelectElement }} */ event) => onValue(event.currentTarget.value)}
+  >
+    <option value="">${t("audit.anything")}</option>
+    ${!isKnown && html`<option value=${value}>${value}</option>`}
+    ${families.map(
+      ({ family, codes }) => html`<optgroup key=${family} label=${family}>
+        ${codes.length > 1 && html`<option value=${family}>${t("audit.family", { family })}</option>`}
+        ${codes.map((code) => html`<option key=${code} value=${code}>${actionWords(code)}</option>`)}
+      </optgroup>`,
+    )}
+  </select>`;
+}
+
+/** @param {string} action */
+function actionWords(action) {
+  const key = `audit.do.${action}`;
+  return isKey(key) ? t(key) : action;
 }
 
 /** @param {{ entry: AuditEntry }} props */
 function Entry({ entry }) {
-  const action = `audit.do.${entry.action}`;
   return html`<li data-result=${entry.result}>
     <span class="audit-time"><${Time} at=${entry.at} /></span>
     <span class="audit-what">
-      <strong><${Text} text=${entry.actor} /></strong>${" "}
-      <span title=${entry.action}>${isKey(action) ? t(action) : entry.action}</span>${" "}
+      <strong><${Text} text=${entry.actor ?? t("audit.nobody")} /></strong>${" "}
+      <span title=${entry.action}>${actionWords(entry.action)}</span>${" "}
       ${entry.target && html`<span class="mono"><${Text} text=${entry.target} max=${200} /></span>`}
     </span>
     <span class="result" data-result=${entry.result}><${Icon} name=${RESULT_ICONS[entry.result]} />${t(`audit.result.${entry.result}`)}${entry.code && ` (${entry.code})`}</span>
-    <span class="hint audit-from"><${Text} text=${entry.from} /></span>
+    <span class="hint audit-from">${entry.from && html`<${Text} text=${entry.from} />`}</span>
   </li>`;
 }

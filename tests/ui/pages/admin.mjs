@@ -7,21 +7,26 @@ import { screenshots } from "../support/browser.mjs";
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function admin(suite) {
   test("the audit log tells who did what, can be filtered, and loads more", async () => {
-    for (let number = 1; number <= 30; number += 1) await suite.create(`noted-${number}`);
-    await suite.remove(...Array.from({ length: 30 }, (_, index) => `noted-${index + 1}`));
+    for (let number = 1; number <= 30; number += 1) {
+      const { id } = await suite.token(`noted-${number}`, "viewer");
+      await suite.api(`/api/tokens/${id}`, { method: "DELETE" });
+    }
     const page = await suite.visitSignedIn("/audit");
     await page.locator(".audit li", { hasText: "noted-30" }).first().waitFor();
     await screenshots(page, "audit");
     const shown = await page.locator(".audit li").count();
     await page.getByRole("button", { name: "Show more" }).click();
     await page.locator(".audit li").nth(shown).waitFor();
-    await page.getByLabel("By whom").fill("nobody-like-it");
+    await page.getByLabel("By whom (whole name)").fill("nobody-like-it");
     await page.getByRole("heading", { name: "No entry matches" }).waitFor();
     assert.match(page.url(), /actor=nobody-like-it/);
     await page.reload();
     await page.getByRole("heading", { name: "No entry matches" }).waitFor();
     await page.getByRole("button", { name: "Show all" }).click();
     await page.locator(".audit li").first().waitFor();
+    await page.getByLabel("What was done").selectOption("server.delete");
+    await page.locator(".audit li", { hasText: "noted-" }).first().waitFor({ state: "detached" });
+    assert.match(page.url(), /action=server.delete/);
   });
 
   test("the settings are shown, and can be copied", async () => {
