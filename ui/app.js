@@ -1,7 +1,7 @@
 // The frame around every page: who is signed in, where we are, what the
 // keyboard does.
 
-import { html, useEffect, useState } from "./vendor/preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { Dialog } from "./components/controls.js";
 import { Freshness } from "./components/freshness.js";
 import { Help } from "./components/help.js";
@@ -69,6 +69,7 @@ export function App() {
 function Page() {
   const { segments, query } = route.value;
   const [first = "overview", second, third, ...rest] = segments;
+  useNewPage(first, second);
   if (rest.length === 0) {
     if (first === "overview" && second === undefined) return html`<${OverviewPage} />`;
     if (first === "servers" && second === undefined) return html`<${ServersPage} query=${query} />`;
@@ -79,6 +80,38 @@ function Page() {
     if (first === "settings" && second === undefined && isAdmin.value) return html`<${SettingsPage} />`;
   }
   return html`<${NotFoundPage} />`;
+}
+
+/** The words for the window's title, by the beginning of the address. */
+const TITLES = /** @type {const} */ ({
+  overview: "nav.overview",
+  servers: "nav.servers",
+  new: "servers.new",
+  tokens: "nav.tokens",
+  audit: "nav.audit",
+  settings: "nav.settings",
+});
+
+/**
+ * What a browser does by itself where pages are documents: another title, the
+ * view at the top, and the keyboard not left on a link that is gone.
+ * @param {string} first
+ * @param {string} [second]
+ */
+function useNewPage(first, second) {
+  const isFirst = useRef(true);
+  const key = Object.hasOwn(TITLES, first) ? TITLES[/** @type {keyof typeof TITLES} */ (first)] : "page.notFound";
+  const title = `${second ?? t(key)} · EMCP`;
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+  useEffect(() => {
+    if (!isFirst.current) {
+      scrollTo(0, 0);
+      if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
+    }
+    isFirst.current = false;
+  }, [first, second]);
 }
 
 /** @param {{ to: string, words: string }} props */

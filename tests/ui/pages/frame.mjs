@@ -39,6 +39,19 @@ export default function frame(suite) {
     await page.getByRole("dialog").waitFor({ state: "detached" });
   });
 
+  test("another page has another title, begins at the top, and has the keyboard", async () => {
+    for (const name of ["one", "two", "three", "four", "five", "six"]) await suite.create(name, { description: "x ".repeat(400) });
+    const page = await suite.visitSignedIn("/servers", { viewport: { width: 360, height: 600 } });
+    assert.equal(await page.title(), "Servers · EMCP");
+    const link = page.getByRole("link", { name: "two", exact: true });
+    await link.focus();
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: "two", level: 1 }).waitFor();
+    assert.equal(await page.title(), "two · EMCP");
+    assert.equal(await page.evaluate(() => scrollY), 0);
+    assert.equal(await page.evaluate(() => document.activeElement?.id), "content");
+  });
+
   test("an address that leads nowhere says so", async () => {
     const page = await suite.visitSignedIn("/no/such/page");
     await page.getByRole("heading", { name: "There is no such page" }).waitFor();
