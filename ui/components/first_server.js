@@ -1,6 +1,7 @@
 // What stands where there is no server yet: how to get the first one.
 
 import { html } from "../vendor/preact.js";
+import { ownWords } from "../lib/coded.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
@@ -34,8 +35,8 @@ function Templates() {
       ${templates.map(
         ({ id, title, description }) => html`<li key=${id}>
           <a class="template" href=${href(["new"], { template: id })}>
-            <strong><${Text} text=${title} /></strong>
-            <span><${Text} text=${description} /></span>
+            <strong><${Text} text=${ownWords(`template.${id}`, title)} /></strong>
+            <span><${Text} text=${ownWords(`template.${id}.about`, description)} /></span>
           </a>
         </li>`,
       )}

@@ -22,5 +22,5 @@ export function WantedBadge({ server }) {
 
 /** @param {{ server: Server }} props */
 export function Reason({ server }) {
-  return html`<p class="reason" dir="auto"><${Text} text=${inWords(server.reason_code, server.reason_args, server.reason)} /></p>`;
+  return html`<p class="reason" dir="auto"><${Text} text=${inWords("reason", server.reason_code, server.reason_args, server.reason)} /></p>`;
 }

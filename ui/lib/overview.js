@@ -35,6 +35,6 @@ export function needsAttention(servers, told = []) {
 }
 
 /** @param {Server} server */
-function failing({ id, name, status, reason_code, reason_args, reason, since }) {
-  return { server: { id, name }, status, code: reason_code ?? "", reason, args: reason_args, since };
+function failing({ id, name, status, reason, since }) {
+  return { server: { id, name }, status, code: "failed", reason, since };
 }

@@ -91,7 +91,7 @@
  * @property {Record<Status, number>} by_status
  * @property {(Use & { at: string, memory_limit_bytes: number }) | null} [usage]
  * @property {(Use & { at: string })[]} [history]
- * @property {{ server: ServerRef, status: Status, code: string, reason: string, args?: Record<string, string | number>, since: string }[]} [attention]
+ * @property {{ server: ServerRef, status: Status, code: string, reason: string, since: string }[]} [attention]
  * @property {(ServerEvent & { server: ServerRef })[]} [recent_events]
  * @property {{ code: string, message: string }[]} [notices]
  *

@@ -1,7 +1,29 @@
 // Chinese for what EMCP says with a code. English has no such list: there EMCP's
-// own sentences are shown, which know more. Errors begin with "error.".
+// own sentences are shown, which know more. The kind stands before the dot.
 
 export default {
+  "attention.restart_needed": "运行中的是旧配置，请重启。",
+  "attention.held": "已被运维暂停，EMCP 不会处理它。",
+
+  "template.calculator": "计算器",
+  "template.calculator.about": "第一台服务器：精确的四则运算。使用 MCP SDK 1.x。",
+  "template.chinese_text": "中文文本",
+  "template.chinese_text.about": "中文文本小工具：统计、全角转半角、分句。",
+  "template.line_diff": "文本比较",
+  "template.line_diff.about": "比较两段文本。低层服务器，自己写明参数格式；使用 SDK 2.x。",
+  "template.long_report": "长时间任务",
+  "template.long_report.about": "需要一段时间的工作，并报告进度。使用 fastmcp。",
+  "template.notebook": "笔记本",
+  "template.notebook.about": "保存在内存里的笔记：结构化输出的工具、一个资源和一个提示词。使用 SDK 2.x。",
+  "template.sales_table": "销售表",
+  "template.sales_table.about": "用 pandas 回答关于一张表的问题。使用 SDK 1.x。",
+  "template.ticket_desk": "工单台",
+  "template.ticket_desk.about": "一个 FastAPI 应用，同时提供 REST 服务和 MCP 服务器。入口对象请填 app。",
+  "template.webhook_signer": "Webhook 签名",
+  "template.webhook_signer.about": "用环境变量中的密钥为 Webhook 签名并验证。使用 SDK 2.x。",
+  "template.world_clock": "世界时钟",
+  "template.world_clock.about": "查询世界各地的时间。没有 __main__ 判断，直接启动。",
+
   "error.invalid_json": "请求不是有效的 JSON。",
   "error.invalid_multipart": "表单不完整或格式错误。",
   "error.unsupported_content_type": "不支持这种内容类型。",

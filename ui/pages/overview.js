@@ -61,7 +61,7 @@ export function OverviewPage() {
 function Notice({ notice }) {
   return html`<div class="notice warn" role="status" data-notice=${notice.code}>
     <${Icon} name="error" />
-    <p dir="auto"><${Text} text=${inWords(notice.code, null, notice.message)} /></p>
+    <p dir="auto"><${Text} text=${inWords("notice", notice.code, null, notice.message)} /></p>
   </div>`;
 }
 
@@ -120,13 +120,24 @@ function Attention({ servers, overview }) {
                 <a href=${href(["servers", item.server.name])}>${item.server.name}</a>
                 <${StatusBadge} status=${item.status} />
               </div>
-              <p class="reason" dir="auto"><${Text} text=${inWords(item.code, item.args, item.reason)} /></p>
+              <p class="reason" dir="auto"><${Text} text=${attentionWords(item, servers)} /></p>
               <p class="hint">${t("overview.since")} <${Time} at=${item.since} /></p>
             </li>`,
           )}
         </ol>`}
     ${items.length > SHOWN_MAX && html`<a href=${href(["servers"], { status: "error" })}>${t("home.more", { n: items.length - SHOWN_MAX })}</a>`}
   </section>`;
+}
+
+/**
+ * A failure is told by the server's own reason, anything else by its code.
+ * @param {NonNullable<Overview["attention"]>[number]} item
+ * @param {Server[]} servers
+ */
+function attentionWords(item, servers) {
+  const server = servers.find(({ id }) => id === item.server.id);
+  if (item.status === "error" && server) return inWords("reason", server.reason_code, server.reason_args, server.reason);
+  return inWords("attention", item.code, null, item.reason);
 }
 
 /** @param {{ events: NonNullable<Overview["recent_events"]> }} props */
@@ -137,7 +148,7 @@ function Events({ events }) {
     <ol class="history">
       ${events.map(
         (event) => html`<li key=${event.at + event.server.id + event.message}>
-          <span><a href=${href(["servers", event.server.name])}>${event.server.name}</a>${" "}<${Text} text=${inWords(event.code, event.args, event.message)} /></span>
+          <span><a href=${href(["servers", event.server.name])}>${event.server.name}</a>${" "}<${Text} text=${inWords("event", event.code, event.args, event.message)} /></span>
           <span class="hint">${event.actor && `${event.actor} · `}<${Time} at=${event.at} /></span>
         </li>`,
       )}

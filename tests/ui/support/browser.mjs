@@ -56,8 +56,6 @@ export async function openPage(browser, publicUrl, options = {}) {
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;
     const { url } = message.location();
-    if (/404/.test(message.text()) && /events.stream|api.templates/.test(url)) return; // XXX until they exist
-    if (url === `${publicUrl}/api/session` && message.text().includes("401")) return; // XXX
     complaints.push(`${message.type()}: ${message.text()} (${url})`);
   });
   page.on("request", (request) => {
