@@ -1,7 +1,7 @@
 // The platform's settings as lines of a list. Pure. A setting that is new to
 // the dashboard is shown all the same, by its name in the API.
 
-/** @typedef {{ key: string, kind: "plain" | "bytes" | "time", value: unknown }} Row */
+/** @typedef {{ key: string, kind: "plain" | "bytes" | "seconds" | "time", value: unknown }} Row */
 
 /**
  * @param {Record<string, unknown>} settings
@@ -20,5 +20,6 @@ export function settingRows(settings, prefix = "") {
 /** @param {string} name */
 function kindOf(name) {
   if (/bytes/.test(name)) return "bytes";
+  if (name.endsWith("_secs")) return "seconds";
   return name.endsWith("_at") ? "time" : "plain";
 }

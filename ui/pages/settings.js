@@ -36,10 +36,14 @@ function Setting({ row }) {
 }
 
 /** @param {Row} row */
-function words({ kind, value }) {
+function words({ key, kind, value }) {
   if (value === null || value === undefined || value === "") return t("setting.none");
   if (typeof value === "boolean") return t(value ? "setting.yes" : "setting.no");
   if (kind === "bytes") return amount(Number(value));
+  if (kind === "seconds") return t("setting.seconds", { n: Number(value) });
+  // Its value is a code of EMCP's own.
+  const named = `setting.${value}`;
+  if (key === "certificate" && isKey(named)) return t(named);
   if (kind === "time") return exact(String(value));
   return String(value);
 }

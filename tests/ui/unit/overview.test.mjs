@@ -28,12 +28,13 @@ test("what needs attention is what EMCP told and still holds, and what failed si
 });
 
 test("settings become lines, nested ones and those that are new too", () => {
-  assert.deepEqual(settingRows({ version: "1", engine: null, limits: { memory_bytes: 5 }, certificate: { expires_at: "x" }, list: ["a", "b"] }), [
+  assert.deepEqual(settingRows({ version: "1", engine: null, limits: { memory_bytes: 5 }, certificate: { expires_at: "x" }, list: ["a", "b"], grace_secs: 10 }), [
     { key: "version", kind: "plain", value: "1" },
     { key: "engine", kind: "plain", value: null },
     { key: "limits.memory_bytes", kind: "bytes", value: 5 },
     { key: "certificate.expires_at", kind: "time", value: "x" },
     { key: "list", kind: "plain", value: "a, b" },
+    { key: "grace_secs", kind: "seconds", value: 10 },
   ]);
 });
 
