@@ -34,4 +34,32 @@ export default function tokens(suite) {
     await viewer.getByRole("heading", { name: "Please sign in again" }).waitFor();
     suite.forgive(viewer, /401/);
   });
+
+  test("a developer lets clients into servers of their own, and sees those tokens alone", async () => {
+    const developer = await suite.token("ada", "developer");
+    await suite.create("adas", { token: developer.token });
+    await suite.create("of-somebody-else");
+    await suite.token("not for ada", "viewer");
+    const page = await suite.visitSignedIn("/tokens", { token: developer.token });
+    await page.getByText("The tokens you made.").waitFor();
+    await page.getByText("Who may do what").click();
+    await page.getByText("Call servers from an MCP client, nothing else.").waitFor();
+    assert.equal(await page.locator("[data-token]").count(), 0);
+    await page.getByRole("button", { name: "New token" }).click();
+    const dialog = page.getByRole("dialog");
+    assert.deepEqual(await dialog.getByLabel("Role").locator("option").allTextContents(), ["Connect"]);
+    await dialog.getByLabel("Name", { exact: true }).fill("adas laptop");
+    assert.ok(await dialog.getByRole("button", { name: "Create token" }).isDisabled());
+    assert.equal(await dialog.getByLabel("of-somebody-else").count(), 0);
+    await dialog.getByLabel("adas", { exact: true }).check();
+    await dialog.getByRole("button", { name: "Create token" }).click();
+    await dialog.getByRole("button", { name: "Done" }).click();
+    const token = page.locator('[data-token="adas laptop"]');
+    await token.getByText("never used").waitFor();
+    await screenshots(page, "tokens-developer");
+    await page.goto("/#/servers");
+    await page.locator('[data-server="adas"]').getByRole("button", { name: "Start: adas" }).waitFor();
+    assert.equal(await page.getByRole("button", { name: "Start: of-somebody-else" }).count(), 0);
+    assert.ok(await page.getByLabel("Choose of-somebody-else").isDisabled());
+  });
 }
