@@ -17,12 +17,12 @@ import { NotFoundPage } from "./pages/not_found.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
-const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage);
+const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, ["lists"]);
 const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage);
-const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage);
-const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage);
-const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage);
-const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage);
+const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, ["console"]);
+const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, ["lists"]);
+const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, ["lists"]);
+const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage, ["lists"]);
 
 export function App() {
   const [isHelpOpen, setHelpOpen] = useState(false);
