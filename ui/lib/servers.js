@@ -53,7 +53,8 @@ export function mayChange({ may_change, creator, members }) {
  */
 export function actionsFor(server) {
   if (server.desired === "stopped") return ["start"];
-  return server.status === "error" ? ["start", "stop"] : ["restart", "stop"];
+  // To start what sleeps is to wake it.
+  return server.status === "error" || server.status === "sleeping" ? ["start", "stop"] : ["restart", "stop"];
 }
 
 /**
@@ -72,8 +73,8 @@ export function differs(server) {
  */
 export function hasEffect(server, action) {
   if (action === "stop") return server.desired === "running";
-  // A server that was given up is started anew.
-  if (action === "start") return server.desired === "stopped" || server.status === "error";
+  // A server that was given up is started anew, one that sleeps is woken.
+  if (action === "start") return server.desired === "stopped" || server.status === "error" || server.status === "sleeping";
   return server.desired === "running";
 }
 

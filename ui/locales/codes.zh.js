@@ -38,6 +38,7 @@ export default {
   "error.invalid_entry_object": "入口对象必须是一个 Python 标识符，例如 mcp。",
   "error.invalid_runtime": "没有这种运行环境。",
   "error.invalid_limits": "资源上限超出允许的范围。",
+  "error.invalid_sleep": "休眠设置无效：时间须为 5 秒到 30 天，且停止晚于暂停。",
   "error.description_too_long": "描述太长，最多 4 KiB。",
   "error.code_empty": "代码是空的。",
   "error.code_not_text": "代码必须是 UTF-8 文本。",
