@@ -15,6 +15,8 @@ import { ApiError, call } from "./api.js";
 
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 4_000;
+/** While EMCP restarts, a call may wait at its door; after so long that is told. */
+const PATIENCE_MS = 3_000;
 /** After so long without any event a connection is taken for dead: usage comes every 5 s. */
 const SILENT_MS = 60_000;
 
@@ -103,6 +105,7 @@ export class Stream {
   }
 
   async #probe() {
+    const patience = window.setTimeout(() => this.isOpen && !this.source && this.#become("lost"), PATIENCE_MS);
     try {
       // Where the session has ended, this leads to the sign-in and closes us.
       await call("GET", "/api/session");
@@ -112,6 +115,8 @@ export class Stream {
       if (error.code === "no_answer") this.#become("lost");
       this.#later(() => this.#probe());
       return;
+    } finally {
+      clearTimeout(patience);
     }
     if (!this.isOpen || this.source) return;
     // Right after a break the first try is at once; a stream that does not

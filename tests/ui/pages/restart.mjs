@@ -29,4 +29,26 @@ export default function restart(suite) {
     await list.locator('[data-server="steady"] .status[data-status="running"]').waitFor({ timeout: START_MS });
     assert.equal(await typing.getByLabel("Name", { exact: true }).inputValue(), "typed");
   });
+
+  test("where calls wait for the next EMCP instead of failing, the page says so too", async () => {
+    await suite.create("patient");
+    const page = await suite.visitSignedIn();
+    await page.locator('[data-server="patient"]').waitFor();
+    /** @type {(() => void)[]} */
+    const waiting = [];
+    // As the socket that outlives EMCP does (docs/operations.md).
+    await page.route("**/api/**", async (route) => {
+      await new Promise((/** @type {(value: void) => void} */ resolve) => waiting.push(resolve));
+      await route.continue();
+    });
+    await suite.platform.stopEmcp();
+    await page.getByText("EMCP does not answer; it may be restarting.").waitFor();
+    await suite.platform.startEmcp();
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    for (const go of waiting) go();
+    await page.getByText("EMCP does not answer").waitFor({ state: "detached" });
+    await suite.create("after-that");
+    await page.locator('[data-server="after-that"]').waitFor();
+    suite.forgive(page, /Failed to load resource/);
+  });
 }

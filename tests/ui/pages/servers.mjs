@@ -85,6 +85,16 @@ export default function servers(suite) {
     await page.locator('[data-server="one"] .status[data-status="stopped"]').waitFor({ timeout: START_MS });
   });
 
+  test("a server that falls asleep is shown so, and is woken from the list", async () => {
+    await suite.create("sleeper", { start: true, wait: 60, sleep: { pause_after_secs: 5 } });
+    const page = await suite.visitSignedIn();
+    const card = page.locator('[data-server="sleeper"]');
+    await card.locator('.status[data-status="sleeping"]').waitFor({ timeout: START_MS });
+    assert.equal(await card.locator(".wanted").count(), 0);
+    await card.getByRole("button", { name: "Start: sleeper" }).click();
+    await card.locator('.status[data-status="running"]').waitFor({ timeout: START_MS });
+  });
+
   test("a viewer looks and cannot act", async () => {
     const viewer = await suite.token("looks", "viewer");
     await suite.create("seen");
