@@ -1,8 +1,9 @@
 // The frame around every page: who is signed in, where we are, what the
 // keyboard does.
 
-import { html, useEffect, useState } from "./vendor/preact.js";
+import { html, useEffect, useRef, useState } from "./vendor/preact.js";
 import { Dialog } from "./components/controls.js";
+import { Freshness } from "./components/freshness.js";
 import { Help } from "./components/help.js";
 import { Icon } from "./components/icon.js";
 import { lazy } from "./components/lazy.js";
@@ -13,12 +14,15 @@ import { canWrite, isAdmin, session, signOut } from "./lib/session.js";
 import { nextTheme, theme } from "./lib/theme.js";
 import { failed } from "./lib/toasts.js";
 import { NotFoundPage } from "./pages/not_found.js";
-import { ServersPage } from "./pages/servers.js";
+import { OverviewPage } from "./pages/overview.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
+const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, ["lists"]);
 const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage);
-const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage);
-const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage);
+const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, ["console"]);
+const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, ["lists"]);
+const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, ["lists"]);
+const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage, ["lists"]);
 
 export function App() {
   const [isHelpOpen, setHelpOpen] = useState(false);
@@ -33,10 +37,12 @@ export function App() {
   return html`
     <a class="skip" href="#content" onClick=${skipToContent}>${t("nav.skip")}</a>
     <header class="top">
-      <a class="brand" href=${href(["servers"])}><img src="/icons/emcp.svg" alt="" width="26" height="26" />EMCP</a>
+      <a class="brand" href=${href(["overview"])}><img src="/icons/emcp.svg" alt="" width="26" height="26" />EMCP</a>
       <nav aria-label=${t("nav.main")}>
+        <${NavLink} to="overview" words=${t("nav.overview")} />
         <${NavLink} to="servers" words=${t("nav.servers")} />
-        ${isAdmin.value && html`<${NavLink} to="tokens" words=${t("nav.tokens")} />`}
+        ${canWrite.value && html`<${NavLink} to="tokens" words=${t("nav.tokens")} />`}
+        ${isAdmin.value && html`<${NavLink} to="audit" words=${t("nav.audit")} /><${NavLink} to="settings" words=${t("nav.settings")} />`}
       </nav>
       <div class="top-end">
         <button type="button" class="button icon-only quiet" aria-label=${t("help.title")} title=${`${t("help.title")} (?)`} onClick=${() => setHelpOpen(true)}>
@@ -49,7 +55,7 @@ export function App() {
         </button>
       </div>
     </header>
-    <main id="content" tabindex="-1"><${Page} /></main>
+    <main id="content" tabindex="-1"><${Freshness} /><${Page} /></main>
     <${Toasts} />
     ${isHelpOpen && html`<${Help} onClose=${() => setHelpOpen(false)} />`}
     ${state === "expired" &&
@@ -62,19 +68,55 @@ export function App() {
 
 function Page() {
   const { segments, query } = route.value;
-  const [first = "servers", second, third, ...rest] = segments;
+  const [first = "overview", second, third, ...rest] = segments;
+  useNewPage(first, second);
   if (rest.length === 0) {
+    if (first === "overview" && second === undefined) return html`<${OverviewPage} />`;
     if (first === "servers" && second === undefined) return html`<${ServersPage} query=${query} />`;
     if (first === "servers" && second !== undefined) return html`<${ServerPage} key=${second} name=${second} tab=${third ?? "overview"} />`;
     if (first === "new" && second === undefined && canWrite.value) return html`<${CreatePage} />`;
-    if (first === "tokens" && second === undefined && isAdmin.value) return html`<${TokensPage} />`;
+    if (first === "tokens" && second === undefined && canWrite.value) return html`<${TokensPage} />`;
+    if (first === "audit" && second === undefined && isAdmin.value) return html`<${AuditPage} query=${query} />`;
+    if (first === "settings" && second === undefined && isAdmin.value) return html`<${SettingsPage} />`;
   }
   return html`<${NotFoundPage} />`;
 }
 
+/** The words for the window's title, by the beginning of the address. */
+const TITLES = /** @type {const} */ ({
+  overview: "nav.overview",
+  servers: "nav.servers",
+  new: "servers.new",
+  tokens: "nav.tokens",
+  audit: "nav.audit",
+  settings: "nav.settings",
+});
+
+/**
+ * What a browser does by itself where pages are documents: another title, the
+ * view at the top, and the keyboard not left on a link that is gone.
+ * @param {string} first
+ * @param {string} [second]
+ */
+function useNewPage(first, second) {
+  const isFirst = useRef(true);
+  const key = Object.hasOwn(TITLES, first) ? TITLES[/** @type {keyof typeof TITLES} */ (first)] : "page.notFound";
+  const title = `${second ?? t(key)} · EMCP`;
+  useEffect(() => {
+    document.title = title;
+  }, [title]);
+  useEffect(() => {
+    if (!isFirst.current) {
+      scrollTo(0, 0);
+      if (document.activeElement === document.body) document.getElementById("content")?.focus({ preventScroll: true });
+    }
+    isFirst.current = false;
+  }, [first, second]);
+}
+
 /** @param {{ to: string, words: string }} props */
 function NavLink({ to, words }) {
-  const here = (route.value.segments[0] ?? "servers") === to;
+  const here = (route.value.segments[0] ?? "overview") === to;
   return html`<a href=${href([to])} aria-current=${here ? "page" : undefined}>${words}</a>`;
 }
 
@@ -112,6 +154,8 @@ function skipToContent(event) {
  */
 function shortcut(event, openHelp) {
   const [target] = event.composedPath();
+  // Esc takes back a search, and then leaves its field.
+  if (event.key === "Escape" && target instanceof HTMLInputElement && target.type === "search" && target.value === "") target.blur();
   const isTyping = target instanceof HTMLElement && (target.isContentEditable || /^(INPUT|TEXTAREA|SELECT)$/.test(target.tagName));
   if (isTyping || event.ctrlKey || event.metaKey || event.altKey || document.querySelector("dialog[open]")) return;
   const search = document.querySelector("[data-search]");

@@ -109,7 +109,8 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
         cm.syntaxHighlighting(highlightStyle(cm)),
         cm.keymap.of([...cm.closeBracketsKeymap, ...cm.searchKeymap, ...cm.historyKeymap, cm.indentWithTab, ...cm.defaultKeymap]),
         EditorState.readOnly.of(isReadOnly),
-        EditorView.contentAttributes.of({ "aria-label": label }),
+        // The box around it scrolls, and is reached by this.
+        EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         EditorView.updateListener.of((update) => {
           if (update.docChanged) onChange(update.state.doc.toString());
         }),

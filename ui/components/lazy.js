@@ -8,9 +8,10 @@ import { Failure, Loading } from "./controls.js";
 /**
  * @template P
  * @param {() => Promise<(props: P) => unknown>} load
+ * @param {string[]} [styles] names of style sheets that no other page needs
  * @returns {(props: P) => unknown}
  */
-export function lazy(load) {
+export function lazy(load, styles = []) {
   /** @type {((props: P) => unknown) | null} */
   let loaded = null;
   return function Lazy(props) {
@@ -18,8 +19,8 @@ export function lazy(load) {
     const [, redraw] = useState(0);
     useEffect(() => {
       if (loaded) return;
-      load().then(
-        (component) => {
+      Promise.all([load(), ...styles.map(loadStyle)]).then(
+        ([component]) => {
           loaded = component;
           redraw(1);
         },
@@ -30,4 +31,24 @@ export function lazy(load) {
     // Browsers may remember that a module failed, until the page is loaded anew.
     return error ? html`<${Failure} error=${error} onRetry=${() => location.reload()} />` : html`<${Loading} />`;
   };
+}
+
+/** @type {Map<string, Promise<void>>} */
+const loadedStyles = new Map();
+
+/**
+ * A style sheet, once: a page is not shown without it.
+ * @param {string} name
+ */
+function loadStyle(name) {
+  const known = loadedStyles.get(name);
+  if (known) return known;
+  const loading = new Promise((/** @type {(value: void) => void} */ resolve, reject) => {
+    const link = Object.assign(document.createElement("link"), { rel: "stylesheet", href: `/styles/${name}.css` });
+    link.addEventListener("load", () => resolve());
+    link.addEventListener("error", () => reject(new Error(`${name}.css did not arrive`)));
+    document.head.append(link);
+  });
+  loadedStyles.set(name, loading);
+  return loading;
 }

@@ -1,10 +1,11 @@
 // A server's state: what is observed, and what is wanted where that differs.
 
 import { html } from "../vendor/preact.js";
-import { sentence } from "../lib/errors.js";
+import { inWords } from "../lib/coded.js";
 import { t } from "../lib/i18n.js";
 import { differs } from "../lib/servers.js";
 import { Icon } from "./icon.js";
+import { Text } from "./text.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
 
@@ -21,6 +22,5 @@ export function WantedBadge({ server }) {
 
 /** @param {{ server: Server }} props */
 export function Reason({ server }) {
-  const text = server.status === "error" ? (server.last_error?.message ?? server.reason) : server.reason;
-  return html`<p class="reason" dir="auto">${sentence(text)}</p>`;
+  return html`<p class="reason" dir="auto"><${Text} text=${inWords("reason", server.reason_code, server.reason_args, server.reason)} /></p>`;
 }

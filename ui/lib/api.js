@@ -48,7 +48,11 @@ export async function callForText(method, path, options = {}) {
     init.headers = { ...init.headers, "Content-Type": "text/x-python; charset=utf-8" };
   }
   const { response, body } = await exchange(path, init);
-  if (response.ok) return body;
+  if (response.ok) {
+    // Asked who is signed in, EMCP answers also where nobody is.
+    if (path === "/api/session" && method === "GET" && JSON.parse(body).signed_in === false) whenSignedOut();
+    return body;
+  }
   if (response.status === 401 && !isSignIn) whenSignedOut();
   throw errorOf(response.status, body);
 }

@@ -2,13 +2,13 @@
 // the server's own words.
 
 import { ApiError } from "./api.js";
-import { isKey, t } from "./i18n.js";
+import { coded, isKey, t } from "./i18n.js";
 
 /** @param {unknown} error */
 export function explain(error) {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
   const key = `error.${error.code}`;
-  return isKey(key) ? t(key) : sentence(error.message);
+  return isKey(key) ? t(key) : (coded.value[key] ?? sentence(error.message));
 }
 
 /**

@@ -8,7 +8,7 @@ import { recall, remember } from "./storage.js";
 /** @typedef {keyof typeof import("../locales/en.js").default} Key */
 /** @typedef {"en" | "zh"} Language */
 
-/** @type {Record<Language, () => Promise<{ default: Record<Key, string> }>>} */
+/** @type {Record<Language, () => Promise<{ default: Record<Key, string>, coded?: Record<string, string> }>>} */
 const LOCALES = {
   en: () => import("../locales/en.js"),
   zh: () => import("../locales/zh.js"),
@@ -18,6 +18,9 @@ const LOCALES = {
 export const language = signal("en");
 /** @type {import("../vendor/preact.js").Signal<Record<Key, string>>} */
 const words = signal(/** @type {Record<Key, string>} */ ({}));
+
+/** Words for sentences that EMCP sends with a code; see lib/coded.js. @type {import("../vendor/preact.js").Signal<Record<string, string>>} */
+export const coded = signal({});
 
 export async function startLanguage() {
   const chosen = recall("language");
@@ -53,6 +56,7 @@ export function isKey(key) {
 async function use(next) {
   const locale = await LOCALES[next]();
   words.value = locale.default;
+  coded.value = locale.coded ?? {};
   language.value = next;
   document.documentElement.lang = next === "zh" ? "zh-CN" : "en";
 }

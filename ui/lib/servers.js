@@ -3,6 +3,7 @@
 import { signal } from "../vendor/preact.js";
 import { call, serverPath } from "./api.js";
 import { refreshAll } from "./live.js";
+import { canWrite, isAdmin, session } from "./session.js";
 import { failed } from "./toasts.js";
 
 /** @typedef {import("./types.js").Server} Server */
@@ -36,13 +37,24 @@ export async function act(server, action) {
 }
 
 /**
+ * Whether the caller may change it. EMCP decides; this only spares a refusal.
+ * @param {Server} server
+ */
+export function mayChange({ may_change, creator, members }) {
+  if (!canWrite.value || may_change === false) return false;
+  const name = session.value.caller?.name ?? "";
+  return may_change === true || isAdmin.value || members === undefined || creator === name || members.includes(name);
+}
+
+/**
  * What can be asked of a server now.
  * @param {Server} server
  * @returns {Action[]}
  */
 export function actionsFor(server) {
   if (server.desired === "stopped") return ["start"];
-  return server.status === "error" ? ["start", "stop"] : ["restart", "stop"];
+  // To start what sleeps is to wake it.
+  return server.status === "error" || server.status === "sleeping" ? ["start", "stop"] : ["restart", "stop"];
 }
 
 /**
@@ -54,7 +66,36 @@ export function differs(server) {
   return server.desired === "running" ? !isUp : server.status !== "stopped" && server.status !== "error";
 }
 
+/**
+ * Whether doing this would change anything.
+ * @param {Server} server
+ * @param {Action} action
+ */
+export function hasEffect(server, action) {
+  if (action === "stop") return server.desired === "running";
+  // A server that was given up is started anew, one that sleeps is woken.
+  if (action === "start") return server.desired === "stopped" || server.status === "error" || server.status === "sleeping";
+  return server.desired === "running";
+}
+
+export const MIB = 1024 * 1024;
+
 /** @param {number} bytes */
 export function mebibytes(bytes) {
-  return `${Math.round(bytes / 1024 / 1024)} MiB`;
+  return `${Math.round(bytes / MIB)} MiB`;
+}
+
+/**
+ * As mebibytes, or as gibibytes where those are too many.
+ * @param {number} bytes
+ */
+export function amount(bytes) {
+  const mib = bytes / MIB;
+  if (mib >= 1024) return `${Number((mib / 1024).toFixed(1))} GiB`;
+  return `${Number(mib.toFixed(mib < 10 ? 1 : 0))} MiB`;
+}
+
+/** @param {number} value */
+export function cores(value) {
+  return String(Number(value.toFixed(value < 1 ? 3 : 2)));
 }

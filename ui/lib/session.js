@@ -19,9 +19,11 @@ export async function startSession() {
     if (session.value.state === "in") session.value = { ...session.value, state: "expired" };
   });
   try {
-    signedIn(await call("GET", "/api/session"));
+    /** @type {Caller & { signed_in: boolean }} */
+    const caller = await call("GET", "/api/session");
+    if (caller.signed_in !== false) signedIn(caller);
   } catch (error) {
-    // Any other failure shows itself at the sign-in.
+    // A failure shows itself at the sign-in.
     if (!(error instanceof ApiError)) throw error;
   }
 }

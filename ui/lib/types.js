@@ -34,6 +34,11 @@
  * @property {string} created_at
  * @property {string} updated_at
  * @property {{ sse: string, mcp: string }} urls
+ * @property {string} [reason_code]
+ * @property {Record<string, string | number>} [reason_args]
+ * @property {{ cpu_cores: number, memory_bytes: number } | null} [usage]
+ * @property {string[]} [members] names of tokens
+ * @property {boolean} [may_change] whether the caller may change it
  *
  * @typedef {object} EnvVar
  * @property {string} key
@@ -47,7 +52,7 @@
  * @property {string} uploaded_by
  * @property {string} uploaded_at
  *
- * @typedef {{ at: string, kind: string, message: string, actor?: string }} ServerEvent
+ * @typedef {{ at: string, kind: string, message: string, actor?: string, code?: string, args?: Record<string, string | number> }} ServerEvent
  *
  * @typedef {object} Token
  * @property {string} id
@@ -57,6 +62,7 @@
  * @property {string} created_at
  * @property {string} created_by
  * @property {string | null} expires_at
+ * @property {string | null} [last_used_at]
  *
  * @typedef {"admin" | "developer" | "viewer" | "connect"} Role
  *
@@ -75,6 +81,31 @@
  *   vscode: object,
  *   windsurf: object,
  * }} clients
+ *
+ * @typedef {{ cpu_cores: number, memory_bytes: number }} Use
+ * @typedef {Use & { at: string, memory_limit_bytes: number, servers: Record<string, Use> }} Usage
+ *
+ * @typedef {{ id: string, name: string }} ServerRef
+ * @typedef {object} Overview
+ * @property {number} total
+ * @property {Record<Status, number>} by_status
+ * @property {(Use & { at: string, memory_limit_bytes: number }) | null} [usage]
+ * @property {(Use & { at: string })[]} [history]
+ * @property {{ server: ServerRef, status: Status, code: string, reason: string, since: string }[]} [attention]
+ * @property {(ServerEvent & { server: ServerRef })[]} [recent_events]
+ * @property {{ code: string, message: string }[]} [notices]
+ *
+ * @typedef {{ id: string, title: string, description: string, code: string, env: EnvVar[] }} Template
+ *
+ * @typedef {object} AuditEntry
+ * @property {number | string} id
+ * @property {string} at
+ * @property {string} [actor] absent where nobody was recognised
+ * @property {string} action
+ * @property {string} [target]
+ * @property {"ok" | "refused" | "failed"} result
+ * @property {string} [code]
+ * @property {string} [from]
  *
  * @typedef {{ ts: string, stream: "stdout" | "stderr" | "emcp", line: string, seq: number }} LogRecord
  */

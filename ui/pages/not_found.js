@@ -6,6 +6,6 @@ export function NotFoundPage() {
   return html`<div class="empty">
     <h1>${t("page.notFound")}</h1>
     <p>${t("page.notFoundHint")}</p>
-    <a class="button primary" href=${href(["servers"])}>${t("nav.servers")}</a>
+    <a class="button primary" href=${href(["overview"])}>${t("nav.overview")}</a>
   </div>`;
 }

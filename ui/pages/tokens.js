@@ -1,4 +1,4 @@
-// Access tokens, for administrators.
+// Access tokens: all of them for administrators, for developers those they made.
 
 import { html, useState } from "../vendor/preact.js";
 import { Confirm, CopyBox, Dialog, Failure, Field, Loading, Time } from "../components/controls.js";
@@ -6,6 +6,8 @@ import { Icon } from "../components/icon.js";
 import { call } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { refreshAll, useLive } from "../lib/live.js";
+import { mayChange } from "../lib/servers.js";
+import { isAdmin } from "../lib/session.js";
 
 /** @typedef {import("../lib/types.js").Token} Token */
 /** @typedef {import("../lib/types.js").Role} Role */
@@ -34,7 +36,8 @@ export function TokensPage() {
       <h1>${t("nav.tokens")}</h1>
       <button type="button" class="button primary" onClick=${() => setCreating(true)}><${Icon} name="plus" />${t("tokens.new")}</button>
     </div>
-    <p class="lead">${t("tokens.lead")}</p>
+    <p class="lead">${t(isAdmin.value ? "tokens.lead" : "tokens.leadDeveloper")}</p>
+    <${Roles} />
     <${Failure} error=${live.error.value} onRetry=${live.refresh} />
     ${!tokens || !servers.data.value
       ? !live.error.value && html`<${Loading} />`
@@ -49,6 +52,7 @@ export function TokensPage() {
                   <p class="hint">
                     ${t("tokens.createdBy", { who: token.created_by })} <${Time} at=${token.created_at} /> ·${" "}
                     ${token.expires_at ? html`${t("tokens.expires")} <${Time} at=${token.expires_at} />` : t("tokens.noExpiry")}
+                    ${token.last_used_at !== undefined && html` · ${token.last_used_at ? html`${t("tokens.lastUsed")} <${Time} at=${token.last_used_at} />` : t("tokens.neverUsed")}`}
                   </p>
                 </div>
                 <button type="button" class="button small" aria-label=${`${t("tokens.revoke")}: ${token.name}`} onClick=${() => setRevoking(token)}>
@@ -69,6 +73,16 @@ export function TokensPage() {
   `;
 }
 
+/** Who may do what. */
+function Roles() {
+  return html`<details class="roles">
+    <summary>${t("tokens.roles")}</summary>
+    <dl>
+      ${ROLES.map((role) => html`<div key=${role}><dt>${t(`role.${role}`)}</dt><dd>${t(`role.${role}.hint`)}</dd></div>`)}
+    </dl>
+  </details>`;
+}
+
 /**
  * @param {Token} token
  * @param {Server[]} servers
@@ -79,7 +93,10 @@ function namesOf(token, servers) {
 }
 
 /** @param {{ servers: Server[], onClose: () => void }} props */
-function CreateDialog({ servers, onClose }) {
+function CreateDialog({ servers: known, onClose }) {
+  // A developer lets clients into servers of their own, and nothing else.
+  const roles = isAdmin.value ? ROLES : /** @type {const} */ (["connect"]);
+  const servers = isAdmin.value ? known : known.filter(mayChange);
   const [name, setName] = useState("");
   const [role, setRole] = useState(/** @type {Role} */ ("connect"));
   const [chosen, setChosen] = useState(/** @type {string[]} */ ([]));
@@ -138,7 +155,7 @@ function CreateDialog({ servers, onClose }) {
           value=${role}
           onChange=${(/** @type {{ currentTarget: HTMLSelectElement }} */ event) => setRole(/** @type {Role} */ (event.currentTarget.value))}
         >
-          ${ROLES.map((option) => html`<option key=${option} value=${option}>${t(`role.${option}`)}</option>`)}
+          ${roles.map((option) => html`<option key=${option} value=${option}>${t(`role.${option}`)}</option>`)}
         </select>`}
       <//>
       ${role === "connect" &&
@@ -152,7 +169,7 @@ function CreateDialog({ servers, onClose }) {
             </label>`,
           )}
         </div>
-        <p class="hint">${t("tokens.serversHint")}</p>
+        <p class="hint">${t(isAdmin.value ? "tokens.serversHint" : "tokens.serversHintDeveloper")}</p>
       </fieldset>`}
       <${Field} label=${t("tokens.expiry")}>
         ${(/** @type {object} */ attributes) => html`<select
@@ -166,7 +183,7 @@ function CreateDialog({ servers, onClose }) {
       <${Failure} error=${error} onRetry=${create} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || name.trim() === ""}>${t("tokens.create")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || name.trim() === "" || (!isAdmin.value && chosen.length === 0)}>${t("tokens.create")}</button>
       </footer>
     </form>
   <//>`;

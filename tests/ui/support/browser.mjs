@@ -1,14 +1,17 @@
 // Chromium, and pages that notice what nobody may overlook: errors in the
 // console, violations of the Content-Security-Policy, requests to other hosts.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { until } from "./waits.mjs";
 import { relay } from "./relay.mjs";
-import { chromiumBin, SCREENSHOTS, UI_TESTS } from "./settings.mjs";
+import { chromiumBin, REPO, SCREENSHOTS, UI_TESTS } from "./settings.mjs";
 
 const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking", "--disable-component-update", "--disable-sync"];
+
+/** Every clone of the repository carries them. */
+const IMAGE_MAX_BYTES = 150 * 1024;
 
 /**
  * Chromium in a network of its own, with the platform's port in it.
@@ -52,10 +55,7 @@ export async function openPage(browser, publicUrl, options = {}) {
   page.on("pageerror", (error) => complaints.push(`uncaught: ${error.stack}`));
   page.on("console", (message) => {
     if (message.type() !== "error" && message.type() !== "warning") return;
-    // That nobody is signed in yet is an answer, which Chromium reports as an
-    // error. No other refusal is expected.
     const { url } = message.location();
-    if (url === `${publicUrl}/api/session` && message.text().includes("401")) return;
     complaints.push(`${message.type()}: ${message.text()} (${url})`);
   });
   page.on("request", (request) => {
@@ -65,18 +65,23 @@ export async function openPage(browser, publicUrl, options = {}) {
 }
 
 /**
- * The page as it is, at phone and desktop width.
+ * The page as it is, at phone and desktop width. With EMCP_UI_IMAGES set, the
+ * desktop's goes to docs/images too, where the documents show it.
  * @param {import("playwright-core").Page} page
  * @param {string} name
+ * @param {{ image?: string }} [options] the image's name in the documents
  */
-export async function screenshots(page, name) {
+export async function screenshots(page, name, { image } = {}) {
   mkdirSync(SCREENSHOTS, { recursive: true });
   const before = page.viewportSize();
   for (const [width, height] of /** @type {const} */ ([[360, 740], [1440, 900]])) {
     await page.setViewportSize({ width, height });
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     if (overflow > 0) throw new Error(`${name} is ${overflow} px wider than a window of ${width} px`);
-    await page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${width}.png`), animations: "disabled" });
+    const picture = await page.screenshot({ path: path.join(SCREENSHOTS, `${name}-${width}.png`), animations: "disabled" });
+    if (width < 1000 || !image) continue;
+    if (picture.length > IMAGE_MAX_BYTES) throw new Error(`the picture of ${name} has ${picture.length} bytes, too many for the documents`);
+    if (process.env.EMCP_UI_IMAGES) writeFileSync(path.join(REPO, "docs", "images", `${image}.png`), picture);
   }
   if (before) await page.setViewportSize(before);
 }

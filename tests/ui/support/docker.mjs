@@ -38,17 +38,17 @@ function ignoreMissing(error) {
 }
 
 /**
- * A network on a /24 that overlaps with no other, in the range reserved for
- * benchmarks (RFC 2544, 198.18.0.0/15).
+ * A network on a /21, room for 1,900 servers, that overlaps with no other, in
+ * the range reserved for benchmarks (RFC 2544, 198.18.0.0/15).
  * @param {string} name
  * @param {...string} options
  */
 export async function createNetwork(name, ...options) {
   for (let attempt = 0; ; attempt += 1) {
-    const base = `198.${18 + Math.floor(Math.random() * 2)}.${Math.floor(Math.random() * 256)}.0`;
+    const base = `198.${18 + Math.floor(Math.random() * 2)}.${Math.floor(Math.random() * 32) * 8}.0`;
     try {
-      await docker("network", "create", "--subnet", `${base}/24`, "--ip-range", `${base}/28`, "--label", `emcp.instance=${name}`, ...options, name);
-      return `${base}/24`;
+      await docker("network", "create", "--subnet", `${base}/21`, "--ip-range", `${base}/25`, "--label", `emcp.instance=${name}`, ...options, name);
+      return `${base}/21`;
     } catch (error) {
       if (attempt >= 40 || !String(error).includes("overlap")) throw error;
     }

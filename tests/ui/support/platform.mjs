@@ -68,11 +68,22 @@ export class Platform {
       EMCP_HTTP_ADDRESS: `127.0.0.1:${plain}`,
       EMCP_HTTP_PORT: String(plain),
     };
-    this.#spawn("emcp", emcpBin(), ["serve"]);
-    await until("emcp to listen", () => this.#answers(`${this.upstreamUrl}/healthz`));
+    await this.startEmcp();
     this.adminToken = readFileSync(path.join(this.dataDir, "admin-token"), "utf8").trim();
     this.#spawn("traefik", traefikBin(), [`--configFile=${path.join(this.dataDir, "traefik", "traefik.yml")}`]);
     await until("emcp to be ready", () => this.#answers(`${this.internalUrl}/readyz`));
+  }
+
+  /** Starts EMCP, at first or after `stopEmcp`. */
+  async startEmcp() {
+    this.emcp = this.#spawn("emcp", emcpBin(), ["serve"]);
+    await until("emcp to listen", () => this.#answers(`${this.upstreamUrl}/healthz`));
+  }
+
+  async stopEmcp() {
+    if (!this.emcp) return;
+    this.processes = this.processes.filter((child) => child !== this.emcp);
+    await end(this.emcp);
   }
 
   /** Ends and removes everything. */
@@ -104,6 +115,7 @@ export class Platform {
     const child = spawn(command, args, { env: this.environment, cwd: this.runDir, stdio: ["ignore", log, log] });
     this.processes.push(child);
     appendFileSync(path.join(this.runDir, "pids"), `${child.pid}\n`);
+    return child;
   }
 
   /** @param {string} url */

@@ -1,0 +1,26 @@
+// Text that somebody else wrote, made safe to look at: what would turn the
+// reading direction around, or shows nothing at all, is named instead.
+
+// Bidirectional controls (UAX 9 §2), zero-width characters, C0 and C1 controls
+// but tab and line feed, and tags (U+E0000 and on), which hide whole texts.
+const UNSEEN = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u180e\u200b\u200e\u200f\u202a-\u202e\u2060-\u2069\ufeff\ufff9-\ufffb]|[\u{e0000}-\u{e007f}]/gu;
+
+/**
+ * @param {string} text
+ * @returns {string} the same, with `[U+202E]` in place of such a character
+ */
+export function visible(text) {
+  return text.replace(UNSEEN, (char) => `[U+${(char.codePointAt(0) ?? 0).toString(16).toUpperCase().padStart(4, "0")}]`);
+}
+
+/**
+ * The beginning of a text, for places that show a line or two of it.
+ * @param {string} text
+ * @param {number} max
+ */
+export function beginning(text, max) {
+  if (text.length <= max) return visible(text);
+  // A pair of surrogates is not cut in two.
+  const end = /[\ud800-\udbff]/.test(text.charAt(max - 1)) ? max - 1 : max;
+  return `${visible(text.slice(0, end))}…`;
+}
