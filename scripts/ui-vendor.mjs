@@ -24,7 +24,7 @@ const FILES = {
   `,
   codemirror: `
     export { Compartment, EditorState } from "@codemirror/state";
-    export { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, keymap, lineNumbers, placeholder } from "@codemirror/view";
+    export { drawSelection, EditorView, highlightActiveLine, highlightActiveLineGutter, highlightSpecialChars, keymap, lineNumbers, placeholder } from "@codemirror/view";
     export { defaultKeymap, history, historyKeymap, indentWithTab } from "@codemirror/commands";
     export { bracketMatching, HighlightStyle, indentOnInput, indentUnit, syntaxHighlighting } from "@codemirror/language";
     export { closeBrackets, closeBracketsKeymap } from "@codemirror/autocomplete";
@@ -33,22 +33,37 @@ const FILES = {
     export { python } from "@codemirror/lang-python";
     export { tags } from "@lezer/highlight";
   `,
+  // On its own, since most who edit never compare; it shares CodeMirror's
+  // classes, which must exist once, by a common file that esbuild splits off.
+  merge: `
+    export { unifiedMergeView } from "@codemirror/merge";
+  `,
+};
+
+/** Lets esbuild begin from the texts above. */
+const entries = {
+  name: "entries",
+  setup(build) {
+    build.onResolve({ filter: /./ }, ({ kind, path: name }) => (kind === "entry-point" ? { path: name, namespace: "entry" } : undefined));
+    build.onLoad({ filter: /./, namespace: "entry" }, ({ path: name }) => ({ contents: FILES[name], resolveDir: UI, loader: "ts" }));
+  },
 };
 
 await empty(VENDOR);
-for (const [name, contents] of Object.entries(FILES)) {
-  await build({
-    stdin: { contents, resolveDir: UI, sourcefile: `${name}.ts`, loader: "ts" },
-    outfile: path.join(VENDOR, `${name}.js`),
-    bundle: true,
-    format: "esm",
-    target: "es2022",
-    minify: true,
-    legalComments: "none",
-    logLevel: "warning",
-  });
-  await writeFile(path.join(VENDOR, `${name}.d.ts`), dedent(contents));
-}
+await build({
+  entryPoints: Object.keys(FILES),
+  plugins: [entries],
+  outdir: VENDOR,
+  bundle: true,
+  splitting: true,
+  chunkNames: "shared-[hash]",
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  logLevel: "warning",
+});
+for (const [name, contents] of Object.entries(FILES)) await writeFile(path.join(VENDOR, `${name}.d.ts`), dedent(contents));
 await writeFile(path.join(VENDOR, "LICENSES.txt"), await licences());
 
 /** Removes all but the .gitignore, which is the repository's. */

@@ -18,8 +18,8 @@ import { OverviewPage } from "./pages/overview.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
 const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, ["lists"]);
-const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage);
-const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, ["console"]);
+const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage, ["editing"]);
+const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, ["console", "editing", "lists"]);
 const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, ["lists"]);
 const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, ["lists"]);
 const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage, ["lists"]);

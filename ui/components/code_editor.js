@@ -7,26 +7,26 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
+import { loadCodeMirror, looks } from "./code_mirror.js";
 
-/** @typedef {typeof import("../vendor/codemirror.js")} CodeMirror */
-/** @typedef {{ line: number, message: string }} Problem */
-
-async function loadCodeMirror() {
-  try {
-    return await import("../vendor/codemirror.js");
-  } catch {
-    // The network may have changed just now. Browsers may remember the failure
-    // of an address, so the second try has another.
-    const again = "../vendor/codemirror.js?again";
-    return /** @type {CodeMirror} */ (await import(again));
-  }
-}
+/** @typedef {import("./code_mirror.js").CodeMirror} CodeMirror */
+/** @typedef {import("../lib/types.js").Place} Place */
 
 /**
- * @param {{ value: string, onChange?: (text: string) => void, label: string, problem?: Problem | null }} props
- *   read-only without `onChange`
+ * Something to say about a part of the code; lines and columns from 1.
+ * @typedef {{ place: Place, severity: "error" | "warning", message: string }} Mark
  */
-export function CodeEditor({ value, onChange, label, problem = null }) {
+
+/** @type {Mark[]} */
+const NO_MARKS = [];
+
+/**
+ * @param {{
+ *   value: string, onChange?: (text: string) => void, label: string, marks?: Mark[], goTo?: Place | null,
+ * }} props
+ *   read-only without `onChange`; a new `goTo` brings that place into view
+ */
+export function CodeEditor({ value, onChange, label, marks = NO_MARKS, goTo = null }) {
   const host = useRef(/** @type {HTMLDivElement | null} */ (null));
   const handle = useRef(/** @type {ReturnType<typeof createEditor> | null} */ (null));
   const [codeMirror, setCodeMirror] = useState(/** @type {CodeMirror | null} */ (null));
@@ -66,7 +66,10 @@ export function CodeEditor({ value, onChange, label, problem = null }) {
   }, [codeMirror, label, !onChange]);
 
   useEffect(() => handle.current?.setText(value), [value, codeMirror]);
-  useEffect(() => handle.current?.setProblem(problem), [problem?.line, problem?.message, value, codeMirror]);
+  useEffect(() => handle.current?.setMarks(marks), [marks, codeMirror]);
+  useEffect(() => {
+    if (goTo) handle.current?.goTo(goTo);
+  }, [goTo, codeMirror]);
 
   if (codeMirror) return html`<div ref=${host} class="editor"></div>`;
   return html`<textarea
@@ -93,20 +96,14 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
     state: EditorState.create({
       doc: text,
       extensions: [
-        cm.lineNumbers(),
+        looks(cm),
         cm.lintGutter(),
         cm.history(),
-        cm.drawSelection(),
         cm.indentOnInput(),
         cm.indentUnit.of("    "),
-        cm.bracketMatching(),
         cm.closeBrackets(),
         cm.highlightActiveLine(),
         cm.highlightActiveLineGutter(),
-        cm.highlightSelectionMatches(),
-        cm.search({ top: true }),
-        cm.python(),
-        cm.syntaxHighlighting(highlightStyle(cm)),
         cm.keymap.of([...cm.closeBracketsKeymap, ...cm.searchKeymap, ...cm.historyKeymap, cm.indentWithTab, ...cm.defaultKeymap]),
         EditorState.readOnly.of(isReadOnly),
         // The box around it scrolls, and is reached by this.
@@ -115,7 +112,6 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
           if (update.docChanged) onChange(update.state.doc.toString());
         }),
         EditorView.domEventHandlers({ beforeinput: (event, view) => replaceSelection(cm, event, view) }),
-        theme(cm),
       ],
     }),
   });
@@ -126,15 +122,40 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
       if (next === view.state.doc.toString()) return;
       view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
     },
-    /** @param {Problem | null} problem */
-    setProblem(problem) {
+    /** @param {Mark[]} marks */
+    setMarks(marks) {
       const { doc } = view.state;
-      const line = problem && problem.line >= 1 && problem.line <= doc.lines ? doc.line(problem.line) : null;
-      const marks = line && problem ? [{ from: line.from, to: line.to, severity: /** @type {const} */ ("error"), message: problem.message }] : [];
-      view.dispatch(cm.setDiagnostics(view.state, marks));
-      if (line) view.dispatch({ effects: EditorView.scrollIntoView(line.from, { y: "center" }) });
+      const diagnostics = marks.flatMap(({ place, severity, message }) => {
+        const range = rangeOf(doc, place);
+        return range ? [{ ...range, severity, message }] : [];
+      });
+      view.dispatch(cm.setDiagnostics(view.state, diagnostics));
+    },
+    /** @param {Place} place */
+    goTo(place) {
+      const range = rangeOf(view.state.doc, place);
+      if (!range) return;
+      view.dispatch({ selection: { anchor: range.from }, effects: EditorView.scrollIntoView(range.from, { y: "center" }) });
+      if (place.isFocused) view.focus();
     },
   };
+}
+
+/**
+ * Where a place is in the text, or null where the text has no such line. A
+ * place without a column is its whole line; one without an end is the rest of
+ * the line.
+ * @param {import("../vendor/codemirror.js").EditorState["doc"]} doc
+ * @param {Place} place
+ */
+function rangeOf(doc, place) {
+  if (place.line < 1 || place.line > doc.lines) return null;
+  const line = doc.line(place.line);
+  const from = Math.min(line.from + Math.max((place.column ?? 1) - 1, 0), line.to);
+  const lastLine = place.end_line && place.end_line >= place.line && place.end_line <= doc.lines ? doc.line(place.end_line) : line;
+  const to = place.end_column ? Math.min(lastLine.from + place.end_column - 1, lastLine.to) : line.to;
+  // Behind the end of a line there is nothing to underline.
+  return to > from ? { from, to } : { from: line.from, to: line.to };
 }
 
 /**
@@ -154,37 +175,6 @@ function replaceSelection({ EditorView }, event, view) {
   const isTaken = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, data, insert));
   if (!isTaken) view.dispatch(insert());
   return true;
-}
-
-/** @param {CodeMirror} cm */
-function theme({ EditorView }) {
-  return EditorView.theme({
-    "&": { height: "100%", color: "var(--text)", backgroundColor: "var(--field)", fontSize: "0.875rem" },
-    "&.cm-focused": { outline: "none" },
-    ".cm-scroller": { fontFamily: "var(--mono)", lineHeight: "1.55" },
-    ".cm-content": { caretColor: "var(--text)", padding: "0.75rem 0" },
-    ".cm-cursor": { borderLeftColor: "var(--text)" },
-    ".cm-gutters": { backgroundColor: "var(--field)", color: "var(--text-3)", border: "none" },
-    ".cm-activeLine, .cm-activeLineGutter": { backgroundColor: "var(--hover)" },
-    "&.cm-focused > .cm-scroller > .cm-selectionLayer .cm-selectionBackground, .cm-selectionBackground": { backgroundColor: "var(--selection)" },
-    ".cm-matchingBracket, &.cm-focused .cm-matchingBracket": { backgroundColor: "var(--selection)" },
-    ".cm-panels": { backgroundColor: "var(--raised)", color: "var(--text)", borderColor: "var(--line)" },
-    ".cm-panels input, .cm-panels button": { font: "inherit", color: "inherit", backgroundImage: "none", backgroundColor: "var(--field)", border: "1px solid var(--line)" },
-    ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--text)", border: "1px solid var(--line)" },
-  });
-}
-
-/** @param {CodeMirror} cm */
-function highlightStyle({ HighlightStyle, tags }) {
-  return HighlightStyle.define([
-    { tag: [tags.keyword, tags.operatorKeyword, tags.controlKeyword, tags.definitionKeyword, tags.moduleKeyword], color: "var(--code-keyword)" },
-    { tag: [tags.string, tags.special(tags.string)], color: "var(--code-string)" },
-    { tag: [tags.number, tags.bool, tags.null], color: "var(--code-number)" },
-    { tag: tags.comment, color: "var(--text-3)", fontStyle: "italic" },
-    { tag: [tags.function(tags.variableName), tags.function(tags.definition(tags.variableName)), tags.meta], color: "var(--code-function)" },
-    { tag: [tags.className, tags.definition(tags.className), tags.typeName], color: "var(--code-type)" },
-    { tag: tags.invalid, color: "var(--bad)" },
-  ]);
 }
 
 /** The words for people who use the keyboard only: Tab indents in the editor. */

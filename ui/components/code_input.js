@@ -3,17 +3,17 @@
 
 import { html, useRef, useState } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
-import { CODE_MAX_BYTES } from "../lib/rules.js";
+import { CODE_MAX_BYTES, codeProblem } from "../lib/rules.js";
 import { CodeEditor, EditorHint } from "./code_editor.js";
 import { Icon } from "./icon.js";
 
 /**
  * @param {{
  *   code: string, onCode: (code: string, fileName?: string) => void, label: string,
- *   problem?: import("./code_editor.js").Problem | null, more?: unknown,
+ *   marks?: import("./code_editor.js").Mark[], goTo?: import("../lib/types.js").Place | null, more?: unknown,
  * }} props
  */
-export function CodeInput({ code, onCode, label, problem, more }) {
+export function CodeInput({ code, onCode, label, marks, goTo, more }) {
   const chooser = useRef(/** @type {HTMLInputElement | null} */ (null));
   const [isOver, setOver] = useState(false);
   const [refusal, setRefusal] = useState("");
@@ -21,9 +21,9 @@ export function CodeInput({ code, onCode, label, problem, more }) {
   /** @param {File | undefined} file */
   const take = async (file) => {
     if (!file) return;
-    const text = await readPython(file);
-    setRefusal(text === null ? t("code.notPython", { file: file.name }) : "");
-    if (text !== null) onCode(text, file.name);
+    const read = await readPython(file);
+    setRefusal("problem" in read ? t(`code.refused.${read.problem}`, { file: file.name, size: kibibytes(file.size) }) : "");
+    if ("text" in read) onCode(read.text, file.name);
   };
   /** @param {DragEvent} event */
   const onDrop = (event) => {
@@ -60,21 +60,36 @@ export function CodeInput({ code, onCode, label, problem, more }) {
       ${more}
     </div>
     ${refusal && html`<p class="hint bad" role="alert" dir="auto">${refusal}</p>`}
-    <${CodeEditor} value=${code} onChange=${onCode} label=${label} problem=${problem} />
+    ${codeProblem(code) === "large" && html`<p class="hint bad" role="alert">${t("code.tooLarge")}</p>`}
+    <${CodeEditor} value=${code} onChange=${onCode} label=${label} marks=${marks} goTo=${goTo} />
     <${EditorHint} />
   </div>`;
 }
 
 /**
- * The text of a file, or null when it cannot be Python source.
+ * The text of a file, or why it cannot be Python source.
  * @param {File} file
+ * @returns {Promise<{ text: string } | { problem: "large" | "unreadable" | "binary" }>}
  */
 async function readPython(file) {
-  if (file.size > CODE_MAX_BYTES) return null;
+  if (file.size > CODE_MAX_BYTES) return { problem: "large" };
+  /** @type {ArrayBuffer} */
+  let bytes;
   try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(await file.arrayBuffer());
-    return text.includes("\0") ? null : text;
+    bytes = await file.arrayBuffer();
   } catch {
-    return null;
+    // A folder was dropped, or the file is gone.
+    return { problem: "unreadable" };
   }
+  try {
+    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+    return text.includes("\0") ? { problem: "binary" } : { text };
+  } catch {
+    return { problem: "binary" };
+  }
+}
+
+/** @param {number} bytes */
+function kibibytes(bytes) {
+  return `${Math.ceil(bytes / 1024)} KiB`;
 }

@@ -53,6 +53,7 @@ export function rowProblem(row, rows) {
   if (row.key === "") return row.value === "" ? null : t("env.keyMissing");
   const problem = envKeyProblem(row.key);
   if (problem) return t(`env.key.${problem}`);
+  if (row.isSecret && !row.isStored && row.value === "") return t("env.secretEmpty");
   return rows.some((other) => other !== row && other.key === row.key) ? t("env.keyTwice") : null;
 }
 

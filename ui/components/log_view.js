@@ -1,165 +1,274 @@
-// The console. Only the lines in view are in the page, each of the same
-// height, so that a long log costs no more than a short one.
+// The console. Only the lines in view are in the page, so that a long log
+// costs no more than a short one.
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { parseAnsi } from "../lib/ansi.js";
-import { t } from "../lib/i18n.js";
+import { stripAnsi } from "../lib/ansi.js";
+import { download } from "../lib/download.js";
+import { language, t } from "../lib/i18n.js";
+import { LineHeights } from "../lib/line_heights.js";
 import { LogBuffer } from "../lib/log_buffer.js";
 import { LogStream } from "../lib/log_stream.js";
+import { recall, remember } from "../lib/storage.js";
 import { clock, exact } from "../lib/time.js";
+import { AnsiText, LINE_MAX_CHARS } from "./ansi_text.js";
 import { Icon } from "./icon.js";
+import { LogBar } from "./log_bar.js";
 
 /** As `--log-line` in styles/console.css. */
 const LINE_PX = 20;
 const OVERSCAN_LINES = 20;
 /** How near to the end still counts as being there. */
 const END_PX = LINE_PX;
-/** A longer line is cut where it is shown; the text of the API has all of it. */
-const LINE_MAX_CHARS = 4_000;
 
 /** @typedef {import("../lib/types.js").LogRecord} LogRecord */
+/** @typedef {{ isWrapped: boolean, hasTimes: boolean }} Look */
 
-/** @param {{ serverId: string }} props */
-export function LogView({ serverId }) {
+/** @param {{ serverId: string, name: string }} props */
+export function LogView({ serverId, name }) {
   const buffer = useMemo(() => new LogBuffer(), [serverId]);
   const [state, setState] = useState(/** @type {import("../lib/log_stream.js").StreamState} */ ("connecting"));
   const [filter, setFilter] = useState(buffer.filter);
+  const [look, setLook] = useState(() => ({ isWrapped: recall("log.wrap") === "on", hasTimes: recall("log.times") !== "off" }));
   const [isFollowing, setFollowing] = useState(true);
   const [unseen, setUnseen] = useState(0);
   const [, redraw] = useState(0);
-  const console_ = useRef(/** @type {HTMLDivElement | null} */ (null));
   const following = useRef(true);
   following.current = isFollowing;
+  const drawAgain = () => redraw((count) => count + 1);
 
   useEffect(() => {
     const stream = new LogStream(serverId, {
       after: () => buffer.newest,
       onState: setState,
+      onRestart: () => buffer.restart(),
       onLines: (records) => {
         const added = buffer.append(records);
         if (!following.current) setUnseen((count) => count + added);
-        redraw((count) => count + 1);
+        drawAgain();
       },
     });
     return () => stream.close();
   }, [buffer]);
 
-  useEffect(() => {
+  useLayoutEffect(() => {
     buffer.setFilter(filter);
-    redraw((count) => count + 1);
+    drawAgain();
   }, [filter]);
 
-  useLayoutEffect(() => {
-    const box = console_.current;
-    if (box && isFollowing) box.scrollTop = box.scrollHeight;
-  });
-
-  const onScroll = () => {
-    const box = console_.current;
-    if (!box) return;
-    const isAtEnd = box.scrollHeight - box.scrollTop - box.clientHeight <= END_PX;
-    setFollowing(isAtEnd);
-    if (isAtEnd) setUnseen(0);
-    redraw((count) => count + 1);
+  /** @param {boolean} atEnd */
+  const follow = (atEnd) => {
+    setFollowing(atEnd);
+    if (atEnd) setUnseen(0);
   };
-  const jump = () => {
-    setFollowing(true);
-    setUnseen(0);
+  const togglePause = () => {
+    if (buffer.held) {
+      buffer.resume();
+      follow(true);
+    } else {
+      buffer.pause();
+    }
+    drawAgain();
   };
   const clear = () => {
     buffer.clear();
-    jump();
-    redraw((count) => count + 1);
+    follow(true);
+    drawAgain();
+  };
+  /** @param {Look} next */
+  const changeLook = (next) => {
+    remember("log.wrap", next.isWrapped ? "on" : "off");
+    remember("log.times", next.hasTimes ? "on" : "off");
+    setLook(next);
+  };
+  const save = () => {
+    const lines = buffer.shown.map(({ ts, stream, line }) => `${ts} ${stream} ${stripAnsi(line)}\n`);
+    download(`${name}.log`, lines, "text/plain;charset=utf-8");
   };
 
-  const top = console_.current?.scrollTop ?? 0;
-  const height = console_.current?.clientHeight ?? 600;
-  const lines = buffer.shown;
-  // While following, what is drawn is what will be in view after the scroll.
-  const lastInView = isFollowing ? lines.length : Math.ceil((top + height) / LINE_PX);
-  const firstInView = isFollowing ? lines.length - Math.ceil(height / LINE_PX) : Math.floor(top / LINE_PX);
-  const from = Math.max(0, firstInView - OVERSCAN_LINES);
-  const to = Math.min(lines.length, lastInView + OVERSCAN_LINES);
-
+  const isPaused = buffer.held !== null;
+  const waiting = isPaused ? (buffer.held?.length ?? 0) : unseen;
   return html`<section class="log" aria-label=${t("tab.logs")}>
-    <div class="log-bar">
-      <label class="search">
-        <${Icon} name="search" />
-        <input
-          type="search"
-          data-search
-          placeholder=${t("logs.search")}
-          aria-label=${t("logs.search")}
-          value=${filter.text}
-          onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => setFilter({ ...filter, text: event.currentTarget.value })}
-        />
-      </label>
-      <${StreamToggle} name="stdout" filter=${filter} onFilter=${setFilter} />
-      <${StreamToggle} name="stderr" filter=${filter} onFilter=${setFilter} />
-      <span class="log-state" data-state=${state} role="status">${t(`logs.state.${state}`)}</span>
-      <button type="button" class="button small" onClick=${clear}>${t("logs.clear")}</button>
-    </div>
-    <div class="console" ref=${console_} tabindex="0" role="log" aria-live="off" aria-label=${t("logs.lines")} onScroll=${onScroll}>
-      ${lines.length === 0 && html`<p class="console-empty">${buffer.all.length === 0 ? t("logs.none") : t("logs.noMatch")}</p>`}
-      <div class="console-lines" style=${{ height: `${lines.length * LINE_PX}px` }}>
-        <div class="console-window" style=${{ transform: `translateY(${from * LINE_PX}px)` }}>
-          ${lines.slice(from, to).map((record) => html`<${LogLine} key=${record.seq} record=${record} />`)}
-        </div>
-      </div>
-    </div>
-    ${!isFollowing &&
-    html`<button type="button" class="button primary jump" onClick=${jump}>
-      <${Icon} name="down" />${unseen > 0 ? t("logs.jumpNew", { n: unseen }) : t("logs.jump")}
+    <${LogBar}
+      filter=${filter}
+      onFilter=${setFilter}
+      look=${look}
+      onLook=${changeLook}
+      state=${isPaused ? "paused" : state}
+      isPaused=${isPaused}
+      onPause=${togglePause}
+      onClear=${clear}
+      onDownload=${save}
+      isEmpty=${buffer.shown.length === 0}
+    />
+    <${Lines} buffer=${buffer} look=${look} search=${filter.text} isFollowing=${isFollowing} onFollow=${follow} />
+    ${(!isFollowing || isPaused) &&
+    html`<button type="button" class="button primary jump" onClick=${isPaused ? togglePause : () => follow(true)}>
+      <${Icon} name="down" />${waiting > 0 ? t("logs.jumpNew", { n: waiting }) : t("logs.jump")}
     </button>`}
   </section>`;
 }
 
 /**
- * @param {{ name: "stdout" | "stderr", filter: import("../lib/log_buffer.js").LogFilter, onFilter: (filter: import("../lib/log_buffer.js").LogFilter) => void }} props
+ * @param {{
+ *   buffer: LogBuffer, look: Look, search: string,
+ *   isFollowing: boolean, onFollow: (atEnd: boolean) => void,
+ * }} props
  */
-function StreamToggle({ name, filter, onFilter }) {
-  return html`<label class="check">
-    <input type="checkbox" checked=${filter[name]} onChange=${() => onFilter({ ...filter, [name]: !filter[name] })} />
-    <code>${name}</code>
-  </label>`;
-}
+function Lines({ buffer, look, search, isFollowing, onFollow }) {
+  const box = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const drawn = useRef(/** @type {HTMLDivElement | null} */ (null));
+  const [size, setSize] = useState({ width: 0, height: 600 });
+  const [, redraw] = useState(0);
+  const heights = useHeights(buffer, look, size.width);
+  const lines = buffer.shown;
 
-/** @param {{ record: LogRecord }} props */
-function LogLine({ record }) {
-  return html`<div class="log-line" data-stream=${record.stream}>
-    <time datetime=${record.ts} title=${exact(record.ts)}>${clock(record.ts)}</time>
-    <span class="log-text"><${AnsiText} line=${record.line} /></span>
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(() => setSize({ width: element.clientWidth, height: element.clientHeight }));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+
+  // While following, what is drawn is what will be in view after the scroll.
+  const top = isFollowing ? Math.max(0, heights.total - size.height) : (box.current?.scrollTop ?? 0) - heights.takeRemoved();
+  const from = Math.max(0, heights.indexAt(Math.max(0, top)) - OVERSCAN_LINES);
+  const to = Math.min(lines.length, heights.indexAt(top + size.height) + 1 + OVERSCAN_LINES);
+
+  useLayoutEffect(() => {
+    const element = box.current;
+    if (!element) return;
+    // Where the lines above the view turned out higher than was thought, the
+    // view moves with them: what is read stays where it is.
+    const { changed, above } = look.isWrapped ? measure(drawn.current, heights, from, top) : { changed: false, above: 0 };
+    if (isFollowing) element.scrollTop = element.scrollHeight;
+    else if (Math.abs(element.scrollTop - (top + above)) >= 1) element.scrollTop = top + above;
+    if (changed) redraw((count) => count + 1);
+  });
+
+  const onScroll = () => {
+    const element = box.current;
+    if (!element) return;
+    onFollow(element.scrollHeight - element.scrollTop - element.clientHeight <= END_PX);
+    redraw((count) => count + 1);
+  };
+  // Lines that come in the same moment must not pull the view back down.
+  const onUpwards = () => {
+    if (box.current && box.current.scrollTop > 0) onFollow(false);
+  };
+
+  return html`<div
+    class=${`console${look.isWrapped ? " wrapped" : ""}${look.hasTimes ? "" : " timeless"}`}
+    ref=${box}
+    tabindex="0"
+    role="log"
+    aria-live="off"
+    aria-label=${t("logs.lines")}
+    onScroll=${onScroll}
+    onWheel=${(/** @type {WheelEvent} */ event) => event.deltaY < 0 && onUpwards()}
+    onKeyDown=${(/** @type {KeyboardEvent} */ event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && onUpwards()}
+  >
+    ${lines.length === 0 && html`<p class="console-empty">${buffer.all.length === 0 ? t("logs.none") : t("logs.noMatch")}</p>`}
+    <div class="console-lines" style=${{ height: `${heights.total}px` }}>
+      <div class="console-window" ref=${drawn} style=${{ transform: `translateY(${heights.top(from)}px)` }}>
+        ${lines.slice(from, to).map((record) => html`<${LogLine} key=${record.seq} record=${record} search=${search} />`)}
+      </div>
+    </div>
   </div>`;
 }
 
+/** The heights of the shown lines, and by how much dropped lines shortened them. */
+class ShownHeights extends LineHeights {
+  constructor() {
+    super();
+    this.about = "";
+    this.dropped = 0;
+    this.removed = 0;
+  }
+
+  /** @returns {number} once for each removal */
+  takeRemoved() {
+    const { removed } = this;
+    this.removed = 0;
+    return removed;
+  }
+}
+
 /**
- * A line of output: text nodes only, whatever it holds.
- * @param {{ line: string }} props
+ * @param {LogBuffer} buffer
+ * @param {Look} look
+ * @param {number} width
  */
-export function AnsiText({ line }) {
-  const cut = line.length > LINE_MAX_CHARS;
-  const segments = parseAnsi(cut ? line.slice(0, LINE_MAX_CHARS) : line);
-  return html`${segments.map(({ text, style }) => html`<span class=${ansiClass(style)} style=${ansiStyle(style)}>${text}</span>`)}${cut &&
-  html`<span class="log-cut"> ${t("logs.cut", { n: line.length - LINE_MAX_CHARS })}</span>`}`;
+function useHeights(buffer, look, width) {
+  const heights = useMemo(() => new ShownHeights(), [buffer]);
+  const columns = look.isWrapped ? columnsIn(width, look) : Infinity;
+  const about = `${buffer.revision} ${columns}`;
+  if (heights.about !== about || heights.dropped !== buffer.droppedShown) {
+    heights.removed += heights.about === about ? heights.top(buffer.droppedShown - heights.dropped) : 0;
+    heights.about = about;
+    heights.dropped = buffer.droppedShown;
+    heights.clear();
+  }
+  for (let index = heights.count; index < buffer.shown.length; index += 1) {
+    heights.push(heightOf(buffer.shown[index]?.line ?? "", columns));
+  }
+  return heights;
 }
 
-/** @param {import("../lib/ansi.js").Style} style */
-function ansiClass(style) {
-  const classes = [
-    typeof style.fg === "number" && `fg-${style.fg}`,
-    typeof style.bg === "number" && `bg-${style.bg}`,
-    style.bold && "bold",
-    style.dim && "dim",
-    style.italic && "italic",
-    style.underline && "underline",
-    style.inverse && "inverse",
-  ].filter(Boolean);
-  return classes.length > 0 ? classes.join(" ") : undefined;
+/**
+ * A good guess of a line's height, until it is in view and measured.
+ * @param {string} line
+ * @param {number} columns
+ */
+function heightOf(line, columns) {
+  return LINE_PX * Math.max(1, Math.ceil(Math.min(line.length, LINE_MAX_CHARS) / columns));
 }
 
-/** @param {import("../lib/ansi.js").Style} style */
-function ansiStyle(style) {
-  const color = typeof style.fg === "string" ? style.fg : undefined;
-  const backgroundColor = typeof style.bg === "string" ? style.bg : undefined;
-  return color || backgroundColor ? { color, backgroundColor } : undefined;
+/** @type {number} */
+let charPx = 0;
+
+/**
+ * How many characters have room beside the time.
+ * @param {number} width
+ * @param {Look} look
+ */
+function columnsIn(width, look) {
+  if (charPx === 0) {
+    const context = document.createElement("canvas").getContext("2d");
+    if (context) context.font = `13px ${getComputedStyle(document.documentElement).getPropertyValue("--mono")}`;
+    charPx = context?.measureText("0").width || 8;
+  }
+  const chars = Math.floor((width - 2 * 14.4) / charPx) - (look.hasTimes ? 14 : 0);
+  return Math.max(20, chars);
+}
+
+/**
+ * Takes over the real heights of what is drawn.
+ * @param {HTMLDivElement | null} drawn
+ * @param {LineHeights} heights
+ * @param {number} from the first line drawn
+ * @param {number} top where the view begins
+ */
+function measure(drawn, heights, from, top) {
+  let changed = false;
+  let above = 0;
+  const firstInView = heights.indexAt(Math.max(0, top));
+  for (const [offset, line] of [...(drawn?.children ?? [])].entries()) {
+    const grown = heights.set(from + offset, /** @type {HTMLElement} */ (line).offsetHeight);
+    changed ||= grown !== 0;
+    if (from + offset < firstInView) above += grown;
+  }
+  return { changed, above };
+}
+
+/** @param {{ record: LogRecord, search: string }} props */
+function LogLine({ record, search }) {
+  // The same result again spares the comparison with what is drawn.
+  return useMemo(
+    () => html`<div class="log-line" data-stream=${record.stream} data-seq=${record.seq}>
+      <time datetime=${record.ts} title=${exact(record.ts)}>${clock(record.ts)}</time>
+      <span class="log-text"><${AnsiText} line=${record.line} search=${search} /></span>
+    </div>`,
+    [record, search, language.value],
+  );
 }

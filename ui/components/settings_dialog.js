@@ -6,9 +6,8 @@ import { t } from "../lib/i18n.js";
 import { refreshAll } from "../lib/live.js";
 import { isEntryObject } from "../lib/rules.js";
 import { Dialog, Failure, Field } from "./controls.js";
+import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
 import { RuntimeChoice } from "./runtime_choice.js";
-
-const MIB = 1024 * 1024;
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
 export function SettingsDialog({ server, onClose }) {
@@ -16,9 +15,7 @@ export function SettingsDialog({ server, onClose }) {
     description: server.description,
     entryObject: server.entry_object,
     runtime: server.runtime,
-    memory: String(Math.round(server.limits.memory_bytes / MIB)),
-    cpus: String(server.limits.cpus),
-    pids: String(server.limits.pids),
+    limits: limitsDraft(server.limits),
   });
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [isBusy, setBusy] = useState(false);
@@ -35,7 +32,7 @@ export function SettingsDialog({ server, onClose }) {
       description: draft.description,
       entry_object: draft.entryObject,
       runtime: draft.runtime,
-      limits: { memory_bytes: Number(draft.memory) * MIB, cpus: Number(draft.cpus), pids: Number(draft.pids) },
+      limits: limitsOf(draft.limits),
     };
     try {
       await call("PATCH", serverPath(server.id), { json });
@@ -46,18 +43,6 @@ export function SettingsDialog({ server, onClose }) {
       setBusy(false);
     }
   };
-  const limit = (/** @type {"memory" | "cpus" | "pids"} */ key, /** @type {string} */ label, /** @type {string} */ step) => html`<${Field} label=${label}>
-    ${(/** @type {object} */ attributes) => html`<input
-      ...${attributes}
-      type="number"
-      min=${step}
-      step=${step}
-      required
-      value=${draft[key]}
-      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => change({ [key]: event.currentTarget.value })}
-    />`}
-  <//>`;
-
   return html`<${Dialog} title=${t("overview.settings")} onClose=${onClose}>
     <form onSubmit=${save}>
       <${Field} label=${t("server.description")}>
@@ -68,25 +53,22 @@ export function SettingsDialog({ server, onClose }) {
           onInput=${(/** @type {{ currentTarget: HTMLTextAreaElement }} */ event) => change({ description: event.currentTarget.value })}
         ></textarea>`}
       <//>
-      <${Field} label=${t("server.entryObject")} problem=${badEntry ? t("create.entryBad") : null}>
-        ${(/** @type {object} */ attributes) => html`<input
-          ...${attributes}
-          class="mono"
-          spellcheck="false"
-          value=${draft.entryObject}
-          onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => change({ entryObject: event.currentTarget.value.trim() })}
-        />`}
-      <//>
+      <${EntryField}
+        value=${draft.entryObject}
+        known=${[]}
+        problem=${badEntry ? t("create.entryBad") : null}
+        onChange=${(/** @type {string} */ entryObject) => change({ entryObject })}
+      />
       <div class="field">
         <span class="label">${t("server.runtime")}</span>
         <${RuntimeChoice} value=${draft.runtime} onChange=${(/** @type {typeof draft.runtime} */ runtime) => change({ runtime })} />
       </div>
-      <div class="three">${limit("memory", t("settings.memoryMib"), "1")}${limit("cpus", t("overview.cpus"), "0.1")}${limit("pids", t("overview.pids"), "1")}</div>
+      <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <p class="hint">${t("settings.hint")}</p>
       <${Failure} error=${error} onRetry=${save} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || badEntry}>${t("action.save")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || badEntry || !areLimitsGood(draft.limits)}>${t("action.save")}</button>
       </footer>
     </form>
   <//>`;

@@ -20,6 +20,8 @@ export const PLAIN = Object.freeze({ fg: null, bg: null, bold: false, dim: false
 // ECMA-48: control sequences (§5.4), and strings such as titles and links,
 // which end with BEL or ST (§5.6). Anything else with ESC is two characters.
 const SEQUENCE = /\u001b\[([0-?]*)[ -/]*([@-~])?|\u001b[\]PX^_][^\u0007\u001b]*(?:\u0007|\u001b\\|$)|\u001b[ -/]*[0-~]?/g;
+// Without any of these a line is its own text.
+const HAS_CONTROLS = /[\u0000-\u0008\u000a-\u001f\u007f-\u009f]/;
 // Control characters that are left show nothing; a tab does.
 const CONTROLS = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f]/g;
 
@@ -51,7 +53,37 @@ export function parseAnsi(line) {
  * @param {string} line
  */
 export function stripAnsi(line) {
+  if (!HAS_CONTROLS.test(line)) return line;
   return lastOverwrite(line).replace(SEQUENCE, "").replace(CONTROLS, "");
+}
+
+/**
+ * The segments, cut where what is searched for begins and ends.
+ * @param {Segment[]} segments
+ * @param {string} words
+ * @returns {(Segment & { isMatch: boolean })[]}
+ */
+export function withMatches(segments, words) {
+  if (words === "") return segments.map((segment) => ({ ...segment, isMatch: false }));
+  const searched = segments.map(({ text }) => text).join("").toLowerCase();
+  const wanted = words.toLowerCase();
+  /** @type {(Segment & { isMatch: boolean })[]} */
+  const cut = [];
+  let from = 0;
+  let match = searched.indexOf(wanted);
+  for (const { text, style } of segments) {
+    const end = from + text.length;
+    let at = from;
+    while (at < end) {
+      while (match >= 0 && match + wanted.length <= at) match = searched.indexOf(wanted, match + wanted.length);
+      const isMatch = match >= 0 && match <= at;
+      const to = match < 0 ? end : Math.min(end, isMatch ? match + wanted.length : match);
+      cut.push({ text: text.slice(at - from, to - from), style, isMatch });
+      at = to;
+    }
+    from = end;
+  }
+  return cut;
 }
 
 /**

@@ -17,6 +17,16 @@ export function fillToken(value, placeholder, token) {
 }
 
 /**
+ * The link by which VS Code takes up a server. It asks for the token itself,
+ * and keeps it where it keeps passwords.
+ * @param {{ servers: Record<string, object>, inputs?: object[] }} config as for .vscode/mcp.json
+ */
+export function vscodeLink({ servers, inputs = [] }) {
+  const [[name, server] = ["", {}]] = Object.entries(servers);
+  return `vscode:mcp/install?${encodeURIComponent(JSON.stringify({ name, ...server, inputs }))}`;
+}
+
+/**
  * Links that install a configuration carry it as base64 in their query.
  * @param {string} text
  * @param {string} placeholder

@@ -14,7 +14,8 @@ const GATHER_MS = 50;
 export class LogStream {
   /**
    * @param {string} serverId
-   * @param {{ after: () => number, onLines: (records: LogRecord[]) => void, onState: (state: StreamState) => void }} options
+   * @param {{ after: () => number, onLines: (records: LogRecord[]) => void, onState: (state: StreamState) => void, onRestart: () => void }} options
+   *   `onRestart` is told that the numbers begin anew, as after a loss of the log
    */
   constructor(serverId, options) {
     this.serverId = serverId;
@@ -38,7 +39,9 @@ export class LogStream {
   #connect() {
     if (this.isClosed) return;
     this.options.onState("connecting");
-    const url = new URL(serverPath(this.serverId, `/logs?after=${this.options.after()}`), location.href);
+    const after = this.options.after();
+    let isFirst = true;
+    const url = new URL(serverPath(this.serverId, `/logs?after=${after}`), location.href);
     url.protocol = url.protocol.replace("http", "ws");
     const socket = new WebSocket(url);
     this.socket = socket;
@@ -46,13 +49,19 @@ export class LogStream {
       this.retryMs = RETRY_FIRST_MS;
       this.options.onState("open");
     });
-    socket.addEventListener("message", (event) => this.#take(String(event.data)));
+    socket.addEventListener("message", (event) => {
+      /** @type {LogRecord} */
+      const record = JSON.parse(String(event.data));
+      if (isFirst && record.seq <= after) this.options.onRestart();
+      isFirst = false;
+      this.#take(record);
+    });
     socket.addEventListener("close", () => this.#retry());
   }
 
-  /** @param {string} data */
-  #take(data) {
-    this.gathered.push(JSON.parse(data));
+  /** @param {LogRecord} record */
+  #take(record) {
+    this.gathered.push(record);
     if (this.handOverTimer !== 0) return;
     this.handOverTimer = window.setTimeout(() => this.#handOver(), GATHER_MS);
   }

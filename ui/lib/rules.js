@@ -21,6 +21,17 @@ export function nameProblem(name) {
   return RESERVED_NAMES.has(name) ? "reserved" : null;
 }
 
+/**
+ * What is wrong with code before anybody reads it, or null.
+ * @param {string} code
+ * @returns {"large" | null}
+ */
+export function codeProblem(code) {
+  // No text has fewer bytes than characters, which are quicker to count.
+  const isLarge = code.length > CODE_MAX_BYTES || new TextEncoder().encode(code).length > CODE_MAX_BYTES;
+  return isLarge ? "large" : null;
+}
+
 /** @param {string} text */
 export function isEntryObject(text) {
   return [...text].length <= 64 && /^[\p{Alphabetic}_][\p{Alphabetic}\p{N}_]*$/u.test(text);

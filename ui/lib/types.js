@@ -53,6 +53,37 @@
  * @property {string} uploaded_at
  *
  * @typedef {{ at: string, kind: string, message: string, actor?: string, code?: string, args?: Record<string, string | number> }} ServerEvent
+ * Where in the code; from 1. A line without a column is the whole line.
+ * @typedef {{ line: number, column?: number | null, end_line?: number | null, end_column?: number | null, isFocused?: boolean }} Place
+ *
+ * @typedef {object} CheckProblem
+ * @property {"error" | "warning"} severity
+ * @property {string} code
+ * @property {string} message
+ * @property {number | null} line
+ * @property {number | null} column
+ * @property {number | null} end_line
+ * @property {number | null} end_column
+ *
+ * @typedef {object} CheckAnswer
+ * @property {boolean} ok
+ * @property {"mcp1" | "mcp2" | null} runtime
+ * @property {string[]} entry_objects
+ * @property {CheckProblem[]} problems
+ *
+ * @typedef {{ at: string, kind: string, message: string, actor?: string }} ServerEvent
+ *
+ * What a server offers to its clients.
+ * @typedef {object} Offer
+ * @property {{ name: string, version: string, instructions?: string }} server
+ * @property {string} protocol_version
+ * @property {{
+ *   name: string, title?: string, description?: string, inputSchema: object, outputSchema?: object,
+ *   annotations?: { title?: string } & Record<string, unknown>,
+ * }[]} tools
+ * @property {{ uri: string, name: string, description?: string, mimeType?: string }[]} resources
+ * @property {{ uriTemplate: string, name: string, description?: string, mimeType?: string }[]} resource_templates
+ * @property {{ name: string, description?: string, arguments?: { name: string, description?: string, required?: boolean }[] }[]} prompts
  *
  * @typedef {object} Token
  * @property {string} id
@@ -78,7 +109,7 @@
  *   cherry_studio: { sse: WithLink, streamable_http: WithLink },
  *   claude_code: { sse: string, http: string },
  *   cursor: WithLink,
- *   vscode: object,
+ *   vscode: { servers: Record<string, object>, inputs?: object[] },
  *   windsurf: object,
  * }} clients
  *

@@ -3,11 +3,11 @@
 
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { Choice, CopyBox, Failure, Field, Loading } from "../../components/controls.js";
+import { ConnectionTest } from "../../components/connection_test.js";
 import { Icon } from "../../components/icon.js";
 import { call, serverPath } from "../../lib/api.js";
-import { fillToken } from "../../lib/connection.js";
+import { fillToken, vscodeLink } from "../../lib/connection.js";
 import { t } from "../../lib/i18n.js";
-import { isAdmin } from "../../lib/session.js";
 
 /** @typedef {import("../../lib/types.js").Connection} Connection */
 /** @typedef {import("../../lib/types.js").Server} Server */
@@ -15,8 +15,8 @@ import { isAdmin } from "../../lib/session.js";
 /** As long as the API takes. */
 const TOKEN_NAME_MAX = 64;
 
-/** @param {{ server: Server }} props */
-export function ConnectionTab({ server }) {
+/** @param {{ server: Server, canChange: boolean }} props */
+export function ConnectionTab({ server, canChange }) {
   const [connection, setConnection] = useState(/** @type {Connection | null} */ (null));
   const [token, setToken] = useState("");
   const [error, setError] = useState(/** @type {unknown} */ (null));
@@ -45,15 +45,18 @@ export function ConnectionTab({ server }) {
     </section>
     <section class="panel">
       <h2>${t("connection.token")}</h2>
-      <${TokenSource} server=${server} token=${token} onToken=${setToken} />
+      <${TokenSource} server=${server} canMake=${canChange} token=${token} onToken=${setToken} />
     </section>
     <${Clients} connection=${filled} hasToken=${token !== ""} />
+    <${ConnectionTest} serverId=${server.id} />
     ${connection.ca_url && html`<${CertificateAuthority} />`}
   `;
 }
 
-/** @param {{ server: Server, token: string, onToken: (token: string) => void }} props */
-function TokenSource({ server, token, onToken }) {
+/**
+ * @param {{ server: Server, canMake: boolean, token: string, onToken: (token: string) => void }} props
+ */
+function TokenSource({ server, canMake, token, onToken }) {
   const [isBusy, setBusy] = useState(false);
   const [isMade, setMade] = useState(false);
   const [error, setError] = useState(/** @type {unknown} */ (null));
@@ -77,11 +80,11 @@ function TokenSource({ server, token, onToken }) {
       <${CopyBox} text=${token} label=${t("connection.token")} />`;
   }
   return html`
-    ${isAdmin.value &&
+    ${canMake &&
     html`<p>${t("connection.tokenMake")}</p>
       <button type="button" class="button primary" disabled=${isBusy} onClick=${make}><${Icon} name="plus" />${t("connection.tokenMakeButton")}</button>
       <${Failure} error=${error} onRetry=${make} />`}
-    <${Field} label=${isAdmin.value ? t("connection.tokenOther") : t("connection.tokenOwn")} hint=${t("connection.tokenStays")}>
+    <${Field} label=${canMake ? t("connection.tokenOther") : t("connection.tokenOwn")} hint=${t("connection.tokenStays")}>
       ${(/** @type {object} */ attributes) => html`<input
         ...${attributes}
         class="mono"
@@ -105,7 +108,7 @@ function Clients({ connection, hasToken }) {
     cherry_studio: { text: pretty(cherry.config), link: cherry.link, name: "Cherry Studio" },
     claude_code: { text: clients.claude_code[transport], link: null, name: "Claude Code" },
     cursor: { text: pretty(clients.cursor.config), link: clients.cursor.link, name: "Cursor" },
-    vscode: { text: pretty(clients.vscode), link: null, name: "VS Code" },
+    vscode: { text: pretty(clients.vscode), link: vscodeLink(clients.vscode), name: "VS Code" },
     windsurf: { text: pretty(clients.windsurf), link: null, name: "Windsurf" },
   };
   const { text, link, name } = shown[client];
@@ -134,7 +137,7 @@ function Clients({ connection, hasToken }) {
     ${!hasToken && client !== "vscode" && html`<p class="hint">${t("connection.placeholder", { text: connection.token_placeholder })}</p>`}
     <${CopyBox} text=${text} label=${name} lines />
     ${link &&
-    (hasToken
+    (hasToken || client === "vscode"
       ? html`<a class="button" href=${link}><${Icon} name="link" />${t("connection.install", { client: name })}</a>`
       : html`<button type="button" class="button" disabled title=${t("connection.installNeedsToken")}><${Icon} name="link" />${t("connection.install", { client: name })}</button>`)}
   </section>`;

@@ -3,17 +3,17 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { Failure, Loading } from "../../components/controls.js";
 import { EnvEditor, rowProblem, rowsOf, varsOf } from "../../components/env_editor.js";
+import { UnsavedGuard } from "../../components/unsaved_guard.js";
 import { call, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
 import { refreshAll } from "../../lib/live.js";
-import { canWrite } from "../../lib/session.js";
 import { done } from "../../lib/toasts.js";
 
 /** @typedef {import("../../lib/types.js").EnvVar} EnvVar */
 /** @typedef {import("../../components/env_editor.js").Row} Row */
 
-/** @param {{ server: import("../../lib/types.js").Server }} props */
-export function EnvironmentTab({ server }) {
+/** @param {{ server: import("../../lib/types.js").Server, canChange: boolean }} props */
+export function EnvironmentTab({ server, canChange }) {
   const [stored, setStored] = useState(/** @type {EnvVar[] | null} */ (null));
   const [rows, setRows] = useState(/** @type {Row[]} */ ([]));
   const [error, setError] = useState(/** @type {{ problem: unknown, retry: () => unknown } | null} */ (null));
@@ -53,10 +53,11 @@ export function EnvironmentTab({ server }) {
   const isChanged = JSON.stringify(varsOf(rows)) !== JSON.stringify(varsOf(rowsOf(stored)));
   const isGood = rows.every((row) => !rowProblem(row, rows));
   return html`<section class="panel">
+    <${UnsavedGuard} isDirty=${isChanged} />
     <p class="lead">${t("env.lead")}</p>
-    <${EnvEditor} rows=${rows} onRows=${setRows} isReadOnly=${!canWrite.value} />
+    <${EnvEditor} rows=${rows} onRows=${setRows} isReadOnly=${!canChange} />
     <${Failure} error=${error?.problem} onRetry=${error?.retry} />
-    ${canWrite.value &&
+    ${canChange &&
     html`<div class="form-end">
       ${isChanged && html`<span class="hint">${t("env.unsaved")}</span>
         <button type="button" class="button" onClick=${() => setRows(rowsOf(stored))}>${t("code.discard")}</button>`}

@@ -1,9 +1,9 @@
 // What a server is, does, and did; and what went wrong.
 
 import { html, useState } from "../../vendor/preact.js";
+import { AnsiText } from "../../components/ansi_text.js";
 import { Failure as CallFailure, Time } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
-import { AnsiText } from "../../components/log_view.js";
 import { SettingsDialog } from "../../components/settings_dialog.js";
 import { StatusBadge } from "../../components/status.js";
 import { serverPath } from "../../lib/api.js";
@@ -11,14 +11,13 @@ import { sentence } from "../../lib/errors.js";
 import { isKey, t } from "../../lib/i18n.js";
 import { useLive } from "../../lib/live.js";
 import { href } from "../../lib/router.js";
-import { canWrite } from "../../lib/session.js";
 import { mebibytes } from "../../lib/servers.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
 
-/** @param {{ server: Server }} props */
-export function OverviewTab({ server }) {
+/** @param {{ server: Server, canChange: boolean }} props */
+export function OverviewTab({ server, canChange }) {
   const [isEditing, setEditing] = useState(false);
   return html`
     ${server.last_error && html`<${LastError} server=${server} failure=${server.last_error} />`}
@@ -44,7 +43,7 @@ export function OverviewTab({ server }) {
         <section class="panel">
           <div class="panel-head">
             <h2>${t("overview.settings")}</h2>
-            ${canWrite.value &&
+            ${canChange &&
             html`<button type="button" class="button small" onClick=${() => setEditing(true)}><${Icon} name="edit" />${t("action.edit")}</button>`}
           </div>
           <dl class="facts">
@@ -59,7 +58,7 @@ export function OverviewTab({ server }) {
             <div class="wide"><dt>${t("server.id")}</dt><dd class="mono id">${server.id}</dd></div>
           </dl>
         </section>
-        <${Versions} server=${server} />
+        <${Versions} server=${server} canChange=${canChange} />
       </div>
     </div>
     ${isEditing && html`<${SettingsDialog} server=${server} onClose=${() => setEditing(false)} />`}

@@ -3,7 +3,7 @@
 import { html, useEffect, useRef, useState } from "../../vendor/preact.js";
 import { Confirm, Failure, Loading } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
-import { LogView } from "../../components/log_view.js";
+import { lazy } from "../../components/lazy.js";
 import { QuickActions } from "../../components/quick_actions.js";
 import { Reason, StatusBadge, WantedBadge } from "../../components/status.js";
 import { call, serverPath } from "../../lib/api.js";
@@ -17,11 +17,14 @@ import { NotFoundPage } from "../not_found.js";
 import { CodeTab } from "./code.js";
 import { ConnectionTab } from "./connection.js";
 import { EnvironmentTab } from "./environment.js";
+import { LogsTab } from "./logs.js";
 import { OverviewTab } from "./overview.js";
+
+const ToolsTab = lazy(async () => (await import("./tools.js")).ToolsTab, ["tools"]);
 
 /** @typedef {import("../../lib/types.js").Server} Server */
 
-const TABS = /** @type {const} */ (["overview", "code", "environment", "logs", "connection"]);
+const TABS = /** @type {const} */ (["overview", "code", "environment", "logs", "tools", "connection"]);
 
 /** @param {{ name: string, tab: string }} props */
 export function ServerPage({ name, tab }) {
@@ -37,17 +40,19 @@ export function ServerPage({ name, tab }) {
     </div>`;
   }
   if (!server) return error ? html`<${Failure} error=${error} onRetry=${live.refresh} />` : html`<${Loading} />`;
+  const canChange = canWrite.value && server.may_change !== false;
   if (!TABS.some((known) => known === tab)) return html`<${NotFoundPage} />`;
   return html`
-    <${Head} server=${server} />
+    <${Head} server=${server} canChange=${canChange} />
     <${Failure} error=${error} onRetry=${live.refresh} />
-    ${server.restart_needed && html`<${RestartNeeded} server=${server} />`}
+    ${server.restart_needed && html`<${RestartNeeded} server=${server} canChange=${canChange} />`}
     <${Tabs} server=${server} tab=${tab} />
-    ${tab === "overview" && html`<${OverviewTab} server=${server} />`}
-    ${tab === "code" && html`<${CodeTab} server=${server} />`}
-    ${tab === "environment" && html`<${EnvironmentTab} server=${server} />`}
-    ${tab === "logs" && html`<${LogView} serverId=${server.id} />`}
-    ${tab === "connection" && html`<${ConnectionTab} server=${server} />`}
+    ${tab === "overview" && html`<${OverviewTab} server=${server} canChange=${canChange} />`}
+    ${tab === "code" && html`<${CodeTab} server=${server} canChange=${canChange} />`}
+    ${tab === "environment" && html`<${EnvironmentTab} server=${server} canChange=${canChange} />`}
+    ${tab === "logs" && html`<${LogsTab} server=${server} />`}
+    ${tab === "tools" && html`<${ToolsTab} server=${server} canChange=${canChange} />`}
+    ${tab === "connection" && html`<${ConnectionTab} server=${server} canChange=${canChange} />`}
   `;
 }
 
@@ -63,8 +68,8 @@ function Tabs({ server, tab }) {
   </nav>`;
 }
 
-/** @param {{ server: Server }} props */
-function Head({ server }) {
+/** @param {{ server: Server, canChange: boolean }} props */
+function Head({ server, canChange }) {
   const [isDeleting, setDeleting] = useState(false);
   const remove = () =>
     whileRemoving(serverPath(server.name), async () => {
@@ -78,10 +83,12 @@ function Head({ server }) {
         <h1>${server.name}</h1>
         <${StatusBadge} status=${server.status} />
         <${WantedBadge} server=${server} />
+        ${server.status === "error" &&
+        html`<a class="button small" href=${href(["servers", server.name, "logs"])}><${Icon} name="logs" />${t("server.seeOutput")}</a>`}
       </div>
       <div class="row-of-buttons">
         <${QuickActions} server=${server} hasLogs=${false} />
-        ${canWrite.value &&
+        ${canChange &&
         html`<button type="button" class="button small" aria-label=${`${t("action.delete")}: ${server.name}`} onClick=${() => setDeleting(true)}>
           <${Icon} name="trash" />${t("action.delete")}
         </button>`}
@@ -99,12 +106,12 @@ function Head({ server }) {
   </header>`;
 }
 
-/** @param {{ server: Server }} props */
-function RestartNeeded({ server }) {
+/** @param {{ server: Server, canChange: boolean }} props */
+function RestartNeeded({ server, canChange }) {
   return html`<div class="notice warn" role="status">
     <${Icon} name="restart" />
     <p>${t("server.restartNeededLong")}</p>
-    ${canWrite.value &&
+    ${canChange &&
     html`<button type="button" class="button small" disabled=${isActing(server.id)} onClick=${() => act(server, "restart")}>
       ${t("server.restartNow")}
     </button>`}

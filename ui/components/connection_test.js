@@ -1,0 +1,78 @@
+// Connects to the server as a client would, and shows how far that went.
+
+import { html, useEffect, useState } from "../vendor/preact.js";
+import { serverPath } from "../lib/api.js";
+import { sentence } from "../lib/errors.js";
+import { isKey, t } from "../lib/i18n.js";
+import { callPart } from "../lib/part.js";
+import { Failure } from "./controls.js";
+import { Icon } from "./icon.js";
+
+/**
+ * @typedef {{ code: string, ok: boolean | null, duration_ms: number | null, detail: string }} Step
+ * @typedef {{ ok: boolean, steps: Step[] }} TestAnswer
+ */
+
+/** What will be tried, shown before the answer is there. */
+const EXPECTED = ["resolve", "tls", "gate", "initialize", "list_tools"];
+
+/** @param {{ serverId: string }} props */
+export function ConnectionTest({ serverId }) {
+  const [answer, setAnswer] = useState(/** @type {TestAnswer | null} */ (null));
+  const [state, setState] = useState(/** @type {"idle" | "busy" | "missing"} */ ("idle"));
+  const [error, setError] = useState(/** @type {unknown} */ (null));
+  useEffect(() => setAnswer(null), [serverId]);
+
+  const run = async () => {
+    setState("busy");
+    setError(null);
+    setAnswer(null);
+    try {
+      /** @type {TestAnswer | null} */
+      const result = await callPart("test", "POST", serverPath(serverId, "/test"));
+      setAnswer(result);
+      setState(result ? "idle" : "missing");
+    } catch (problem) {
+      setError(problem);
+      setState("idle");
+    }
+  };
+  if (state === "missing") return null;
+  const isBusy = state === "busy";
+  return html`<section class="panel" aria-label=${t("test.title")}>
+    <div class="panel-head">
+      <h2>${t("test.title")}</h2>
+      <button type="button" class="button" disabled=${isBusy} onClick=${run}>
+        <${Icon} name=${isBusy ? "building" : "start"} />${isBusy ? t("test.busy") : answer || error ? t("test.again") : t("test.run")}
+      </button>
+    </div>
+    <p class="hint">${t("test.lead")}</p>
+    <${Failure} error=${error} onRetry=${run} />
+    ${answer &&
+    html`<div class=${answer.ok ? "notice good" : "notice bad"} role="status">
+      <${Icon} name=${answer.ok ? "check" : "error"} />
+      <p>${answer.ok ? t("test.good") : t("test.bad")}</p>
+    </div>`}
+    ${(isBusy || answer) &&
+    html`<ol class="steps" aria-busy=${isBusy}>
+      ${(answer?.steps ?? EXPECTED.map((code) => ({ code, ok: null, duration_ms: null, detail: "" }))).map(
+        (step) => html`<${StepRow} key=${step.code} step=${step} isBusy=${isBusy} />`,
+      )}
+    </ol>`}
+  </section>`;
+}
+
+/** @param {{ step: Step, isBusy: boolean }} props */
+function StepRow({ step, isBusy }) {
+  const state = isBusy ? "busy" : step.ok === null ? "skipped" : step.ok ? "good" : "bad";
+  const key = `test.step.${step.code}`;
+  const icon = /** @type {const} */ ({ busy: "building", skipped: "minus", good: "check", bad: "error" })[state];
+  return html`<li data-step=${step.code} data-state=${state}>
+    <${Icon} name=${icon} />
+    <div>
+      <strong>${isKey(key) ? t(key) : step.code}</strong>
+      ${state !== "busy" && html` <span class="hint">${t(`test.state.${state}`)}${step.duration_ms !== null && ` · ${t("time.ms", { n: Math.round(step.duration_ms) })}`}</span>`}
+      ${step.detail && html`<p dir="auto">${sentence(step.detail)}</p>`}
+    </div>
+  </li>`;
+}
