@@ -35,7 +35,7 @@ export function LogBar({ filter, onFilter, look, onLook, state, isPaused, onPaus
           <code>${stream}</code>
         <//>`,
       )}
-      <${Toggle} isOn=${look.hasTimes} onToggle=${() => onLook({ ...look, hasTimes: !look.hasTimes })}>${t("logs.times")}<//>
+      <${Toggle} class="times" isOn=${look.hasTimes} onToggle=${() => onLook({ ...look, hasTimes: !look.hasTimes })}>${t("logs.times")}<//>
       <${Toggle} isOn=${look.isWrapped} onToggle=${() => onLook({ ...look, isWrapped: !look.isWrapped })}>${t("logs.wrap")}<//>
     </div>
     <span class="log-state" data-state=${state} role="status">${t(`logs.state.${state}`)}</span>
@@ -49,7 +49,7 @@ export function LogBar({ filter, onFilter, look, onLook, state, isPaused, onPaus
   </div>`;
 }
 
-/** @param {{ isOn: boolean, onToggle: () => void, children: unknown }} props */
-function Toggle({ isOn, onToggle, children }) {
-  return html`<label class="check"><input type="checkbox" checked=${isOn} onChange=${onToggle} />${children}</label>`;
+/** @param {{ isOn: boolean, onToggle: () => void, children: unknown, class?: string }} props */
+function Toggle({ isOn, onToggle, children, class: className = "" }) {
+  return html`<label class="check ${className}"><input type="checkbox" checked=${isOn} onChange=${onToggle} />${children}</label>`;
 }

@@ -9,7 +9,7 @@ import { call, serverPath } from "./api.js";
 const RETRY_FIRST_MS = 500;
 const RETRY_LAST_MS = 8_000;
 /** Lines that come close together are handed on together. */
-const GATHER_MS = 50;
+const GATHER_MS = 100;
 
 export class LogStream {
   /**

@@ -1,6 +1,6 @@
 // Times as people say them; the exact time is in the tooltip.
 
-import { signal } from "../vendor/preact.js";
+import { computed, signal } from "../vendor/preact.js";
 import { language } from "./i18n.js";
 
 const UNITS = /** @type {const} */ ([
@@ -25,9 +25,12 @@ export function ago(iso) {
   return format.format(Math.abs(seconds) < 10 ? 0 : Math.round(seconds), "second");
 }
 
+/** To make a format takes much longer than to use it, and a log has many times. */
+const exactFormat = computed(() => new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }));
+
 /** @param {string} iso */
 export function exact(iso) {
-  return new Intl.DateTimeFormat(language.value, { dateStyle: "medium", timeStyle: "medium" }).format(new Date(iso));
+  return exactFormat.value.format(new Date(iso));
 }
 
 /**

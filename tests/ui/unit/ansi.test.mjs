@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { parseAnsi, PLAIN, stripAnsi } from "../../../ui/lib/ansi.js";
+import { parseAnsi, PLAIN, stripAnsi, withMatches } from "../../../ui/lib/ansi.js";
 
 const ESC = "\u001b";
 
@@ -44,4 +44,16 @@ test("a long line of half sequences takes no long time", () => {
   const started = performance.now();
   stripAnsi(`${ESC}]${ESC}[;`.repeat(100_000));
   assert.ok(performance.now() - started < 1_000);
+});
+
+test("what is searched for is found across colours, and cut where it begins and ends", () => {
+  const cut = withMatches(parseAnsi(`one ${ESC}[31mTwo${ESC}[0m three two`), "e two");
+  assert.deepEqual(
+    cut.map(({ text, isMatch }) => (isMatch ? `[${text}]` : text)),
+    ["on", "[e ]", "[Two]", " thre", "[e two]"],
+  );
+  assert.equal(cut[2]?.style.fg, 1);
+  assert.deepEqual(withMatches(parseAnsi("aaa"), "a").map(({ isMatch }) => isMatch), [true, true, true]);
+  assert.deepEqual(withMatches(parseAnsi("abc"), "").map(({ text }) => text), ["abc"]);
+  assert.deepEqual(withMatches(parseAnsi("abc"), "x").map(({ isMatch }) => isMatch), [false]);
 });

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { fillToken } from "../../../ui/lib/connection.js";
+import { fillToken, vscodeLink } from "../../../ui/lib/connection.js";
 
 const HOLD = "YOUR_TOKEN";
 const config = { mcpServers: { 演示: { url: "https://h/api/demo/mcp", headers: { Authorization: `Bearer ${HOLD}` } } } };
@@ -19,4 +19,12 @@ test("a token is put into configurations, commands and the base64 of links", () 
 
 test("a command with a question mark in it stays whole", () => {
   assert.equal(fillToken(`curl https://h/x?a=b?c ${HOLD}`, "NOT_THERE", "t"), `curl https://h/x?a=b?c ${HOLD}`);
+});
+
+test("the link for VS Code carries the server, its name, and how to ask for the token", () => {
+  const inputs = [{ id: "emcp-token", type: "promptString", password: true }];
+  const server = { type: "http", url: "https://h/api/demo/mcp", headers: { Authorization: "Bearer ${input:emcp-token}" } };
+  const link = vscodeLink({ servers: { demo: server }, inputs });
+  assert.ok(link.startsWith("vscode:mcp/install?"));
+  assert.deepEqual(JSON.parse(decodeURIComponent(link.split("?")[1] ?? "")), { name: "demo", ...server, inputs });
 });

@@ -42,3 +42,34 @@ test("memory is bounded", () => {
   assert.equal(buffer.all.at(-1)?.seq, 150_000);
   assert.equal(buffer.shown.length, buffer.all.length);
 });
+
+test("what comes during a pause is shown after it, once and in order", () => {
+  const buffer = new LogBuffer();
+  buffer.append([record(1, "a")]);
+  buffer.pause();
+  assert.equal(buffer.append([record(2, "b"), record(3, "c")]), 0);
+  assert.equal(buffer.append([record(3, "c")]), 0);
+  assert.equal(buffer.shown.length, 1);
+  assert.equal(buffer.held?.length, 2);
+  buffer.resume();
+  assert.equal(buffer.held, null);
+  assert.deepEqual(buffer.shown.map(({ seq }) => seq), [1, 2, 3]);
+});
+
+test("very long lines are bounded by their length, and what was dropped is counted", () => {
+  const buffer = new LogBuffer();
+  buffer.setFilter({ stdout: true, stderr: false, text: "" });
+  const long = "x".repeat(1024 * 1024);
+  for (let seq = 1; seq <= 100; seq += 1) buffer.append([record(seq, long, seq % 2 === 0 ? "stdout" : "stderr")]);
+  assert.ok(buffer.chars <= 32 * 1024 * 1024);
+  assert.ok(buffer.shown.every(({ seq }) => seq >= (buffer.all[0]?.seq ?? 0)));
+  assert.equal(buffer.droppedShown + buffer.shown.length, 50);
+});
+
+test("a log that began anew is read from its beginning", () => {
+  const buffer = new LogBuffer();
+  buffer.append([record(50, "old")]);
+  buffer.restart();
+  assert.equal(buffer.append([record(1, "new")]), 1);
+  assert.deepEqual(buffer.shown.map(({ line }) => line), ["new"]);
+});

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { test } from "node:test";
-import { envKeyProblem, isEntryObject, nameFromFile, nameProblem } from "../../../ui/lib/rules.js";
+import { codeProblem, envKeyProblem, isEntryObject, nameFromFile, nameProblem } from "../../../ui/lib/rules.js";
 
 const RUST = readFileSync(new URL("../../../src/model/name.rs", import.meta.url), "utf8");
 
@@ -37,4 +37,10 @@ test("a file's name gives a good name or none", () => {
   assert.equal(nameFromFile("My Tools_v2.py"), "my-tools-v2");
   assert.equal(nameFromFile("工具.py"), "");
   assert.equal(nameProblem(nameFromFile(`${"ab-".repeat(30)}.py`)), null);
+});
+
+test("code is measured in bytes", () => {
+  assert.equal(codeProblem("x".repeat(1024 * 1024)), null);
+  assert.equal(codeProblem("x".repeat(1024 * 1024 + 1)), "large");
+  assert.equal(codeProblem("字".repeat(1024 * 512)), "large");
 });

@@ -1,0 +1,65 @@
+// How a client connects, and whether it can.
+
+import assert from "node:assert/strict";
+import { test } from "node:test";
+import { screenshots } from "../support/browser.mjs";
+import { START_MS } from "../support/suite.mjs";
+
+/** @param {import("../support/suite.mjs").Suite} suite */
+export default function connection(suite) {
+  test("each client has its configuration, with a link where it takes one", async () => {
+    await suite.create("linked");
+    const page = await suite.visitSignedIn("/servers/linked/connection");
+    await page.getByText("YOUR_TOKEN stands for the token.").waitFor();
+    await page.getByRole("button", { name: "Make a connect token" }).click();
+    await page.getByText("The new token is in the configurations below.").waitFor();
+    const token = await page.locator(".copy-box pre").filter({ hasText: /^emcp_[0-9a-f]{64}$/ }).textContent();
+    const clients = page.getByRole("group", { name: "Client" });
+    const shown = async (/** @type {string} */ client) => {
+      await clients.getByRole("button", { name: client }).click();
+      return (await page.locator(`pre[aria-label="${client}"]`).textContent()) ?? "";
+    };
+    const url = `${suite.platform.publicUrl}/api/linked/mcp`;
+    assert.equal(JSON.parse(await shown("Windsurf")).mcpServers.linked.serverUrl, url);
+    assert.equal(JSON.parse(await shown("Windsurf")).mcpServers.linked.headers.Authorization, `Bearer ${token}`);
+    assert.match(await shown("Claude Code"), new RegExp(`^claude mcp add --transport http linked ${url} --header "Authorization: Bearer ${token}"$`));
+    const cursor = JSON.parse(await shown("Cursor"));
+    const cursorLink = new URL((await page.getByRole("link", { name: "Add to Cursor" }).getAttribute("href")) ?? "");
+    assert.deepEqual(JSON.parse(Buffer.from(cursorLink.searchParams.get("config") ?? "", "base64").toString()), cursor.mcpServers.linked);
+    const vscode = JSON.parse(await shown("VS Code"));
+    const vscodeLink = (await page.getByRole("link", { name: "Add to VS Code" }).getAttribute("href")) ?? "";
+    assert.deepEqual(JSON.parse(decodeURIComponent(vscodeLink.replace("vscode:mcp/install?", ""))), { name: "linked", ...vscode.servers.linked, inputs: vscode.inputs });
+    assert.ok(!vscodeLink.includes(token ?? "?"), "VS Code asks for the token itself");
+    await screenshots(page, "connection-clients");
+
+    const made = (await suite.api("/api/tokens")).tokens.find((/** @type {{ name: string }} */ { name }) => name === "connect linked");
+    const server = await suite.api("/api/servers/linked");
+    assert.equal(made.role, "connect");
+    assert.deepEqual(made.servers, [server.id]);
+
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download ca.crt" }).click()]);
+    assert.equal(file.suggestedFilename(), "emcp-ca.crt");
+  });
+
+  test("the connection is tested step by step, through the public address", async () => {
+    await suite.create("tested", { start: true, wait: 60 });
+    const page = await suite.visitSignedIn("/servers/tested/connection");
+    const panel = page.getByRole("region", { name: "Test the connection" });
+    await panel.getByRole("button", { name: "Test now" }).click();
+    await panel.getByText("A client can connect and list the tools.").waitFor({ timeout: START_MS });
+    assert.deepEqual(await panel.locator("[data-step]").evaluateAll((steps) => steps.map((step) => [step.getAttribute("data-step"), step.getAttribute("data-state")])), [
+      ["resolve", "good"],
+      ["tls", "good"],
+      ["gate", "good"],
+      ["initialize", "good"],
+      ["list_tools", "good"],
+    ]);
+    await screenshots(page, "connection-tested");
+    await suite.api("/api/servers/tested/action?wait=30", { method: "POST", data: { action: "stop" } });
+    await panel.getByRole("button", { name: "Test again" }).click();
+    await panel.getByText("A client cannot connect.").waitFor({ timeout: START_MS });
+    await panel.locator('[data-state="bad"]').first().waitFor();
+    await panel.locator('[data-step="list_tools"][data-state="skipped"]').waitFor();
+    await screenshots(page, "connection-refused");
+  });
+}

@@ -1,0 +1,226 @@
+// The log viewer: what a server writes, live, for as long as it writes.
+
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { test } from "node:test";
+import { screenshots } from "../support/browser.mjs";
+import { CALCULATOR, START_MS, waitForStatus } from "../support/suite.mjs";
+import { until } from "../support/waits.mjs";
+
+/** @typedef {import("playwright-core").Page} Page */
+
+/**
+ * A server that writes numbered lines from a thread, at a steady pace.
+ * @param {{ lines: number, perSecond: number, text?: string }} options
+ */
+function writer({ lines, perSecond, text = "" }) {
+  return `${CALCULATOR}
+import threading, time
+
+def write():
+    began = time.monotonic()
+    for n in range(1, ${lines} + 1):
+        print(f"line {n} ${text}", flush=n % 50 == 0)
+        wait = began + n / ${perSecond} - time.monotonic()
+        if wait > 0.01:
+            time.sleep(wait)
+    print("end of lines", flush=True)
+
+threading.Thread(target=write, daemon=True).start()
+`;
+}
+
+/** @param {Page} page */
+const console_ = (page) => page.getByRole("log", { name: "Lines of the log" });
+
+/** @param {Page} page how far above its end the view is */
+const distance = (page) => console_(page).evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
+
+/**
+ * Keeps the number of each of our lines that the page gets, as it gets it.
+ * @param {Page} page
+ */
+async function recordSequence(page) {
+  /** @type {{ seq: number, line: string }[]} */
+  const seen = [];
+  page.on("websocket", (socket) =>
+    socket.on("framereceived", ({ payload }) => {
+      const { seq, line } = JSON.parse(String(payload));
+      seen.push({ seq, line });
+    }),
+  );
+  return seen;
+}
+
+/** @param {import("../support/suite.mjs").Suite} suite */
+export default function logs(suite) {
+  test("a crash at start shows its output one click from the status", async () => {
+    const code = 'import sys\nprint("reading the settings")\nprint("no DATABASE_URL", file=sys.stderr)\nraise SystemExit(3)\n';
+    await suite.create("crashing", { code, start: true });
+    const page = await suite.visitSignedIn("/servers/crashing");
+    await waitForStatus(page, "error");
+    await page.getByRole("link", { name: "See its output" }).click();
+    await page.locator('.log-line[data-stream="stderr"]', { hasText: "no DATABASE_URL" }).waitFor();
+    await page.locator('.log-line[data-stream="stdout"]', { hasText: "reading the settings" }).waitFor();
+    await screenshots(page, "logs-crash");
+  });
+
+  test("the view follows the newest line until the reader scrolls up, and leads back", async () => {
+    await suite.create("chatty", { code: writer({ lines: 3_000, perSecond: 300 }), start: true });
+    const page = await suite.visitSignedIn("/servers/chatty/logs");
+    await page.locator(".log-line", { hasText: /line 400 / }).waitFor({ timeout: START_MS });
+    await until("the view to be at the end", async () => (await distance(page)) <= 20);
+    await console_(page).hover();
+    await page.mouse.wheel(0, -2_000);
+    const jump = page.getByRole("button", { name: /Jump to newest \(\d+ new\)/ });
+    await jump.waitFor();
+    const top = await console_(page).evaluate((box) => box.scrollTop);
+    const words = (await jump.textContent()) ?? "";
+    await until("more lines to be counted", async () => (await jump.textContent()) !== words);
+    // What is read stays where it is while lines come.
+    assert.equal(await console_(page).evaluate((box) => box.scrollTop), top);
+    await screenshots(page, "logs-scrolled-up");
+    await jump.click();
+    await jump.waitFor({ state: "detached" });
+    assert.ok((await distance(page)) <= 20);
+
+    await page.getByRole("button", { name: "Pause" }).click();
+    await page.getByText("paused", { exact: true }).waitFor();
+    const last = await page.locator(".log-line").last().textContent();
+    await page.getByRole("button", { name: /Jump to newest \(\d+ new\)/ }).waitFor();
+    assert.equal(await page.locator(".log-line").last().textContent(), last);
+    await page.getByRole("button", { name: "Resume" }).click();
+    await page.locator(".log-line", { hasText: "end of lines" }).waitFor({ timeout: START_MS });
+    assert.ok((await distance(page)) <= 20);
+  });
+
+  test("lines can be searched, filtered, wrapped, saved and cleared, and runs are told apart", async () => {
+    const long = "w".repeat(3_000);
+    const code = `import sys
+print("\\x1b[1;31mbold red\\x1b[0m plain \\x1b[38;2;1;2;3mtrue colour\\x1b[0m")
+print("<script>document.title='hit'</script> \\u202e turned")
+print("needle one", file=sys.stderr)
+print("${long} tail")
+sys.stdout.buffer.write(b"bad \\xff\\xfe bytes\\n")
+sys.stdout.flush()
+${CALCULATOR}`;
+    await suite.create("output", { code, start: true, wait: 60 });
+    await suite.api("/api/servers/output/action?wait=60", { method: "POST", data: { action: "restart" } });
+    const page = await suite.visitSignedIn("/servers/output/logs");
+    const lines = page.locator(".log-line");
+    await lines.filter({ hasText: "bold red" }).nth(1).waitFor();
+    assert.equal(await lines.locator(".fg-1.bold").first().textContent(), "bold red");
+    assert.equal(await lines.getByText("true colour").first().evaluate((span) => getComputedStyle(span).color), "rgb(1, 2, 3)");
+    await lines.filter({ hasText: "<script>" }).first().waitFor();
+    await lines.filter({ hasText: "bad \ufffd\ufffd bytes" }).first().waitFor();
+    assert.ok((await page.locator('.log-line[data-stream="emcp"]').count()) >= 2, "each run has its marker");
+    assert.notEqual(await page.title(), "hit");
+
+    await page.keyboard.press("/");
+    await page.keyboard.type("NEEDLE");
+    await page.locator("mark", { hasText: "needle" }).nth(1).waitFor();
+    assert.equal(await page.locator('.log-line:not([data-stream="emcp"])').count(), 2);
+    await page.getByRole("checkbox", { name: "stderr" }).uncheck();
+    await until("the lines to be gone", async () => (await page.locator('.log-line[data-stream="stderr"]').count()) === 0);
+    await page.getByRole("checkbox", { name: "stderr" }).check();
+    await page.getByLabel("Search in the log").fill("");
+
+    const wide = await console_(page).evaluate((box) => box.scrollWidth - box.clientWidth);
+    assert.ok(wide > 0);
+    await page.getByRole("checkbox", { name: "Wrap lines" }).check();
+    await page.getByRole("checkbox", { name: "Times" }).uncheck();
+    await until("the lines to be wrapped", () => console_(page).evaluate((box) => box.scrollWidth <= box.clientWidth));
+    await screenshots(page, "logs-wrapped");
+    // Wrapped lines lie below each other, without a gap and without overlap.
+    const gaps = await lines.evaluateAll((all) => all.slice(1).map((line, at) => line.getBoundingClientRect().top - /** @type {Element} */ (all[at]).getBoundingClientRect().bottom));
+    assert.ok(gaps.every((gap) => Math.abs(gap) < 1), `gaps: ${gaps}`);
+
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+    assert.equal(file.suggestedFilename(), "output.log");
+    const text = readFileSync(await file.path(), "utf8");
+    assert.match(text, /^\d{4}-\S+Z stdout bold red plain true colour$/m);
+    assert.ok(text.includes(`${long} tail`));
+
+    await page.getByRole("button", { name: "Clear view" }).click();
+    await page.getByText("No output yet.").waitFor();
+    await suite.api("/api/servers/output/action", { method: "POST", data: { action: "restart" } });
+    await lines.filter({ hasText: "bold red" }).waitFor({ timeout: START_MS });
+    assert.equal(await lines.filter({ hasText: "bold red" }).count(), 1);
+  });
+
+  test("a hundred thousand lines scroll without jank", async (context) => {
+    const total = 100_000;
+    await suite.create("flood", { code: writer({ lines: total, perSecond: 8_000, text: "of a log that goes on and on \\x1b[32mok\\x1b[0m" }), start: true });
+    const page = await suite.visitSignedIn("/servers/flood/logs");
+    await page.evaluate(() => {
+      /** @type {number[]} */
+      const tasks = [];
+      Reflect.set(window, "longTasks", tasks);
+      new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
+    });
+    const takeLongTasks = () => page.evaluate(() => /** @type {number[]} */ (Reflect.get(window, "longTasks")).splice(0).map(Math.round));
+    // Looked for once a second: to look at each frame would be part of what is measured.
+    await page.waitForFunction(() => [...document.querySelectorAll(".log-line")].at(-1)?.textContent?.includes("end of lines"), null, { polling: 1_000, timeout: START_MS });
+    const streaming = await takeLongTasks();
+    const held = await console_(page).evaluate((box) => Math.round(box.scrollHeight / 20));
+    const drawn = await page.locator(".log-line").count();
+    const frames = await console_(page).evaluate(
+      (box) =>
+        new Promise((resolve) => {
+          /** @type {number[]} */
+          const times = [];
+          const steps = 120;
+          const step = (/** @type {number} */ now) => {
+            times.push(now);
+            if (times.length > steps) {
+              resolve(times.slice(1).map((time, at) => time - (times[at] ?? time)));
+              return;
+            }
+            box.scrollTop = (box.scrollHeight - box.clientHeight) * (1 - times.length / steps);
+            requestAnimationFrame(step);
+          };
+          requestAnimationFrame(step);
+        }),
+    );
+    const sorted = /** @type {number[]} */ (frames).sort((a, b) => a - b);
+    const scrolling = await takeLongTasks();
+    await page.getByLabel("Search in the log").fill("line 99999 ");
+    await page.locator(".log-line mark").first().waitFor();
+    const searching = await takeLongTasks();
+    const at = (/** @type {number} */ share) => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
+    const long = (/** @type {number[]} */ tasks) => `${tasks.length} (longest ${Math.max(0, ...tasks)} ms)`;
+    context.diagnostic(
+      `${held} lines held, ${drawn} drawn; scrolling through all of them: frames of ${at(0.5)} ms (median), ${at(0.95)} ms (95 %); ` +
+        `tasks over 50 ms: ${long(streaming)} while they came, ${long(scrolling)} while scrolling, ${long(searching)} in a search`,
+    );
+    assert.ok(held > 80_000, `${held} lines are held`);
+    assert.ok(drawn < 200, `${drawn} lines are drawn`);
+    // Bounds that hold on a busy machine too, and that a list without a window
+    // of lines misses by far; the numbers above are for people.
+    assert.ok(at(0.5) < 100, "scrolling stutters");
+    assert.ok(Math.max(0, ...scrolling, ...searching) < 2_000, "the page hangs");
+  });
+
+  test("EMCP restarting under an open log leaves no gap and no line twice", async () => {
+    await suite.create("steady", { code: writer({ lines: 4_000, perSecond: 100 }), start: true });
+    const page = await suite.open();
+    const seen = await recordSequence(page);
+    await page.request.post("/api/session", { data: { token: suite.platform.adminToken }, headers: { Origin: suite.platform.publicUrl } });
+    await page.goto("/#/servers/steady/logs");
+    await page.locator(".log-line", { hasText: /line 200 / }).waitFor({ timeout: START_MS });
+    await suite.platform.stopEmcp();
+    await page.getByText("reconnecting").first().waitFor();
+    await suite.platform.startEmcp();
+    const before = seen.length;
+    await page.getByText("live", { exact: true }).waitFor({ timeout: START_MS });
+    await until("lines after the restart", () => seen.length > before + 200);
+    const numbers = seen.map(({ seq }) => seq);
+    assert.deepEqual(numbers, numbers.map((_, at) => (numbers[0] ?? 0) + at), "a gap or a line twice on the wire");
+    const written = seen.flatMap(({ line }) => (/^line (\d+) /.test(line) ? [Number(line.split(" ")[1])] : []));
+    assert.deepEqual(written, written.map((_, at) => at + 1), "a gap or a line twice in what the server wrote");
+    // What is drawn is what came, in its order.
+    const drawn = await page.locator(".log-line").evaluateAll((all) => all.map((line) => Number(line.getAttribute("data-seq"))));
+    assert.deepEqual(drawn, drawn.map((_, at) => (drawn[0] ?? 0) + at));
+    suite.forgive(page, /50[0-9]|WebSocket|ERR_/);
+  });
+}
