@@ -74,7 +74,7 @@ export function CodeEditor({ value, onChange, label, marks = NO_MARKS, goTo = nu
   if (codeMirror) return html`<div ref=${host} class="editor"></div>`;
   return html`<textarea
     class="editor"
-    spellcheck="false"
+    spellcheck=${false}
     autocapitalize="off"
     aria-label=${label}
     readonly=${!onChange}

@@ -57,6 +57,8 @@ function theme({ EditorView }) {
     "&.cm-merge-b .cm-changedLineGutter": { backgroundColor: "var(--good)" },
     ".cm-deletedLineGutter": { backgroundColor: "var(--bad)" },
     ".cm-collapsedLines": { background: "var(--quiet-soft)", color: "var(--text-2)" },
+    // The signs of the package are in few fonts.
+    ".cm-collapsedLines:before, .cm-collapsedLines:after": { content: '"⋮"' },
     ".cm-tooltip": { backgroundColor: "var(--raised)", color: "var(--text)", border: "1px solid var(--line)" },
   });
 }

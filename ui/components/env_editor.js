@@ -109,7 +109,7 @@ function EnvRow({ row, problem, isReadOnly, onChange, onRemove }) {
       readonly=${isReadOnly || row.isStored}
       autocomplete="off"
       autocapitalize="off"
-      spellcheck="false"
+      spellcheck=${false}
       onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onChange({ key: event.currentTarget.value.trim() })}
     />
     ${row.isStored
@@ -130,7 +130,7 @@ function EnvRow({ row, problem, isReadOnly, onChange, onRemove }) {
             value=${row.value}
             readonly=${isReadOnly}
             autocomplete=${row.isSecret ? "new-password" : "off"}
-            spellcheck="false"
+            spellcheck=${false}
             onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onChange({ value: event.currentTarget.value })}
           />`}
     ${row.isStored
@@ -167,7 +167,7 @@ function PasteDialog({ onClose, onRows }) {
       class="mono"
       rows="9"
       aria-label=${t("env.paste")}
-      spellcheck="false"
+      spellcheck=${false}
       placeholder=${'API_KEY=…\nBASE_URL="https://example.com"'}
       value=${text}
       onInput=${(/** @type {{ currentTarget: HTMLTextAreaElement }} */ event) => setText(event.currentTarget.value)}

@@ -84,7 +84,7 @@ export function EntryField({ value, onChange, known, hint, problem = null }) {
         list="${attributes.id}-known"
         autocomplete="off"
         autocapitalize="off"
-        spellcheck="false"
+        spellcheck=${false}
         value=${value}
         onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onChange(event.currentTarget.value.trim())}
       /><datalist id="${attributes.id}-known">${known.map((name) => html`<option value=${name}></option>`)}</datalist>`}

@@ -122,14 +122,14 @@ function control(field, attributes) {
         ${field.options.map((option, at) => html`<option value=${String(at)} selected=${value === String(at)}>${typeof option === "string" ? option : JSON.stringify(option)}</option>`)}
       </select>`;
     case "json":
-      return html`<textarea ...${attributes} class="mono" rows="4" spellcheck="false" placeholder="JSON"></textarea>`;
+      return html`<textarea ...${attributes} class="mono" rows="4" spellcheck=${false} placeholder="JSON"></textarea>`;
     case "number":
     case "integer":
       // Not type=number, in which browsers hide what they cannot read.
       return html`<input ...${attributes} class="mono" inputmode=${field.kind === "integer" ? "numeric" : "decimal"} autocomplete="off" />`;
     default:
       // A tool's text may have several lines.
-      return html`<textarea ...${attributes} rows=${field.isLong || value.includes("\n") ? 5 : 1} spellcheck="false" dir="auto"></textarea>`;
+      return html`<textarea ...${attributes} rows=${field.isLong || value.includes("\n") ? 5 : 1} spellcheck=${false} dir="auto"></textarea>`;
   }
 }
 

@@ -65,7 +65,7 @@ export function ToolPane({ serverId, tool }) {
               ...${attributes}
               class="mono"
               rows="8"
-              spellcheck="false"
+              spellcheck=${false}
               value=${json}
               onInput=${(/** @type {{ currentTarget: HTMLTextAreaElement }} */ event) => setJson(event.currentTarget.value)}
             ></textarea>`}
@@ -133,7 +133,7 @@ export function ResourceTemplatePane({ serverId, template }) {
         ${(/** @type {object} */ attributes) => html`<input
           ...${attributes}
           class="mono"
-          spellcheck="false"
+          spellcheck=${false}
           autocomplete="off"
           value=${uri}
           onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => setUri(event.currentTarget.value)}

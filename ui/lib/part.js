@@ -7,8 +7,14 @@ import { ApiError, call } from "./api.js";
 /** @type {Set<string>} */
 const missing = new Set();
 
-/** What an EMCP answers that does not know a path, as opposed to a thing. */
-const UNKNOWN_PATH = new Set(["not_found", "unexpected_answer", "method_not_allowed"]);
+/**
+ * Whether an EMCP says that it does not know a path, as opposed to a server.
+ * @param {string} path
+ * @param {ApiError} error
+ */
+function isUnknown(path, { status, code }) {
+  return (status === 404 || status === 405) && !(path.startsWith("/api/servers/") && code === "server_not_found");
+}
 
 /**
  * As `call`, but null where this EMCP has no such part.
@@ -22,7 +28,7 @@ export async function callPart(part, ...request) {
   try {
     return /** @type {T} */ (await call(...request));
   } catch (error) {
-    if (!(error instanceof ApiError) || (error.status !== 404 && error.status !== 405) || !UNKNOWN_PATH.has(error.code)) throw error;
+    if (!(error instanceof ApiError) || !isUnknown(request[1], error)) throw error;
     missing.add(part);
     return null;
   }

@@ -213,7 +213,7 @@ function NameField({ name, availability, error, onName }) {
       required
       autocomplete="off"
       autocapitalize="off"
-      spellcheck="false"
+      spellcheck=${false}
       value=${name}
       onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onName(event.currentTarget.value)}
     />`}

@@ -169,7 +169,8 @@ export default function create(suite) {
   });
 
   test("a reload in the middle of typing loses nothing but secrets, and leaving asks first", async () => {
-    const page = await suite.visitSignedIn("/new");
+    const page = await suite.visitSignedIn("/servers");
+    await page.keyboard.press("n");
     await page.getByLabel("Name", { exact: true }).fill("draft");
     await page.getByLabel("Description").fill("half written");
     await writeCode(page, CALCULATOR);
