@@ -71,7 +71,6 @@
  * @property {string[]} entry_objects
  * @property {CheckProblem[]} problems
  *
- * @typedef {{ at: string, kind: string, message: string, actor?: string }} ServerEvent
  *
  * What a server offers to its clients.
  * @typedef {object} Offer
