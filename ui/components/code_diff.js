@@ -36,7 +36,7 @@ export function CodeDiff({ before, after, label }) {
               cm.keymap.of([...cm.searchKeymap, ...cm.defaultKeymap]),
               EditorState.readOnly.of(true),
               EditorState.phrases.of({ "$ unchanged lines": t("diff.unchanged") }),
-              EditorView.contentAttributes.of({ "aria-label": label }),
+              EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
               unifiedMergeView({
                 original: before,
                 mergeControls: false,
