@@ -69,8 +69,7 @@ export function Attempt({ attempt, action, onRun, onRetry }) {
       ${isBusy && html`<button type="button" class="button" onClick=${attempt.cancel}>${t("action.cancel")}</button>`}
       <span role="status" class="tool-outcome" data-error=${answer?.is_error ?? false}>
         ${answer &&
-        html`<${Icon} name=${answer.is_error ? "error" : "check"} />${answer.is_error ? t("tools.failed") : t("tools.done")} ·
-        ${t("time.ms", { n: Math.round(answer.duration_ms) })}`}
+        html`<${Icon} name=${answer.is_error ? "error" : "check"} />${`${answer.is_error ? t("tools.failed") : t("tools.done")} · ${t("time.ms", { n: Math.round(answer.duration_ms) })}`}`}
       </span>
     </div>
     <${Failure} error=${error} onRetry=${onRetry} />
