@@ -7,14 +7,7 @@ import { callPart } from "../lib/part.js";
 import { STARTER } from "../lib/starter.js";
 import { failed } from "../lib/toasts.js";
 
-/**
- * @typedef {object} Template
- * @property {string} id
- * @property {string} title
- * @property {string} description
- * @property {string} code
- * @property {import("../lib/types.js").EnvVar[]} env
- */
+/** @typedef {import("../lib/types.js").Template} Template */
 
 /**
  * @param {{ wanted: string | null, onWanted: (template: Template) => void }} options `wanted` is the id of the one to begin with

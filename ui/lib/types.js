@@ -74,7 +74,8 @@
  *
  * What a server offers to its clients.
  * @typedef {object} Offer
- * @property {{ name: string, version: string, instructions?: string }} server
+ * @property {{ name: string, version: string }} server
+ * @property {string} [instructions]
  * @property {string} protocol_version
  * @property {{
  *   name: string, title?: string, description?: string, inputSchema: object, outputSchema?: object,
@@ -125,7 +126,7 @@
  * @property {(ServerEvent & { server: ServerRef })[]} [recent_events]
  * @property {{ code: string, message: string }[]} [notices]
  *
- * @typedef {{ id: string, title: string, description: string, code: string, env: EnvVar[] }} Template
+ * @typedef {{ id: string, title: string, description: string, code: string, env?: EnvVar[] }} Template
  *
  * @typedef {object} AuditEntry
  * @property {number | string} id

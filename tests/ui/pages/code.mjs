@@ -53,7 +53,7 @@ export default function code(suite) {
     const page = await suite.visitSignedIn("/servers/guarded/code");
     await rewrite(page, "guarded", CALCULATOR.replace("return a + b", "return a +"));
     await page.getByRole("button", { name: "Save and restart" }).click();
-    await page.getByText("The version in use goes on serving until you save.").waitFor();
+    await page.getByText("The version in use goes on serving until you save.").waitFor({ timeout: 60_000 });
     await page.locator(".cm-line .cm-lintRange-error").waitFor();
     const { version, status } = await suite.api("/api/servers/guarded");
     assert.deepEqual({ version, status }, { version: 1, status: "running" });

@@ -10,6 +10,9 @@ import { CALCULATOR, START_MS, waitForStatus, writeCode } from "../support/suite
 
 /** @typedef {import("playwright-core").Page} Page */
 
+/** A check is a container of its own, which on a busy machine is slow to start. */
+const CHECKED = { timeout: 60_000 };
+
 const SYNTAX_ERROR = CALCULATOR.replace("return a + b", "return a +");
 
 /**
@@ -60,7 +63,7 @@ export default function create(suite) {
     await page.getByLabel("Name", { exact: true }).fill("calculator");
     await writeCode(page, CALCULATOR);
     await page.getByText("This name is free.").waitFor();
-    await page.getByText("No problems found.").waitFor();
+    await page.getByText("No problems found.").waitFor(CHECKED);
     await screenshots(page, "create");
     await createButton(page).click();
     await waitForStatus(page, "running");
@@ -89,18 +92,18 @@ export default function create(suite) {
     await page.getByLabel("Name", { exact: true }).fill("wrong");
     await writeCode(page, SYNTAX_ERROR);
     const report = page.locator(".check-report");
-    await report.getByText("Syntax error.").waitFor();
+    await report.getByText("Syntax error.").waitFor(CHECKED);
     await page.locator(".cm-line .cm-lintRange-error").waitFor();
     await screenshots(page, "create-syntax-error");
     await report.getByRole("button", { name: "Line 13" }).click();
     await page.keyboard.press("End");
     await page.keyboard.type(" b");
-    await page.getByText("No problems found.").waitFor();
+    await page.getByText("No problems found.").waitFor(CHECKED);
     await page.locator(".cm-lintRange-error").waitFor({ state: "detached" });
 
     await writeCode(page, SYNTAX_ERROR);
     await createButton(page).click();
-    await page.getByText("The check found errors in the code.").waitFor();
+    await page.getByText("The check found errors in the code.").waitFor(CHECKED);
     assert.equal((await suite.api("/api/servers")).total, 0, "nothing was created");
     await page.getByRole("button", { name: "Create anyway" }).click();
     await waitForStatus(page, "error");
@@ -110,13 +113,13 @@ export default function create(suite) {
     const page = await suite.visitSignedIn("/new");
     await page.getByLabel("Name", { exact: true }).fill("entryless");
     await writeCode(page, "print('no server in here')\n");
-    await page.getByText("There is no MCP server in this file.").waitFor();
+    await page.getByText("There is no MCP server in this file.").waitFor(CHECKED);
     await writeCode(page, `${CALCULATOR}\nother = FastMCP("Other")\n`.replace("mcp = ", "first = ").replaceAll("@mcp.", "@first.").replace("mcp.run()", "first.run()"));
     await page.getByText("Entry object and runtime").click();
     await page.getByLabel("Entry object").fill("missing");
-    await page.getByText("The entry object is missing.").waitFor();
+    await page.getByText("The entry object is missing.").waitFor(CHECKED);
     await page.getByLabel("Entry object").fill("first");
-    await page.getByText("No problems found.").waitFor();
+    await page.getByText("No problems found.").waitFor(CHECKED);
     await page.getByText("MCP objects: first, other").waitFor();
     await page.getByText("This name is free.").waitFor();
     await createButton(page).click();

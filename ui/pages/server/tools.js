@@ -82,7 +82,7 @@ function OfferView({ serverId, offer, isLoading, onReload }) {
           <${Icon} name=${isLoading ? "building" : "restart"} />${t("tools.reload")}
         </button>
       </div>
-      ${server.instructions && html`<p class="long-text" dir="auto">${server.instructions}</p>`}
+      ${offer.instructions && html`<p class="long-text" dir="auto">${offer.instructions}</p>`}
       <${Choice}
         label=${t("tools.what")}
         value=${kind}
