@@ -168,13 +168,28 @@ function rangeOf(doc, place) {
  */
 function replaceSelection({ EditorView }, event, view) {
   const { data, inputType, cancelable } = event;
-  const { from, to, empty } = view.state.selection.main;
-  if (inputType !== "insertText" || !data || !cancelable || empty || view.composing || view.state.readOnly) return false;
+  if (inputType !== "insertText" || !data || !cancelable || view.composing || view.state.readOnly) return false;
+  const { from, to } = selected(event, view);
+  if (from === to) return false;
   event.preventDefault();
-  const insert = () => view.state.update(view.state.replaceSelection(data), { userEvent: "input.type", scrollIntoView: true });
+  const changes = { from, to, insert: data };
+  const insert = () => view.state.update({ changes, selection: { anchor: from + data.length }, userEvent: "input.type", scrollIntoView: true });
   const isTaken = view.state.facet(EditorView.inputHandler).some((handler) => handler(view, from, to, data, insert));
   if (!isTaken) view.dispatch(insert());
   return true;
+}
+
+/**
+ * What is about to be typed over. Of a selection that was made just now only
+ * the browser knows.
+ * @param {InputEvent} event
+ * @param {import("../vendor/codemirror.js").EditorView} view
+ */
+function selected(event, view) {
+  const { main } = view.state.selection;
+  const [range] = event.getTargetRanges();
+  if (!main.empty || !range || !view.contentDOM.contains(range.startContainer) || !view.contentDOM.contains(range.endContainer)) return main;
+  return { from: view.posAtDOM(range.startContainer, range.startOffset), to: view.posAtDOM(range.endContainer, range.endOffset) };
 }
 
 /** The words for people who use the keyboard only: Tab indents in the editor. */

@@ -113,9 +113,9 @@ export default function tools(suite) {
     assert.equal(JSON.parse((await measure.locator(".tool-result pre").textContent()) ?? "").is_error, false);
     await screenshots(page, "tools-result");
     await measure.getByRole("button", { name: "JSON", exact: true }).click();
-    const typed = JSON.parse(await measure.getByLabel("Arguments").inputValue());
+    const typed = JSON.parse(await measure.getByRole("textbox", { name: "Arguments" }).inputValue());
     assert.deepEqual(typed, { points: [{ x: 1.5, y: 2 }], unit: "cm", names: ["é\u4e2d"], exact: false, count: 3 });
-    await measure.getByLabel("Arguments").fill("{");
+    await measure.getByRole("textbox", { name: "Arguments" }).fill("{");
     await measure.getByRole("button", { name: "Call the tool" }).click();
     await measure.getByText("This is not valid JSON.").waitFor();
 
