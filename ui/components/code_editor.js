@@ -32,6 +32,8 @@ export function CodeEditor({ value, onChange, label, marks = NO_MARKS, goTo = nu
   const [codeMirror, setCodeMirror] = useState(/** @type {CodeMirror | null} */ (null));
   const latest = useRef({ value, onChange });
   latest.current = { value, onChange };
+  /** What was typed and has not come back as `value` yet, in its order. */
+  const reported = useRef(/** @type {string[]} */ ([]));
 
   useEffect(() => {
     let isGone = false;
@@ -55,6 +57,7 @@ export function CodeEditor({ value, onChange, label, marks = NO_MARKS, goTo = nu
       isReadOnly: !onChange,
       onChange: (text) => {
         latest.current.value = text;
+        reported.current.push(text);
         latest.current.onChange?.(text);
       },
     });
@@ -65,7 +68,13 @@ export function CodeEditor({ value, onChange, label, marks = NO_MARKS, goTo = nu
     };
   }, [codeMirror, label, !onChange]);
 
-  useEffect(() => handle.current?.setText(value), [value, codeMirror]);
+  useEffect(() => {
+    // What comes back may be older than what is in the editor by now: who types
+    // on before the page is drawn must not have it taken back.
+    const at = reported.current.indexOf(value);
+    if (at >= 0) reported.current.splice(0, at + 1);
+    else handle.current?.setText(value);
+  }, [value, codeMirror]);
   useEffect(() => handle.current?.setMarks(marks), [marks, codeMirror]);
   useEffect(() => {
     if (goTo) handle.current?.goTo(goTo);
@@ -90,6 +99,7 @@ export function CodeEditor({ value, onChange, label, marks = NO_MARKS, goTo = nu
  */
 function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
   const { EditorState, EditorView } = cm;
+  let isTold = false;
   const view = new EditorView({
     parent: root,
     root,
@@ -109,7 +119,7 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
         // The box around it scrolls, and is reached by this.
         EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
         EditorView.updateListener.of((update) => {
-          if (update.docChanged) onChange(update.state.doc.toString());
+          if (update.docChanged && !isTold) onChange(update.state.doc.toString());
         }),
         EditorView.domEventHandlers({ beforeinput: (event, view) => replaceSelection(cm, event, view) }),
       ],
@@ -120,7 +130,9 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
     /** @param {string} next */
     setText(next) {
       if (next === view.state.doc.toString()) return;
+      isTold = true;
       view.dispatch({ changes: { from: 0, to: view.state.doc.length, insert: next } });
+      isTold = false;
     },
     /** @param {Mark[]} marks */
     setMarks(marks) {

@@ -72,7 +72,7 @@ function StepRow({ step, isBusy }) {
     <div>
       <strong>${isKey(key) ? t(key) : step.code}</strong>
       ${state !== "busy" && html` <span class="hint">${t(`test.state.${state}`)}${step.duration_ms !== null && ` · ${t("time.ms", { n: Math.round(step.duration_ms) })}`}</span>`}
-      ${step.detail && html`<p dir="auto">${sentence(step.detail)}</p>`}
+      ${step.detail && step.ok !== null && html`<p dir="auto">${sentence(step.detail)}</p>`}
     </div>
   </li>`;
 }

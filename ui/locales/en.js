@@ -326,7 +326,7 @@ export default {
   "test.bad": "A client cannot connect. The first step that failed says why.",
   "test.step.resolve": "Find the address",
   "test.step.tls": "Encrypted connection",
-  "test.step.gate": "Access with a token",
+  "test.step.gate": "EMCP's gate",
   "test.step.initialize": "MCP handshake",
   "test.step.list_tools": "List the tools",
   "test.state.good": "done",

@@ -328,7 +328,7 @@ export default {
   "test.bad": "客户端无法连接。第一个失败的步骤说明了原因。",
   "test.step.resolve": "解析地址",
   "test.step.tls": "加密连接",
-  "test.step.gate": "令牌验证",
+  "test.step.gate": "EMCP 网关",
   "test.step.initialize": "MCP 握手",
   "test.step.list_tools": "列出工具",
   "test.state.good": "完成",

@@ -96,8 +96,11 @@ export default function create(suite) {
     await page.locator(".cm-line .cm-lintRange-error").waitFor();
     await screenshots(page, "create-syntax-error");
     await report.getByRole("button", { name: "Line 13" }).click();
+    await page.locator(".editor:focus-within").waitFor();
     await page.keyboard.press("End");
-    await page.keyboard.type(" b");
+    // Quicker than the page is drawn, as people do in bursts.
+    await page.keyboard.type(" b  # typed in one go, and not taken back");
+    await page.locator(".cm-line", { hasText: "return a + b  # typed in one go, and not taken back" }).waitFor();
     await page.getByText("No problems found.").waitFor(CHECKED);
     await page.locator(".cm-lintRange-error").waitFor({ state: "detached" });
 
