@@ -19,6 +19,8 @@ use tracing_subscriber::EnvFilter;
 /// How long tasks get to end after the last request. With what requests get
 /// (`http`) it must stay below the 15 s of `compose.yml`.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
+/// What is logged where EMCP_LOG says nothing.
+const LOG_DEFAULT: &str = "info,rmcp=warn";
 
 /// A self-hosted PaaS for MCP servers.
 #[derive(Parser)]
@@ -143,8 +145,9 @@ fn from_environment(key: &str) -> Option<String> {
 }
 
 fn start_logging() -> anyhow::Result<()> {
-    let filter =
-        EnvFilter::try_from_env("EMCP_LOG").or_else(|_| EnvFilter::try_new("info,rmcp=warn"))?;
+    let wanted = std::env::var("EMCP_LOG").unwrap_or_default();
+    let filter = EnvFilter::try_new(log_filter(&wanted))
+        .or_else(|_| EnvFilter::try_new(log_filter(LOG_DEFAULT)))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
@@ -154,6 +157,20 @@ fn start_logging() -> anyhow::Result<()> {
         Ok(other) => bail!("EMCP_LOG_FORMAT must be \"text\" or \"json\", not \"{other}\""),
     }
     Ok(())
+}
+
+/// What is wanted, without bollard's finer levels: they write down whole
+/// requests and answers, and with them the secrets a container is given.
+fn log_filter(wanted: &str) -> String {
+    let wanted = if wanted.trim().is_empty() {
+        LOG_DEFAULT
+    } else {
+        wanted
+    };
+    let others = wanted
+        .split(',')
+        .filter(|directive| !directive.trim_start().starts_with("bollard"));
+    others.chain(["bollard=info"]).collect::<Vec<_>>().join(",")
 }
 
 async fn serve(settings: Settings) -> anyhow::Result<()> {
@@ -251,22 +268,35 @@ async fn backup(settings: Settings, file: &Path, with_keys: bool) -> anyhow::Res
         .error_for_status()
         .context("EMCP refused")?;
     let part = file.with_extension("part");
+    let written = keep(&mut answer, &part, file).await;
+    if written.is_err() {
+        // Nobody may take a part for a backup, nor find it in the way.
+        let _ = tokio::fs::remove_file(&part).await;
+    }
+    written?;
+    println!("backup written to {}", file.display());
+    Ok(())
+}
+
+/// Under another name until it is whole.
+async fn keep(answer: &mut reqwest::Response, part: &Path, file: &Path) -> anyhow::Result<()> {
+    // Left by one that was killed. A new file is nobody else's to read.
+    let _ = tokio::fs::remove_file(part).await;
     let mut out = tokio::fs::OpenOptions::new()
         .write(true)
         .create_new(true)
         .mode(0o600)
-        .open(&part)
+        .open(part)
         .await
         .with_context(|| format!("cannot write {}", part.display()))?;
     while let Some(piece) = answer.chunk().await? {
         out.write_all(&piece).await?;
     }
     out.sync_all().await?;
-    tokio::fs::hard_link(&part, file)
+    tokio::fs::hard_link(part, file)
         .await
         .with_context(|| format!("{} exists; choose another name", file.display()))?;
-    tokio::fs::remove_file(&part).await?;
-    println!("backup written to {}", file.display());
+    tokio::fs::remove_file(part).await?;
     Ok(())
 }
 
@@ -284,4 +314,19 @@ async fn healthcheck(settings: Settings) -> anyhow::Result<()> {
         bail!("EMCP answers {}", response.status());
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_setting_makes_bollard_write_down_what_containers_are_given() {
+        assert_eq!(log_filter(""), "info,rmcp=warn,bollard=info");
+        assert_eq!(log_filter("debug"), "debug,bollard=info");
+        assert_eq!(
+            log_filter("emcp=debug, bollard::docker=trace,bollard=debug"),
+            "emcp=debug,bollard=info"
+        );
+    }
 }

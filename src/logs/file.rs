@@ -28,29 +28,52 @@ impl LogFile {
         [self.older(), self.newer()]
             .into_iter()
             .filter_map(|path| File::open(path).ok())
-            .flat_map(|file| BufReader::new(file).lines().map_while(Result::ok))
-            .filter_map(|line| serde_json::from_str(&line).ok())
+            // As bytes: the cut may have gone through a character.
+            .flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok))
+            .filter_map(|line| serde_json::from_slice(&line).ok())
             .collect()
     }
 
-    /// Appends lines, turning the files over when the present one is full.
+    /// Appends lines, turning the files over where the present one is full.
     pub(super) fn append(&mut self, records: &[LogRecord]) -> io::Result<()> {
         let mut bytes = Vec::new();
         for record in records {
+            let before = bytes.len();
             serde_json::to_writer(&mut bytes, record)?;
             bytes.push(b'\n');
+            if self.size()? + bytes.len() as u64 > FILE_MAX_BYTES {
+                let next = bytes.split_off(before);
+                self.write(&bytes)?;
+                self.open = None;
+                fs::rename(self.newer(), self.older())?;
+                bytes = next;
+            }
         }
+        self.write(&bytes)
+    }
+
+    /// Of the present file.
+    fn size(&mut self) -> io::Result<u64> {
+        match &self.open {
+            Some((_, size)) => Ok(*size),
+            None => {
+                let (file, size) = self.open_newer()?;
+                self.open = Some((file, size));
+                Ok(size)
+            }
+        }
+    }
+
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        // Taken out: after a failed write the file is opened anew, which ends
+        // the line that was cut.
         let (mut file, size) = match self.open.take() {
             Some(open) => open,
             None => self.open_newer()?,
         };
-        file.write_all(&bytes)?;
-        let size = size + bytes.len() as u64;
-        if size < FILE_MAX_BYTES {
-            self.open = Some((file, size));
-            return Ok(());
-        }
-        fs::rename(self.newer(), self.older())
+        file.write_all(bytes)?;
+        self.open = Some((file, size + bytes.len() as u64));
+        Ok(())
     }
 
     fn open_newer(&self) -> io::Result<(File, u64)> {
@@ -60,10 +83,11 @@ impl LogFile {
             .append(true)
             .mode(0o600)
             .open(self.newer())?;
-        let size = file.metadata()?.len();
+        let mut size = file.metadata()?.len();
         if size > 0 {
             // Ends a line that a crash may have cut, so the next one stands alone.
             file.write_all(b"\n")?;
+            size += 1;
         }
         Ok((file, size))
     }
@@ -103,7 +127,8 @@ mod tests {
         let cut = OpenOptions::new()
             .append(true)
             .open(folder.join("output.jsonl"))
-            .and_then(|mut file| file.write_all(b"{\"ts\":\"20"));
+            // In the middle of a character of two bytes.
+            .and_then(|mut file| file.write_all(b"{\"line\":\"\xc3"));
         cut.unwrap();
         let mut file = LogFile::new(folder);
         file.append(&[record(2, "two".into())]).unwrap();
@@ -111,18 +136,35 @@ mod tests {
         assert_eq!(seqs, [1, 2]);
     }
 
+    fn sizes_in(folder: &std::path::Path) -> Vec<u64> {
+        let entries = fs::read_dir(folder).unwrap();
+        entries
+            .map(|entry| entry.unwrap().metadata().unwrap().len())
+            .collect()
+    }
+
     #[test]
     fn disk_use_is_bounded() {
-        let dir = tempfile::tempdir().unwrap();
-        let mut file = LogFile::new(dir.path().to_owned());
-        for seq in 0..1_000 {
-            file.append(&[record(seq, "x".repeat(16 * 1024))]).unwrap();
+        // Line by line, and many long lines at once.
+        for at_once in [1, 250] {
+            let dir = tempfile::tempdir().unwrap();
+            let mut file = LogFile::new(dir.path().to_owned());
+            let records: Vec<_> = (0..1_000)
+                .map(|seq| record(seq, "x".repeat(16 * 1024)))
+                .collect();
+            for some in records.chunks(at_once) {
+                file.append(some).unwrap();
+            }
+            let sizes = sizes_in(dir.path());
+            assert_eq!(sizes.len(), 2);
+            assert!(
+                sizes.iter().all(|size| *size <= FILE_MAX_BYTES),
+                "{sizes:?}"
+            );
+            let kept: Vec<u64> = file.read_back().iter().map(|r| r.seq).collect();
+            let first = kept[0];
+            assert!(first < 1_000 - 128, "the older file is kept too");
+            assert_eq!(kept, (first..1_000).collect::<Vec<_>>());
         }
-        let total: u64 = fs::read_dir(dir.path())
-            .unwrap()
-            .map(|entry| entry.unwrap().metadata().unwrap().len())
-            .sum();
-        assert!(total <= 2 * (FILE_MAX_BYTES + 64 * 1024), "{total} bytes");
-        assert_eq!(file.read_back().last().map(|r| r.seq), Some(999));
     }
 }

@@ -6,6 +6,7 @@
 //! what the ring has dropped meanwhile it is told as skipped.
 
 mod file;
+mod hide;
 mod ring;
 
 use std::collections::HashMap;
@@ -25,6 +26,8 @@ use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
 use crate::vault::Mask;
 
 use file::LogFile;
+use hide::Hider;
+pub use hide::hide_in;
 pub use ring::Batch;
 use ring::Ring;
 
@@ -295,19 +298,24 @@ async fn take_in(
             .follow(container, since.as_second())
             .ready_chunks(CHUNK_LINES),
     );
+    let mut hider = Hider::new(mask);
     while let Some(chunk) = lines.next().await {
         let fresh = chunk
             .into_iter()
             .filter_map(Result::ok)
             .filter(|line| line.at >= run_start && known_until.is_none_or(|known| line.at > known))
-            .map(|OutputLine { at, stream, text }| {
-                let source = match stream {
-                    OutputStream::Stdout => Source::Stdout,
-                    OutputStream::Stderr => Source::Stderr,
-                };
-                (at, source, mask.hide(text))
-            })
+            .filter_map(|line| hider.pass(line))
+            .map(as_kept)
             .collect();
         log.append(fresh).await;
     }
+    log.append(hider.rest().map(as_kept).collect()).await;
+}
+
+fn as_kept(line: OutputLine) -> (Timestamp, Source, String) {
+    let source = match line.stream {
+        OutputStream::Stdout => Source::Stdout,
+        OutputStream::Stderr => Source::Stderr,
+    };
+    (line.at, source, line.text)
 }

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::Parts;
 use crate::model::{Error, Result, Server, ServerId};
-use crate::runtime::ContainerSpec;
+use crate::runtime::{ContainerSpec, RuntimeError};
 use crate::store::StoredValue;
 use crate::vault::{Mask, Place};
 
@@ -30,12 +30,15 @@ impl Parts {
             ("EMCP_GATEWAY_KEY", gateway_key),
         ];
         env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
+        let mut secret_keys = vec!["EMCP_GATEWAY_KEY".to_owned()];
         for var in self.store.env_of(server.id).await? {
             let value = match &var.value {
                 StoredValue::Plain(text) => SecretString::from(text.clone()),
-                StoredValue::Sealed(sealed) => self
-                    .vault
-                    .open(Place::Env(server.id, var.key.as_str()), sealed)?,
+                StoredValue::Sealed(sealed) => {
+                    secret_keys.push(var.key.to_string());
+                    self.vault
+                        .open(Place::Env(server.id, var.key.as_str()), sealed)?
+                }
             };
             env.push((var.key.to_string(), value));
         }
@@ -55,31 +58,35 @@ impl Parts {
             egress: server.egress,
             code_dir: self.layout.code_dir(server.id, server.version),
             env,
+            secret_keys,
             limits: server.limits,
             stop_grace: self.config.stop_grace,
         })
     }
 
-    /// Hides the server's secrets in its output. Secrets that cannot be read
-    /// cannot be hidden, and no container was given them either.
-    pub(super) async fn mask(&self, id: ServerId) -> Mask {
-        let vars = match self.store.env_of(id).await {
-            Ok(vars) => vars,
-            Err(error) => {
-                tracing::error!(server = %id, %error, "cannot read which secrets to hide");
-                return Mask::default();
-            }
-        };
-        let secrets: Vec<SecretString> = vars
-            .iter()
-            .filter_map(|var| match &var.value {
+    /// Hides in a container's output the secrets that it was made with. Those
+    /// stored now may be others: a changed variable reaches the server with its
+    /// next start only. They are hidden too, since a container made before
+    /// EMCP labelled them does not tell its own.
+    ///
+    /// # Errors
+    /// If the engine does not tell, rather than showing what must be hidden.
+    pub(super) async fn mask(
+        &self,
+        id: ServerId,
+        container: &str,
+    ) -> std::result::Result<Mask, RuntimeError> {
+        let mut secrets = self.runtime.given_secrets(container).await?;
+        match self.store.env_of(id).await {
+            Ok(vars) => secrets.extend(vars.iter().filter_map(|var| match &var.value {
                 StoredValue::Plain(_) => None,
                 StoredValue::Sealed(sealed) => {
                     let place = Place::Env(id, var.key.as_str());
                     self.vault.open(place, sealed).ok()
                 }
-            })
-            .collect();
-        Mask::new(secrets.iter())
+            })),
+            Err(error) => tracing::error!(server = %id, %error, "cannot read the stored secrets"),
+        }
+        Ok(Mask::new(secrets.iter()))
     }
 }

@@ -103,7 +103,10 @@ impl Converge {
             };
             let container = Container { phase, ..listed };
             if let Some(run) = &run {
-                self.take_in_output(&container, run).await;
+                match self.take_in_output(&container, run).await {
+                    Ok(()) | Err(RuntimeError::NoSuchContainer) => {}
+                    Err(other) => return Err(other),
+                }
             }
             observed.push(Observed { container, run });
         }
@@ -112,16 +115,21 @@ impl Converge {
 
     /// A run that is over is taken in too: it may have ended before it was
     /// seen running.
-    async fn take_in_output(&self, container: &Container, run: &Run) {
+    async fn take_in_output(
+        &self,
+        container: &Container,
+        run: &Run,
+    ) -> std::result::Result<(), RuntimeError> {
         let logs = &self.parts.logs;
         let is_taken_in = match container.phase {
             Phase::Running | Phase::Paused => logs.is_following_run(self.id, run),
             _ => logs.has_followed_run(self.id, run),
         };
         if !is_taken_in {
-            let mask = self.parts.mask(self.id).await;
+            let mask = self.parts.mask(self.id, &container.id).await?;
             logs.follow(self.id, &container.id, run, mask).await;
         }
+        Ok(())
     }
 
     async fn execute(

@@ -37,6 +37,8 @@ pub struct ContainerSpec {
     pub code_dir: PathBuf,
     /// Its environment, secrets opened.
     pub env: Vec<(String, SecretString)>,
+    /// Which of these must not be shown.
+    pub secret_keys: Vec<String>,
     /// What it may use.
     pub limits: Limits,
     /// From SIGTERM to SIGKILL when the engine stops it by itself.
@@ -131,6 +133,9 @@ pub struct OutputLine {
     pub stream: OutputStream,
     /// Without the line end; invalid UTF-8 replaced.
     pub text: String,
+    /// Whether it was cut here for its length and goes on in the next line of
+    /// its stream.
+    pub goes_on: bool,
 }
 
 /// What went wrong with the engine.

@@ -32,6 +32,13 @@ impl Mask {
         }
     }
 
+    /// The length of the longest value, in bytes.
+    pub fn longest(&self) -> usize {
+        self.values
+            .first()
+            .map_or(0, |value| value.expose_secret().len())
+    }
+
     /// The text without the values.
     pub fn hide(&self, text: String) -> String {
         self.values.iter().fold(text, |text, value| {

@@ -1,16 +1,14 @@
 """A server's log: history and then live over a WebSocket, resumed without a gap, and as plain text."""
 
-import json
-from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 
 import httpx
 import pytest
-from websockets.sync.client import ClientConnection, connect
 
 from support.api import Api, Json
 from support.clients import bearer
 from support.docker import docker
+from support.logs import LINE_DEADLINE_SECS, log_socket
 from support.running import Platform
 from support.streams import HttpSession
 from support.waits import until
@@ -33,7 +31,6 @@ def say(text: str, times: int = 1) -> str:
         print(text)
     return "said"
 '''
-LINE_DEADLINE_SECS = 15.0
 
 
 @pytest.fixture(scope="module")
@@ -49,39 +46,8 @@ def session(api: Api, talker: Json, admin_headers: dict[str, str]) -> Iterator[H
         yield session
 
 
-class LogSocket:
-    """The records of a log WebSocket, one by one."""
-
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
-        self._records: list[Json] = []
-
-    def next(self) -> Json:
-        while not self._records:
-            message = self._socket.recv(timeout=LINE_DEADLINE_SECS)
-            text = message if isinstance(message, str) else message.decode()
-            self._records = [json.loads(line) for line in text.splitlines() if line]
-        return self._records.pop(0)
-
-    def until_line(self, line: str) -> list[Json]:
-        """All records up to the first with this line."""
-        records = [self.next()]
-        while records[-1]["line"] != line:
-            records.append(self.next())
-        return records
-
-
-@contextmanager
-def log_socket(api: Api, query: str = "", headers: dict[str, str] | None = None) -> Generator[LogSocket]:
-    url = f"{api.public_url.replace('https', 'wss', 1)}/api/servers/talker/logs{query}"
-    sent = dict(api.http.headers) if headers is None else headers
-    credentials = {name: value for name, value in sent.items() if name.lower() in ("authorization", "cookie", "origin")}
-    with connect(url, ssl=api.tls, additional_headers=credentials, proxy=None) as socket:
-        yield LogSocket(socket)
-
-
 def test_history_comes_first_and_then_what_is_said_now(api: Api, session: HttpSession) -> None:
-    with log_socket(api) as log:
+    with log_socket(api, "talker") as log:
         history = log.until_line("loading 5")
         assert [record["line"] for record in history if record["line"].startswith("loading")] == [
             f"loading {number}" for number in range(1, 6)
@@ -98,10 +64,10 @@ def test_history_comes_first_and_then_what_is_said_now(api: Api, session: HttpSe
 
 def test_a_viewer_that_comes_back_misses_nothing_and_sees_nothing_twice(api: Api, session: HttpSession) -> None:
     session.call_tool("say", {"text": "before the break"})
-    with log_socket(api) as log:
+    with log_socket(api, "talker") as log:
         last = log.until_line("before the break")[-1]["seq"]
     session.call_tool("say", {"text": "during the break", "times": 3})
-    with log_socket(api, f"?after={last}") as log:
+    with log_socket(api, "talker", f"?after={last}") as log:
         session.call_tool("say", {"text": "after the break"})
         records = log.until_line("after the break")
     assert [record["seq"] for record in records] == list(range(last + 1, last + 1 + len(records)))
@@ -109,7 +75,7 @@ def test_a_viewer_that_comes_back_misses_nothing_and_sees_nothing_twice(api: Api
 
 
 def test_two_viewers_see_the_same(api: Api, session: HttpSession) -> None:
-    with log_socket(api) as one, log_socket(api) as other:
+    with log_socket(api, "talker") as one, log_socket(api, "talker") as other:
         session.call_tool("say", {"text": "to both"})
         assert one.until_line("to both")[-1] == other.until_line("to both")[-1]
 
@@ -123,7 +89,7 @@ def test_plain_text_for_those_who_want_no_socket(api: Api, session: HttpSession)
 
 def test_plain_text_since_a_time(api: Api, session: HttpSession) -> None:
     session.call_tool("say", {"text": "an old line"})
-    with log_socket(api) as log:
+    with log_socket(api, "talker") as log:
         old = log.until_line("an old line")[-1]
         session.call_tool("say", {"text": "a newer line"})
         newer = log.until_line("a newer line")[-1]
@@ -135,7 +101,7 @@ def test_plain_text_since_a_time(api: Api, session: HttpSession) -> None:
 
 def test_a_flood_is_kept_in_order(api: Api, session: HttpSession) -> None:
     """Fast output is bounded, numbered and in order; the newest lines are the ones that stay."""
-    with log_socket(api, "?after=0") as log:
+    with log_socket(api, "talker", "?after=0") as log:
         session.call_tool("say", {"text": "flood", "times": 20_000})
         session.call_tool("say", {"text": "the flood is over"})
         records = log.until_line("the flood is over")
@@ -159,7 +125,7 @@ def test_a_stranger_sees_no_log(platform: Platform, api: Api, talker: Json) -> N
 
 
 def test_the_dashboard_sees_the_log_with_its_cookie(platform: Platform, api: Api, session: HttpSession) -> None:
-    with log_socket(api, headers={"Cookie": session_cookie(platform), "Origin": platform.public_url}) as log:
+    with log_socket(api, "talker", headers={"Cookie": session_cookie(platform), "Origin": platform.public_url}) as log:
         session.call_tool("say", {"text": "to the dashboard"})
         log.until_line("to the dashboard")
 

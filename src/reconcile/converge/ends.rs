@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::Converge;
+use crate::logs::hide_in;
 use crate::model::{Failure, RunState, Server};
 use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
@@ -95,7 +96,10 @@ impl Converge {
             .runtime
             .tail(container, failure::TAIL_LINES)
             .await?;
-        let mask = self.parts.mask(self.id).await;
-        Ok(lines.into_iter().map(|line| mask.hide(line.text)).collect())
+        let mask = self.parts.mask(self.id, container).await?;
+        Ok(hide_in(&mask, lines)
+            .into_iter()
+            .map(|line| line.text)
+            .collect())
     }
 }

@@ -5,15 +5,17 @@ use std::net::Ipv4Addr;
 use std::path::Path;
 
 use bollard::models::{
-    ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
+    ContainerConfig, ContainerCreateBody, ContainerState, ContainerStateStatusEnum, ContainerSummary,
     ContainerSummaryStateEnum, EndpointIpamConfig, EndpointSettings, HostConfig,
     HostConfigLogConfig, Mount, MountType, NetworkingConfig, ResourcesUlimits, RestartPolicy,
     RestartPolicyNameEnum,
 };
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
-use super::{LABEL_GENERATION, LABEL_INSTANCE, LABEL_REVISION, LABEL_SERVER, LABEL_SPEC_HASH};
+use super::{
+    LABEL_GENERATION, LABEL_INSTANCE, LABEL_REVISION, LABEL_SECRETS, LABEL_SERVER, LABEL_SPEC_HASH,
+};
 use crate::model::{Egress, Limits};
 use crate::runtime::{Container, ContainerSpec, Phase, Run};
 
@@ -156,6 +158,7 @@ fn labels(spec: &ContainerSpec, instance: &str) -> HashMap<String, String> {
         (LABEL_GENERATION.to_owned(), spec.generation.to_string()),
         (LABEL_REVISION.to_owned(), spec.revision.to_string()),
         (LABEL_SPEC_HASH.to_owned(), spec_hash(spec)),
+        (LABEL_SECRETS.to_owned(), spec.secret_keys.join(",")),
     ])
 }
 
@@ -176,6 +179,23 @@ fn spec_hash(spec: &ContainerSpec) -> String {
         spec.stop_grace.as_secs(),
     );
     hex::encode(&Sha256::digest(text)[..16])
+}
+
+/// The values of the variables that the container's label names as secret.
+pub(super) fn given_secrets(config: ContainerConfig) -> Vec<SecretString> {
+    let labels = config.labels.unwrap_or_default();
+    let keys: Vec<&str> = labels
+        .get(LABEL_SECRETS)
+        .map(|names| names.split(',').collect())
+        .unwrap_or_default();
+    config
+        .env
+        .unwrap_or_default()
+        .iter()
+        .filter_map(|variable| variable.split_once('='))
+        .filter(|(key, _)| keys.contains(key))
+        .map(|(_, value)| SecretString::from(value))
+        .collect()
 }
 
 /// A listed container, if its labels are EMCP's.
@@ -234,8 +254,6 @@ fn timestamp(text: &str) -> Option<jiff::Timestamp> {
 mod tests {
     use std::time::Duration;
 
-    use secrecy::SecretString;
-
     use super::*;
     use crate::model::ServerId;
 
@@ -249,7 +267,11 @@ mod tests {
             egress: Egress::Open,
             address: [198, 18, 1, 5].into(),
             code_dir: "/data/x/versions/1".into(),
-            env: vec![("TOKEN".into(), SecretString::from("hunter2"))],
+            env: vec![
+                ("TOKEN".into(), SecretString::from("hunter2=")),
+                ("PLAIN".into(), SecretString::from("shown")),
+            ],
+            secret_keys: vec!["TOKEN".into()],
             limits: Limits::default(),
             stop_grace: Duration::from_secs(10),
         }
@@ -298,6 +320,19 @@ mod tests {
         spec.egress = Egress::None;
         let closed = create_body(&spec, "x", "emcp").host_config.unwrap();
         assert_eq!(closed.dns, Some(vec!["127.0.0.1".to_owned()]));
+    }
+
+    #[test]
+    fn a_container_knows_which_of_its_variables_are_secret() {
+        let body = create_body(&spec(), "mcp-net", "emcp");
+        let given = given_secrets(ContainerConfig {
+            env: body.env,
+            labels: body.labels,
+            ..ContainerConfig::default()
+        });
+        let given: Vec<&str> = given.iter().map(ExposeSecret::expose_secret).collect();
+        assert_eq!(given, ["hunter2="]);
+        assert!(given_secrets(ContainerConfig::default()).is_empty());
     }
 
     #[test]

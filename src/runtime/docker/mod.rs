@@ -16,6 +16,7 @@ use bollard::query_parameters::{
     RemoveContainerOptions, StopContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
+use secrecy::SecretString;
 
 pub use one_shot::OneShot;
 
@@ -30,6 +31,8 @@ pub(super) const LABEL_REVISION: &str = "emcp.revision";
 pub(super) const LABEL_SPEC_HASH: &str = "emcp.spec-hash";
 /// On containers that serve no server.
 pub(super) const LABEL_HELPER: &str = "emcp.helper";
+/// The names, not the values, of the variables that must not be shown.
+pub(super) const LABEL_SECRETS: &str = "emcp.secrets";
 
 /// bollard applies this to response headers only; streams stay open.
 const REQUEST_TIMEOUT_SECS: u64 = 60;
@@ -252,6 +255,22 @@ impl DockerRuntime {
     /// says.
     pub async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
         usage::read(&self.docker, id).await
+    }
+
+    /// The values of the secret variables that a container was made with.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    pub async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
+        let inspected = self
+            .docker
+            .inspect_container(id, None::<InspectContainerOptions>)
+            .await
+            .map_err(explain)?;
+        Ok(inspected
+            .config
+            .map(convert::given_secrets)
+            .unwrap_or_default())
     }
 
     /// The last lines a container wrote.

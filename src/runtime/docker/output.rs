@@ -120,8 +120,10 @@ impl<S> Splitter<S> {
                 None => (text, false),
             };
             partial.bytes.extend_from_slice(text);
-            if is_whole || partial.bytes.len() >= LINE_MAX_BYTES {
+            if is_whole {
                 self.ready.push_back(partial.emit(stream));
+            } else if partial.bytes.len() >= LINE_MAX_BYTES {
+                self.ready.push_back(partial.emit_beginning(stream));
             }
         }
     }
@@ -146,8 +148,43 @@ impl Partial {
             at: self.at.take().unwrap_or_else(Timestamp::now),
             stream,
             text: String::from_utf8_lossy(&bytes).into_owned(),
+            goes_on: false,
         }
     }
+
+    /// What there is of a line that goes on, but for a character whose bytes
+    /// are not all there.
+    fn emit_beginning(&mut self, stream: OutputStream) -> OutputLine {
+        let rest = self.bytes.split_off(whole_chars(&self.bytes));
+        let line = self.emit(stream);
+        self.bytes = rest;
+        OutputLine {
+            goes_on: true,
+            ..line
+        }
+    }
+}
+
+/// How many bytes there are before an unfinished UTF-8 character at the end.
+fn whole_chars(bytes: &[u8]) -> usize {
+    let tail = bytes.len().saturating_sub(3);
+    let unfinished = bytes[tail..].iter().rposition(|byte| match byte {
+        // The first byte of a character tells its length (RFC 3629 §3).
+        0xc2..=0xf4 => true,
+        _ => false,
+    });
+    let Some(at) = unfinished.map(|at| tail + at) else {
+        return bytes.len();
+    };
+    let length = match bytes[at] {
+        0xc2..=0xdf => 2,
+        0xe0..=0xef => 3,
+        _ => 4,
+    };
+    let is_whole = bytes.len() - at >= length;
+    // Anything else behind the first byte is no character at all.
+    let is_one = bytes[at + 1..].iter().all(|byte| byte & 0xc0 == 0x80);
+    if is_whole || !is_one { bytes.len() } else { at }
 }
 
 fn split_timestamp(piece: &[u8]) -> (Option<Timestamp>, &[u8]) {
@@ -206,6 +243,24 @@ mod tests {
         let lines = lines_of(vec![out(&piece); 9]).await;
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line.text.len() <= LINE_MAX_BYTES));
+        let goes_on: Vec<bool> = lines.iter().map(|line| line.goes_on).collect();
+        assert_eq!(goes_on, [true, true, false]);
+    }
+
+    #[tokio::test]
+    async fn a_cut_never_goes_through_a_character() {
+        // An odd byte first, so that every boundary lies inside a character.
+        for character in ["é", "好", "👋"] {
+            let text = format!("a{}", character.repeat(200 * 1024 / character.len()));
+            let frames = text.as_bytes().chunks(16 * 1024).map(|piece| {
+                let message = [b"2026-01-02T03:04:05Z ", piece].concat().into();
+                LogOutput::StdOut { message }
+            });
+            let lines = lines_of(frames.collect()).await;
+            assert!(lines.len() > 2);
+            let joined: String = lines.into_iter().map(|line| line.text).collect();
+            assert!(joined == text, "{character} was broken");
+        }
     }
 
     #[tokio::test]

@@ -30,6 +30,8 @@ class Platform:
 
     # Those alive now, so that a failed test can show their logs.
     live: ClassVar[list["Platform"]] = []
+    # The names of the two networks' bridges, where they must be known beforehand.
+    bridges: ClassVar[tuple[str, str] | None] = None
 
     # What EMCP and Traefik listen on. Servers could not even try to reach them at a loopback address.
     listen_on = "127.0.0.1"
@@ -48,9 +50,22 @@ class Platform:
         self._apis: list[Api] = []
 
     def start(self) -> None:
+        if self not in Platform.live:
+            self.prepare()
+        if self._holds_sockets:
+            self.start_holder()
+        self.start_emcp()
+        self.ca_file = self.data_dir / "ca.crt"
+        self.admin_token = (self.data_dir / "admin-token").read_text().strip()
+        self.api = self.api_as(self.admin_token)
+        self._start_traefik()
+        self.wait_ready()
+
+    def prepare(self) -> None:
+        """Make what EMCP needs and say it in `environment`, without starting anything."""
         Platform.live.append(self)
         self.run_dir.mkdir()
-        self.network = create_network(self.instance, {"emcp.instance": self.instance})
+        self.network = create_network(self.instance, {"emcp.instance": self.instance}, self.bridges)
         public, internal, https, http = free_ports(4)
         self.internal_url = f"http://127.0.0.1:{internal}"
         self.upstream_url = f"http://127.0.0.1:{public}"
@@ -82,13 +97,11 @@ class Platform:
         }
         if self._holds_sockets:
             self.environment["EMCP_SOCKETS"] = str(self.run_dir / "sockets")
-            self.start_holder()
-        self.start_emcp()
-        self.ca_file = self.data_dir / "ca.crt"
-        self.admin_token = (self.data_dir / "admin-token").read_text().strip()
-        self.api = self.api_as(self.admin_token)
-        self._start_traefik()
-        self.wait_ready()
+
+    @property
+    def emcp_pid(self) -> int:
+        assert self._emcp is not None
+        return self._emcp.pid
 
     def api_as(self, token: str | None) -> Api:
         """The API as the holder of this token sees it; None is nobody."""
