@@ -206,6 +206,80 @@ async fn a_backup_without_keys_needs_the_right_master_key() {
 }
 
 #[tokio::test]
+async fn a_backup_that_was_cut_or_altered_is_refused_and_leaves_nothing() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, _) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    let whole = fs::read(&file).unwrap();
+    // Tar itself takes a file that ends between two entries for a whole one.
+    let cuts = (0..whole.len()).step_by(512).map(|at| whole[..at].to_vec());
+    // The last 1,024 bytes, zeros, only say that the end is reached.
+    let content = 0..whole.len() - 1024;
+    let flips = content.step_by(97).filter(|at| whole[*at] != 0).map(|at| {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        flipped
+    });
+    for (number, damaged) in cuts.chain(flips).enumerate() {
+        // Without its last block of zeros nothing is missing.
+        if whole.starts_with(&damaged) && damaged.len() >= whole.len() - 1024 {
+            continue;
+        }
+        let data = there.path().join(number.to_string());
+        fs::write(&file, &damaged).unwrap();
+        match restore(&settings(&data), &file).await {
+            Err(error) => {
+                let text = format!("{error:#}");
+                assert!(
+                    text.contains("damaged") || text.contains("not a backup"),
+                    "{text}"
+                );
+                assert!(!data.exists(), "{text}, and yet something was written");
+            }
+            // A bit of an entry's time or owner changes nothing that is used.
+            Ok(count) => {
+                assert_eq!(damaged.len(), whole.len());
+                assert_eq!(count, 1);
+                assert_eq!(findings(&settings(&data)).await, Vec::<String>::new());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_restored_into_another_network_gets_addresses_of_that_one() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, _) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    let mut elsewhere = settings(there.path());
+    elsewhere.pool = AddressPool::parse("10.99.0.0/24").unwrap();
+    restore(&elsewhere, &file).await.unwrap();
+    let (store, _) = open(&elsewhere);
+    let servers = store.load_servers().await.unwrap();
+    assert_eq!(servers[0].server.address.to_string(), "10.99.0.16");
+    drop(store);
+    assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn code_uploaded_after_the_database_was_read_is_not_in_the_backup() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let layout = Layout::new(here.path());
+    fs::create_dir_all(layout.code_dir(id, 2)).unwrap();
+    fs::write(layout.code_file(id, 2), "later").unwrap();
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    restore(&settings(there.path()), &file).await.unwrap();
+    assert_eq!(
+        findings(&settings(there.path())).await,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
 async fn a_platform_in_use_is_not_overwritten() {
     let dir = tempfile::tempdir().unwrap();
     let (settings, _) = platform(dir.path()).await;

@@ -224,3 +224,61 @@ fn set_common_headers<B>(response: &mut Response<B>, request_id: &str) {
     set("referrer-policy", HeaderValue::from_static("no-referrer"));
     set("cache-control", HeaderValue::from_static("no-store"));
 }
+
+#[cfg(test)]
+mod tests {
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use warp::{Filter, Reply};
+
+    use super::*;
+
+    async fn answer(stream: &mut TcpStream, path: &str) -> String {
+        let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        while !answer.ends_with("}}") && !answer.ends_with("alive") {
+            let mut piece = [0; 4096];
+            let read = stream.read(&mut piece).await.unwrap();
+            assert!(read > 0, "the connection was closed after {answer:?}");
+            answer.push_str(std::str::from_utf8(&piece[..read]).unwrap());
+        }
+        answer
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_an_answer_with_a_request_id_and_the_connection_lives_on() {
+        let panics = warp::path("panics").map(|| -> warp::reply::Response { panic!("on purpose") });
+        let lives = warp::any().map(|| "alive".into_response());
+        let routes = panics.or(lives).unify().boxed();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let timeout = Duration::from_secs(10);
+        tasks.spawn(accept(
+            listener,
+            routes,
+            timeout,
+            tasks.clone(),
+            cancel.clone(),
+        ));
+        let mut stream = TcpStream::connect(address).await.unwrap();
+
+        let fault = answer(&mut stream, "/panics").await;
+        assert!(fault.starts_with("HTTP/1.1 500 "), "{fault}");
+        let (headers, body) = fault.split_once("\r\n\r\n").unwrap();
+        let body: serde_json::Value = serde_json::from_str(body).unwrap();
+        assert_eq!(body["error"]["code"], "internal");
+        let id = body["error"]["request_id"].as_str().unwrap();
+        assert!(
+            headers.contains(&format!("x-request-id: {id}")),
+            "{headers}"
+        );
+        assert!(
+            !fault.contains("on purpose"),
+            "a fault's cause is for the log"
+        );
+
+        assert!(answer(&mut stream, "/").await.ends_with("alive"));
+        cancel.cancel();
+    }
+}

@@ -1,22 +1,31 @@
 //! A backup: one tar file with a consistent view of the database and all code.
 //!
 //! Code versions never change, so files copied after the database was read are
-//! those it speaks of. The database comes before them: a server deleted
-//! meanwhile is then in the archive without its files, and `restore` says so.
+//! those it speaks of; whoever calls sees to it that none goes meanwhile. The
+//! last entry holds a digest of all before it: an archive that was cut short or
+//! altered is known before anything of it is used.
 
-use std::io::{self, Read, Write};
-use std::path::PathBuf;
+use std::fs::File;
+use std::io::{self, BufReader, Read, Write};
+use std::path::Path;
 
+use anyhow::{Context, bail, ensure};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
 
 use crate::identity::Layout;
+use crate::store::Dump;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const DATABASE: &str = "database.jsonl";
+/// The last entry: the SHA-256 of everything before it.
+const DIGEST: &str = "digest.txt";
 /// The format of archives; raised with every change that an older EMCP could
 /// not read.
-pub(super) const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
+/// Far above any real entry; guards against an archive that is not ours.
+const ENTRY_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Files that prove who this EMCP is; only in a backup made with keys.
 pub(super) const KEY_FILES: [&str; 5] = [
     "master.key",
@@ -28,74 +37,173 @@ pub(super) const KEY_FILES: [&str; 5] = [
 
 /// What the archive is.
 #[derive(Debug, Serialize, Deserialize)]
-pub(super) struct Manifest {
-    pub(super) format: u32,
-    pub(super) emcp_version: String,
-    pub(super) created_at: Timestamp,
-    pub(super) with_keys: bool,
+struct Manifest {
+    format: u32,
+    emcp_version: String,
+    created_at: Timestamp,
+    with_keys: bool,
 }
 
-/// Writes the archive. Blocking.
+/// Writes the archive. Blocking. No code file that the dump speaks of may be
+/// removed meanwhile.
 ///
 /// # Errors
 /// Any I/O error.
 pub fn write_backup(
     out: impl Write,
     layout: &Layout,
-    database: &[u8],
+    dump: &Dump,
     with_keys: bool,
 ) -> io::Result<()> {
-    let mut archive = tar::Builder::new(out);
+    let mut archive = Writer {
+        tar: tar::Builder::new(out),
+        digest: Sha256::new(),
+    };
     let manifest = Manifest {
         format: FORMAT,
         emcp_version: env!("CARGO_PKG_VERSION").to_owned(),
         created_at: Timestamp::now(),
         with_keys,
     };
-    append(
-        &mut archive,
-        MANIFEST,
-        &serde_json::to_vec_pretty(&manifest)?,
-        0o644,
-    )?;
-    append(&mut archive, DATABASE, database, 0o600)?;
-    for (name, path) in code_files(layout)? {
-        match std::fs::read(&path) {
-            Ok(bytes) => append(&mut archive, &name, &bytes, 0o644)?,
-            // Deleted since it was listed.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
+    archive.add(MANIFEST, &serde_json::to_vec_pretty(&manifest)?, 0o644)?;
+    archive.add(DATABASE, &dump.lines, 0o600)?;
+    for (id, number) in &dump.versions {
+        let name = format!("{id}/versions/{number}/server.py");
+        let path = layout.code_file(*id, *number);
+        if !archive.add_file(&name, &path, 0o644)? {
+            // Lost before: what is left is worth a backup all the same.
+            tracing::warn!(path = %path.display(), "a code file is missing; the backup is without it");
         }
     }
     if with_keys {
         for name in KEY_FILES {
-            match std::fs::read(layout.root().join(name)) {
-                Ok(bytes) => append(&mut archive, name, &bytes, 0o600)?,
-                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-                Err(error) => return Err(error),
-            }
+            archive.add_file(name, &layout.root().join(name), 0o600)?;
         }
     }
-    archive.into_inner()?.flush()
+    archive.finish()
 }
 
-/// Every `{server id}/versions/{n}/server.py`, by its name in the archive.
-fn code_files(layout: &Layout) -> io::Result<Vec<(String, PathBuf)>> {
-    let mut found = Vec::new();
-    for folder in std::fs::read_dir(layout.root())? {
-        let folder = folder?;
-        let name = folder.file_name();
-        let Some(id) = name.to_str().and_then(|name| name.parse().ok()) else {
-            continue;
-        };
-        for number in layout.versions_on_disk(id)? {
-            found.push((
-                format!("{id}/versions/{number}/server.py"),
-                layout.code_file(id, number),
-            ));
+/// Reads an archive to its end and tells whether it is whole and of a format
+/// that this EMCP knows. Blocking.
+///
+/// # Errors
+/// If it is not, saying why.
+pub(super) fn verify(archive: &Path) -> anyhow::Result<()> {
+    let mut digest = Sha256::new();
+    let mut written = None;
+    let mut has_manifest = false;
+    for_each_entry(archive, |name, bytes| {
+        ensure!(
+            written.is_none(),
+            "the archive is damaged: it goes on behind its end"
+        );
+        if !has_manifest {
+            ensure!(name == Path::new(MANIFEST), "this is not a backup of EMCP");
+            check_format(bytes)?;
+            has_manifest = true;
+        }
+        if name == Path::new(DIGEST) {
+            written = Some(bytes.to_vec());
+        } else {
+            take_up(&mut digest, name, bytes);
+        }
+        Ok(())
+    })?;
+    ensure!(has_manifest, "this is not a backup of EMCP");
+    let written = written.context("the archive is damaged: its end is missing")?;
+    ensure!(
+        written == hex::encode(digest.finalize()).as_bytes(),
+        "the archive is damaged: its content is not what was written"
+    );
+    Ok(())
+}
+
+/// Hands over every entry but the digest, in order. Blocking.
+///
+/// # Errors
+/// If the archive cannot be read, or what `take` says.
+pub(super) fn unpack(
+    archive: &Path,
+    mut take: impl FnMut(&Path, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    for_each_entry(archive, |name, bytes| {
+        if name == Path::new(DIGEST) {
+            return Ok(());
+        }
+        take(name, bytes)
+    })
+}
+
+fn for_each_entry(
+    archive: &Path,
+    mut take: impl FnMut(&Path, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
+    let file = File::open(archive).with_context(|| format!("cannot open {}", archive.display()))?;
+    let mut entries = tar::Archive::new(BufReader::new(file));
+    for entry in entries.entries()? {
+        let mut entry = entry.context("the archive is damaged, or no backup of EMCP")?;
+        let name = entry.path()?.into_owned();
+        let size = entry.size();
+        let bytes = read_entry(&mut entry, ENTRY_MAX_BYTES)
+            .with_context(|| format!("{} in the archive", name.display()))?;
+        ensure!(
+            bytes.len() as u64 == size,
+            "the archive is damaged: {} is cut short",
+            name.display()
+        );
+        take(&name, &bytes)?;
+    }
+    Ok(())
+}
+
+fn check_format(manifest: &[u8]) -> anyhow::Result<()> {
+    let manifest: Manifest =
+        serde_json::from_slice(manifest).context("this is not a backup of EMCP")?;
+    if manifest.format != FORMAT {
+        bail!(
+            "the backup has format {}, this EMCP reads {FORMAT}; use EMCP {}",
+            manifest.format,
+            manifest.emcp_version
+        );
+    }
+    Ok(())
+}
+
+/// A tar file, and the digest of what is in it.
+struct Writer<W: Write> {
+    tar: tar::Builder<W>,
+    digest: Sha256,
+}
+
+impl<W: Write> Writer<W> {
+    fn add(&mut self, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+        take_up(&mut self.digest, Path::new(name), bytes);
+        append(&mut self.tar, name, bytes, mode)
+    }
+
+    /// Tells whether there is such a file.
+    fn add_file(&mut self, name: &str, path: &Path, mode: u32) -> io::Result<bool> {
+        match std::fs::read(path) {
+            Ok(bytes) => self.add(name, &bytes, mode).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
-    Ok(found)
+
+    fn finish(mut self) -> io::Result<()> {
+        let digest = hex::encode(self.digest.finalize());
+        append(&mut self.tar, DIGEST, digest.as_bytes(), 0o644)?;
+        self.tar.into_inner()?.flush()
+    }
+}
+
+/// Lengths go first, so that no two different archives are taken up alike.
+fn take_up(digest: &mut Sha256, name: &Path, bytes: &[u8]) {
+    let name = name.as_os_str().as_encoded_bytes();
+    for part in [name, bytes] {
+        digest.update((part.len() as u64).to_le_bytes());
+        digest.update(part);
+    }
 }
 
 fn append<W: Write>(
@@ -112,7 +220,7 @@ fn append<W: Write>(
 }
 
 /// Reads one entry whole, within a bound.
-pub(super) fn read_entry(entry: &mut impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
+fn read_entry(entry: &mut impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     let read = entry.take(max_bytes + 1).read_to_end(&mut bytes)? as u64;
     if read > max_bytes {

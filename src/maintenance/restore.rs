@@ -1,27 +1,24 @@
 //! Brings a backup back into an empty data directory.
 
-use std::fs::{self, File};
-use std::io::BufReader;
+use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, Path};
 
 use anyhow::{Context, bail};
 
-use super::archive::{DATABASE, FORMAT, KEY_FILES, MANIFEST, Manifest, read_entry};
+use super::archive::{DATABASE, KEY_FILES, MANIFEST, unpack, verify};
 use crate::identity::{Identity, Layout, create_dir_private, write_atomically};
+use crate::model::AddressPool;
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::vault::Vault;
-
-/// Far above any real entry; guards against an archive that is not ours.
-const ENTRY_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 
 /// Restores a backup. The next start brings every server to its wanted state.
 /// Returns how many servers there are.
 ///
 /// # Errors
-/// If the data directory has a database, the archive is not a backup of a known
-/// format, or its secrets do not open under the master key at hand.
+/// If the data directory has a database, the archive is not a whole backup of a
+/// known format, or its secrets do not open under the master key at hand.
 pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usize> {
     let layout = Layout::new(&settings.data_dir);
     if layout.database().exists() {
@@ -30,10 +27,13 @@ pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usiz
             layout.database().display()
         );
     }
+    // Before anything is written: a refused archive leaves no trace.
+    verify(archive)?;
     create_dir_private(&settings.data_dir)?;
-    let dump = unpack(&settings.data_dir, archive)?;
+    let dump = unpack_into(&settings.data_dir, archive)?;
     let identity = Identity::load_or_create(settings)?;
-    let restored = fill(&layout, &Vault::new(&identity.master_key), dump).await;
+    let vault = Vault::new(&identity.master_key);
+    let restored = fill(&layout, &vault, dump, settings.pool).await;
     if restored.is_err() {
         // A half-filled database must not pass for a whole one.
         let _ = fs::remove_file(layout.database());
@@ -41,9 +41,14 @@ pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usiz
     restored
 }
 
-async fn fill(layout: &Layout, vault: &Vault, dump: Vec<u8>) -> anyhow::Result<usize> {
+async fn fill(
+    layout: &Layout,
+    vault: &Vault,
+    dump: Vec<u8>,
+    pool: AddressPool,
+) -> anyhow::Result<usize> {
     let store = Store::open(&layout.database(), vault)?;
-    store.load_dump(dump).await?;
+    store.load_dump(dump, pool).await?;
     drop(store);
     // The backup's canary took the place of the new one: a master key that is
     // not the backup's is refused here.
@@ -53,37 +58,19 @@ async fn fill(layout: &Layout, vault: &Vault, dump: Vec<u8>) -> anyhow::Result<u
     Ok(store.load_servers().await?.len())
 }
 
-/// Unpacks files and returns the database's dump.
-fn unpack(root: &Path, archive: &Path) -> anyhow::Result<Vec<u8>> {
-    let file = File::open(archive).with_context(|| format!("cannot open {}", archive.display()))?;
-    let mut entries = tar::Archive::new(BufReader::new(file));
-    let mut manifest: Option<Manifest> = None;
+/// Puts files in their places and returns the database's dump.
+fn unpack_into(root: &Path, archive: &Path) -> anyhow::Result<Vec<u8>> {
     let mut dump = None;
-    for entry in entries.entries()? {
-        let mut entry = entry.context("the archive is damaged")?;
-        let name = entry.path()?.into_owned();
-        let bytes = read_entry(&mut entry, ENTRY_MAX_BYTES)
-            .with_context(|| format!("{} in the archive", name.display()))?;
-        match name.to_str() {
-            Some(MANIFEST) => {
-                let read: Manifest =
-                    serde_json::from_slice(&bytes).context("this is not a backup of EMCP")?;
-                if read.format != FORMAT {
-                    bail!(
-                        "the backup has format {}, this EMCP reads {FORMAT}; use EMCP {}",
-                        read.format,
-                        read.emcp_version
-                    );
-                }
-                manifest = Some(read);
-            }
-            _ if manifest.is_none() => bail!("this is not a backup of EMCP"),
-            Some(DATABASE) => dump = Some(bytes),
-            Some(key) if KEY_FILES.contains(&key) => put_key(root, key, &bytes)?,
-            _ => put_code(root, &name, &bytes)?,
+    unpack(archive, |name, bytes| match name.to_str() {
+        Some(MANIFEST) => Ok(()),
+        Some(DATABASE) => {
+            dump = Some(bytes.to_vec());
+            Ok(())
         }
-    }
-    dump.context("the archive ends before its database")
+        Some(key) if KEY_FILES.contains(&key) => put_key(root, key, bytes),
+        _ => put_code(root, name, bytes),
+    })?;
+    dump.context("the archive has no database")
 }
 
 /// Never replaces a key that is there.

@@ -18,6 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
+use tokio::sync::RwLock;
 
 use crate::directory::Directory;
 use crate::identity::Layout;
@@ -47,6 +48,8 @@ pub struct Parts {
     pub logs: Arc<Logs>,
     /// Wakes the loop.
     pub waker: Arc<Waker>,
+    /// Held for writing where code of a deleted server is removed.
+    pub code_removal: Arc<RwLock<()>>,
     /// For probes.
     pub http: reqwest::Client,
     /// Where code lies.

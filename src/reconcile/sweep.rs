@@ -28,7 +28,10 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId) -> bool {
     }
     parts.logs.drained(id).await;
     parts.logs.forget(id);
-    match tokio::fs::remove_dir_all(parts.layout.server_dir(id)).await {
+    let may_remove = parts.code_removal.write().await;
+    let removed = tokio::fs::remove_dir_all(parts.layout.server_dir(id)).await;
+    drop(may_remove);
+    match removed {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {

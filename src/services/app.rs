@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -48,6 +49,9 @@ pub struct App {
     pub logs: Arc<Logs>,
     /// Wakes the reconciler.
     pub waker: Arc<Waker>,
+    /// Held for writing where code of a deleted server is removed, for reading
+    /// while a backup copies code.
+    pub code_removal: Arc<RwLock<()>>,
     /// What Traefik fetches.
     pub provider: Arc<Provider>,
     /// Renders it.

@@ -3,6 +3,7 @@
 use std::fs::{File, OpenOptions};
 use std::io::{BufWriter, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
+use std::sync::Arc;
 
 use uuid::Uuid;
 
@@ -18,6 +19,8 @@ impl App {
     /// # Errors
     /// If the database fails, or `disk_full`.
     pub async fn backup(&self, leave: &CanAdminister, with_keys: bool) -> Result<File> {
+        // Taken before the database is read: what it speaks of then stays.
+        let code_stays = Arc::clone(&self.code_removal).read_owned().await;
         let dump = self.store.dump().await?;
         let layout = self.layout.clone();
         let written = tokio::task::spawn_blocking(move || {
@@ -32,6 +35,7 @@ impl App {
                 .open(&path)?;
             std::fs::remove_file(&path)?;
             write_backup(BufWriter::new(&mut file), &layout, &dump, with_keys)?;
+            drop(code_stays);
             file.seek(SeekFrom::Start(0))?;
             Ok(file)
         })

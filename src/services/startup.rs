@@ -94,6 +94,7 @@ pub async fn start(
         cancel.clone(),
     ));
     let waker = Arc::new(Waker::default());
+    let code_removal = Arc::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
     let server_client = server_client()?;
     let parts = Arc::new(reconcile::Parts {
@@ -104,6 +105,7 @@ pub async fn start(
         provider: Arc::clone(&provider),
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
+        code_removal: Arc::clone(&code_removal),
         http: server_client.clone(),
         layout: layout.clone(),
         config: reconcile_config(&settings),
@@ -136,6 +138,7 @@ pub async fn start(
         runtime,
         logs,
         waker,
+        code_removal,
         provider,
         routes,
         provider_token: identity.provider_token,

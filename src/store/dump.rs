@@ -4,8 +4,9 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::servers::{put, take_address};
 use super::{Store, codec, tables};
-use crate::model::{Error, Result, ServerId};
+use crate::model::{AddressPool, Error, Result, Server, ServerId};
 use crate::store::{StoredEnvVar, StoredValue};
 use crate::vault::{Place, Sealed};
 
@@ -17,12 +18,20 @@ struct Line {
     value: Box<RawValue>,
 }
 
+/// The whole database, as of one moment.
+pub struct Dump {
+    /// One record a line.
+    pub lines: Vec<u8>,
+    /// The code versions there are, which lie beside the database.
+    pub versions: Vec<(ServerId, u32)>,
+}
+
 impl Store {
     /// Everything, as of one moment.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn dump(&self) -> Result<Vec<u8>> {
+    pub async fn dump(&self) -> Result<Dump> {
         self.read(|txn| {
             let mut out = Vec::new();
             dump_table(txn, tables::META, |k| vec![k.to_owned()], &mut out)?;
@@ -35,24 +44,32 @@ impl Store {
             let pair = |(id, n): (u128, u64)| vec![id.to_string(), n.to_string()];
             dump_table(txn, tables::EVENTS, pair, &mut out)?;
             dump_table(txn, tables::AUDIT, |k| vec![k.to_string()], &mut out)?;
-            Ok(out)
+            let table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+            let versions = table.iter().map_err(codec::db)?.map(|row| {
+                let (id, number) = row.map_err(codec::db)?.0.value();
+                Ok((ServerId::from_u128(id), number))
+            });
+            Ok(Dump {
+                lines: out,
+                versions: versions.collect::<Result<_>>()?,
+            })
         })
         .await
     }
 
-    /// Fills a new database from a dump. Names and addresses follow from the
-    /// servers.
+    /// Fills a new database from a dump's lines. Names and addresses follow
+    /// from the servers; one whose address is not of this pool gets another.
     ///
     /// # Errors
-    /// If the dump is not whole or not of this format.
-    pub async fn load_dump(&self, dump: Vec<u8>) -> Result<()> {
+    /// If the dump is not whole or not of this format, or `address_pool_full`.
+    pub async fn load_dump(&self, lines: Vec<u8>, pool: AddressPool) -> Result<()> {
         self.write(move |txn| {
-            for line in dump.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()) {
+            for line in lines.split(|byte| *byte == b'\n').filter(|l| !l.is_empty()) {
                 let line: Line = serde_json::from_slice(line)
                     .map_err(|error| Error::internal("the backup's database is damaged", error))?;
                 load_line(txn, &line)?;
             }
-            index_servers(txn)
+            index_servers(txn, pool)
         })
         .await
     }
@@ -107,7 +124,7 @@ impl Store {
             let names = txn.open_table(tables::NAMES).map_err(codec::db)?;
             let addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
             let mut found = Vec::new();
-            for (id, server) in read_all::<crate::model::Server>(&servers)? {
+            for (id, server) in read_all::<Server>(&servers)? {
                 let by_name = names.get(server.name.as_str()).map_err(codec::db)?;
                 if by_name.map(|guard| guard.value()) != Some(id) {
                     found.push(format!(
@@ -201,15 +218,27 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
     Ok(())
 }
 
-fn index_servers(txn: &WriteTransaction) -> Result<()> {
-    let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
-    let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
-    let mut addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
-    for (id, server) in read_all::<crate::model::Server>(&servers)? {
-        names.insert(server.name.as_str(), id).map_err(codec::db)?;
-        addresses
-            .insert(u32::from(server.address), id)
-            .map_err(codec::db)?;
+fn index_servers(txn: &WriteTransaction, pool: AddressPool) -> Result<()> {
+    let servers: Vec<(u128, Server)> =
+        read_all(&txn.open_table(tables::SERVERS).map_err(codec::db)?)?;
+    {
+        let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
+        let mut addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
+        for (id, server) in &servers {
+            names.insert(server.name.as_str(), *id).map_err(codec::db)?;
+            if pool.contains(server.address) {
+                addresses
+                    .insert(u32::from(server.address), *id)
+                    .map_err(codec::db)?;
+            }
+        }
+    }
+    // Once it is known which addresses are taken.
+    for (id, mut server) in servers {
+        if !pool.contains(server.address) {
+            server.address = take_address(txn, pool, id)?;
+            put(txn, tables::SERVERS, id, &server)?;
+        }
     }
     Ok(())
 }

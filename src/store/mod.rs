@@ -23,6 +23,7 @@ use serde::de::DeserializeOwned;
 use crate::model::{Error, Result};
 use crate::vault::{Sealed, Vault};
 
+pub use dump::Dump;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.

@@ -316,7 +316,11 @@ impl Store {
     }
 }
 
-fn take_address(txn: &WriteTransaction, pool: AddressPool, id: u128) -> Result<Ipv4Addr> {
+pub(super) fn take_address(
+    txn: &WriteTransaction,
+    pool: AddressPool,
+    id: u128,
+) -> Result<Ipv4Addr> {
     let mut table = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
     let mut taken = BTreeSet::new();
     for row in table.iter().map_err(codec::db)? {
@@ -344,7 +348,7 @@ fn read_server(txn: &WriteTransaction, id: ServerId) -> Result<Server> {
     codec::decode(guard.value())
 }
 
-fn put<T: Serialize>(
+pub(super) fn put<T: Serialize>(
     txn: &WriteTransaction,
     definition: redb::TableDefinition<'_, u128, &[u8]>,
     key: u128,

@@ -53,11 +53,6 @@ class FaultPlatform(Platform):
         # Servers that must be replaced often get a short time to end.
         super().__init__(**{"EMCP_STOP_GRACE_SECS": "2", **emcp_settings})
 
-    @property
-    def emcp_pid(self) -> int:
-        assert self._emcp is not None
-        return self._emcp.pid
-
     def with_settings(self, **emcp_settings: str) -> None:
         """Change settings before the start."""
         self._emcp_settings.update(emcp_settings)
@@ -89,8 +84,12 @@ class FaultPlatform(Platform):
 
     def check(self) -> subprocess.CompletedProcess[str]:
         """`emcp check` on the data directory; EMCP must not be running."""
+        return self.run_emcp("check")
+
+    def run_emcp(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """A command of `emcp` with this platform's settings, to its end."""
         return subprocess.run(
-            [str(settings.emcp_bin()), "check"],
+            [str(settings.emcp_bin()), *arguments],
             env=self.environment,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
