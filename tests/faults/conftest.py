@@ -8,6 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
+from daemon import remove_dead_daemons
 from harness import FaultPlatform, unmount_leftovers
 from support import settings
 from support.leftovers import remove_leftovers
@@ -35,8 +36,9 @@ def pytest_report_header() -> list[str]:
 
 
 def pytest_sessionstart() -> None:
+    removed = remove_dead_daemons()
     unmount_leftovers()
-    removed = remove_leftovers()
+    removed += remove_leftovers()
     if removed:
         print(f"removed leftovers of killed runs: {', '.join(removed)}")
 

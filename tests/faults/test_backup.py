@@ -31,7 +31,8 @@ async def app(scope, receive, send):
             if message["type"] == "lifespan.shutdown":
                 return
     await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]})
-    await send({"type": "http.response.body", "body": hashlib.sha256(os.environ["SECRET"].encode()).hexdigest().encode()})
+    digest = hashlib.sha256(os.environ["SECRET"].encode()).hexdigest()
+    await send({"type": "http.response.body", "body": digest.encode()})
 """
 
 

@@ -1,24 +1,21 @@
 """The Docker daemon goes and comes back during work: EMCP says so meanwhile, and brings everything back by itself."""
 
 import os
-import random
 import shutil
 import signal
 import subprocess
-import tempfile
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
 import pytest
+from daemon import INTERFACES_FILE, Daemon, new_home, processes_of, remove_dead_daemons, remove_remains
 from harness import FaultPlatform, Json, tiny_server
 from support import settings
-from support.leftovers import record_process
-from support.owner import new_name
 from support.waits import until
 
 DAEMON_DEADLINE_SECS = 60.0
-IMAGE_TIMEOUT_SECS = 300
 RECOVERY_DEADLINE_SECS = 120.0
 PROMPT_SECS = 10.0
 DOCKER0 = Path("/sys/class/net/docker0")
@@ -26,116 +23,28 @@ DOCKER0 = Path("/sys/class/net/docker0")
 pytestmark = [pytest.mark.soak, pytest.mark.timeout(900)]
 
 
-class Daemon:
-    """A Docker daemon of its own: nothing it does is seen by the machine's."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.host = f"unix://{home}/docker.sock"
-        self.log = home / "dockerd.log"
-        # Below the 15 characters a name of an interface may have.
-        self.bridge = f"emcp{os.getpid()}"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def make_bridge(self) -> None:
-        """A default bridge of its own: with `--bridge none` a daemon deletes docker0, which is the machine's."""
-        address = f"198.19.255.{random.randrange(64) * 4 + 1}/30"
-        for arguments in (
-            ["link", "add", "name", self.bridge, "type", "bridge"],
-            ["addr", "add", address, "dev", self.bridge],
-            ["link", "set", self.bridge, "up"],
-        ):
-            subprocess.run(["ip", *arguments], check=True, capture_output=True)
-
-    def remove_bridge(self) -> None:
-        subprocess.run(["ip", "link", "delete", self.bridge], check=False, capture_output=True)
-
-    def start(self) -> None:
-        self._forget_dead_containerd()
-        # It must leave the machine's packet filter to the machine's own daemon. EMCP reaches containers from the
-        # host over their network's bridge, which needs none.
-        command = ["dockerd", "--host", self.host, "--data-root", str(self.home / "data"), "--bridge", self.bridge]
-        command += ["--exec-root", str(self.home / "exec"), "--pidfile", str(self.home / "docker.pid")]
-        command += ["--iptables=false", "--ip6tables=false", "--ip-masq=false", "--ip-forward=false"]
-        with self.log.open("ab") as output:
-            self._process = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=self.home)
-        record_process(self.home, self._process.pid)
-        until("the daemon to answer", self._answers_or_ended, DAEMON_DEADLINE_SECS)
-
-    def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        if self._process is not None and self._process.poll() is None:
-            self._process.send_signal(how)
-            self._process.wait(DAEMON_DEADLINE_SECS)
-
-    def remove_everything(self) -> None:
-        """Leave no container and no bridge, also where a test failed while the daemon was down."""
-        if not self.answers():
-            self.start()
-        for kind, listing in (("container", ["ls", "--all"]), ("network", ["ls", "--filter", "type=custom"])):
-            ids = self._docker(kind, *listing, "--quiet").split()
-            if ids:
-                self._docker(kind, "rm", *(["--force"] if kind == "container" else []), *ids)
-        self.stop()
-
-    def _docker(self, *arguments: str) -> str:
-        command = ["docker", "--host", self.host, *arguments]
-        return subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True, timeout=60).stdout
-
-    def _forget_dead_containerd(self) -> None:
-        """A killed daemon takes its containerd along. Where nothing reaps that one, the next daemon waits for it."""
-        pid_file = self.home / "exec" / "containerd" / "containerd.pid"
-        if not pid_file.exists():
-            return
-        status = Path(f"/proc/{pid_file.read_text().strip()}/status")
-        until("containerd to end", lambda: not status.exists() or "State:\tZ" in status.read_text(), 10)
-        pid_file.unlink()
-
-    def load(self, image: str) -> None:
-        """Copy an image from the machine's engine."""
-        save = subprocess.Popen(["docker", "--host", settings.docker_host(), "save", image], stdout=subprocess.PIPE)
-        load = ["docker", "--host", self.host, "load"]
-        subprocess.run(load, stdin=save.stdout, check=True, timeout=IMAGE_TIMEOUT_SECS, stdout=subprocess.DEVNULL)
-        assert save.wait() == 0
-
-    def _answers_or_ended(self) -> bool:
-        assert self._process is not None
-        if self._process.poll() is not None:
-            raise AssertionError(f"the daemon ended:\n{self.log.read_text()[-2000:]}")
-        return self.answers()
-
-    def answers(self) -> bool:
-        if self._process is None or self._process.poll() is not None:
-            return False
-        command = ["docker", "--host", self.host, "version"]
-        return subprocess.run(command, capture_output=True, check=False, timeout=30).returncode == 0
-
-
 @pytest.fixture(scope="module")
 def daemon() -> Iterator[Daemon]:
     if os.geteuid() != 0 or shutil.which("dockerd") is None:
         pytest.skip("needs root and dockerd: a daemon of its own must be started")
-    home = Path(tempfile.gettempdir()) / f"{new_name()}-dockerd"
-    home.mkdir()
-    made = Daemon(home)
     had_docker0 = DOCKER0.exists()
+    made = Daemon(new_home())
     try:
         made.make_bridge()
         made.start()
     except (AssertionError, OSError, subprocess.CalledProcessError) as error:
-        made.stop()
-        made.remove_bridge()
-        _unmount_below(home)
-        shutil.rmtree(home, ignore_errors=True)
+        remove_remains(made.home)
         pytest.skip(f"a second daemon cannot be started here: {error}")
     try:
         assert DOCKER0.exists() == had_docker0, "the private daemon has touched the machine's default bridge"
         made.load(settings.base_image())
         yield made
     finally:
-        made.remove_everything()
-        made.remove_bridge()
-        _unmount_below(home)
-        shutil.rmtree(home, ignore_errors=True)
+        # Nicely where that goes, so that the daemon's own ways of cleaning up are what is usually seen.
+        try:
+            made.remove_everything()
+        finally:
+            remove_remains(made.home)
 
 
 @pytest.fixture(scope="module")
@@ -144,6 +53,7 @@ def platform(daemon: Daemon) -> Iterator[FaultPlatform]:
     with pytest.MonkeyPatch.context() as patch:
         # The drivers' docker commands go to the same engine as EMCP's.
         patch.setenv("EMCP_DOCKER_HOST", daemon.host)
+        patch.setattr(FaultPlatform, "bridges", daemon.network_bridges)
         made = FaultPlatform()
         try:
             made.start()
@@ -202,11 +112,18 @@ def test_a_stop_and_a_deletion_meanwhile_are_done_afterwards(platform: FaultPlat
 def test_emcp_started_while_docker_is_down_ends_in_the_wanted_state(
     platform: FaultPlatform, down: Callable[[], None]
 ) -> None:
-    """After a power cut both start at once, in whichever order."""
+    """After a power cut both start at once, in whichever order. EMCP waits, and says in its log for what."""
     platform.kill_emcp()
-    platform.start_emcp()
-    until("readiness to name Docker", lambda: _checks(platform, is_ok=False), PROMPT_SECS)
+    said_before = platform.emcp_log.stat().st_size
+    platform.spawn_emcp()
+
+    def says_what_it_waits_for() -> bool:
+        assert platform.is_alive(), "EMCP gave up"
+        return b"waiting for Docker Engine" in platform.emcp_log.read_bytes()[said_before:]
+
+    until("EMCP to say that it waits", says_what_it_waits_for, PROMPT_SECS)
     down()
+    platform.wait_ready()
     assert _statuses(platform) == {"runs": "running", "rests": "stopped"}
 
 
@@ -226,8 +143,56 @@ def _says(platform: FaultPlatform, name: str) -> str:
     return platform.api.request("GET", f"/api/{name}/").text
 
 
-def _unmount_below(home: Path) -> None:
-    """A daemon that was killed leaves mounts, deepest last."""
-    mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for mount in reversed([each for each in mounts if Path(each).is_relative_to(home)]):
-        subprocess.run(["umount", "--lazy", mount], check=False)
+def test_nothing_is_left_of_a_daemon_whose_test_run_was_killed() -> None:
+    """What stands for the run starts a daemon with a container and a network, and is killed at once."""
+    if os.geteuid() != 0 or shutil.which("dockerd") is None:
+        pytest.skip("needs root and dockerd: a daemon of its own must be started")
+    here = Path(__file__).parent
+    environment = {**os.environ, "PYTHONPATH": f"{here}:{here.parent / 'e2e'}"}
+    run = subprocess.Popen([sys.executable, "-c", A_RUN], env=environment, stdout=subprocess.PIPE, text=True)
+    assert run.stdout is not None
+    home = Path(run.stdout.readline().strip())
+    try:
+        assert run.stdout.readline() == "ready\n"
+        interfaces = (home / INTERFACES_FILE).read_text().split()
+        run.kill()
+        run.wait()
+        commands = [Path(f"/proc/{pid}/cmdline").read_bytes() for pid in processes_of(home)]
+        assert any(b"a-container" in command for command in commands), commands
+        assert all(Path("/sys/class/net", name).exists() for name in interfaces[:2])
+    finally:
+        run.kill()
+        run.wait()
+        removed = remove_dead_daemons()
+    assert home.name in removed
+    assert not processes_of(home)
+    assert not home.exists()
+    assert str(home) not in Path("/proc/mounts").read_text()
+    assert not any(Path("/sys/class/net", name).exists() for name in interfaces)
+
+
+# The image is one static binary, which does not look at its arguments before it serves.
+A_RUN = """
+import io, signal, subprocess, tarfile
+from daemon import Daemon, new_home
+from support.network import free_subnet
+from support.settings import traefik_bin
+
+daemon = Daemon(new_home())
+print(daemon.home, flush=True)
+daemon.make_bridge()
+daemon.start()
+docker = ["docker", "--host", daemon.host]
+tar = io.BytesIO()
+with tarfile.open(fileobj=tar, mode="w") as archive:
+    archive.add(traefik_bin(), "traefik")
+subprocess.run([*docker, "import", "-", "static"], input=tar.getvalue(), check=True, stdout=subprocess.DEVNULL)
+bridge = f"com.docker.network.bridge.name={daemon.network_bridges[0]}"
+with free_subnet(24) as subnet:
+    network = [*docker, "network", "create", "--subnet", str(subnet), "--opt", bridge, "net"]
+    subprocess.run(network, check=True, stdout=subprocess.DEVNULL)
+command = ["run", "--detach", "--network", "net", "static", "/traefik", "--entrypoints.a-container.address=:80"]
+subprocess.run([*docker, *command], check=True, stdout=subprocess.DEVNULL)
+print("ready", flush=True)
+signal.pause()
+"""

@@ -19,6 +19,7 @@ from harness import FaultPlatform, Sampler, tiny_server
 from support.waits import NotInTime, until
 
 HEADER_TIMEOUT_SECS = 15.0
+BODY_TIMEOUT_SECS = 60.0
 # On a machine whose cores are busy with other things, a timer may fire late.
 SLACK_SECS = 10.0
 PROMPT_SECS = 3.0
@@ -88,6 +89,34 @@ def test_two_hundred_slow_bodies_do_not_stop_others(platform: FaultPlatform) -> 
     with _many_connections(platform.upstream_url, 200, head + b'{"name": "slow') as connections:
         _serves_others(platform)
         _still_open(connections)
+
+
+@pytest.mark.soak
+def test_a_body_that_trickles_is_cut_and_says_why(platform: FaultPlatform) -> None:
+    """Bytes that come one by one do not extend the time, and what was sent until then is not half taken."""
+    name = f"trickled-{secrets.token_hex(2)}"
+    body = json.dumps({"name": name, "code": "app = None", "start": False}).encode()
+    head = (
+        "POST /api/servers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+        f"Authorization: Bearer {platform.admin_token}\r\nContent-Length: {len(body) + 10_000}\r\n\r\n"
+    )
+    with _connect(platform.upstream_url) as connection:
+        connection.sendall(head.encode() + body)
+        connection.setblocking(False)
+        started = time.monotonic()
+
+        def answer() -> bytes:
+            with contextlib.suppress(BlockingIOError):
+                return connection.recv(65536)
+            connection.send(b" ")
+            return b""
+
+        said = until("an answer to the trickling body", answer, BODY_TIMEOUT_SECS + SLACK_SECS)
+        took_secs = time.monotonic() - started
+    assert said.startswith(b"HTTP/1.1 400 ") and b'"body_timeout"' in said, said
+    assert took_secs > BODY_TIMEOUT_SECS - 1
+    with platform.direct() as http:
+        assert http.get(f"/api/servers/{name}").status_code == 404
 
 
 def test_five_hundred_idle_connections_do_not_stop_others(platform: FaultPlatform) -> None:
