@@ -256,13 +256,13 @@ def answers(planted: Planted) -> Iterator[Place]:
     assert len(public) > 12 and "/traefik/config" in internal
     platform = planted.platform
     for path in public:
-        yield f"public GET {path}", _whole(platform.api.request("GET", path))
-        yield f"public GET {path} as nobody", _whole(platform.api_as(None).request("GET", path))
+        yield f"public GET {path}", _answer(platform.api.http, path)
+        yield f"public GET {path} as nobody", _answer(platform.api_as(None).http, path)
     server_id = platform.api.server(SERVER)["id"]
     as_client, as_traefik = (bearer(planted.values[name]) for name in ("token", "provider token"))
     with httpx.Client(base_url=platform.internal_url, verify=TRUSTS_NOBODY, trust_env=False, timeout=30) as http:
         for path in internal:
-            yield f"internal GET {path}", _whole(http.get(path))
+            yield f"internal GET {path}", _answer(http, path)
         yield "internal GET /traefik/config of Traefik", _whole(http.get("/traefik/config", headers=as_traefik))
         forwarded = {"X-Forwarded-Method": "POST", "X-Forwarded-Uri": f"/api/{SERVER}/mcp"}
         gate = http.get("/gate", params={"server": server_id}, headers={**forwarded, **as_client})
@@ -270,10 +270,18 @@ def answers(planted: Planted) -> Iterator[Place]:
         yield "internal GET /gate with a token", _whole(gate)
 
 
+def _answer(http: httpx.Client, path: str) -> bytes:
+    """The whole answer; of a stream without end what it begins with, which is everything there is now."""
+    with http.stream("GET", path) as answer:
+        is_endless = answer.headers.get("content-type", "").startswith("text/event-stream")
+        content = next(answer.iter_bytes()) if is_endless else answer.read()
+        return str(answer.headers.raw).encode() + content
+
+
 def _get_routes(text: str) -> list[str]:
     routes = re.findall(r"path!\(([^)]*)\)\.and\(get\(\)\)", text)
-    segments = [[part.strip() for part in route.split("/")] for route in routes]
-    return ["/" + "/".join(SERVER if part == "String" else part.strip('"') for part in route) for route in segments]
+    paths = ["/" + "/".join(part.strip(' "') for part in route.split("/")) for route in routes]
+    return [path.replace("versions/String", "versions/1").replace("String", SERVER) for path in paths]
 
 
 def backups(planted: Planted) -> Iterator[Place]:
