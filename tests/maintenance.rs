@@ -9,7 +9,8 @@ use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, finish_rotation, restore, rotate_key, write_backup};
 use emcp::model::{
     Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Desired, EntryObject,
-    Event, Limits, Role, RunState, RuntimeChoice, Server, ServerId, SleepChoice, Token, TokenId,
+    Event, Limits, Role, RunState, RuntimeChoice, Server, ServerId, ServerNetworks, SleepChoice,
+    Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -254,7 +255,8 @@ async fn a_backup_restored_into_another_network_gets_addresses_of_that_one() {
     let file = here.path().join("backup.tar");
     back_up(&settings_here, &file, true).await;
     let mut elsewhere = settings(there.path());
-    elsewhere.pool = AddressPool::parse("10.99.0.0/24").unwrap();
+    let pool = AddressPool::parse("10.99.0.0/24").unwrap();
+    elsewhere.networks = ServerNetworks::new(pool, pool.twin().unwrap()).unwrap();
     restore(&elsewhere, &file).await.unwrap();
     let (store, _) = open(&elsewhere);
     let servers = store.load_servers().await.unwrap();

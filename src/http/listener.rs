@@ -253,14 +253,15 @@ mod tests {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
-        let timeout = Duration::from_secs(10);
-        tasks.spawn(accept(
-            listener,
+        let accepting = Accepting {
             routes,
-            timeout,
-            tasks.clone(),
-            cancel.clone(),
-        ));
+            header_timeout: Duration::from_secs(10),
+            since: Instant::now(),
+            queued_since: Instant::now(),
+            connections: tasks.clone(),
+            closing: cancel.clone(),
+        };
+        tasks.spawn(accepting.run(listener));
         let mut stream = TcpStream::connect(address).await.unwrap();
 
         let fault = answer(&mut stream, "/panics").await;

@@ -33,7 +33,7 @@ pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usiz
     let dump = unpack_into(&settings.data_dir, archive)?;
     let identity = Identity::load_or_create(settings)?;
     let vault = Vault::new(&identity.master_key);
-    let restored = fill(&layout, &vault, dump, settings.pool).await;
+    let restored = fill(&layout, &vault, dump, settings.networks.open()).await;
     if restored.is_err() {
         // A half-filled database must not pass for a whole one.
         let _ = fs::remove_file(layout.database());

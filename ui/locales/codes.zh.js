@@ -42,6 +42,7 @@ export default {
   "error.description_too_long": "描述太长，最多 4 KiB。",
   "error.code_empty": "代码是空的。",
   "error.code_not_text": "代码必须是 UTF-8 文本。",
+  "error.invalid_egress": "对外访问只能是 open 或 none。",
   "error.invalid_env": "环境变量格式错误。",
   "error.invalid_env_key": "变量名只能用字母、数字和下划线，且不能以数字开头。",
   "error.reserved_env_key": "这个变量名由 EMCP 自己使用。",
@@ -72,5 +73,6 @@ export default {
   "error.unknown_member": "没有这个名称的开发者或查看者令牌。",
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
   "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
+  "error.server_held": "服务器处于保留状态时不能更改对外访问；请先取消保留。",
   "error.server_not_running": "服务器没有在运行。",
 };
