@@ -18,6 +18,8 @@ pub struct Template {
     pub title: String,
     /// The first paragraph of the file's documentation.
     pub description: String,
+    /// The Python object to serve.
+    pub entry_object: String,
     /// The file.
     pub code: String,
 }
@@ -32,6 +34,7 @@ pub fn templates() -> Vec<Template> {
             Some(Template {
                 title: title(&id),
                 description: documentation(&code).to_owned(),
+                entry_object: entry_object(&code).to_owned(),
                 id,
                 code,
             })
@@ -60,6 +63,12 @@ fn documentation(code: &str) -> &str {
     whole.split("\n\n").next().unwrap_or("").trim()
 }
 
+/// What the docstring says to set the entry object to, or the default.
+fn entry_object(code: &str) -> &str {
+    let named = code.split_once("entry object to `").map(|(_, rest)| rest);
+    named.and_then(|rest| rest.split('`').next()).unwrap_or("mcp")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -70,6 +79,8 @@ mod tests {
         assert!(all.len() >= 5, "the examples were not found");
         for template in all {
             assert!(!template.description.is_empty(), "{}", template.id);
+            let is_desk = template.id == "ticket_desk";
+            assert_eq!(template.entry_object, if is_desk { "app" } else { "mcp" });
         }
     }
 }

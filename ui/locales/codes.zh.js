@@ -73,6 +73,8 @@ export default {
   "error.unknown_member": "没有这个名称的开发者或查看者令牌。",
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
   "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
+  "error.docker_unavailable": "Docker 引擎没有响应，请稍后再试。",
+  "error.mcp_error": "服务器没有给出有效的回答。",
   "error.server_held": "服务器处于保留状态时不能更改对外访问；请先取消保留。",
   "error.server_not_running": "服务器没有在运行。",
 };
