@@ -5,8 +5,10 @@ import { call, serverPath } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { refreshAll } from "../lib/live.js";
 import { isEntryObject } from "../lib/rules.js";
+import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
+import { EgressChoice, SleepFields } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
@@ -16,6 +18,8 @@ export function SettingsDialog({ server, onClose }) {
     entryObject: server.entry_object,
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
+    egress: server.egress ?? "open",
+    sleep: sleepDraft(server.sleep),
   });
   const [error, setError] = useState(/** @type {unknown} */ (null));
   const [isBusy, setBusy] = useState(false);
@@ -33,6 +37,9 @@ export function SettingsDialog({ server, onClose }) {
       entry_object: draft.entryObject,
       runtime: draft.runtime,
       limits: limitsOf(draft.limits),
+      sleep: sleepOf(draft.sleep),
+      // To send it takes a new container, also where it stays what it is.
+      ...(draft.egress === server.egress ? {} : { egress: draft.egress }),
     };
     try {
       await call("PATCH", serverPath(server.id), { json });
@@ -64,11 +71,13 @@ export function SettingsDialog({ server, onClose }) {
         <${RuntimeChoice} value=${draft.runtime} onChange=${(/** @type {typeof draft.runtime} */ runtime) => change({ runtime })} />
       </div>
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
+      <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
+      <${SleepFields} draft=${draft.sleep} onDraft=${(/** @type {typeof draft.sleep} */ sleep) => change({ sleep })} />
       <p class="hint">${t("settings.hint")}</p>
       <${Failure} error=${error} onRetry=${save} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || badEntry || !areLimitsGood(draft.limits)}>${t("action.save")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || badEntry || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
       </footer>
     </form>
   <//>`;

@@ -34,6 +34,8 @@
  * @property {string} created_at
  * @property {string} updated_at
  * @property {{ sse: string, mcp: string }} urls
+ * @property {"open" | "none"} [egress]
+ * @property {import("./sleep.js").SleepChoice} [sleep]
  * @property {string} [reason_code]
  * @property {Record<string, string | number>} [reason_args]
  * @property {{ cpu_cores: number, memory_bytes: number } | null} [usage]

@@ -38,6 +38,8 @@ export default {
   "error.invalid_entry_object": "入口对象必须是一个 Python 标识符，例如 mcp。",
   "error.invalid_runtime": "没有这种运行环境。",
   "error.invalid_limits": "资源上限超出允许的范围。",
+  "error.invalid_egress": "对外连接只能是 open 或 none。",
+  "error.server_held": "服务器被暂停管理，请先解除。",
   "error.invalid_sleep": "休眠设置无效：时间须为 5 秒到 30 天，且停止晚于暂停。",
   "error.description_too_long": "描述太长，最多 4 KiB。",
   "error.code_empty": "代码是空的。",

@@ -106,7 +106,7 @@ export default {
   "create.optional": "Optional",
   "create.code": "Python code",
   "create.starter": "Begin with an example",
-  "create.more": "Entry object and runtime",
+  "create.more": "Entry object, limits and more",
   "create.entryHint": "The variable that holds the server; found by itself where there is only one.",
   "create.entryBad": "Write one Python identifier, such as \"mcp\".",
   "create.runtimeHint": "Automatic reads it from the file's imports.",
@@ -305,6 +305,24 @@ export default {
   "unsaved.text": "What you have changed on this page is not saved.",
   "unsaved.leave": "Leave",
   "unsaved.stay": "Stay here",
+
+  // Egress and sleep.
+  "egress.label": "Outgoing connections",
+  "egress.open": "Allowed",
+  "egress.none": "None",
+  "egress.hint.open": "The server may connect to other hosts.",
+  "egress.hint.none": "The server reaches nothing and can only be called. A change restarts it.",
+  "sleep.label": "Sleep when nobody uses it",
+  "sleep.mode.platform": "As the platform says",
+  "sleep.mode.never": "Never",
+  "sleep.mode.after": "After a time",
+  "sleep.pause": "Pause after minutes",
+  "sleep.stop": "Stop after minutes",
+  "sleep.empty": "Empty: does not happen.",
+  "sleep.hint": "The next request wakes it.",
+  "sleep.problem.range": "Write times from 5 seconds (0.1) to 30 days.",
+  "sleep.problem.none": "Write at least one time, or choose \"Never\".",
+  "sleep.problem.order": "Stopping comes after pausing.",
 
   // Watching.
   "server.seeOutput": "See its output",

@@ -108,7 +108,7 @@ export default {
   "create.optional": "可选",
   "create.code": "Python 代码",
   "create.starter": "从示例开始",
-  "create.more": "入口对象和运行环境",
+  "create.more": "入口对象、上限等",
   "create.entryHint": "保存服务器对象的变量名；只有一个时会自动识别。",
   "create.entryBad": "请填写一个 Python 标识符，例如 \"mcp\"。",
   "create.runtimeHint": "“自动”会根据文件的 import 判断。",
@@ -307,6 +307,24 @@ export default {
   "unsaved.text": "此页面上的更改尚未保存。",
   "unsaved.leave": "离开",
   "unsaved.stay": "留在此页",
+
+  // Egress and sleep.
+  "egress.label": "对外连接",
+  "egress.open": "允许",
+  "egress.none": "禁止",
+  "egress.hint.open": "服务器可以连接其他主机。",
+  "egress.hint.none": "服务器无法访问任何网络，只能被调用。更改会重启服务器。",
+  "sleep.label": "无人使用时休眠",
+  "sleep.mode.platform": "按平台设置",
+  "sleep.mode.never": "从不",
+  "sleep.mode.after": "自定义",
+  "sleep.pause": "暂停（分钟后）",
+  "sleep.stop": "停止（分钟后）",
+  "sleep.empty": "留空则不执行。",
+  "sleep.hint": "下一个请求会唤醒它。",
+  "sleep.problem.range": "时间须在 5 秒（0.1 分钟）到 30 天之间。",
+  "sleep.problem.none": "请至少填写一个时间，或选择“从不”。",
+  "sleep.problem.order": "停止须晚于暂停。",
 
   // Watching.
   "server.seeOutput": "查看输出",

@@ -7,6 +7,7 @@ import { Failure, Field } from "../components/controls.js";
 import { EnvEditor, newRow, rowProblem, varsOf } from "../components/env_editor.js";
 import { Icon } from "../components/icon.js";
 import { areLimitsGood, DEFAULT_LIMITS, EntryField, LimitFields, limitsOf } from "../components/option_fields.js";
+import { EgressChoice, SleepFields } from "../components/run_options.js";
 import { RuntimeChoice } from "../components/runtime_choice.js";
 import { TemplateChoice, useTemplates } from "../components/template_choice.js";
 import { UnsavedGuard } from "../components/unsaved_guard.js";
@@ -18,6 +19,7 @@ import { t } from "../lib/i18n.js";
 import { useAvailability } from "../lib/names.js";
 import { go, href, route } from "../lib/router.js";
 import { codeProblem, isEntryObject, nameFromFile, nameProblem } from "../lib/rules.js";
+import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { letLeave } from "../lib/unsaved.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
@@ -35,6 +37,8 @@ function emptyForm() {
     code: "",
     rows: /** @type {Row[]} */ ([]),
     limits: /** @type {import("../components/option_fields.js").LimitsDraft} */ ({ ...DEFAULT_LIMITS }),
+    egress: /** @type {import("../components/run_options.js").Egress} */ ("open"),
+    sleep: sleepDraft(null),
     start: true,
   };
 }
@@ -84,6 +88,7 @@ export function CreatePage() {
     isCheckable &&
     !badEntry &&
     areLimitsGood(form.limits) &&
+    sleepProblem(form.sleep) === null &&
     form.rows.every((row) => !rowProblem(row, form.rows));
 
   /** @param {{ anyway?: boolean }} [options] */
@@ -171,6 +176,10 @@ export function CreatePage() {
                 <p class="hint">${t("create.runtimeHint")}</p>
               </div>
             </div>
+            <div class="columns">
+              <${EgressChoice} value=${form.egress} onChange=${(/** @type {Form["egress"]} */ egress) => change({ egress })} />
+              <${SleepFields} draft=${form.sleep} onDraft=${(/** @type {Form["sleep"]} */ sleep) => change({ sleep })} />
+            </div>
             <${LimitFields} draft=${form.limits} onDraft=${(/** @type {Form["limits"]} */ limits) => change({ limits })} />
           </div>
         </details>
@@ -243,6 +252,8 @@ function bodyOf(form) {
     runtime: form.runtime,
     limits: limitsOf(form.limits),
     code: form.code,
+    egress: form.egress,
+    sleep: sleepOf(form.sleep),
     env: varsOf(form.rows),
     start: form.start,
   };

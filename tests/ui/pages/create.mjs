@@ -118,7 +118,7 @@ export default function create(suite) {
     await writeCode(page, "print('no server in here')\n");
     await page.getByText("There is no MCP server in this file.").waitFor(CHECKED);
     await writeCode(page, `${CALCULATOR}\nother = FastMCP("Other")\n`.replace("mcp = ", "first = ").replaceAll("@mcp.", "@first.").replace("mcp.run()", "first.run()"));
-    await page.getByText("Entry object and runtime").click();
+    await page.getByText("Entry object, limits and more").click();
     await page.getByLabel("Entry object").fill("missing");
     await page.getByText("The entry object is missing.").waitFor(CHECKED);
     await page.getByLabel("Entry object").fill("first");
@@ -217,11 +217,18 @@ export default function create(suite) {
     await page.reload();
     await page.locator(".cm-line", { hasText: template.code.split("\n").find((/** @type {string} */ line) => line.trim()) }).first().waitFor();
     await page.getByLabel("Name", { exact: true }).fill("from-template");
-    await page.getByText("Entry object and runtime").click();
+    await page.getByText("Entry object, limits and more").click();
     await page.getByLabel("Memory limit (MiB)").fill("10");
     await page.getByText("Write a number from 64").waitFor();
     assert.ok(await createButton(page).isDisabled());
     await page.getByLabel("Memory limit (MiB)").fill("256");
+    await page.getByRole("group", { name: "Outgoing connections" }).getByRole("button", { name: "None" }).click();
+    const sleep = page.getByRole("group", { name: "Sleep when nobody uses it" });
+    await sleep.getByRole("button", { name: "After a time" }).click();
+    await page.getByLabel("Stop after minutes").fill("5");
+    await page.getByText("Stopping comes after pausing.").waitFor();
+    await page.getByLabel("Stop after minutes").fill("90");
+    await screenshots(page, "create-options");
     await page.getByRole("checkbox", { name: "Start it now" }).uncheck();
     await page.getByText("This name is free.").waitFor();
     await createButton(page).click();
@@ -229,6 +236,15 @@ export default function create(suite) {
     const made = await suite.api("/api/servers/from-template");
     assert.equal(made.limits.memory_bytes, 256 * 1024 * 1024);
     assert.equal(made.desired, "stopped");
+    assert.equal(made.egress, "none");
+    assert.deepEqual(made.sleep, { pause_after_secs: 600, stop_after_secs: 5_400 });
+    await page.getByRole("button", { name: "Edit" }).click();
+    await sleep.getByRole("button", { name: "Never" }).click();
+    await screenshots(page, "server-settings");
+    await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
+    await page.getByRole("dialog").waitFor({ state: "detached" });
+    const changed = await suite.api("/api/servers/from-template");
+    assert.deepEqual([changed.sleep, changed.egress, changed.limits.memory_bytes], ["never", "none", 256 * 1024 * 1024]);
   });
 
   test("the whole form works with the keyboard alone", async () => {

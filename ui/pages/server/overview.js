@@ -12,6 +12,7 @@ import { isKey, t } from "../../lib/i18n.js";
 import { useLive } from "../../lib/live.js";
 import { href } from "../../lib/router.js";
 import { mebibytes } from "../../lib/servers.js";
+import { sleepDraft } from "../../lib/sleep.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
@@ -53,6 +54,8 @@ export function OverviewTab({ server, canChange }) {
             <div><dt>${t("server.memoryLimit")}</dt><dd>${mebibytes(server.limits.memory_bytes)}</dd></div>
             <div><dt>${t("overview.cpus")}</dt><dd>${server.limits.cpus}</dd></div>
             <div><dt>${t("overview.pids")}</dt><dd>${server.limits.pids}</dd></div>
+            ${server.egress && html`<div><dt>${t("egress.label")}</dt><dd>${t(`egress.${server.egress}`)}</dd></div>`}
+            ${server.sleep !== undefined && html`<div><dt>${t("sleep.label")}</dt><dd>${t(`sleep.mode.${sleepDraft(server.sleep).mode}`)}</dd></div>`}
             <div><dt>${t("server.creator")}</dt><dd>${server.creator}</dd></div>
             <div><dt>${t("overview.createdAt")}</dt><dd><${Time} at=${server.created_at} /></dd></div>
             <div class="wide"><dt>${t("server.id")}</dt><dd class="mono id">${server.id}</dd></div>

@@ -1,0 +1,57 @@
+// Where a server's own connections may lead, and when it sleeps.
+
+import { html } from "../vendor/preact.js";
+import { t } from "../lib/i18n.js";
+import { sleepProblem } from "../lib/sleep.js";
+import { Choice, Field } from "./controls.js";
+
+/** @typedef {"open" | "none"} Egress */
+/** @typedef {import("../lib/sleep.js").SleepDraft} SleepDraft */
+
+/** @param {{ value: Egress, onChange: (value: Egress) => void }} props */
+export function EgressChoice({ value, onChange }) {
+  return html`<div class="field">
+    <span class="label">${t("egress.label")}</span>
+    <${Choice}
+      label=${t("egress.label")}
+      value=${value}
+      onChange=${onChange}
+      options=${[
+        ["open", t("egress.open")],
+        ["none", t("egress.none")],
+      ]}
+    />
+    <p class="hint">${t(`egress.hint.${value}`)}</p>
+  </div>`;
+}
+
+/** @param {{ draft: SleepDraft, onDraft: (draft: SleepDraft) => void }} props */
+export function SleepFields({ draft, onDraft }) {
+  const problem = sleepProblem(draft);
+  const minutes = (/** @type {"pause" | "stop"} */ key) => html`<${Field} label=${t(`sleep.${key}`)} hint=${t("sleep.empty")}>
+    ${(/** @type {object} */ attributes) => html`<input
+      ...${attributes}
+      type="number"
+      inputmode="decimal"
+      min="0"
+      step="any"
+      value=${draft[key]}
+      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onDraft({ ...draft, [key]: event.currentTarget.value })}
+    />`}
+  <//>`;
+  return html`<div class="field">
+    <span class="label">${t("sleep.label")}</span>
+    <${Choice}
+      label=${t("sleep.label")}
+      value=${draft.mode}
+      onChange=${(/** @type {SleepDraft["mode"]} */ mode) => onDraft({ ...draft, mode })}
+      options=${[
+        ["platform", t("sleep.mode.platform")],
+        ["never", t("sleep.mode.never")],
+        ["after", t("sleep.mode.after")],
+      ]}
+    />
+    ${draft.mode === "after" && html`<div class="three">${minutes("pause")}${minutes("stop")}</div>`}
+    <p class=${problem ? "hint bad" : "hint"} aria-live="polite">${problem ? t(`sleep.problem.${problem}`) : t("sleep.hint")}</p>
+  </div>`;
+}
