@@ -47,7 +47,8 @@ pub struct Endings {
 }
 
 /// Opens everything and takes over what is there. The gate can decide as soon
-/// as this is done, whether Docker Engine answers or not; the second value is
+/// as this is done, whether Docker Engine answers or not (its socket must be
+/// there); the second value is
 /// the reconciler, which waits for it.
 ///
 /// # Errors
@@ -65,8 +66,7 @@ pub async fn start(
     let layout = Layout::new(&settings.data_dir);
     let (store, vault) = finish_rotation(&settings, Vault::new(&identity.master_key))?;
     let vault = Arc::new(vault);
-    let runtime = DockerRuntime::new(&settings.docker_host, &settings.network, &settings.instance)
-        .with_context(|| format!("at {}", settings.docker_host))?;
+    let runtime = find_docker(&settings).await?;
 
     let entries = load_entries(&store, &vault).await?;
     remove_stray_files(&layout, &store, &entries).await?;
@@ -155,6 +155,21 @@ pub async fn start(
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
     Ok((app, reconciling))
+}
+
+/// A daemon that has ended properly took its socket along, and without one
+/// there is no client to be made: it is waited for like an answer.
+async fn find_docker(settings: &Settings) -> anyhow::Result<DockerRuntime> {
+    let host = &settings.docker_host;
+    loop {
+        match DockerRuntime::new(host, &settings.network, &settings.instance) {
+            Err(error @ RuntimeError::Unreachable(_)) if host.starts_with("unix://") => {
+                tracing::warn!(host, %error, "waiting for Docker Engine");
+                tokio::time::sleep(DOCKER_RETRY).await;
+            }
+            made => return made.with_context(|| format!("at {host}")),
+        }
+    }
 }
 
 /// Waits for a Docker Engine that does not answer yet: after a power cut EMCP

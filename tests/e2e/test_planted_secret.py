@@ -263,9 +263,11 @@ def answers(planted: Planted) -> Iterator[Place]:
     with httpx.Client(base_url=platform.internal_url, verify=TRUSTS_NOBODY, trust_env=False, timeout=30) as http:
         for path in internal:
             yield f"internal GET {path}", _answer(http, path)
-        yield "internal GET /traefik/config of Traefik", _whole(http.get("/traefik/config", headers=as_traefik))
+        routes = http.get("/traefik/config", headers=as_traefik)
+        yield "internal GET /traefik/config of Traefik", _whole(routes)
         forwarded = {"X-Forwarded-Method": "POST", "X-Forwarded-Uri": f"/api/{SERVER}/mcp"}
-        gate = http.get("/gate", params={"server": server_id}, headers={**forwarded, **as_client})
+        asked = routes.json()["http"]["middlewares"][f"gate-{server_id}"]["forwardAuth"]["address"]
+        gate = http.get(asked, headers={**forwarded, **as_client})
         assert gate.is_success, gate.text
         yield "internal GET /gate with a token", _whole(gate)
 
