@@ -49,6 +49,16 @@ class Platform:
         self._holder: subprocess.Popen[bytes] | None = None
         self._apis: list[Api] = []
 
+    @property
+    def emcp_pid(self) -> int:
+        assert self._emcp is not None
+        return self._emcp.pid
+
+    @property
+    def traefik_pid(self) -> int:
+        assert self._traefik is not None
+        return self._traefik.pid
+
     def start(self) -> None:
         if self not in Platform.live:
             self.prepare()
