@@ -25,7 +25,7 @@ test: ## Set up for, and run, every test.
 soak: ## Long fault tests: 200 kills under load, Docker restarts, full disks, 1,000 servers.
 	@scripts/soak.sh
 
-bench: ## Measure upload to first answered tool call.
+bench: ## Measure upload to first answered tool call, and what the gate costs.
 	@scripts/bench.sh
 
 lint: ## Format check, clippy and shellcheck only.

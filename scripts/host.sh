@@ -57,6 +57,7 @@ check_requirements() {
       MISSING+=("Rust $(rust_wanted) or newer (https://rustup.rs)")
     fi
   fi
+  if [[ " $* " == *' wrk '* ]]; then need wrk 'wrk, which makes load' wrk; fi
   if [[ " $* " == *' python '* ]] && ! python_works; then
     MISSING+=('Python 3.10 or newer with the venv module')
     DEBS+=(python3 python3-venv)

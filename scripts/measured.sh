@@ -12,10 +12,11 @@ prepare_tools() {
   E2E_VENV=$(venv_for "$ROOT/tests/e2e/requirements.txt")
 }
 
-# Sets E2E_VENV, and what the drivers read from the environment.
+# prepare_measured [wrk]: sets E2E_VENV, and what the drivers read from the
+# environment.
 prepare_measured() {
   STEPS=6
-  check_requirements engine build python
+  check_requirements engine build python "$@"
   use_extra_ca
   step 'requirements' install_requirements engine build python
   step 'Docker Engine' ensure_engine

@@ -54,9 +54,16 @@ const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
 /// Removed from the client's request, and set again only where the gate
 /// answered with them (DESIGN §6).
 const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
-/// Larger MCP requests are refused: Traefik holds them in memory. See
-/// [`Middleware::ForwardAuth`].
-const REQUEST_MAX_BYTES: u32 = 8 * 1024 * 1024;
+/// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
+/// than was told, so Traefik may read these without a limit of its own.
+const TELLS_LENGTH: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
+/// What Traefik reads of those at most: all of it, in a buffer that grows. With
+/// a limit it makes a buffer of the limit's size for every request, and keeps it
+/// until the request is answered (ADR 7).
+const NO_LIMIT: i32 = -1;
+/// What it reads of all others: GET and DELETE without a body, chunks, and what
+/// is too large and refused. Each takes a buffer of this size.
+const UNTOLD_MAX_BYTES: i32 = 1024 * 1024;
 /// The gate answers with a short JSON body at most.
 const AUTH_RESPONSE_MAX_BYTES: u32 = 64 * 1024;
 
@@ -130,7 +137,7 @@ enum Middleware {
         /// read of the body, and Go's net/http then cuts the connection: up to
         /// 0.6 % of tool calls were lost (ADR 7). The gate ignores the body.
         forward_body: bool,
-        max_body_size: u32,
+        max_body_size: i32,
     },
     #[serde(rename_all = "camelCase")]
     StripPrefix { prefixes: [String; 1] },
@@ -241,29 +248,11 @@ fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
 
 fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &RouterTls) {
     let id = server.id;
-    let (name, gate, strip) = (
-        format!("server-{id}"),
-        format!("gate-{id}"),
-        format!("strip-{id}"),
-    );
+    let (name, strip) = (format!("server-{id}"), format!("strip-{id}"));
     let prefix = server.path_prefix();
-    http.middlewares.insert(
-        gate.clone(),
-        Middleware::ForwardAuth {
-            // Where this very route leads, since the gate may know better.
-            address: format!(
-                "{}/gate?server={id}&at={}",
-                facts.internal_url,
-                server.address_in(&facts.networks)
-            ),
-            trust_forward_header: false,
-            auth_request_headers: AUTH_REQUEST_HEADERS,
-            auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
-            max_response_body_size: AUTH_RESPONSE_MAX_BYTES,
-            forward_body: true,
-            max_body_size: REQUEST_MAX_BYTES,
-        },
-    );
+    // PathPrefix without the slash would also match a longer name.
+    let rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
+    let with_length = format!("({rule}) && {TELLS_LENGTH}");
     http.middlewares.insert(
         strip.clone(),
         Middleware::StripPrefix {
@@ -274,20 +263,42 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
         name.clone(),
         service(format!("http://{}", server.endpoint(&facts.networks))),
     );
-    http.routers.insert(
-        name.clone(),
-        Router {
-            entry_points: [ENTRY_POINT],
-            // PathPrefix without the slash would also match a longer name.
-            rule: format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)"),
-            priority: SERVER_PRIORITY,
-            service: name,
-            // Behind the gate, which has read the request whole by then: it
-            // can be sent at a later try as at the first.
-            middlewares: vec![gate, RETRY.to_owned(), strip],
-            tls: tls.clone(),
-        },
-    );
+    for (kind, rule, priority, max_body_size) in [
+        ("", rule, SERVER_PRIORITY, UNTOLD_MAX_BYTES),
+        ("-sized", with_length, SERVER_PRIORITY + 1, NO_LIMIT),
+    ] {
+        let gate = format!("gate-{id}{kind}");
+        http.middlewares.insert(
+            gate.clone(),
+            Middleware::ForwardAuth {
+                // Where this very route leads, since the gate may know better.
+                address: format!(
+                    "{}/gate?server={id}&at={}",
+                    facts.internal_url,
+                    server.address_in(&facts.networks)
+                ),
+                trust_forward_header: false,
+                auth_request_headers: AUTH_REQUEST_HEADERS,
+                auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
+                max_response_body_size: AUTH_RESPONSE_MAX_BYTES,
+                forward_body: true,
+                max_body_size,
+            },
+        );
+        http.routers.insert(
+            format!("{name}{kind}"),
+            Router {
+                entry_points: [ENTRY_POINT],
+                rule,
+                priority,
+                service: name.clone(),
+                // Behind the gate, which has read the request whole by then: it
+                // can be sent at a later try as at the first.
+                middlewares: vec![gate, RETRY.to_owned(), strip.clone()],
+                tls: tls.clone(),
+            },
+        );
+    }
 }
 
 fn service(url: String) -> Service {
@@ -428,5 +439,26 @@ mod tests {
             format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
         );
         assert_eq!(gate["trustForwardHeader"], false);
+    }
+
+    #[test]
+    fn only_requests_that_tell_a_bearable_length_are_read_without_a_limit() {
+        let demo = server("demo");
+        let bytes = render([&demo].into_iter(), &facts()).unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let router = |kind: &str| &value["http"]["routers"][format!("server-{}{kind}", demo.id)];
+        let limit = |router: &Value| {
+            let gate = &value["http"]["middlewares"][router["middlewares"][0].as_str().unwrap()];
+            gate["forwardAuth"]["maxBodySize"].clone()
+        };
+        let (sized, other) = (router("-sized"), router(""));
+        assert_eq!(limit(sized), -1);
+        assert_eq!(limit(other), UNTOLD_MAX_BYTES);
+        assert!(sized["priority"].as_u64() > other["priority"].as_u64());
+        assert_eq!(sized["service"], other["service"]);
+        assert_eq!(
+            sized["rule"],
+            "(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)"
+        );
     }
 }

@@ -172,7 +172,7 @@ class Bench:
         light, server = "light", f"server-{server_id}@http"
         routers = {
             "light-alone": router("/light/alone", light, "strip-light-alone"),
-            "light-gate": router("/light/gate", light, f"gate-{server_id}@http", "strip-light-gate"),
+            "light-gate": router("/light/gate", light, f"gate-{server_id}-sized@http", "strip-light-gate"),
             "server-alone": router("/server/alone", server, "key", "strip-server-alone"),
         }
         middlewares: dict[str, object] = {
@@ -220,7 +220,7 @@ def main() -> None:
                 # One round beforehand is thrown away: it opens what stays open.
                 for number in range(options.rounds + 1):
                     for way in ways:
-                        result = bench.measure(way, clients, options.secs if number else 1)
+                        result = bench.measure(way, clients, options.secs)
                         if number:
                             rounds[way].append(result)
                 print_table(clients, rounds)
