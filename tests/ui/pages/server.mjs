@@ -7,19 +7,6 @@ import { CALCULATOR, removeHere, SIGNER, START_MS, waitForStatus, writeCode } fr
 
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function server(suite) {
-  test("a name is checked while it is typed", async () => {
-    const page = await suite.visitSignedIn();
-    await page.keyboard.press("n");
-    const name = page.getByLabel("Name", { exact: true });
-    await name.fill("My_Server");
-    await page.getByText("Use lower-case letters").waitFor();
-    await name.fill("tokens");
-    await page.getByText("EMCP uses this word itself").waitFor();
-    await name.fill("my-server");
-    await page.getByText("This name is free.").waitFor();
-    assert.ok(await page.getByRole("button", { name: "Create server" }).isDisabled());
-  });
-
   test("a pasted server runs, shows its log, takes a secret, connects, stops and is deleted", async () => {
     const page = await suite.visitSignedIn();
     await page.getByRole("link", { name: "Create the first server" }).click();
