@@ -39,7 +39,7 @@ export default {
   "error.invalid_runtime": "没有这种运行环境。",
   "error.invalid_limits": "资源上限超出允许的范围。",
   "error.invalid_egress": "对外访问只能是 open（开放）或 none（禁止）。",
-  "error.server_held": "服务器已被运维暂停。请先解除暂停（hold）。",
+  "error.server_held": "服务器已被运维暂停，此时不能更改对外访问。请先解除暂停（hold）。",
   "error.invalid_sleep": "休眠设置无效：时间须为 5 秒到 30 天，且停止晚于暂停。",
   "error.description_too_long": "描述太长，最多 4 KiB。",
   "error.code_empty": "代码是空的。",
