@@ -128,7 +128,7 @@
  * @property {(ServerEvent & { server: ServerRef })[]} [recent_events]
  * @property {{ code: string, message: string }[]} [notices]
  *
- * @typedef {{ id: string, title: string, description: string, code: string, env?: EnvVar[] }} Template
+ * @typedef {{ id: string, title: string, description: string, entry_object: string, code: string, env?: EnvVar[] }} Template
  *
  * @typedef {object} AuditEntry
  * @property {number | string} id
