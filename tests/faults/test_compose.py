@@ -46,6 +46,7 @@ class ComposePlatform:
             "EMCP_DATA_DIR": str(self.data_dir),
             "EMCP_NETWORK": self.network.name,
             "EMCP_SUBNET": self.network.subnet,
+            "EMCP_INTERNAL_SUBNET": self.network.internal_subnet,
             "EMCP_BASE_IMAGE": settings.base_image(),
             "EMCP_PUBLIC_URL": self.public_url,
             "EMCP_HTTPS_PORT": str(https),
@@ -78,7 +79,7 @@ class ComposePlatform:
     def stop(self) -> None:
         self._compose("down", "--timeout", "15", EMCP_IMAGE=self._image("one"))
         remove_containers(containers(self.instance))
-        docker("network", "rm", self.network.name)
+        docker("network", "rm", self.network.name, self.network.internal_name)
         images = docker("images", "--quiet", self.instance).split()
         if images:
             docker("image", "rm", "--force", *images)

@@ -280,7 +280,9 @@ def _ask_gate(platform: FaultPlatform, server: Json) -> socket.socket:
     host, _, port = platform.internal_url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=HOLD_SECS + 10)
     token = platform.admin_token
-    connection.sendall(f"GET /gate?server={server['id']} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {token}\r\n\r\n".encode())
+    # As Traefik asks by the server's route.
+    question = f"/gate?server={server['id']}&at={server['address'].partition(':')[0]}"
+    connection.sendall(f"GET {question} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {token}\r\n\r\n".encode())
     return connection
 
 
