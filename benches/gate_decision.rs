@@ -4,7 +4,6 @@
 
 #![expect(
     clippy::unwrap_used,
-    missing_docs,
     reason = "a measurement may panic, and is no library"
 )]
 
@@ -18,8 +17,8 @@ use emcp::access::{Caller, Limiter, Proxies, TokenTable};
 use emcp::directory::{Directory, Entry};
 use emcp::gate::{self, GateRequest, Verdict};
 use emcp::model::{
-    Actor, Desired, EntryObject, Error, Limits, Role, RunState, RuntimeChoice, Server, ServerId,
-    Status, Token, TokenId, TokenSecret,
+    Actor, Desired, Egress, EntryObject, Error, Limits, Role, RunState, RuntimeChoice, Server,
+    ServerId, SleepChoice, Status, Token, TokenId, TokenSecret,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -159,11 +158,13 @@ fn entry(number: usize, now: Timestamp) -> Entry {
         description: String::new(),
         entry_object: EntryObject::default(),
         runtime: RuntimeChoice::Auto,
+        egress: Egress::Open,
         limits: Limits::default(),
         creator: Actor("maker".into()),
         members: Vec::new(),
         desired: Desired::Running,
         hold: false,
+        sleep: SleepChoice::default(),
         generation: 1,
         revision: 1,
         version: 1,
@@ -181,6 +182,7 @@ fn entry(number: usize, now: Timestamp) -> Entry {
         server: Arc::new(server),
         state: Arc::new(state),
         gateway_key: Arc::new(SecretString::from("gateway")),
+        activity: Arc::default(),
     }
 }
 

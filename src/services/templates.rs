@@ -66,7 +66,9 @@ fn documentation(code: &str) -> &str {
 /// What the docstring says to set the entry object to, or the default.
 fn entry_object(code: &str) -> &str {
     let named = code.split_once("entry object to `").map(|(_, rest)| rest);
-    named.and_then(|rest| rest.split('`').next()).unwrap_or("mcp")
+    named
+        .and_then(|rest| rest.split('`').next())
+        .unwrap_or("mcp")
 }
 
 #[cfg(test)]
