@@ -181,7 +181,7 @@ function rangeOf(doc, place) {
 function replaceSelection({ EditorView }, event, view) {
   const { data, inputType, cancelable } = event;
   if (inputType !== "insertText" || !data || !cancelable || view.composing || view.state.readOnly) return false;
-  const { from, to } = selected(event, view);
+  const { from, to } = selected(view);
   if (from === to) return false;
   event.preventDefault();
   const changes = { from, to, insert: data };
@@ -194,14 +194,16 @@ function replaceSelection({ EditorView }, event, view) {
 /**
  * What is about to be typed over. Of a selection that was made just now only
  * the browser knows.
- * @param {InputEvent} event
  * @param {import("../vendor/codemirror.js").EditorView} view
  */
-function selected(event, view) {
+function selected(view) {
   const { main } = view.state.selection;
-  const [range] = event.getTargetRanges();
-  if (!main.empty || !range || !view.contentDOM.contains(range.startContainer) || !view.contentDOM.contains(range.endContainer)) return main;
-  return { from: view.posAtDOM(range.startContainer, range.startOffset), to: view.posAtDOM(range.endContainer, range.endOffset) };
+  // Chromium has this for shadow roots too, and it is Chromium that needs it.
+  const root = /** @type {{ getSelection?: () => Selection | null }} */ (view.root);
+  const { anchorNode, anchorOffset, focusNode, focusOffset } = root.getSelection?.() ?? {};
+  if (!main.empty || !anchorNode || !focusNode || !view.contentDOM.contains(anchorNode) || !view.contentDOM.contains(focusNode)) return main;
+  const ends = [view.posAtDOM(anchorNode, anchorOffset), view.posAtDOM(focusNode, focusOffset)];
+  return { from: Math.min(...ends), to: Math.max(...ends) };
 }
 
 /** The words for people who use the keyboard only: Tab indents in the editor. */
