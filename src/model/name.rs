@@ -120,7 +120,7 @@ impl fmt::Display for ServerName {
 
 /// The Python name of the object to serve; a plain identifier.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[schema(value_type = String, min_length = 1, max_length = 64)]
+#[schema(value_type = String, max_length = 64)]
 #[serde(try_from = "String", into = "String")]
 pub struct EntryObject(String);
 
