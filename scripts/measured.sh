@@ -14,6 +14,7 @@ prepare_tools() {
 
 # prepare_measured [wrk]: sets E2E_VENV, and what the drivers read from the
 # environment.
+# shellcheck disable=SC2120  # bench.sh names what it needs, soak.sh needs no more.
 prepare_measured() {
   STEPS=6
   check_requirements engine build python "$@"

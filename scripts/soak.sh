@@ -8,6 +8,7 @@
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/measured.sh"
 
+# shellcheck disable=SC2119
 prepare_measured
 export EMCP_FAULT_CYCLES=${CYCLES:-200} EMCP_FAULT_SEED=${SEED:-}
 
