@@ -1,5 +1,6 @@
 """What Traefik routes where, and how streams pass through it."""
 
+import json
 import socket
 from typing import Any
 from urllib.parse import urlsplit
