@@ -11,9 +11,10 @@ use bollard::query_parameters::{
     CreateContainerOptions, ListContainersOptions, RemoveContainerOptions, WaitContainerOptions,
 };
 use futures_util::StreamExt;
+use jiff::Timestamp;
 
 use super::convert::{CONTAINER_USER, code_mount, endpoint, hardened};
-use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output};
+use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output, unless_already};
 use crate::model::Limits;
 use crate::runtime::{OutputStream, RuntimeError};
 
@@ -25,6 +26,8 @@ const LIMITS: Limits = Limits {
 };
 /// The output is one document of EMCP's own making.
 const OUTPUT_LINES_MAX: usize = 1_000;
+/// Older than any of them may become.
+const YOUNG_SECS: i64 = 60;
 
 /// What is to be run.
 pub struct OneShot<'a> {
@@ -80,6 +83,11 @@ pub(super) async fn remove_all(docker: &Docker, instance: &str) -> Result<(), Ru
         .list_containers(Some(options))
         .await
         .map_err(explain)?;
+    // This EMCP may have begun one already.
+    let youngest = Timestamp::now().as_second() - YOUNG_SECS;
+    let left = left
+        .into_iter()
+        .filter(|one| one.created.is_none_or(|created| created < youngest));
     for container in left {
         remove(docker, &container.id.unwrap_or_default()).await?;
     }
@@ -92,12 +100,9 @@ async fn remove(docker: &Docker, id: &str) -> Result<(), RuntimeError> {
         v: true,
         ..RemoveContainerOptions::default()
     };
-    gone_is_fine(
-        docker
-            .remove_container(id, Some(options))
-            .await
-            .map_err(explain),
-    )
+    gone_is_fine(unless_already(
+        docker.remove_container(id, Some(options)).await,
+    ))
 }
 
 async fn to_its_end(docker: &Docker, id: &str) -> Result<String, RuntimeError> {
