@@ -5,6 +5,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { gzipSync } from "node:zlib";
 import { findings } from "../support/axe.mjs";
+import { tooWide } from "../support/browser.mjs";
 import { CALCULATOR } from "../support/suite.mjs";
 
 const FIRST_LOAD_MAX = 60 * 1024;
@@ -33,8 +34,8 @@ export default function quality(suite) {
         await page.getByRole("button", { name: theme === "light" ? "English" : "中文" }).click();
         for (const width of WIDTHS) {
           await page.setViewportSize({ width, height: 900 });
-          const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-          if (overflow > 0) wrong.push(`${address} ${theme} ${width}: ${overflow} px too wide`);
+          const widest = await tooWide(page);
+          if (widest) wrong.push(`${address} ${theme} ${width}: too wide by ${widest}`);
           wrong.push(...(await findings(page)).map((finding) => `${address} ${theme} ${width}: ${finding}`));
         }
       }

@@ -49,6 +49,8 @@ export default function session(suite) {
     await page.getByRole("button", { name: "Try again" }).click();
     await page.getByRole("heading", { name: "kept", level: 1 }).waitFor();
     await waitForStatus(page, "running");
+    // The check of the code was under way as well.
+    suite.forgive(page, /401.*api\/check/);
     await removeHere(page, "kept");
   });
 
