@@ -33,7 +33,9 @@ export class LogStream {
     this.isClosed = true;
     clearTimeout(this.timer);
     clearTimeout(this.handOverTimer);
-    this.socket?.close();
+    // A socket that is closed before it is open makes the browser complain;
+    // that one closes when it opens.
+    if (this.socket?.readyState !== WebSocket.CONNECTING) this.socket?.close();
   }
 
   #connect() {
@@ -46,10 +48,15 @@ export class LogStream {
     const socket = new WebSocket(url);
     this.socket = socket;
     socket.addEventListener("open", () => {
+      if (this.isClosed) {
+        socket.close();
+        return;
+      }
       this.retryMs = RETRY_FIRST_MS;
       this.options.onState("open");
     });
     socket.addEventListener("message", (event) => {
+      if (this.isClosed) return;
       /** @type {LogRecord} */
       const record = JSON.parse(String(event.data));
       if (isFirst && record.seq <= after) this.options.onRestart();
