@@ -19,6 +19,7 @@ from support.clients import bearer
 from support.docker import docker, inspect
 from support.running import Platform
 from support.streams import HttpSession
+from support.tiny import tiny_server
 from support.waits import until
 
 from conftest import SERVERS_DIR
@@ -29,17 +30,7 @@ HOG_SECS = 4.0
 # EMCP keeps 4 MiB of a server's output, the engine two files of 10 MB.
 OWN_LOG_MAX_BYTES = 5 * MIB
 ENGINE_LOG_MAX_BYTES = 22_000_000
-BYSTANDER = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"here"})
-"""
+BYSTANDER = tiny_server(b"here")
 
 
 @pytest.fixture(scope="module")

@@ -20,6 +20,7 @@ from support.docker import docker, inspect
 from support.firewall import can_install, firewall, rules
 from support.running import Platform
 from support.streams import HttpSession, knock
+from support.tiny import tiny_server
 from support.waits import until
 
 from conftest import SERVERS_DIR
@@ -28,17 +29,7 @@ needs_root = pytest.mark.skipif(not can_install(), reason="only root may change 
 
 METADATA = ["169.254.169.254:80", "169.254.170.2:80", "100.100.100.200:80", "168.63.129.16:80", "192.0.0.192:80"]
 FAILED_IN_THE_NETWORK = {"EHOSTUNREACH", "ENETUNREACH", "timeout"}
-TINY = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"victim"})
-"""
+TINY = tiny_server(b"victim")
 
 
 class Fortress(Platform):

@@ -9,19 +9,10 @@ from support import settings
 from support.owner import new_name
 from support.running import Platform
 from support.tap import EngineTap
+from support.tiny import tiny_server
 
 SERVERS = 8
-TINY = """
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({"type": message["type"] + ".complete"})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({"type": "http.response.start", "status": 200, "headers": []})
-    await send({"type": "http.response.body", "body": b"ok"})
-"""
+TINY = tiny_server(b"ok")
 
 
 def test_as_many_start_at_once_as_there_are_cores_and_all_of_them_come(new_platform: Callable[..., Platform]) -> None:
