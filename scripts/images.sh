@@ -101,14 +101,19 @@ ensure_mmdebstrap() {
 
 # Writes a small Debian to standard output. In a session of its own: when
 # mmdebstrap fails, it hangs up on its whole process group, make included.
-debian_root() {
-  local mirror
+# Without the descriptors that this shell was given: mmdebstrap has a hook
+# write to the next free one, and Debian's sh knows no number above 9.
+debian_root() (
   mirror=$(debian_mirror)
-  setsid --wait mmdebstrap --variant=minbase \
+  for fd in /proc/self/fd/*; do
+    fd=${fd##*/}
+    if ((fd > 2)); then eval "exec $fd>&-"; fi
+  done
+  exec setsid --wait mmdebstrap --variant=minbase \
     --dpkgopt='path-exclude=/usr/share/doc/*' --dpkgopt='path-exclude=/usr/share/man/*' \
     --dpkgopt='path-exclude=/usr/share/locale/*' --dpkgopt='path-exclude=/usr/share/info/*' \
     "$@" bookworm - ${mirror:+"$mirror"}
-}
+)
 
 import_standin() {
   local image=$1
