@@ -15,6 +15,8 @@ EMCP_IMAGE=emcp:local
 # from whichever EMCP is there, and kept. A new number here, in compose.yml and
 # in src/sockets/mod.rs replaces it, at the price of a second without a gate.
 SOCKETS_IMAGE=emcp-sockets:1
+# A stand-in gets the name of what it stands for once it is whole.
+UNFINISHED_IMAGE=emcp-standin:unfinished
 # What a person builds on, and the default of EMCP_BASE_IMAGE.
 BASE_TAG=corp/mcp-base:latest
 
@@ -60,6 +62,8 @@ ensure_image() {
   fi
   on_failure "no image registry answers and $image could not be made here. Either let Docker reach a registry, or load the image (docker load), and run make $COMMAND again."
   "$make_standin"
+  docker tag "$UNFINISHED_IMAGE" "$image"
+  docker image rm "$UNFINISHED_IMAGE"
   detail "${STEP_DETAIL:+$STEP_DETAIL, }made $image here (no registry)"
 }
 
@@ -115,15 +119,11 @@ debian_root() (
     "$@" bookworm - ${mirror:+"$mirror"}
 )
 
-import_standin() {
-  local image=$1
-  shift
-  docker import --change 'LABEL emcp.standin=true' "$@" - "$image"
-}
+import_standin() { docker import --change 'LABEL emcp.standin=true' "$@" - "$UNFINISHED_IMAGE"; }
 
 standin_debian() {
   ensure_mmdebstrap
-  debian_root | import_standin "$DEBIAN_IMAGE" --change 'CMD ["bash"]'
+  debian_root | import_standin --change 'CMD ["bash"]'
 }
 
 # Debian 12's own Python is 3.11, under the names of the official image. As
@@ -136,7 +136,7 @@ standin_python() {
     --customize-hook='rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED' \
     --customize-hook='for name in python python3 python3.11; do ln -sf /usr/bin/python3.11 "$1/usr/local/bin/$name"; done' \
     --customize-hook='for name in pip pip3 pip3.11; do ln -sf /usr/bin/pip3 "$1/usr/local/bin/$name"; done' |
-    import_standin "$PYTHON_IMAGE" \
+    import_standin \
       --change 'ENV PATH=/usr/local/bin:/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin' \
       --change 'ENV LANG=C.UTF-8' --change 'CMD ["python3"]'
 }
@@ -152,7 +152,7 @@ standin_traefik() {
   bundle=$(system_ca_bundle)
   if [[ -n $bundle ]]; then cp "$bundle" "$root/etc/ssl/certs/ca-certificates.crt"; fi
   echo 'root:x:0:0:root:/:/usr/local/bin/traefik' >"$root/etc/passwd"
-  tar -C "$root" --owner=0 --group=0 -c . | import_standin "$TRAEFIK_IMAGE" \
+  tar -C "$root" --owner=0 --group=0 -c . | import_standin \
     --change 'ENV PATH=/usr/local/bin' --change 'ENTRYPOINT ["/usr/local/bin/traefik"]' \
     --change 'EXPOSE 80 443'
   rm -rf "$root"
