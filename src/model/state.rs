@@ -86,7 +86,8 @@ pub struct RunState {
     pub container_id: Option<String>,
     /// Exit code of the last run that ended.
     pub exit_code: Option<i64>,
-    /// The last failure; kept until the server runs again.
+    /// The last failure; kept until the server runs by a new wish. One that
+    /// EMCP mended by itself is still worth a look.
     pub last_error: Option<Failure>,
     /// Restarts after failures since the last wish.
     pub restarts: u32,
@@ -123,6 +124,16 @@ impl RunState {
             accounted_run: None,
             ready_run: None,
             started_at: None,
+        }
+    }
+
+    /// The state of a server that answers: its last failure is of the past,
+    /// and forgotten unless this wish has met it.
+    pub fn recovered(&self) -> Self {
+        let last_error = self.last_error.clone().filter(|_| self.restarts > 0);
+        Self {
+            last_error,
+            ..self.clone()
         }
     }
 

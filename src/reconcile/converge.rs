@@ -333,9 +333,8 @@ impl Converge {
         let running = RunState {
             status: Status::Running,
             reason: "it answers MCP and its route is live".to_owned(),
-            last_error: None,
             ready_run: Some(run_key.to_owned()),
-            ..state.clone()
+            ..state.recovered()
         };
         self.save(state, running).await;
     }
