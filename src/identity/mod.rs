@@ -18,6 +18,9 @@ use crate::vault::random_bytes;
 
 const BUILT_IN_TEMPLATE: &str = include_str!("../../traefik/traefik.yml");
 
+/// What the name of a mark has behind the version's number.
+const UNRECORDED: &str = ".unrecorded";
+
 /// The names of files in the data directory.
 #[derive(Clone)]
 pub struct Layout {
@@ -65,12 +68,33 @@ impl Layout {
             .join(version.to_string())
     }
 
+    /// Stands beside a version's directory from before it is made until its
+    /// record is: what has neither mark nor record came from elsewhere (an older
+    /// database was put back, say), and nobody but a person may remove it.
+    pub fn unrecorded_mark(&self, id: ServerId, version: u32) -> PathBuf {
+        self.server_dir(id)
+            .join("versions")
+            .join(format!("{version}{UNRECORDED}"))
+    }
+
     /// The numbers of the versions that have a directory.
     ///
     /// # Errors
     /// If the directory above them cannot be read; that there is none is no
     /// error.
     pub fn versions_on_disk(&self, id: ServerId) -> std::io::Result<Vec<u32>> {
+        self.numbers_on_disk(id, "")
+    }
+
+    /// The numbers of the versions that have a mark.
+    ///
+    /// # Errors
+    /// As [`Layout::versions_on_disk`].
+    pub fn unrecorded_on_disk(&self, id: ServerId) -> std::io::Result<Vec<u32>> {
+        self.numbers_on_disk(id, UNRECORDED)
+    }
+
+    fn numbers_on_disk(&self, id: ServerId, ending: &str) -> std::io::Result<Vec<u32>> {
         let folder = match std::fs::read_dir(self.server_dir(id).join("versions")) {
             Ok(folder) => folder,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
@@ -79,7 +103,8 @@ impl Layout {
         let mut numbers = Vec::new();
         for entry in folder {
             let name = entry?.file_name();
-            numbers.extend(name.to_str().and_then(|name| name.parse::<u32>().ok()));
+            let number = name.to_str().and_then(|name| name.strip_suffix(ending));
+            numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
         }
         Ok(numbers)
     }

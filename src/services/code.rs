@@ -1,6 +1,6 @@
 //! Code files: checked before they are kept, kept whole or not at all.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, File};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::sync::{Arc, OnceLock};
 
@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
 use crate::identity::{Layout, write_atomically};
-use crate::model::{Actor, CodeVersion, Error, Event, Result, ServerId};
+use crate::model::{Actor, CodeVersion, Error, Event, Result, Server, ServerId};
 use crate::store::ServerChange;
 
 /// Directories and files that the container's user must read.
@@ -67,22 +67,38 @@ impl CodeUpload {
         }
     }
 
-    /// Writes the file where the container mounts it from. Blocking.
+    /// Writes the file where the container mounts it from, marked as not
+    /// recorded yet. Blocking.
     pub(super) fn write(&self, layout: &Layout, id: ServerId, number: u32) -> Result<()> {
         let cannot = |error: std::io::Error| match error.kind() {
             std::io::ErrorKind::StorageFull => Error::disk_full(),
             _ => Error::internal("a code file could not be written", error),
         };
-        let dir = layout.code_dir(id, number);
-        DirBuilder::new()
-            .recursive(true)
-            .mode(READABLE_DIR)
-            .create(&dir)
-            .map_err(cannot)?;
+        let mut new_dir = DirBuilder::new();
+        new_dir.recursive(true).mode(READABLE_DIR);
+        let (dir, mark) = (
+            layout.code_dir(id, number),
+            layout.unrecorded_mark(id, number),
+        );
+        if let Some(above) = mark.parent() {
+            new_dir.create(above).map_err(cannot)?;
+        }
+        File::create(&mark).map_err(cannot)?;
+        new_dir.create(&dir).map_err(cannot)?;
         // The mode given at creation is cut by the umask.
         fs::set_permissions(&dir, fs::Permissions::from_mode(READABLE_DIR)).map_err(cannot)?;
         write_atomically(&layout.code_file(id, number), &self.0, READABLE_FILE).map_err(cannot)
     }
+}
+
+/// The number of a server's next version: one that has no directory yet, since
+/// code without a record may lie there (`strays`).
+fn next_version(layout: &Layout, server: &Server) -> Result<u32> {
+    let on_disk = layout
+        .versions_on_disk(server.id)
+        .map_err(|error| Error::internal("the versions on disk could not be listed", error))?;
+    let highest = on_disk.into_iter().max().unwrap_or_default();
+    Ok(highest.max(server.newest_version) + 1)
 }
 
 impl App {
@@ -127,7 +143,7 @@ impl App {
         let write_note = Arc::clone(&written);
         let changed = self.change(id, move |server| {
             let now = Timestamp::now();
-            server.newest_version += 1;
+            server.newest_version = next_version(&layout, server)?;
             server.version = server.newest_version;
             server.revision += 1;
             if restart {
@@ -146,20 +162,33 @@ impl App {
             })
         });
         let changed = changed.await;
-        if let (Err(_), Some(number)) = (&changed, written.get()) {
-            self.remove_unrecorded_version(id, *number).await;
+        match (&changed, written.get()) {
+            (Ok(_), Some(number)) => self.is_recorded(id, *number).await,
+            (Err(_), Some(number)) => self.remove_unrecorded_version(id, *number).await,
+            (_, None) => {}
         }
         changed
+    }
+
+    /// Takes the mark off a version that has its record now.
+    pub(super) async fn is_recorded(&self, id: ServerId, number: u32) {
+        if let Err(error) = tokio::fs::remove_file(self.layout.unrecorded_mark(id, number)).await {
+            tracing::warn!(server = %id, number, %error, "a mark remains until the next start");
+        }
     }
 
     /// The file of an upload that was refused, unless a later upload has taken
     /// its number since.
     async fn remove_unrecorded_version(&self, id: ServerId, number: u32) {
-        let folder = self.layout.code_dir(id, number);
+        let (folder, mark) = (
+            self.layout.code_dir(id, number),
+            self.layout.unrecorded_mark(id, number),
+        );
         let removed = self
             .store
             .if_unrecorded(id, number, move || {
                 fs::remove_dir_all(&folder)
+                    .and_then(|()| fs::remove_file(&mark))
                     .map_err(|error| Error::internal("an unrecorded version remains", error))
             })
             .await;

@@ -19,6 +19,7 @@ mod session;
 mod settings_view;
 mod sse_ticket;
 mod startup;
+mod strays;
 mod templates;
 mod tokens;
 mod tools;

@@ -211,6 +211,7 @@ impl App {
                 return Err(error);
             }
         };
+        self.is_recorded(id, 1).await;
         let entry = Entry {
             server: Arc::new(server),
             state: Arc::new(state),

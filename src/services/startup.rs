@@ -8,14 +8,16 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, upkeep};
+use super::{
+    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
+};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
-use crate::model::{Server, ServerNetworks};
+use crate::model::ServerNetworks;
 use crate::reconcile::{self, Waker};
 use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::{Settings, TlsSource};
@@ -69,7 +71,7 @@ pub async fn start(
     let runtime = find_docker(&settings).await?;
 
     let entries = load_entries(&store, &vault).await?;
-    remove_stray_files(&layout, &store, &entries).await?;
+    strays::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
     let routes = Routes::new(
@@ -214,47 +216,6 @@ async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>
             })
         })
         .collect()
-}
-
-/// Folders of servers that a crash kept from coming to be. Those of deleted
-/// servers are the reconciler's, which removes their containers first.
-async fn remove_stray_files(
-    layout: &Layout,
-    store: &Store,
-    entries: &[Entry],
-) -> anyhow::Result<()> {
-    let deleted = store.deleted_servers().await?;
-    let mut folders = tokio::fs::read_dir(layout.root()).await?;
-    while let Some(folder) = folders.next_entry().await? {
-        let Some(id) = folder
-            .file_name()
-            .to_str()
-            .and_then(|name| name.parse().ok())
-        else {
-            continue;
-        };
-        let server = entries.iter().map(|e| &e.server).find(|s| s.id == id);
-        match server {
-            Some(server) => remove_stray_versions(layout, server).await?,
-            None if deleted.contains(&id) => {}
-            None => {
-                tracing::warn!(server = %id, "removing files of a server that was never created");
-                tokio::fs::remove_dir_all(folder.path()).await?;
-            }
-        }
-    }
-    Ok(())
-}
-
-/// The file of an upload that a crash kept from being recorded.
-async fn remove_stray_versions(layout: &Layout, server: &Server) -> anyhow::Result<()> {
-    for number in layout.versions_on_disk(server.id)? {
-        if number > server.newest_version {
-            tracing::warn!(server = %server.id, number, "removing a version that was never recorded");
-            tokio::fs::remove_dir_all(layout.code_dir(server.id, number)).await?;
-        }
-    }
-    Ok(())
 }
 
 /// Probes go straight to containers: never through a proxy.

@@ -45,7 +45,7 @@ pub enum OpenError {
     InUse(String),
     /// It is not readable as a database. It is never overwritten.
     #[error(
-        "the database {path} cannot be read ({detail}); nothing was changed. Restore a backup, or move the file away to begin with an empty platform"
+        "the database {path} cannot be read ({detail}); nothing was changed. Restore a backup, or move the file away to begin with an empty platform (the code of the servers stays on disk)"
     )]
     Damaged {
         /// Where it is.
