@@ -3,7 +3,7 @@
 The platform is made once for all tests that can share one; servers are made per test or per module.
 """
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,33 +13,16 @@ from support.api import Api, Json
 from support.clients import CLIENTS, ClientDriver, bearer, client_driver
 from support.docker import docker
 from support.leftovers import remove_leftovers
+from support.reporting import pytest_report_header, pytest_runtest_makereport  # noqa: F401
 from support.running import Platform
 
 SERVERS_DIR = Path(__file__).parent / "servers"
-
-
-def pytest_report_header() -> list[str]:
-    try:
-        parts = [f"emcp: {settings.emcp_bin()}", f"traefik: {settings.traefik_bin()}"]
-    except settings.MissingSetting as error:
-        raise pytest.UsageError(str(error)) from None
-    return [*parts, f"docker: {settings.docker_host()}, base image: {settings.base_image()}"]
 
 
 def pytest_sessionstart() -> None:
     removed = remove_leftovers()
     if removed:
         print(f"removed leftovers of killed runs: {', '.join(removed)}")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the ends of the platforms' logs with every failure."""
-    report = yield
-    if report.failed:
-        for platform in Platform.live:
-            report.sections.extend(platform.log_tails())
-    return report
 
 
 @pytest.fixture(scope="session")

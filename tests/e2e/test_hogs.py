@@ -30,7 +30,7 @@ HOG_SECS = 4.0
 # EMCP keeps 4 MiB of a server's output, the engine two files of 10 MB.
 OWN_LOG_MAX_BYTES = 5 * MIB
 ENGINE_LOG_MAX_BYTES = 22_000_000
-BYSTANDER = tiny_server(b"here")
+BYSTANDER = tiny_server("here")
 
 
 @pytest.fixture(scope="module")

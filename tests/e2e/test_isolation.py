@@ -29,7 +29,7 @@ needs_root = pytest.mark.skipif(not can_install(), reason="only root may change 
 
 METADATA = ["169.254.169.254:80", "169.254.170.2:80", "100.100.100.200:80", "168.63.129.16:80", "192.0.0.192:80"]
 FAILED_IN_THE_NETWORK = {"EHOSTUNREACH", "ENETUNREACH", "timeout"}
-TINY = tiny_server(b"victim")
+TINY = tiny_server("victim")
 
 
 class Fortress(Platform):

@@ -12,7 +12,7 @@ from support.tap import EngineTap
 from support.tiny import tiny_server
 
 SERVERS = 8
-TINY = tiny_server(b"ok")
+TINY = tiny_server("ok")
 
 
 def test_as_many_start_at_once_as_there_are_cores_and_all_of_them_come(new_platform: Callable[..., Platform]) -> None:

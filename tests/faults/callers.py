@@ -6,8 +6,9 @@ import threading
 import time
 
 import httpx
-from harness import Json, tiny_server
+from harness import Json
 from ledger import Code, Facet, Record, digest
+from support.tiny import tiny_server
 
 STOPPED_PER_CALLER = 6
 

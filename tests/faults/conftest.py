@@ -1,7 +1,7 @@
 """Fixtures of the fault tests. They drive the same real parts as the end-to-end tests, and share their drivers."""
 
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -10,9 +10,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 
 from daemon import remove_dead_daemons
 from harness import FaultPlatform, unmount_leftovers
-from support import settings
 from support.leftovers import remove_leftovers
-from support.running import Platform
+from support.reporting import pytest_report_header, pytest_runtest_makereport  # noqa: F401
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -27,33 +26,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="only with --soak (make soak)"))
 
 
-def pytest_report_header() -> list[str]:
-    try:
-        parts = [f"emcp: {settings.emcp_bin()}", f"traefik: {settings.traefik_bin()}"]
-    except settings.MissingSetting as error:
-        raise pytest.UsageError(str(error)) from None
-    return [*parts, f"docker: {settings.docker_host()}, base image: {settings.base_image()}"]
-
-
 def pytest_sessionstart() -> None:
     removed = remove_dead_daemons()
     unmount_leftovers()
     removed += remove_leftovers()
     if removed:
         print(f"removed leftovers of killed runs: {', '.join(removed)}")
-
-
-@pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Show the ends of the platforms' logs with every failure."""
-    report = yield
-    if report.failed:
-        for platform in Platform.live:
-            report.sections.extend(platform.log_tails())
-            problems = getattr(platform, "last_problems", [])
-            if problems:
-                report.sections.append((f"{platform.instance} not settled", "\n".join(problems)))
-    return report
 
 
 @pytest.fixture(scope="module")

@@ -24,27 +24,6 @@ SETTLE_DEADLINE_SECS = 120.0
 REQUEST_TIMEOUT_SECS = 20.0
 UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
-# The smallest thing that the base image serves; it starts in a fraction of a second.
-TINY = """
-MARK = {mark!r}
-
-
-async def app(scope, receive, send):
-    if scope["type"] == "lifespan":
-        while True:
-            message = await receive()
-            await send({{"type": message["type"] + ".complete"}})
-            if message["type"] == "lifespan.shutdown":
-                return
-    await send({{"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/plain")]}})
-    await send({{"type": "http.response.body", "body": MARK.encode()}})
-"""
-
-
-def tiny_server(mark: str = "tiny") -> str:
-    """A plain ASGI server that answers every request with its mark."""
-    return TINY.format(mark=mark)
-
 
 class FaultPlatform(Platform):
     """A platform whose EMCP may be ended in every way, and whose data directory can be looked into."""
@@ -52,6 +31,7 @@ class FaultPlatform(Platform):
     def __init__(self, **emcp_settings: str) -> None:
         # Servers that must be replaced often get a short time to end.
         super().__init__(**{"EMCP_STOP_GRACE_SECS": "2", **emcp_settings})
+        self.last_problems: list[str] = []
 
     def with_settings(self, **emcp_settings: str) -> None:
         """Change settings before the start."""
@@ -152,6 +132,12 @@ class FaultPlatform(Platform):
             if "No such object" in str(error):
                 return None
             raise
+
+    def log_tails(self) -> list[tuple[str, str]]:
+        tails = super().log_tails()
+        if self.last_problems:
+            tails.append((f"{self.instance} not settled", "\n".join(self.last_problems)))
+        return tails
 
     def _settled(self, http: httpx.Client) -> list[Json] | None:
         servers: list[Json] = http.get("/api/servers").raise_for_status().json()["servers"]

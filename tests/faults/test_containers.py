@@ -7,10 +7,11 @@ from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
-from harness import FaultPlatform, Json, server_of, tiny_server
+from harness import FaultPlatform, Json, server_of
 from support import settings
 from support.clients import bearer
 from support.docker import containers, docker, inspect, remove_containers
+from support.tiny import tiny_server
 from support.waits import until
 
 RECOVERY_DEADLINE_SECS = 60.0

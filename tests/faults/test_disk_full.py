@@ -10,8 +10,9 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import FaultPlatform, Json, tiny_server
+from harness import FaultPlatform, Json
 from support.owner import new_name
+from support.tiny import tiny_server
 from support.waits import until
 
 DISK_BYTES = 24 * 1024 * 1024

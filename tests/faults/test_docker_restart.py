@@ -11,8 +11,9 @@ from pathlib import Path
 import httpx
 import pytest
 from daemon import INTERFACES_FILE, Daemon, new_home, processes_of, remove_dead_daemons, remove_remains
-from harness import FaultPlatform, Json, tiny_server
+from harness import FaultPlatform, Json
 from support import settings
+from support.tiny import tiny_server
 from support.waits import until
 
 DAEMON_DEADLINE_SECS = 60.0

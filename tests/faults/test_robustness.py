@@ -15,7 +15,8 @@ from urllib.parse import urlsplit
 
 import httpx
 import pytest
-from harness import FaultPlatform, Sampler, tiny_server
+from harness import FaultPlatform, Sampler
+from support.tiny import tiny_server
 from support.waits import NotInTime, until
 
 HEADER_TIMEOUT_SECS = 15.0
