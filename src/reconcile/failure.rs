@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
 use crate::model::{Failure, RunState, Status};
@@ -10,9 +10,10 @@ use crate::runtime::Run;
 
 /// Failures in a row after which EMCP waits for the user.
 const QUICK_FAILURES_MAX: u32 = 5;
-/// A run this long before its end was healthy: it begins a new count. The same
-/// time as in Docker's own restart policy.
-const HEALTHY_RUN: Duration = Duration::from_secs(10);
+/// A run that served this long before its end was healthy: it begins a new
+/// count. The same time as in Docker's own restart policy, but counted from the
+/// first answer: on a busy machine loading alone may take it.
+const HEALTHY_RUN: SignedDuration = SignedDuration::from_secs(10);
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
@@ -149,13 +150,13 @@ pub(super) fn after_failure(
     }
 }
 
-/// Whether a run went on long enough before it ended.
+/// Whether a run served for long enough before it ended.
 pub(super) fn was_healthy(state: &RunState, run: &Run) -> bool {
-    let ran_for = match (run.started_at, run.finished_at) {
-        (Some(start), Some(end)) => end.duration_since(start).unsigned_abs(),
-        _ => Duration::ZERO,
+    let served_for = match run.finished_at {
+        Some(end) if state.status == Status::Running => end.duration_since(state.since),
+        _ => SignedDuration::ZERO,
     };
-    state.ready_run.as_deref() == Some(&run.key) && ran_for >= HEALTHY_RUN
+    state.ready_run.as_deref() == Some(&run.key) && served_for >= HEALTHY_RUN
 }
 
 /// Whether the same file could do better at the next try.
@@ -249,6 +250,28 @@ mod tests {
             waits.push(state.retry_at.map(|at| at.as_second()));
         }
         assert_eq!(waits, [Some(0), Some(2), Some(4)]);
+    }
+
+    #[test]
+    fn a_run_is_healthy_by_how_long_it_served_and_not_by_how_long_it_loaded() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let serving_since = |second| RunState {
+            status: Status::Running,
+            since: at(second),
+            ready_run: Some("c 1".into()),
+            ..RunState::never_ran(NOW)
+        };
+        let ended = Run {
+            finished_at: Some(at(30)),
+            ..run(1)
+        };
+        assert!(was_healthy(&serving_since(20), &ended));
+        assert!(!was_healthy(&serving_since(21), &ended));
+        let never_ready = RunState {
+            status: Status::Starting,
+            ..serving_since(0)
+        };
+        assert!(!was_healthy(&never_ready, &ended));
     }
 
     #[test]
