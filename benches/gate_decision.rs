@@ -17,8 +17,7 @@ use emcp::access::{Caller, Limiter, Proxies, TokenTable};
 use emcp::directory::{Directory, Entry};
 use emcp::gate::{self, GateRequest, Verdict};
 use emcp::model::{
-    Actor, Desired, Egress, EntryObject, Error, Limits, Role, RunState, RuntimeChoice, Server,
-    ServerId, SleepChoice, Status, Token, TokenId, TokenSecret,
+    Actor, Desired, Error, Role, RunState, Server, ServerId, Status, Token, TokenId, TokenSecret,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -153,25 +152,13 @@ fn bytes_of(number: usize) -> [u8; 32] {
 
 fn entry(number: usize, now: Timestamp) -> Entry {
     let server = Server {
-        id: ServerId::new(),
-        name: format!("server-{number}").parse().unwrap(),
-        description: String::new(),
-        entry_object: EntryObject::default(),
-        runtime: RuntimeChoice::Auto,
-        egress: Egress::Open,
-        limits: Limits::default(),
-        creator: Actor("maker".into()),
-        members: Vec::new(),
         desired: Desired::Running,
-        hold: false,
-        sleep: SleepChoice::default(),
-        generation: 1,
-        revision: 1,
-        version: 1,
-        newest_version: 1,
-        address: [198, 18, 1, 7].into(),
-        created_at: now,
-        updated_at: now,
+        ..Server::new(
+            ServerId::new(),
+            format!("server-{number}").parse().unwrap(),
+            Actor("maker".into()),
+            now,
+        )
     };
     let state = RunState {
         status: Status::Running,

@@ -8,9 +8,8 @@ use std::path::Path;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, finish_rotation, restore, rotate_key, write_backup};
 use emcp::model::{
-    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Desired, EntryObject,
-    Event, Limits, Role, RunState, RuntimeChoice, Server, ServerId, ServerNetworks, SleepChoice,
-    Token, TokenId,
+    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Event, Role, RunState,
+    Server, ServerId, ServerNetworks, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -43,25 +42,8 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
     let actor = Actor("admin".into());
     let new = NewServer {
         server: Server {
-            id,
-            name: "demo".parse().unwrap(),
-            description: String::new(),
-            entry_object: EntryObject::default(),
-            runtime: RuntimeChoice::Auto,
-            limits: Limits::default(),
-            egress: emcp::model::Egress::Open,
-            creator: actor.clone(),
             members: vec![Actor("ada".into())],
-            desired: Desired::Stopped,
-            hold: false,
-            sleep: SleepChoice::default(),
-            generation: 1,
-            revision: 1,
-            version: 1,
-            newest_version: 1,
-            address: [0, 0, 0, 0].into(),
-            created_at: now,
-            updated_at: now,
+            ..Server::new(id, "demo".parse().unwrap(), actor.clone(), now)
         },
         version: CodeVersion {
             number: 1,

@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::{Desired, Egress, EntryObject, Limits, RuntimeChoice, SleepChoice, TokenSecret};
+use crate::model::TokenSecret;
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Developer, Role::Viewer, Role::Connect];
 
@@ -27,25 +27,13 @@ fn caller(name: &str, role: Role) -> Caller {
 
 fn server(creator: &str, members: &[&str]) -> Server {
     Server {
-        id: ServerId::new(),
-        name: "demo".parse().unwrap(),
-        description: String::new(),
-        entry_object: EntryObject::default(),
-        runtime: RuntimeChoice::Auto,
-        egress: Egress::Open,
-        limits: Limits::default(),
-        creator: Actor(creator.into()),
         members: members.iter().map(|name| Actor((*name).into())).collect(),
-        desired: Desired::Running,
-        hold: false,
-        sleep: SleepChoice::default(),
-        generation: 1,
-        revision: 1,
-        version: 1,
-        newest_version: 1,
-        address: [198, 18, 1, 0].into(),
-        created_at: now(),
-        updated_at: now(),
+        ..Server::new(
+            ServerId::new(),
+            "demo".parse().unwrap(),
+            Actor(creator.into()),
+            now(),
+        )
     }
 }
 

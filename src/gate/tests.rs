@@ -6,10 +6,7 @@ use uuid::Uuid;
 
 use super::*;
 use crate::access::TokenTable;
-use crate::model::{
-    Actor, EntryObject, Limits, Role, RunState, RuntimeChoice, Server, ServerId, SleepChoice,
-    Token, TokenId, TokenSecret,
-};
+use crate::model::{Actor, Role, RunState, Server, ServerId, Token, TokenId, TokenSecret};
 
 const ADMIN: &str = "emcp_admin-admin-admin";
 const CONNECT: &str = "emcp_connect-connect";
@@ -22,25 +19,14 @@ fn now() -> Timestamp {
 
 fn entry(desired: Desired, status: Status) -> Entry {
     let server = Server {
-        id: ServerId::new(),
-        name: "demo".parse().unwrap(),
-        description: String::new(),
-        entry_object: EntryObject::default(),
-        runtime: RuntimeChoice::Auto,
-        limits: Limits::default(),
-        egress: crate::model::Egress::Open,
-        creator: Actor("admin".into()),
-        members: Vec::new(),
         desired,
-        hold: false,
-        sleep: SleepChoice::default(),
-        generation: 1,
-        revision: 1,
-        version: 1,
-        newest_version: 1,
         address: [198, 18, 1, 0].into(),
-        created_at: now(),
-        updated_at: now(),
+        ..Server::new(
+            ServerId::new(),
+            "demo".parse().unwrap(),
+            Actor("admin".into()),
+            now(),
+        )
     };
     let state = RunState {
         status,

@@ -264,6 +264,32 @@ pub struct Server {
 }
 
 impl Server {
+    /// A server of which no more than its name is said: it is not wanted to run
+    /// yet, and has no address of the pool.
+    pub fn new(id: ServerId, name: ServerName, creator: Actor, now: Timestamp) -> Self {
+        Self {
+            id,
+            name,
+            description: String::new(),
+            entry_object: EntryObject::default(),
+            runtime: RuntimeChoice::default(),
+            limits: Limits::default(),
+            egress: Egress::default(),
+            creator,
+            members: Vec::new(),
+            desired: Desired::Stopped,
+            hold: false,
+            sleep: SleepChoice::default(),
+            generation: 1,
+            revision: 1,
+            version: 1,
+            newest_version: 1,
+            address: Ipv4Addr::UNSPECIFIED,
+            created_at: now,
+            updated_at: now,
+        }
+    }
+
     /// The address of its container.
     pub fn address_in(&self, networks: &ServerNetworks) -> Ipv4Addr {
         networks.address(self.address, self.egress)

@@ -157,30 +157,19 @@ impl App {
         let gateway_key = hex::encode(random_bytes::<32>()?);
         let env = env::seal_all(&self.vault, id, new.env, &[])?;
         let server = Server {
-            id,
-            name: new.name,
             description: new.description,
             entry_object: new.entry_object,
             runtime: new.runtime,
             limits: new.limits.checked()?,
             egress: new.egress,
-            creator: leave.actor().clone(),
-            members: Vec::new(),
             desired: if new.start {
                 Desired::Running
             } else {
                 Desired::Stopped
             },
-            hold: false,
             sleep: new.sleep,
-            generation: 1,
-            revision: 1,
-            version: 1,
-            newest_version: 1,
-            // Replaced by a free one while writing.
-            address: std::net::Ipv4Addr::UNSPECIFIED,
-            created_at: now,
-            updated_at: now,
+            // The store gives it a free address.
+            ..Server::new(id, new.name, leave.actor().clone(), now)
         };
         let state = RunState {
             generation: u64::from(!new.start),

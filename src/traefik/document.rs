@@ -334,10 +334,7 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::model::{
-        Actor, AddressPool, Desired, Egress, EntryObject, Limits, RuntimeChoice, ServerId,
-        SleepChoice,
-    };
+    use crate::model::{Actor, AddressPool, Egress, ServerId};
 
     fn facts() -> RouteFacts {
         let open = AddressPool::parse("198.18.1.0/24").unwrap();
@@ -353,25 +350,13 @@ mod tests {
 
     fn server(name: &str) -> Server {
         Server {
-            id: ServerId::new(),
-            name: name.parse().unwrap(),
-            description: String::new(),
-            entry_object: EntryObject::default(),
-            runtime: RuntimeChoice::Auto,
-            limits: Limits::default(),
-            egress: Egress::Open,
-            creator: Actor("admin".into()),
-            members: Vec::new(),
-            desired: Desired::Running,
-            hold: false,
-            sleep: SleepChoice::default(),
-            generation: 1,
-            revision: 1,
-            version: 1,
-            newest_version: 1,
             address: [198, 18, 1, 7].into(),
-            created_at: Timestamp::UNIX_EPOCH,
-            updated_at: Timestamp::UNIX_EPOCH,
+            ..Server::new(
+                ServerId::new(),
+                name.parse().unwrap(),
+                Actor("admin".into()),
+                Timestamp::UNIX_EPOCH,
+            )
         }
     }
 

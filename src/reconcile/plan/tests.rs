@@ -3,7 +3,7 @@ mod sleep;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Actor, EntryObject, Limits, RuntimeChoice, ServerId, SleepChoice};
+use crate::model::{Actor, ServerId};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -13,25 +13,15 @@ fn now() -> Timestamp {
 
 pub(in crate::reconcile) fn server(desired: Desired) -> Server {
     Server {
-        id: ServerId::from_u128(1),
-        name: "demo".parse().unwrap(),
-        description: String::new(),
-        entry_object: EntryObject::default(),
-        runtime: RuntimeChoice::Auto,
-        limits: Limits::default(),
-        egress: crate::model::Egress::Open,
-        creator: Actor("admin".into()),
-        members: Vec::new(),
         desired,
-        hold: false,
-        sleep: SleepChoice::default(),
         generation: 2,
-        revision: 1,
-        version: 1,
-        newest_version: 1,
         address: [198, 18, 1, 0].into(),
-        created_at: now(),
-        updated_at: now(),
+        ..Server::new(
+            ServerId::from_u128(1),
+            "demo".parse().unwrap(),
+            Actor("admin".into()),
+            now(),
+        )
     }
 }
 
