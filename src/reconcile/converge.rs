@@ -358,7 +358,8 @@ impl Converge {
         }
         let now = Timestamp::now();
         let is_transition = before.status != after.status;
-        if is_transition {
+        // Unless it was shown already, with its time.
+        if is_transition && after.since == before.since {
             after.since = now;
         }
         let event = (is_transition || before.reason != after.reason).then(|| Event {

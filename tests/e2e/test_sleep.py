@@ -57,7 +57,11 @@ def wait_rest(api: Api, name: str, rest: str) -> Json:
     def reached() -> Json | None:
         found = api.server(name)
         assert found["status"] != "error", found
-        return found if (found["status"], found["rest"]) == ("sleeping", rest) else None
+        if (found["status"], found["rest"]) != ("sleeping", rest):
+            return None
+        # It is shown before it is done, and kept, with a line in the history, once it is done.
+        newest = api.call("GET", f"/api/servers/{name}/events")["events"][0]
+        return found if newest["message"] == found["reason"] else None
 
     return until(f"{name} to be {rest}", reached, ASLEEP_DEADLINE_SECS)
 

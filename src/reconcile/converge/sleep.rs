@@ -77,7 +77,10 @@ impl Converge {
         if !is_idle(entry) {
             return None;
         }
-        let asleep = self.asleep(entry, rest);
+        let asleep = RunState {
+            since: Timestamp::now(),
+            ..self.asleep(entry, rest)
+        };
         self.parts.directory.put_state(self.id, asleep.clone());
         let is_still_idle =
             self.learn_usage(entry).await && !entry.activity.is_asked_for() && is_idle(entry);
