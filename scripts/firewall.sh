@@ -6,6 +6,11 @@
 #   scripts/firewall.sh install   idempotent; make up does it
 #   scripts/firewall.sh show
 #   scripts/firewall.sh remove    make clean does it
+#   scripts/firewall.sh load      the rules alone, not what keeps them
+#   scripts/firewall.sh watch     the rules, again whenever they were changed
+#
+# Where systemd runs, "install" leaves a unit behind that does the last two
+# (firewall-unit.sh).
 #
 # Settings: EMCP_SUBNET, EMCP_INTERNAL_SUBNET, EMCP_INSTANCE, and
 # EMCP_HOST_PORTS_ALLOWED, TCP ports of this host that servers may reach
@@ -14,6 +19,7 @@
 # Sourced by up.sh and clean.sh, for their steps.
 # shellcheck source-path=SCRIPTDIR
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then source "$(dirname "$0")/lib.sh"; fi
+source "$(dirname "${BASH_SOURCE[0]}")/firewall-unit.sh"
 
 # Where clouds tell a machine its credentials. Link-local is most of them (AWS,
 # Azure, Google, Oracle, DigitalOcean, Tencent); then Alibaba, Azure's host
@@ -23,6 +29,9 @@ METADATA_ADDRESSES=(169.254.0.0/16 100.100.100.200/32 168.63.129.16/32 192.0.0.1
 # The tests have chains of their own.
 FIREWALL_PREFIX=${EMCP_FIREWALL_PREFIX:-EMCP}
 EMCP_HOST_PORTS_ALLOWED=${EMCP_HOST_PORTS_ALLOWED:-}
+# How long a change by others may last.
+WATCH_SECS=5
+SETTLED=''
 
 ipt() { iptables -w 10 "$@"; }
 
@@ -35,10 +44,13 @@ firewall_mark() { echo "emcp.instance=$EMCP_INSTANCE"; }
 input_chain() { echo "$FIREWALL_PREFIX-IN-${EMCP_SUBNET%/*}"; }
 forward_chain() { echo "$FIREWALL_PREFIX-FWD-${EMCP_SUBNET%/*}"; }
 
-# Docker looks here first and leaves alone what is in it, also when it starts
-# again. An engine that filters without iptables has no such chain.
-forward_hook() {
-  if ipt -n -L DOCKER-USER >/dev/null 2>&1; then echo DOCKER-USER; else echo FORWARD; fi
+# Docker looks here first and leaves alone what is in it, also what was there
+# before it started. An engine that filters without iptables never looks here,
+# and what comes before Docker cannot know which it will be: until something
+# leads to this chain, the rules hang in both.
+forward_hooks() {
+  echo DOCKER-USER
+  ipt -C FORWARD -j DOCKER-USER 2>/dev/null || echo FORWARD
 }
 
 # What is Docker's of a subnet (its first sixteenth): Traefik and EMCP, which
@@ -103,11 +115,13 @@ firewall_rules() {
 
 # The rules that lead into the chains, as "iptables -A" wants them.
 firewall_jumps() {
-  local subnet hook
-  hook=$(forward_hook)
+  local subnet hook hooks
+  hooks=$(forward_hooks)
   for subnet in "$EMCP_SUBNET" "$EMCP_INTERNAL_SUBNET"; do
     echo "INPUT -s $subnet -m comment --comment $(firewall_mark) -j $(input_chain)"
-    echo "$hook -s $subnet -m comment --comment $(firewall_mark) -j $(forward_chain)"
+    for hook in $hooks; do
+      echo "$hook -s $subnet -m comment --comment $(firewall_mark) -j $(forward_chain)"
+    done
   done
 }
 
@@ -147,6 +161,7 @@ firewall_install() {
   wanted=$(firewall_jumps)
   # In one transaction, so that no moment is without rules.
   firewall_rules | iptables-restore -w 10 --noflush || return 1
+  ipt -n -L DOCKER-USER >/dev/null 2>&1 || ipt -N DOCKER-USER || return 1
   while IFS= read -r rule; do
     # shellcheck disable=SC2086
     ipt -C $rule 2>/dev/null || ipt -I ${rule%% *} 1 ${rule#* } || return 1
@@ -163,6 +178,44 @@ firewall_remove() {
   local rules=()
   mapfile -t rules < <(present_jumps)
   remove_jumps "${rules[@]}"
+  # Refused where others use the chain.
+  ipt -X DOCKER-USER 2>/dev/null || true
+}
+
+# All of the machine's state that the rules are, or are made from. A new name
+# server is a change as well, and so is Docker's start.
+firewall_state() {
+  name_servers
+  ipt -S | grep -E -- "$(input_chain)|$(forward_chain)|$(firewall_mark)|^-A FORWARD -j DOCKER-USER" || true
+}
+
+# Installs until that changes nothing, so that what others do at the same
+# moment (Docker starts, somebody flushes) is not taken for what should be.
+# SETTLED is the state then; without one, the next look installs again.
+firewall_settle() {
+  local state='' before attempt
+  SETTLED=''
+  for attempt in 1 2 3 4; do
+    before=$state
+    firewall_install || return 1
+    state=$(firewall_state)
+    if ((attempt > 1)) && [[ $state == "$before" ]]; then SETTLED=$state && return; fi
+  done
+}
+
+# Nothing tells of a change (a reload of firewalld, somebody's flush), so it is
+# looked for.
+firewall_watch() {
+  firewall_settle || die 'iptables refuses the rules.'
+  echo "the rules are there; looking every $WATCH_SECS s whether they still are"
+  while sleep "$WATCH_SECS"; do
+    [[ $(firewall_state) != "$SETTLED" ]] || continue
+    if firewall_settle; then
+      echo 'the rules, or what they are made from, were changed: installed again'
+    else
+      echo "the rules were changed, and iptables refuses them; trying again in $WATCH_SECS s" >&2
+    fi
+  done
 }
 
 firewall_show() {
@@ -171,6 +224,7 @@ firewall_show() {
   for chain in "$(input_chain)" "$(forward_chain)"; do
     ipt -S "$chain" 2>/dev/null | grep '^-A' || echo "$chain is not installed"
   done
+  unit_show
   bridge_filtered || echo '# Connections between servers do not pass these rules (br_netfilter is off); their gateway keys refuse them.'
 }
 
@@ -195,13 +249,16 @@ ensure_firewall() {
   check_allowed_ports
   why=$(firewall_obstacle)
   if [[ ${EMCP_FIREWALL:-on} == off ]]; then
-    if [[ -z $why ]]; then firewall_remove; fi
+    if [[ -z $why ]]; then
+      unit_remove
+      firewall_remove
+    fi
     detail 'EMCP_FIREWALL is off: servers reach what this host reaches'
   elif [[ -n $why ]]; then
     detail "NOT installed, because $why: servers reach this host's ports and cloud metadata"
   elif firewall_install; then
+    detail "servers are cut off from this host, cloud metadata and each other$(unit_install)"
     firewall_show
-    detail 'servers are cut off from this host, cloud metadata and each other'
   else
     detail "NOT installed, because iptables refused ($STEP_LOG): servers reach this host's ports and cloud metadata"
   fi
@@ -211,6 +268,7 @@ ensure_firewall() {
 clean_firewall() {
   local instance
   [[ -z $(firewall_obstacle) ]] || return 0
+  unit_remove
   firewall_remove
   ipt -S | { grep -o 'emcp\.instance=emcp-test-[A-Za-z0-9-]*' || true; } | cut -d = -f 2 | sort -u |
     while read -r instance; do
@@ -223,9 +281,18 @@ if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   [[ -z $why ]] || die "the firewall cannot be changed: $why."
   check_allowed_ports
   case ${1:-} in
-    install) firewall_install && firewall_show ;;
-    remove) firewall_remove ;;
+    install)
+      firewall_install
+      unit_install
+      firewall_show
+      ;;
+    remove)
+      unit_remove
+      firewall_remove
+      ;;
     show) firewall_show ;;
-    *) die "usage: scripts/firewall.sh install|show|remove" ;;
+    load) firewall_install ;;
+    watch) firewall_watch ;;
+    *) die "usage: scripts/firewall.sh install|show|remove|load|watch" ;;
   esac
 fi

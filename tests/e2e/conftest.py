@@ -15,6 +15,7 @@ from support.docker import docker
 from support.leftovers import remove_leftovers
 from support.reporting import pytest_report_header, pytest_runtest_makereport  # noqa: F401
 from support.running import Platform
+from support.wire import two_servers
 
 SERVERS_DIR = Path(__file__).parent / "servers"
 
@@ -62,6 +63,13 @@ def fixtures(api: Api) -> Iterator[dict[str, Json]]:
     yield {name: api.wait_for(name, "running") for name in names}
     for name in names:
         api.delete(name)
+
+
+@pytest.fixture(scope="module")
+def tokens_of_two(platform: Platform) -> Iterator[tuple[str, str]]:
+    """Two servers that tell what reached them, and the token for each alone."""
+    with two_servers(platform) as tokens:
+        yield tokens
 
 
 @pytest.fixture(scope="session")

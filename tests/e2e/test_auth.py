@@ -126,6 +126,32 @@ def test_a_session_id_alone_opens_nothing(api: Api, token: str) -> None:
             assert refusal(stranger.post(url, json=ping), 401) == "unauthenticated"
 
 
+def test_a_ticket_is_good_for_its_servers_messages_while_its_token_lives(api: Api) -> None:
+    """What a client that takes only a URL gets with its session (ADR 3), in the hands of somebody else."""
+    made = api.call("POST", "/api/tokens", json={"name": "url-only", "role": "connect", "servers": None})
+    ping = {"jsonrpc": "2.0", "id": 99, "method": "ping"}
+    with (
+        SseSession(api, SERVER, {}, query=f"?key={made['token']}") as session,
+        httpx.Client(base_url=api.public_url, verify=api.tls, trust_env=False) as finder,
+    ):
+        assert made["token"] not in session.endpoint
+        path, _, query = session.endpoint.partition("?")
+        ticket = next(part for part in query.split("&") if part.startswith("emcp_ticket="))
+        assert finder.post(session.endpoint, json=ping).status_code == 202
+        refused = [
+            session.endpoint.replace(f"/api/{SERVER}/", f"/api/{OTHER}/"),
+            f"/api/{SERVER}/mcp?{ticket}",
+            f"/api/{SERVER}/sse?{ticket}",
+            f"/api/{SERVER}/other?{ticket}",
+            f"{path}?{query.replace(ticket, '')}",
+            f"{path}?{query.replace(ticket, ticket[:-2])}",
+        ]
+        for url in refused:
+            assert refusal(finder.post(url, json=ping), 401) == "unauthenticated", url
+        api.call("DELETE", f"/api/tokens/{made['id']}")
+        assert refusal(finder.post(session.endpoint, json=ping), 401) == "unauthenticated"
+
+
 def test_the_token_in_a_url_counts_only_where_a_client_connects(api: Api, token: str) -> None:
     with httpx.Client(verify=api.tls, trust_env=False) as http:
         answer = http.get(f"{api.public_url}/api/{SERVER}/other?key={token}")

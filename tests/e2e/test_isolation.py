@@ -17,7 +17,7 @@ import pytest
 from support.api import TRUSTS_NOBODY, Api, Json
 from support.clients import bearer
 from support.docker import docker, inspect
-from support.firewall import can_install, firewall, rules
+from support.firewall import can_install, firewall
 from support.running import Platform
 from support.streams import HttpSession, knock
 from support.tiny import tiny_server
@@ -301,22 +301,6 @@ def test_behind_the_walls_everything_is_served(fortress: Fortress, attacker: Jso
     for action in ("stop", "start"):
         fortress.api.action("victim", action, wait_secs=60)
     assert fortress.api.wait_for("victim", "running")
-
-
-@needs_root
-def test_the_rules_can_be_installed_twice_and_leave_nothing_behind(fortress: Fortress) -> None:
-
-    fortress.raise_walls()
-    once = rules()
-    shown = fortress.raise_walls()
-    assert rules() == once
-    assert "169.254.0.0/16" in shown and fortress.network.subnet in shown
-    # Another subnet takes the place of the first.
-    firewall("install", fortress.instance, EMCP_SUBNET="198.18.255.0/24", EMCP_INTERNAL_SUBNET="198.19.255.0/24")
-    assert not any(f"EMCP-TEST-IN-{fortress.network.subnet.partition('/')[0]}" in rule for rule in rules())
-    fortress.take_down_walls()
-    assert not any(fortress.instance in rule or "198.18.255.0" in rule for rule in rules())
-
 
 
 # --- egress ----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 import httpx
 import pytest
+from websockets.exceptions import ConnectionClosed
 
 from support.api import Api, Json
 from support.clients import bearer
@@ -123,6 +124,28 @@ def test_a_stranger_sees_no_log(platform: Platform, api: Api, talker: Json) -> N
         assert handshake_status(api, headers) == status, headers
     # The same handshake of one who may.
     assert handshake_status(api, bearer(platform.admin_token)) == 101
+
+
+def test_who_is_no_longer_let_in_sees_no_further_line(platform: Platform, api: Api, session: HttpSession) -> None:
+    made = api.call("POST", "/api/tokens", json={"name": "for a while", "role": "viewer"})
+    signed_in = platform.api_as(None)
+    cookies = signed_in.request("POST", "/api/session", json={"token": made["token"]}).cookies
+    cookie = "; ".join(f"{name}={value}" for name, value in cookies.items())
+    browser = {"Cookie": cookie, "Origin": platform.public_url}
+    with (
+        log_socket(api, "talker", headers=bearer(made["token"])) as by_token,
+        log_socket(api, "talker", headers=browser) as by_session,
+    ):
+        session.call_tool("say", {"text": "while it lasts"})
+        for log in (by_token, by_session):
+            log.until_line("while it lasts")
+        api.call("DELETE", f"/api/tokens/{made['id']}")
+        session.call_tool("say", {"text": "after the end"})
+        for log in (by_token, by_session):
+            with pytest.raises(ConnectionClosed) as closed:
+                log.until_line("after the end")
+            assert closed.value.rcvd is not None and closed.value.rcvd.code == 1008
+    assert handshake_status(api, browser) == 401
 
 
 def test_the_dashboard_sees_the_log_with_its_cookie(platform: Platform, api: Api, session: HttpSession) -> None:

@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use warp::Reply;
 use warp::ws::{Message, WebSocket, Ws};
 
+use crate::access::CanRead;
 use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content};
@@ -21,8 +22,11 @@ const TAIL_DEFAULT: u64 = 1_000;
 const TAIL_MAX: u64 = 1_000_000;
 /// Lines sent in one go.
 const BATCH_LINES: usize = 500;
-/// Keeps proxies and firewalls from cutting a silent connection.
+/// Keeps proxies and firewalls from cutting a silent connection, and finds out
+/// in time that a session has ended.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// The code of a WebSocket's end (RFC 6455 §7.4.1).
+const POLICY_VIOLATION: u16 = 1008;
 
 #[utoipa::path(
     get,
@@ -47,7 +51,7 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
 }
 
 pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
-    let leave = ctx.websocket_caller()?.may_read()?;
+    let leave = may_view(&ctx)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
     let log = ctx.app.log(&leave, &id).await?;
     let cancel = ctx.app.closing.clone();
@@ -56,22 +60,38 @@ pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
         tasks.track_future(async move {
             cancel
                 .clone()
-                .run_until_cancelled(send_lines(socket, &log, after, &cancel))
+                .run_until_cancelled(send_lines(&ctx, socket, &log, after, &cancel))
                 .await;
         })
     });
     Ok(upgrade.into_response())
 }
 
-/// Sends what came after `after`, then what comes. The viewer pulls from the
-/// ring at its own speed: nothing is queued for it.
-async fn send_lines(socket: WebSocket, log: &ServerLog, after: u64, cancel: &CancellationToken) {
+fn may_view(ctx: &Ctx) -> Result<CanRead> {
+    ctx.websocket_caller()?.may_read()
+}
+
+/// Sends what came after `after`, then what comes, while the viewer may see it.
+/// The viewer pulls from the ring at its own speed: nothing is queued for it.
+async fn send_lines(
+    ctx: &Ctx,
+    socket: WebSocket,
+    log: &ServerLog,
+    after: u64,
+    cancel: &CancellationToken,
+) {
     let (mut sink, mut source) = socket.split();
     let mut newest = log.subscribe();
     let mut cursor = after;
     let mut ping = tokio::time::interval(PING_EVERY);
     ping.tick().await;
     loop {
+        // The token may have been revoked or the session have ended.
+        if may_view(ctx).is_err() {
+            let farewell = Message::close_with(POLICY_VIOLATION, "you may no longer see this log");
+            let _ = sink.send(farewell).await;
+            return;
+        }
         newest.mark_unchanged();
         let batch = log.after(cursor, BATCH_LINES);
         if batch.skipped > 0 {

@@ -40,10 +40,10 @@ class StreamEnded(AssertionError):
 class SseSession:
     """Opens the stream, does the handshake, then sends requests and hands out what arrives."""
 
-    def __init__(self, api: Api, server: str, headers: dict[str, str]) -> None:
+    def __init__(self, api: Api, server: str, headers: dict[str, str], query: str = "") -> None:
         self._http = httpx.Client(verify=api.tls, headers=headers, timeout=30, trust_env=False)
         self._events: queue.Queue[tuple[str, str] | None] = queue.Queue()
-        self._url = f"{api.public_url}/api/{server}/sse"
+        self._url = f"{api.public_url}/api/{server}/sse{query}"
         self._next_id = 0
         self.broken: Exception | None = None
 
