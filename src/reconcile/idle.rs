@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Desired, Reason, Rest, RunState, Server, SleepAfter, Status};
+use crate::model::{Desired, Rest, RunState, Server, SleepAfter, Status};
 
 /// What is known of a server's use.
 #[derive(Debug, Clone, Copy)]
@@ -55,7 +55,7 @@ pub(super) fn wanted_rest(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Never, SleepChoice};
+    use crate::model::{Never, Reason, SleepChoice};
     use crate::reconcile::plan::tests::{server, state};
 
     const TIMES: SleepAfter = SleepAfter {
