@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use crate::access::Caller;
 use crate::directory::Entry;
-use crate::model::{Desired, Error, Status, TokenId};
+use crate::model::{Desired, Error, Reason, Status, TokenId};
 
 /// The query parameter of a ticket; the bootstrap writes it.
 const TICKET_PARAMETER: &str = "emcp_ticket";
@@ -37,7 +37,7 @@ pub enum Verdict {
     /// The server is on its way up: ask again when its state changes.
     Hold {
         /// Why it is not ready yet.
-        reason: String,
+        reason: Reason,
     },
     /// Turn it away.
     Refuse(Refusal),
@@ -123,7 +123,7 @@ fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
     // old one's.
     if entry.state.generation != entry.server.generation {
         return Verdict::Hold {
-            reason: "the change is being taken up".to_owned(),
+            reason: Reason::StartPending,
         };
     }
     match entry.state.status {
@@ -149,7 +149,7 @@ fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
 }
 
 /// The refusal for a request that waited as long as it may.
-pub fn waited_too_long(reason: &str) -> Refusal {
+pub fn waited_too_long(reason: &Reason) -> Refusal {
     Refusal {
         status: 503,
         code: "server_not_ready",

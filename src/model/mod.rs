@@ -7,7 +7,10 @@ mod address;
 mod audit;
 mod env;
 mod error;
+mod fault;
+mod history;
 mod name;
+mod reason;
 mod server;
 mod sleep;
 mod state;
@@ -19,10 +22,13 @@ pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
 };
 pub use error::{Error, Result};
+pub use fault::{Fault, KnownFault};
+pub use history::{Deed, Event, Happening};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
+pub use reason::Reason;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
-pub use state::{Event, Failure, RunState, Status};
+pub use state::{Failure, RunState, Status};
 pub use token::{ADMINISTRATOR, Role, Token, TokenId, TokenSecret, check_person};

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Desired, Rest};
+use super::{Desired, Fault, Reason, Rest};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -50,14 +50,12 @@ impl Status {
     }
 }
 
-/// Why a run failed, in words a developer can act on.
+/// Why a run failed, and what it left behind.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Failure {
-    /// Stable code: one of the bootstrap's, or `crashed`, `out_of_memory`,
-    /// `start_timeout`, `image_missing`, `container_failed`.
-    pub code: String,
-    /// One plain sentence.
-    pub message: String,
+    /// What went wrong.
+    #[serde(flatten)]
+    pub fault: Fault,
     /// The line of the user's file, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub line: Option<u32>,
@@ -74,8 +72,8 @@ pub struct Failure {
 pub struct RunState {
     /// The status shown.
     pub status: Status,
-    /// Why it is so, in one sentence.
-    pub reason: String,
+    /// Why it is so.
+    pub reason: Reason,
     /// When the status last changed.
     pub since: Timestamp,
     /// The wish this state answers: `Server::generation`.
@@ -110,7 +108,7 @@ impl RunState {
     pub fn never_ran(now: Timestamp) -> Self {
         Self {
             status: Status::Stopped,
-            reason: "not started yet".to_owned(),
+            reason: Reason::NotStarted,
             since: now,
             generation: 0,
             applied_revision: None,
@@ -149,7 +147,7 @@ impl RunState {
 
     /// The state of the same server asleep, with its container frozen or given
     /// up.
-    pub fn asleep(&self, rest: Rest, reason: String) -> Self {
+    pub fn asleep(&self, rest: Rest, reason: Reason) -> Self {
         let paused = Self {
             status: Status::Sleeping,
             reason,
@@ -186,8 +184,8 @@ impl RunState {
     /// container is about to be replaced.
     pub fn for_wish(&self, generation: u64, desired: Desired) -> Self {
         let (status, reason) = match desired {
-            Desired::Running => (Status::Building, "about to be started".to_owned()),
-            Desired::Stopped => (self.status, "about to be stopped".to_owned()),
+            Desired::Running => (Status::Building, Reason::StartPending),
+            Desired::Stopped => (self.status, Reason::StopPending),
         };
         Self {
             status,
@@ -201,19 +199,4 @@ impl RunState {
             ..self.clone()
         }
     }
-}
-
-/// One line of a server's history.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Event {
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// What kind: a status word, or `created`, `code`, `env`, `action`.
-    pub kind: String,
-    /// In words.
-    pub message: String,
-    /// Who, where a person did it.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<String>,
 }

@@ -13,7 +13,7 @@ use super::Parts;
 use super::plan::{Observed, Step, plan};
 use super::probe::{Probe, probe};
 use crate::directory::Entry;
-use crate::model::{Event, Rest, RunState, Server, ServerId, Status};
+use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Status};
 use crate::runtime::{Container, Phase, Run, RuntimeError};
 
 /// How long one look for readiness takes before the container is observed
@@ -152,7 +152,7 @@ impl Converge {
             Step::SettleStopped => {
                 let settled = RunState {
                     status: Status::Stopped,
-                    reason: "stopped as asked".to_owned(),
+                    reason: Reason::Stopped,
                     last_error: None,
                     started_at: None,
                     ..state.for_wish(server.generation, server.desired)
@@ -217,7 +217,7 @@ impl Converge {
             Step::Stop(id) => {
                 // What failed keeps its reason, and so does what sleeps.
                 if !matches!(state.status, Status::Error | Status::Sleeping) {
-                    self.say(state, state.status, "being stopped").await;
+                    self.say(state, state.status, Reason::Stopping).await;
                 }
                 runtime.stop(&id, self.parts.config.stop_grace).await?;
             }
@@ -238,20 +238,15 @@ impl Converge {
             return Ok(());
         };
         let building = self
-            .say(state, Status::Building, "its container is being made")
+            .say(state, Status::Building, Reason::CreatingContainer)
             .await;
         let spec = match self.parts.spec(server).await {
             Ok(spec) => spec,
             Err(error) => {
                 tracing::error!(server = %self.id, %error, "cannot put the container's contents together");
-                return self
-                    .could_not_run(
-                        &building,
-                        RuntimeError::Refused(
-                            "its stored environment or code cannot be read; see EMCP's log".into(),
-                        ),
-                    )
+                self.could_not_begin(&building, KnownFault::ContentsUnreadable)
                     .await;
+                return Ok(());
             }
         };
         let begun = async {
@@ -273,7 +268,7 @@ impl Converge {
         self.parts.runtime.start(container).await?;
         let starting = RunState {
             status: Status::Starting,
-            reason: "its container runs; waiting for the first MCP answer".to_owned(),
+            reason: Reason::AwaitingAnswer,
             container_id: Some(container.to_owned()),
             applied_revision: revision,
             restarts: state.restarts + u32::from(state.quick_failures > 0),
@@ -303,7 +298,7 @@ impl Converge {
         }
         let adopted = RunState {
             status: Status::Starting,
-            reason: "its container runs; waiting for the first MCP answer".to_owned(),
+            reason: Reason::AwaitingAnswer,
             container_id: Some(container.id.clone()),
             applied_revision: Some(container.revision),
             started_at,
@@ -315,12 +310,8 @@ impl Converge {
 
     async fn await_route(&self, state: &RunState, run_key: &str) {
         if !self.parts.provider.is_fetched() {
-            self.say(
-                state,
-                Status::Starting,
-                "it answers MCP; waiting for Traefik to fetch its route",
-            )
-            .await;
+            self.say(state, Status::Starting, Reason::AwaitingRoute)
+                .await;
             tokio::select! {
                 () = self.interrupt.notified() => return,
                 fetched = self.parts.provider.wait_fetched(PROBE_SLICE) => {
@@ -332,7 +323,7 @@ impl Converge {
         }
         let running = RunState {
             status: Status::Running,
-            reason: "it answers MCP and its route is live".to_owned(),
+            reason: Reason::Serving,
             ready_run: Some(run_key.to_owned()),
             ..state.recovered()
         };
@@ -340,10 +331,10 @@ impl Converge {
     }
 
     /// Changes status and reason alone.
-    async fn say(&self, before: &RunState, status: Status, reason: &str) -> RunState {
+    async fn say(&self, before: &RunState, status: Status, reason: Reason) -> RunState {
         let after = RunState {
             status,
-            reason: reason.to_owned(),
+            reason,
             ..before.clone()
         };
         self.save(before, after.clone()).await;
@@ -362,18 +353,14 @@ impl Converge {
         if is_transition && after.since == before.since {
             after.since = now;
         }
-        let event = (is_transition || before.reason != after.reason).then(|| Event {
-            at: now,
-            kind: after.status.as_str().to_owned(),
-            message: after.reason.clone(),
-            actor: None,
-        });
+        let event = (is_transition || before.reason != after.reason)
+            .then(|| Event::of_state(now, after.status, after.reason.clone()));
         if is_transition {
             tracing::info!(
                 server = %self.id,
                 from = before.status.as_str(),
                 to = after.status.as_str(),
-                reason = after.reason,
+                reason = %after.reason,
                 "status"
             );
         }

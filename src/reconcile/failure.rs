@@ -1,11 +1,11 @@
-//! What the end of a run means, in words; and when to try again. Pure.
+//! What the end of a run means, and when to try again. Pure.
 
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use serde::Deserialize;
 
-use crate::model::{Failure, RunState, Status};
+use crate::model::{Failure, Fault, KnownFault, Reason, RunState, Status};
 use crate::runtime::Run;
 
 /// Failures in a row after which EMCP waits for the user.
@@ -18,8 +18,6 @@ const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
 pub(super) const TAIL_LINES: usize = 50;
-/// Exit code of a process that SIGKILL ended (128 + 9).
-const EXIT_SIGKILL: i64 = 137;
 /// The bootstrap's exit codes, for failures that a retry cannot mend: they
 /// come of the file itself (DESIGN §5; `base-image/README.md`).
 const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
@@ -45,32 +43,22 @@ struct ReportBody {
 /// last lines of its output.
 pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Timestamp) -> Failure {
     let report = tail.iter().rev().find_map(|line| read_report(line));
-    let (code, message, line) = if run.oom_killed {
-        (
-            "out_of_memory".to_owned(),
-            format!(
-                "the server needed more memory than its limit of {} MiB and was killed; raise limits.memory_bytes or let it use less",
-                memory_bytes / (1024 * 1024)
-            ),
-            None,
-        )
+    let (fault, line) = if run.oom_killed {
+        let limit_bytes = memory_bytes;
+        (KnownFault::OutOfMemory { limit_bytes }.into(), None)
     } else if let Some(engine_error) = &run.engine_error {
-        (
-            "container_failed".to_owned(),
-            format!("the container could not run: {engine_error}"),
-            None,
-        )
+        let detail = engine_error.clone();
+        (KnownFault::ContainerFailed { detail }.into(), None)
     } else {
         match report {
             Some(report) if BOOTSTRAP_CODES.contains(&run.exit_code) => {
-                (report.code, report.message, report.line)
+                (Fault::reported(report.code, report.message), report.line)
             }
-            _ => ("crashed".to_owned(), crash_sentence(run.exit_code), None),
+            _ => (KnownFault::crashed(run.exit_code).into(), None),
         }
     };
     Failure {
-        code,
-        message,
+        fault,
         line,
         log_tail: tail
             .into_iter()
@@ -89,20 +77,6 @@ fn read_report(line: &str) -> Option<ReportBody> {
         .ok()
         .map(|report| report.emcp)
         .filter(|body| body.event == "failed" && !body.code.is_empty())
-}
-
-fn crash_sentence(exit_code: i64) -> String {
-    match exit_code {
-        0 => "the server ended by itself (exit code 0); a server must go on serving".to_owned(),
-        EXIT_SIGKILL => "the server was killed (exit code 137), not for want of memory".to_owned(),
-        code if code > 128 => {
-            format!(
-                "the server was ended by signal {} (exit code {code})",
-                code - 128
-            )
-        }
-        code => format!("the server ended with exit code {code}"),
-    }
 }
 
 /// The state after a failure: when to try again, or that only the user can
@@ -128,14 +102,18 @@ pub(super) fn after_failure(
     } else {
         backoff(quick_failures)
     };
+    let fault = failure.fault.clone();
     let reason = match (gave_up, retry_helps) {
-        (false, _) if wait.is_zero() => format!("{}; it is started again", failure.message),
-        (false, _) => format!("{}; next try in {} s", failure.message, wait.as_secs()),
-        (true, true) => format!(
-            "{}; it failed {quick_failures} times in a row, so it is not tried again by itself",
-            failure.message
-        ),
-        (true, false) => failure.message.clone(),
+        (false, _) if wait.is_zero() => Reason::FailedRestarting { failure: fault },
+        (false, _) => Reason::FailedRetrying {
+            failure: fault,
+            wait_secs: wait.as_secs(),
+        },
+        (true, true) => Reason::FailedTooOften {
+            failure: fault,
+            failures: quick_failures,
+        },
+        (true, false) => Reason::Failed { failure: fault },
     };
     RunState {
         status: Status::Error,
@@ -198,7 +176,7 @@ mod tests {
         ];
         let failure = explain(&run(70), 1, tail, NOW);
         assert_eq!(
-            (failure.code.as_str(), failure.line),
+            (failure.fault.code.as_str(), failure.line),
             ("syntax_error", Some(3))
         );
         assert_eq!(failure.log_tail, ["before", "Traceback"]);
@@ -209,17 +187,20 @@ mod tests {
     fn a_forged_report_of_a_crashed_server_is_not_believed() {
         let report = r#"{"emcp":{"event":"failed","code":"all_is_well","message":"x"}}"#;
         let failure = explain(&run(1), 1, vec![report.to_owned()], NOW);
-        assert_eq!(failure.code, "crashed");
+        assert_eq!(failure.fault.code, "crashed");
     }
 
     #[test]
     fn a_kill_is_out_of_memory_only_if_the_engine_says_so() {
-        assert_eq!(explain(&run(137), 1, vec![], NOW).code, "crashed");
+        assert_eq!(explain(&run(137), 1, vec![], NOW).fault.code, "crashed");
         let oom = Run {
             oom_killed: true,
             ..run(137)
         };
-        assert_eq!(explain(&oom, 64 << 20, vec![], NOW).code, "out_of_memory");
+        assert_eq!(
+            explain(&oom, 64 << 20, vec![], NOW).fault.code,
+            "out_of_memory"
+        );
     }
 
     #[test]

@@ -55,7 +55,7 @@ pub(super) fn wanted_rest(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::{Never, SleepChoice};
+    use crate::model::{Never, Reason, SleepChoice};
     use crate::reconcile::plan::tests::{server, state};
 
     const TIMES: SleepAfter = SleepAfter {
@@ -135,7 +135,7 @@ mod tests {
     #[test]
     fn a_sleeper_wakes_when_asked_for_or_no_longer_to_sleep_and_else_stays() {
         for depth in [Rest::Paused, Rest::Stopped] {
-            let asleep = running().asleep(depth, String::new());
+            let asleep = running().asleep(depth, Reason::NotStarted);
             let asked = Use {
                 is_asked_for: true,
                 ..idle_for(0)
@@ -156,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_paused_server_is_stopped_when_the_rest_of_its_time_is_over() {
-        let paused = running().asleep(Rest::Paused, String::new());
+        let paused = running().asleep(Rest::Paused, Reason::NotStarted);
         let after = |secs: u64| {
             let now = paused.since.checked_add(Duration::from_secs(secs)).unwrap();
             // EMCP may have restarted: nothing is known of the use before.

@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::model::{Egress, Limits, ServerId};
+use crate::model::{Egress, KnownFault, Limits, ServerId};
 
 pub use docker::{DockerRuntime, OneShot};
 
@@ -145,9 +145,7 @@ pub enum RuntimeError {
     #[error("Docker Engine does not answer: {0}")]
     Unreachable(String),
     /// There is no such image.
-    #[error(
-        "the image {0} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE"
-    )]
+    #[error("{}", KnownFault::image_missing(.0))]
     ImageMissing(String),
     /// There is no such container (any more).
     #[error("there is no such container")]

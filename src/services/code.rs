@@ -7,10 +7,11 @@ use std::sync::{Arc, OnceLock};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::servers::event;
 use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
 use crate::identity::{Layout, write_atomically};
-use crate::model::{Actor, CodeVersion, Error, Event, Result, Server, ServerId};
+use crate::model::{Actor, CodeVersion, Deed, Error, Event, Result, Server, ServerId};
 use crate::store::ServerChange;
 
 /// Directories and files that the container's user must read.
@@ -151,14 +152,12 @@ impl App {
             }
             write_note.get_or_init(|| server.version);
             code.write(&layout, id, server.version)?;
+            let uploaded = Deed::CodeUploaded {
+                version: server.version,
+            };
             Ok(ServerChange {
                 version: Some(code.version(server.version, actor.clone(), now)),
-                ..ServerChange::of_record(Event {
-                    at: now,
-                    kind: "code".to_owned(),
-                    message: format!("version {} of its code was uploaded", server.version),
-                    actor: Some(actor.0),
-                })
+                ..ServerChange::of_record(Event::of_deed(now, uploaded, &actor))
             })
         });
         let changed = changed.await;
@@ -213,7 +212,7 @@ impl App {
     pub async fn activate_version(&self, leave: &CanWrite, number: u32) -> Result<ServerView> {
         let id = leave.server();
         self.require_version(id, number).await?;
-        let event = self.event("code", &format!("version {number} was put into use"), leave);
+        let event = event(Deed::VersionActivated { version: number }, leave);
         self.change(id, move |server| {
             server.version = number;
             server.revision += 1;

@@ -1,11 +1,10 @@
 //! A server's environment: replaced as a whole, secrets sealed on the way in
 //! and never read back.
 
-use jiff::Timestamp;
-
 use super::App;
+use super::servers::event;
 use crate::access::{CanInspect, CanWrite};
-use crate::model::{EnvVarInput, EnvVarView, Error, Event, Result, SECRET_MASK, ServerId};
+use crate::model::{Deed, EnvVarInput, EnvVarView, Error, Result, SECRET_MASK, ServerId};
 use crate::store::{ServerChange, StoredEnvVar, StoredValue};
 use crate::vault::{Place, Vault};
 
@@ -35,12 +34,10 @@ impl App {
         let stored = self.store.env_of(id).await?;
         let sealed = seal_all(&self.vault, id, vars, &stored)?;
         let views = sealed.iter().cloned().map(view).collect();
-        let event = Event {
-            at: Timestamp::now(),
-            kind: "env".to_owned(),
-            message: format!("its environment was set: {} variables", sealed.len()),
-            actor: Some(leave.actor().0.clone()),
+        let set = Deed::EnvironmentSet {
+            variables: sealed.len(),
         };
+        let event = event(set, leave);
         self.change(id, move |server| {
             server.revision += 1;
             if restart {

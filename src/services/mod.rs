@@ -43,4 +43,4 @@ pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
 pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
-pub use views::{ServerView, Urls};
+pub use views::{EventView, ServerView, Urls};

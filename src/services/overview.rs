@@ -7,11 +7,11 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::usage::TotalUsage;
-use super::views::is_restart_needed;
+use super::views::{EventView, ReasonView, is_restart_needed};
 use super::{App, Notice};
 use crate::access::CanRead;
 use crate::directory::Entry;
-use crate::model::{Event, Result, ServerId, Status};
+use crate::model::{Reason, Result, ServerId, Status};
 
 /// Events shown.
 const EVENTS_MAX: usize = 20;
@@ -57,8 +57,9 @@ pub struct Attention {
     pub status: Status,
     /// Why it is here: `failed`, `failing`, `restart_needed` or `held`.
     pub code: &'static str,
-    /// In words.
-    pub reason: String,
+    /// The same for people, and more of it for programs.
+    #[serde(flatten)]
+    pub reason: ReasonView,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
@@ -71,7 +72,7 @@ pub struct RecentEvent {
     pub server: ServerRef,
     /// What.
     #[serde(flatten)]
-    pub event: Event,
+    pub event: EventView,
 }
 
 impl ServerRef {
@@ -96,7 +97,10 @@ impl App {
             .filter_map(|(id, event)| {
                 // A server deleted in between has no name any more.
                 let server = ServerRef::of(&self.directory.get(id)?);
-                Some(RecentEvent { server, event })
+                Some(RecentEvent {
+                    server,
+                    event: event.into(),
+                })
             })
             .collect();
         Ok(OverviewView {
@@ -136,11 +140,11 @@ fn attention(entries: &[Entry]) -> Vec<Attention> {
 
 fn urgency(entry: &Entry) -> Option<(u8, Attention)> {
     let state = &entry.state;
-    let item = |code, reason: &str, since| Attention {
+    let item = |code, reason: &Reason, since| Attention {
         server: ServerRef::of(entry),
         status: state.status,
         code,
-        reason: reason.to_owned(),
+        reason: reason.into(),
         since,
     };
     if state.status == Status::Error {
@@ -152,12 +156,12 @@ fn urgency(entry: &Entry) -> Option<(u8, Attention)> {
         return Some((urgency, item(code, &state.reason, state.since)));
     }
     if is_restart_needed(entry) {
-        let reason = "it runs with an older configuration; restart it";
-        return Some((2, item("restart_needed", reason, entry.server.updated_at)));
+        let since = entry.server.updated_at;
+        return Some((2, item("restart_needed", &Reason::RestartNeeded, since)));
     }
     if entry.server.hold {
-        let reason = "EMCP leaves it alone, since it is on hold";
-        return Some((3, item("held", reason, entry.server.updated_at)));
+        let since = entry.server.updated_at;
+        return Some((3, item("held", &Reason::Held, since)));
     }
     None
 }

@@ -11,13 +11,13 @@ use serde_json::Value;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{App, CodeUpload, ServerView, env};
+use super::{App, CodeUpload, EventView, ServerView, env};
 use crate::access::{CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result, RunState,
-    RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status,
+    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
+    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -180,12 +180,7 @@ impl App {
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
             state: state.clone(),
-            event: Event {
-                at: now,
-                kind: "created".to_owned(),
-                message: "it was created".to_owned(),
-                actor: Some(leave.actor().0.clone()),
-            },
+            event: Event::of_deed(now, Deed::Created, leave.actor()),
             server,
         };
         self.write_code(id, 1, new.code).await?;
@@ -232,7 +227,7 @@ impl App {
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
-        let event = self.event("changed", "its settings were changed", leave);
+        let event = event(Deed::SettingsChanged, leave);
         self.change(id, move |server| {
             let before = server.clone();
             if let Some(text) = patch.description {
@@ -294,7 +289,7 @@ impl App {
         let is_asleep = is_up && entry.state.status == Status::Sleeping;
         if action == Action::Start && is_asleep {
             // The same wish, so the container that sleeps is the right one.
-            let event = self.event("action", "a start was asked for while it slept", leave);
+            let event = event(Deed::WakeAsked, leave);
             self.want_awake(&entry);
             return self
                 .change(id, |_| Ok(ServerChange::of_record(event)))
@@ -308,12 +303,12 @@ impl App {
         if is_done {
             return Ok(self.view(&entry));
         }
-        let (desired, message) = match action {
-            Action::Start => (Desired::Running, "a start was asked for"),
-            Action::Stop => (Desired::Stopped, "a stop was asked for"),
-            Action::Restart => (Desired::Running, "a restart was asked for"),
+        let (desired, deed) = match action {
+            Action::Start => (Desired::Running, Deed::StartAsked),
+            Action::Stop => (Desired::Stopped, Deed::StopAsked),
+            Action::Restart => (Desired::Running, Deed::RestartAsked),
         };
-        let event = self.event("action", message, leave);
+        let event = event(deed, leave);
         self.change(id, move |server| {
             server.desired = desired;
             server.generation += 1;
@@ -363,9 +358,15 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn events(&self, _: &CanRead, id_or_name: &str, limit: usize) -> Result<Vec<Event>> {
+    pub async fn events(
+        &self,
+        _: &CanRead,
+        id_or_name: &str,
+        limit: usize,
+    ) -> Result<Vec<EventView>> {
         let id = self.find_server(id_or_name)?.server.id;
-        self.store.events_of(id, limit).await
+        let events = self.store.events_of(id, limit).await?;
+        Ok(events.into_iter().map(EventView::from).collect())
     }
 
     /// A server's output.
@@ -415,15 +416,11 @@ impl App {
             self.settings.sleep,
         )
     }
+}
 
-    pub(super) fn event(&self, kind: &str, message: &str, leave: &CanWrite) -> Event {
-        Event {
-            at: Timestamp::now(),
-            kind: kind.to_owned(),
-            message: message.to_owned(),
-            actor: Some(leave.actor().0.clone()),
-        }
-    }
+/// What somebody does now, for the server's history.
+pub(super) fn event(deed: Deed, leave: &CanWrite) -> Event {
+    Event::of_deed(Timestamp::now(), deed, leave.actor())
 }
 
 /// A field that is there, whatever its value.

@@ -2,13 +2,14 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Egress, Failure, Limits, Rest, RuntimeChoice, ServerId, ServerNetworks,
-    SleepAfter, SleepChoice, Status,
+    Actor, Desired, Egress, Event, Failure, Happening, Limits, Reason, Rest, RuntimeChoice,
+    ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
 };
 
 /// A server's public addresses.
@@ -27,6 +28,62 @@ impl Urls {
         Self {
             sse: format!("{base}{prefix}/sse"),
             mcp: format!("{base}{prefix}/mcp"),
+        }
+    }
+}
+
+/// Why something is so, for people and for programs.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReasonView {
+    /// In words.
+    pub reason: String,
+    /// The same as a stable code: that of a `Reason`.
+    pub reason_code: String,
+    /// The arguments of a `Reason` of this code, where it has any.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub reason_args: Option<Map<String, Value>>,
+}
+
+impl From<&Reason> for ReasonView {
+    fn from(reason: &Reason) -> Self {
+        let (reason_code, reason_args) = reason.code_and_args();
+        Self {
+            reason: reason.to_string(),
+            reason_code,
+            reason_args,
+        }
+    }
+}
+
+/// One line of a server's history.
+#[derive(Debug, Serialize, ToSchema)]
+#[schema(as = Event)]
+pub struct EventView {
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub at: Timestamp,
+    /// What kind: a status word, or `created`, `changed`, `code`, `env`,
+    /// `action`.
+    pub kind: String,
+    /// In words.
+    pub message: String,
+    /// The same for programs.
+    #[serde(flatten)]
+    pub what: Happening,
+    /// Who, where a person did it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub actor: Option<String>,
+}
+
+impl From<Event> for EventView {
+    fn from(event: Event) -> Self {
+        Self {
+            at: event.at,
+            kind: event.kind,
+            message: event.what.to_string(),
+            what: event.what,
+            actor: event.actor,
         }
     }
 }
@@ -65,7 +122,8 @@ pub struct ServerView {
     /// What it is doing.
     pub status: Status,
     /// Why.
-    pub reason: String,
+    #[serde(flatten)]
+    pub reason: ReasonView,
     /// Since when.
     #[schema(value_type = String, format = DateTime)]
     pub since: Timestamp,
@@ -124,7 +182,7 @@ impl ServerView {
             sleeps_after: server.sleep.effective(sleep),
             rest: state.rest(),
             status: state.status,
-            reason: state.reason.clone(),
+            reason: ReasonView::from(&state.reason),
             since: state.since,
             address: server.endpoint(networks),
             container_id: state.container_id.clone(),

@@ -1,12 +1,11 @@
 //! How records become bytes: JSON in an envelope that names its version.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use serde_json::value::RawValue;
 
+use super::records::Record;
 use crate::model::{Error, Result};
-
-/// The version every record is written with now.
-const ENVELOPE_VERSION: u32 = 1;
 
 #[derive(Serialize)]
 struct EnvelopeOut<'a, T> {
@@ -15,29 +14,40 @@ struct EnvelopeOut<'a, T> {
 }
 
 #[derive(Deserialize)]
-struct EnvelopeIn<T> {
+struct EnvelopeIn<'a> {
     v: u32,
-    data: T,
+    #[serde(borrow)]
+    data: &'a RawValue,
 }
 
-pub(super) fn encode<T: Serialize>(value: &T) -> Result<Vec<u8>> {
+pub(super) fn encode<T: Record>(value: &T) -> Result<Vec<u8>> {
     serde_json::to_vec(&EnvelopeOut {
-        v: ENVELOPE_VERSION,
+        v: T::VERSION,
         data: value,
     })
     .map_err(|error| Error::internal("a record could not be encoded", error))
 }
 
-pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Result<T> {
-    let envelope: EnvelopeIn<T> = serde_json::from_slice(bytes)
-        .map_err(|error| Error::internal("a record could not be decoded", error))?;
-    if envelope.v != ENVELOPE_VERSION {
+/// Reads a record; one of an earlier version is brought up to date on the way,
+/// and written so the next time it changes.
+pub(super) fn decode<T: Record>(bytes: &[u8]) -> Result<T> {
+    let undecodable = |error| Error::internal("a record could not be decoded", error);
+    let envelope: EnvelopeIn<'_> = serde_json::from_slice(bytes).map_err(undecodable)?;
+    if envelope.v == T::VERSION {
+        return serde_json::from_str(envelope.data.get()).map_err(undecodable);
+    }
+    if envelope.v > T::VERSION {
         return Err(Error::Internal(format!(
-            "a record has version {}, this EMCP knows {ENVELOPE_VERSION}",
-            envelope.v
+            "a record has version {}, this EMCP knows up to {}; use a newer EMCP",
+            envelope.v,
+            T::VERSION
         )));
     }
-    Ok(envelope.data)
+    let mut data: Value = serde_json::from_str(envelope.data.get()).map_err(undecodable)?;
+    for from in envelope.v..T::VERSION {
+        T::upgrade(from, &mut data);
+    }
+    serde_json::from_value(data).map_err(undecodable)
 }
 
 /// Any error of the database engine, as a domain error. A full disk is told

@@ -4,6 +4,7 @@ use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
+use super::records::Record;
 use super::servers::{put, take_address};
 use super::{Store, codec, tables};
 use crate::model::{AddressPool, Error, Result, Server, ServerId};
@@ -243,9 +244,7 @@ fn index_servers(txn: &WriteTransaction, pool: AddressPool) -> Result<()> {
     Ok(())
 }
 
-fn read_all<T: serde::de::DeserializeOwned>(
-    table: &impl ReadableTable<u128, &'static [u8]>,
-) -> Result<Vec<(u128, T)>> {
+fn read_all<T: Record>(table: &impl ReadableTable<u128, &'static [u8]>) -> Result<Vec<(u128, T)>> {
     table
         .iter()
         .map_err(codec::db)?

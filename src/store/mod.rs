@@ -7,6 +7,7 @@ mod audit;
 mod codec;
 mod dump;
 mod events;
+mod records;
 mod servers;
 mod tables;
 mod tokens;
@@ -17,11 +18,11 @@ use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
-use serde::Serialize;
-use serde::de::DeserializeOwned;
 
 use crate::model::{Error, Result};
 use crate::vault::{Sealed, Vault};
+
+use records::Record;
 
 pub use dump::Dump;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
@@ -219,14 +220,14 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
 
 type MetaTable<'txn> = redb::Table<'txn, &'static str, &'static [u8]>;
 
-fn read_meta<T: DeserializeOwned>(meta: &MetaTable<'_>, key: &str) -> Result<Option<T>> {
+fn read_meta<T: Record>(meta: &MetaTable<'_>, key: &str) -> Result<Option<T>> {
     meta.get(key)
         .map_err(codec::db)?
         .map(|guard| codec::decode(guard.value()))
         .transpose()
 }
 
-fn write_meta<T: Serialize>(meta: &mut MetaTable<'_>, key: &str, value: &T) -> Result<()> {
+fn write_meta<T: Record>(meta: &mut MetaTable<'_>, key: &str, value: &T) -> Result<()> {
     let bytes = codec::encode(value)?;
     meta.insert(key, bytes.as_slice()).map_err(codec::db)?;
     Ok(())

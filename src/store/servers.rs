@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::records::Record;
 use super::{Store, codec, events, tables};
 use crate::model::{
     AddressPool, CodeVersion, EnvKey, Error, Event, Result, RunState, Server, ServerId,
@@ -348,7 +349,7 @@ fn read_server(txn: &WriteTransaction, id: ServerId) -> Result<Server> {
     codec::decode(guard.value())
 }
 
-pub(super) fn put<T: Serialize>(
+pub(super) fn put<T: Record>(
     txn: &WriteTransaction,
     definition: redb::TableDefinition<'_, u128, &[u8]>,
     key: u128,

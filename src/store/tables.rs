@@ -1,5 +1,5 @@
-//! The tables and their keys. A change of a record's shape raises the version
-//! in its envelope (`codec`); a change of the tables raises [`FORMAT`].
+//! The tables and their keys. A change of a record's shape raises its version
+//! (`records`); a change of the tables raises [`FORMAT`].
 
 use redb::{TableDefinition, WriteTransaction};
 

@@ -4,8 +4,9 @@ import { html } from "../vendor/preact.js";
 import { chosen, toggle } from "../lib/bulk.js";
 import { t } from "../lib/i18n.js";
 import { usage } from "../lib/live.js";
-import { amount, mayChange } from "../lib/servers.js";
+import { mayChange } from "../lib/servers.js";
 import { canWrite } from "../lib/session.js";
+import { amount } from "../lib/units.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
 

@@ -1,7 +1,7 @@
 // A server's state: what is observed, and what is wanted where that differs.
 
 import { html } from "../vendor/preact.js";
-import { inWords } from "../lib/coded.js";
+import { reasonWords } from "../lib/coded.js";
 import { t } from "../lib/i18n.js";
 import { differs } from "../lib/servers.js";
 import { Icon } from "./icon.js";
@@ -22,5 +22,5 @@ export function WantedBadge({ server }) {
 
 /** @param {{ server: Server }} props */
 export function Reason({ server }) {
-  return html`<p class="reason" dir="auto"><${Text} text=${inWords("reason", server.reason_code, server.reason_args, server.reason)} /></p>`;
+  return html`<p class="reason" dir="auto"><${Text} text=${reasonWords(server)} /></p>`;
 }

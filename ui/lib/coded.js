@@ -1,26 +1,44 @@
-// Sentences that EMCP sends with a code. English readers get the sentence
-// itself, which knows most; others the words for its code, where there are any
-// and the values they need came along.
+// Sentences that EMCP sends with a code, in the reader's language.
 
-import { sentence } from "./errors.js";
-import { fill } from "./fill.js";
-import { coded } from "./i18n.js";
+import { codedWords, faultDetail as detail } from "./coded_words.js";
+import { coded, language } from "./i18n.js";
 
-/** @typedef {Record<string, string | number | null> | null | undefined} Args */
+/** @typedef {import("./types.js").Args} Args */
+
+const tongue = () => ({ words: coded.value, language: language.value });
 
 /**
- * @param {"reason" | "event" | "attention" | "notice"} kind
+ * @param {import("./coded_words.js").Kind} kind
  * @param {string | undefined} code
  * @param {Args} args
  * @param {string} original EMCP's own sentence
  */
 export function inWords(kind, code, args, original) {
-  const words = code === undefined ? undefined : coded.value[`${kind}.${code}`];
-  if (words === undefined) return sentence(original);
-  const values = present(args);
-  // A value that did not come would leave its name in the sentence.
-  const isWhole = [...words.matchAll(/\{(\w+)\}/g)].every(([, name = ""]) => Object.hasOwn(values, name));
-  return isWhole ? fill(words, values) : sentence(original);
+  return codedWords(tongue(), kind, code, args, original);
+}
+
+/**
+ * Why something is so.
+ * @param {import("./types.js").Reasoned} why
+ */
+export function reasonWords({ reason, reason_code, reason_args }) {
+  return inWords("reason", reason_code, reason_args, reason);
+}
+
+/**
+ * What happened.
+ * @param {import("./types.js").ServerEvent} event
+ */
+export function eventWords({ code, args, message }) {
+  return inWords("event", code, args, message);
+}
+
+/**
+ * What went wrong, beneath a heading that names the kind of failure.
+ * @param {import("./types.js").Fault} fault
+ */
+export function faultDetail(fault) {
+  return detail(tongue(), fault);
 }
 
 /**
@@ -30,13 +48,4 @@ export function inWords(kind, code, args, original) {
  */
 export function ownWords(key, original) {
   return coded.value[key] ?? original;
-}
-
-/**
- * @param {Args} args
- * @returns {Record<string, string | number>}
- */
-function present(args) {
-  const entries = Object.entries(args ?? {}).flatMap(([key, value]) => (value === null ? [] : [/** @type {[string, string | number]} */ ([key, value])]));
-  return Object.fromEntries(entries);
 }

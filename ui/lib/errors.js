@@ -2,6 +2,7 @@
 // the server's own words.
 
 import { ApiError } from "./api.js";
+import { sentence } from "./coded_words.js";
 import { coded, isKey, t } from "./i18n.js";
 
 /** @param {unknown} error */
@@ -11,11 +12,4 @@ export function explain(error) {
   return isKey(key) ? t(key) : (coded.value[key] ?? sentence(error.message));
 }
 
-/**
- * The API's messages begin in lower case and end without a stop.
- * @param {string} text
- */
-export function sentence(text) {
-  const first = text.charAt(0).toUpperCase() + text.slice(1);
-  return /[.!?:。]$/.test(first) ? first : `${first}.`;
-}
+export { sentence };

@@ -35,6 +35,7 @@ export function needsAttention(servers, told = []) {
 }
 
 /** @param {Server} server */
-function failing({ id, name, status, reason, since }) {
-  return { server: { id, name }, status, code: "failed", reason, since };
+function failing({ id, name, status, since, ...why }) {
+  const { reason, reason_code, reason_args } = why;
+  return { server: { id, name }, status, code: "failed", since, reason, reason_code, reason_args };
 }

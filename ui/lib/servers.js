@@ -13,6 +13,15 @@ import { failed } from "./toasts.js";
 const acting = signal(new Set());
 
 /**
+ * Whether its last failure is of the past: EMCP has restarted it, and it serves
+ * again or sleeps.
+ * @param {Server} server
+ */
+export function isPastFailure({ last_error, restarts, status }) {
+  return last_error !== null && restarts > 0 && (status === "running" || status === "sleeping");
+}
+
+/**
  * Whether a call for this server is under way.
  * @param {string} id
  */
@@ -76,26 +85,4 @@ export function hasEffect(server, action) {
   // A server that was given up is started anew, one that sleeps is woken.
   if (action === "start") return server.desired === "stopped" || server.status === "error" || server.status === "sleeping";
   return server.desired === "running";
-}
-
-export const MIB = 1024 * 1024;
-
-/** @param {number} bytes */
-export function mebibytes(bytes) {
-  return `${Math.round(bytes / MIB)} MiB`;
-}
-
-/**
- * As mebibytes, or as gibibytes where those are too many.
- * @param {number} bytes
- */
-export function amount(bytes) {
-  const mib = bytes / MIB;
-  if (mib >= 1024) return `${Number((mib / 1024).toFixed(1))} GiB`;
-  return `${Number(mib.toFixed(mib < 10 ? 1 : 0))} MiB`;
-}
-
-/** @param {number} value */
-export function cores(value) {
-  return String(Number(value.toFixed(value < 1 ? 3 : 2)));
 }

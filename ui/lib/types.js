@@ -3,9 +3,15 @@
 /**
  * @typedef {"stopped" | "building" | "starting" | "running" | "sleeping" | "error"} Status
  *
+ * What a sentence says in numbers and names, with units in their names.
+ * @typedef {{ [name: string]: string | number | Fault | null | undefined } | null | undefined} Args
+ * @typedef {{ code: string, message: string, args?: Args }} Fault
+ * @typedef {{ reason: string, reason_code?: string, reason_args?: Args }} Reasoned
+ *
  * @typedef {object} Failure
  * @property {string} code
  * @property {string} message
+ * @property {Args} [args]
  * @property {number | null} [line] line in the user's file
  * @property {string[]} log_tail
  * @property {string} [at]
@@ -37,7 +43,7 @@
  * @property {"open" | "none"} [egress]
  * @property {import("./sleep.js").SleepChoice} [sleep]
  * @property {string} [reason_code]
- * @property {Record<string, string | number>} [reason_args]
+ * @property {Args} [reason_args]
  * @property {{ cpu_cores: number, memory_bytes: number } | null} [usage]
  * @property {string[]} [members] names of tokens
  * @property {boolean} [may_change] whether the caller may change it
@@ -54,7 +60,7 @@
  * @property {string} uploaded_by
  * @property {string} uploaded_at
  *
- * @typedef {{ at: string, kind: string, message: string, actor?: string, code?: string, args?: Record<string, string | number> }} ServerEvent
+ * @typedef {{ at: string, kind: string, message: string, actor?: string, code?: string, args?: Args }} ServerEvent
  * Where in the code; from 1. A line without a column is the whole line.
  * @typedef {{ line: number, column?: number | null, end_line?: number | null, end_column?: number | null, isFocused?: boolean }} Place
  *
@@ -124,7 +130,7 @@
  * @property {Record<Status, number>} by_status
  * @property {(Use & { at: string, memory_limit_bytes: number }) | null} [usage]
  * @property {(Use & { at: string })[]} [history]
- * @property {{ server: ServerRef, status: Status, code: string, reason: string, since: string }[]} [attention]
+ * @property {({ server: ServerRef, status: Status, code: string, since: string } & Reasoned)[]} [attention]
  * @property {(ServerEvent & { server: ServerRef })[]} [recent_events]
  * @property {{ code: string, message: string }[]} [notices]
  *

@@ -1,5 +1,7 @@
 // English. Every language has the same keys (tests/ui/unit/locales.test.mjs).
 
+export { default as coded } from "./codes.en.js";
+
 export default {
   // Navigation and frame.
   "nav.main": "Main",
@@ -191,6 +193,8 @@ export default {
   "overview.pids": "Process limit",
   "overview.createdAt": "Created",
   "overview.lastError": "Last failure",
+  "overview.pastFailure": "Last failure: {what}",
+  "overview.pastFailureSince": "restarted by itself since",
   "overview.showLine": "Show line {n}",
   "overview.wholeLog": "Whole log",
   "overview.logTail": "Last lines of its output",
@@ -208,6 +212,9 @@ export default {
   "failure.start_timeout": "Not ready in time",
   "failure.image_missing": "The base image is missing",
   "failure.container_failed": "The container could not be made",
+  "failure.contents_unreadable": "The stored contents cannot be read",
+  "failure.code_not_found": "The code is missing",
+  "failure.bad_contract": "The container's settings are wrong",
 
   // Connection.
   "connection.urls": "URLs",

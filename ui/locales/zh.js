@@ -193,6 +193,8 @@ export default {
   "overview.pids": "进程数上限",
   "overview.createdAt": "创建时间",
   "overview.lastError": "最近一次故障",
+  "overview.pastFailure": "最近一次故障：{what}",
+  "overview.pastFailureSince": "之后已自动重启",
   "overview.showLine": "查看第 {n} 行",
   "overview.wholeLog": "完整日志",
   "overview.logTail": "最后几行输出",
@@ -210,6 +212,9 @@ export default {
   "failure.start_timeout": "未能按时就绪",
   "failure.image_missing": "缺少基础镜像",
   "failure.container_failed": "无法创建容器",
+  "failure.contents_unreadable": "无法读取所存的内容",
+  "failure.code_not_found": "找不到代码",
+  "failure.bad_contract": "容器的设置有误",
 
   // Connection.
   "connection.urls": "地址",

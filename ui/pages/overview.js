@@ -8,13 +8,13 @@ import { FirstServer } from "../components/first_server.js";
 import { Icon } from "../components/icon.js";
 import { StatusBadge } from "../components/status.js";
 import { Text } from "../components/text.js";
-import { inWords } from "../lib/coded.js";
+import { eventWords, inWords, reasonWords } from "../lib/coded.js";
 import { joined, needsAttention } from "../lib/overview.js";
 import { t } from "../lib/i18n.js";
 import { usage, useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
-import { amount, cores, MIB } from "../lib/servers.js";
 import { canWrite } from "../lib/session.js";
+import { amount, cores, MIB } from "../lib/units.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
 /** @typedef {import("../lib/types.js").Overview} Overview */
@@ -130,14 +130,13 @@ function Attention({ servers, overview }) {
 }
 
 /**
- * A failure is told by the server's own reason, anything else by its code.
+ * A failure is told by the server's own reason, which is fresher.
  * @param {NonNullable<Overview["attention"]>[number]} item
  * @param {Server[]} servers
  */
 function attentionWords(item, servers) {
   const server = servers.find(({ id }) => id === item.server.id);
-  if (item.status === "error" && server) return inWords("reason", server.reason_code, server.reason_args, server.reason);
-  return inWords("attention", item.code, null, item.reason);
+  return reasonWords(item.status === "error" && server ? server : item);
 }
 
 /** @param {{ events: NonNullable<Overview["recent_events"]> }} props */
@@ -148,7 +147,7 @@ function Events({ events }) {
     <ol class="history">
       ${events.map(
         (event) => html`<li key=${event.at + event.server.id + event.message}>
-          <span><a href=${href(["servers", event.server.name])}>${event.server.name}</a>${" "}<${Text} text=${inWords("event", event.code, event.args, event.message)} /></span>
+          <span><a href=${href(["servers", event.server.name])}>${event.server.name}</a>${" "}<${Text} text=${eventWords(event)} /></span>
           <span class="hint">${event.actor && `${event.actor} · `}<${Time} at=${event.at} /></span>
         </li>`,
       )}

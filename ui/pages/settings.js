@@ -5,7 +5,7 @@ import { CopyButton, Failure, Loading } from "../components/controls.js";
 import { Text } from "../components/text.js";
 import { isKey, t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
-import { amount } from "../lib/servers.js";
+import { amount } from "../lib/units.js";
 import { settingRows } from "../lib/setting_rows.js";
 import { exact } from "../lib/time.js";
 

@@ -15,8 +15,8 @@ use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm, FORM_OVERHEAD_BYTES};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content};
-use crate::model::{Error, Event, RESERVED_NAMES, Result, ServerId, Status};
-use crate::services::{Action, PatchServer, ServerFilter, ServerView};
+use crate::model::{Error, RESERVED_NAMES, Result, ServerId, Status};
+use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
@@ -37,7 +37,7 @@ pub(in crate::http) struct ServerList {
 #[derive(Serialize, ToSchema)]
 pub(in crate::http) struct EventList {
     /// Newest first.
-    events: Vec<Event>,
+    events: Vec<EventView>,
 }
 
 /// What is asked of a server.

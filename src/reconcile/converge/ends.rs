@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Converge;
 use crate::logs::hide_in;
-use crate::model::{Failure, RunState, Server};
+use crate::model::{Failure, KnownFault, RunState, Server};
 use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
 
@@ -17,11 +17,10 @@ impl Converge {
     ) -> std::result::Result<(), RuntimeError> {
         let now = Timestamp::now();
         let failure = Failure {
-            code: "start_timeout".to_owned(),
-            message: format!(
-                "the server did not answer MCP within {} s of its start; it may block while it is loaded",
-                self.parts.config.start_timeout.as_secs()
-            ),
+            fault: KnownFault::StartTimeout {
+                timeout_secs: self.parts.config.start_timeout.as_secs(),
+            }
+            .into(),
             line: None,
             log_tail: self.log_tail(container).await?,
             at: now,
@@ -44,7 +43,7 @@ impl Converge {
         let now = Timestamp::now();
         let tail = self.log_tail(container).await?;
         let failure = failure::explain(run, server.limits.memory_bytes, tail, now);
-        tracing::info!(server = %self.id, code = failure.code, exit_code = run.exit_code, "a run ended");
+        tracing::info!(server = %self.id, code = failure.fault.code, exit_code = run.exit_code, "a run ended");
         let failed = RunState {
             accounted_run: Some(run.key.clone()),
             exit_code: Some(run.exit_code),
@@ -69,22 +68,26 @@ impl Converge {
         state: &RunState,
         error: RuntimeError,
     ) -> std::result::Result<(), RuntimeError> {
-        let code = match &error {
+        let fault = match error {
             RuntimeError::Unreachable(_) | RuntimeError::NoSuchContainer => return Err(error),
-            RuntimeError::ImageMissing(_) => "image_missing",
-            RuntimeError::Refused(_) => "container_failed",
+            RuntimeError::ImageMissing(image) => KnownFault::image_missing(&image),
+            RuntimeError::Refused(detail) => KnownFault::ContainerFailed { detail },
         };
+        self.could_not_begin(state, fault).await;
+        Ok(())
+    }
+
+    /// A run that failed before there was one.
+    pub(super) async fn could_not_begin(&self, state: &RunState, fault: KnownFault) {
         let now = Timestamp::now();
         let failure = Failure {
-            code: code.to_owned(),
-            message: error.to_string(),
+            fault: fault.into(),
             line: None,
             log_tail: Vec::new(),
             at: now,
         };
         let failed = failure::after_failure(state, failure, false, true, now);
         self.save(state, failed).await;
-        Ok(())
     }
 
     pub(super) async fn log_tail(

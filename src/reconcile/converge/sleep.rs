@@ -4,7 +4,7 @@ use jiff::Timestamp;
 
 use super::Converge;
 use crate::directory::Entry;
-use crate::model::{InWords, Rest, RunState, Status};
+use crate::model::{Reason, Rest, RunState, Status};
 use crate::reconcile::Parts;
 use crate::reconcile::idle::{self, Use};
 use crate::reconcile::probe::usage;
@@ -124,17 +124,12 @@ impl Converge {
 
     fn asleep(&self, entry: &Entry, rest: Rest) -> RunState {
         let after = entry.server.sleep.effective(self.parts.config.sleep);
+        // Where the setting has changed meanwhile, what it led to is told.
         let idle = after.and_then(|after| after.idle_time(rest));
-        let deed = match rest {
-            Rest::Stopped => "stopped",
-            Rest::Awake | Rest::Paused => "paused",
-        };
-        let reason = match idle {
-            Some(idle) => format!(
-                "{deed} after {} without use; the next request wakes it",
-                InWords(idle)
-            ),
-            None => format!("{deed} for want of use; the next request wakes it"),
+        let idle_secs = idle.unwrap_or_else(|| entry.activity.idle()).as_secs();
+        let reason = match rest {
+            Rest::Stopped => Reason::StoppedIdle { idle_secs },
+            Rest::Awake | Rest::Paused => Reason::PausedIdle { idle_secs },
         };
         entry.state.asleep(rest, reason)
     }
@@ -142,17 +137,13 @@ impl Converge {
     /// It runs where it was: the same run, which was found ready before.
     pub(super) async fn awake(&self, entry: &Entry) {
         entry.activity.touch();
-        self.say(
-            &entry.state,
-            Status::Running,
-            "woken up; it goes on where it was",
-        )
-        .await;
+        self.say(&entry.state, Status::Running, Reason::WokenUp)
+            .await;
     }
 
     /// Begins a start for who wants it.
     pub(super) async fn rouse(&self, state: &RunState) {
-        self.say(state, Status::Building, "woken up; about to be started")
+        self.say(state, Status::Building, Reason::WakingByStart)
             .await;
     }
 
@@ -160,12 +151,12 @@ impl Converge {
     /// against nobody. A machine that comes up again thus leaves asleep what
     /// slept.
     pub(super) async fn ended_asleep(&self, state: &RunState, run: Option<&Run>) {
-        let what = match run {
-            Some(run) => format!("ended (exit code {})", run.exit_code),
-            None => "was removed".to_owned(),
+        let reason = match run {
+            Some(run) => Reason::EndedWhilePaused {
+                exit_code: run.exit_code,
+            },
+            None => Reason::RemovedWhilePaused,
         };
-        let reason =
-            format!("its container {what} while it was paused; the next request starts it");
         let stopped = RunState {
             exit_code: run.map_or(state.exit_code, |run| Some(run.exit_code)),
             ..state.asleep(Rest::Stopped, reason)

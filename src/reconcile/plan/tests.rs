@@ -3,7 +3,7 @@ mod sleep;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Actor, ServerId};
+use crate::model::{Actor, Reason, ServerId};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -240,7 +240,7 @@ fn any_state() -> impl Strategy<Value = RunState> {
         };
         match rest {
             Rest::Awake => running,
-            Rest::Paused | Rest::Stopped => running.asleep(rest, String::new()),
+            Rest::Paused | Rest::Stopped => running.asleep(rest, Reason::NotStarted),
         }
     });
     prop_oneof![failing, healthy]
@@ -278,10 +278,10 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
                 o.container.phase = Phase::Paused;
             }
             state.container_id = Some(id.clone());
-            *state = state.asleep(Rest::Paused, String::new());
+            *state = state.asleep(Rest::Paused, Reason::NotStarted);
         }
         Step::PutAway(_) | Step::EndedAsleep(_) => {
-            *state = state.asleep(Rest::Stopped, String::new());
+            *state = state.asleep(Rest::Stopped, Reason::NotStarted);
         }
         Step::SettleAwake => state.status = Status::Running,
         Step::Rouse => state.status = Status::Building,

@@ -3,7 +3,7 @@
 import { html } from "../../vendor/preact.js";
 import { Icon } from "../../components/icon.js";
 import { LogView } from "../../components/log_view.js";
-import { sentence } from "../../lib/errors.js";
+import { faultDetail } from "../../lib/coded.js";
 import { t } from "../../lib/i18n.js";
 import { href } from "../../lib/router.js";
 
@@ -14,7 +14,7 @@ export function LogsTab({ server }) {
     ${failure?.line &&
     html`<div class="notice bad">
       <${Icon} name="error" />
-      <p dir="auto">${sentence(failure.message)}</p>
+      <p dir="auto">${faultDetail(failure)}</p>
       <a class="button small" href=${href(["servers", server.name, "code"])}>${t("overview.showLine", { n: failure.line })}</a>
     </div>`}
     <${LogView} serverId=${server.id} name=${server.name} />

@@ -6,13 +6,15 @@ import { Failure as CallFailure, Time } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
 import { SettingsDialog } from "../../components/settings_dialog.js";
 import { StatusBadge } from "../../components/status.js";
+import { Text } from "../../components/text.js";
 import { serverPath } from "../../lib/api.js";
-import { sentence } from "../../lib/errors.js";
+import { eventWords, faultDetail } from "../../lib/coded.js";
 import { isKey, t } from "../../lib/i18n.js";
 import { useLive } from "../../lib/live.js";
 import { href } from "../../lib/router.js";
-import { mebibytes } from "../../lib/servers.js";
+import { isPastFailure } from "../../lib/servers.js";
 import { sleepDraft } from "../../lib/sleep.js";
+import { mebibytes } from "../../lib/units.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
@@ -68,24 +70,39 @@ export function OverviewTab({ server, canChange }) {
   `;
 }
 
-/** @param {{ server: Server, failure: import("../../lib/types.js").Failure }} props */
+/**
+ * What went wrong: an alarm, unless the server runs again by itself since.
+ * @param {{ server: Server, failure: import("../../lib/types.js").Failure }} props
+ */
 function LastError({ server, failure }) {
-  const kind = `failure.${failure.code}`;
-  return html`<section class="panel last-error" aria-label=${t("overview.lastError")}>
+  const key = `failure.${failure.code}`;
+  const kind = isKey(key) ? t(key) : null;
+  const isPast = isPastFailure(server);
+  return html`<section class=${isPast ? "panel past-error" : "panel last-error"} aria-label=${t("overview.lastError")}>
     <div class="panel-head">
-      <h2><${Icon} name="error" />${isKey(kind) ? t(kind) : t("overview.lastError")}</h2>
+      ${isPast
+        ? html`<h2>${kind ? t("overview.pastFailure", { what: kind }) : t("overview.lastError")}</h2>`
+        : html`<h2><${Icon} name="error" />${kind ?? t("overview.lastError")}</h2>`}
       <span class="row-of-buttons">
         ${failure.line &&
         html`<a class="button small" href=${href(["servers", server.name, "code"])}>${t("overview.showLine", { n: failure.line })}</a>`}
         <a class="button small" href=${href(["servers", server.name, "logs"])}><${Icon} name="logs" />${t("overview.wholeLog")}</a>
       </span>
     </div>
-    <p dir="auto">${sentence(failure.message)}</p>
+    ${isPast && html`<p class="hint"><${Time} at=${failure.at} /> · ${t("overview.pastFailureSince")}</p>`}
+    <p dir="auto">${faultDetail(failure)}</p>
     ${failure.log_tail.length > 0 &&
-    html`<div class="console tail" tabindex="0" role="group" aria-label=${t("overview.logTail")}>
-      ${failure.log_tail.map((line) => html`<div class="tail-line"><${AnsiText} line=${line} /></div>`)}
-    </div>`}
+    (isPast
+      ? html`<details><summary>${t("overview.logTail")}</summary><${Tail} lines=${failure.log_tail} /></details>`
+      : html`<${Tail} lines=${failure.log_tail} />`)}
   </section>`;
+}
+
+/** @param {{ lines: string[] }} props */
+function Tail({ lines }) {
+  return html`<div class="console tail" tabindex="0" role="group" aria-label=${t("overview.logTail")}>
+    ${lines.map((line) => html`<div class="tail-line"><${AnsiText} line=${line} /></div>`)}
+  </div>`;
 }
 
 /** @param {{ server: Server }} props */
@@ -98,7 +115,7 @@ function History({ server }) {
     <ol class="history">
       ${live.data.value?.events.map(
         (event) => html`<li key=${event.at + event.message}>
-          <span dir="auto">${sentence(event.message)}</span>
+          <span dir="auto"><${Text} text=${eventWords(event)} /></span>
           <span class="hint">${event.actor && `${event.actor} · `}<${Time} at=${event.at} /></span>
         </li>`,
       )}

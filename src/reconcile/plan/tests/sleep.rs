@@ -3,7 +3,7 @@
 use super::*;
 
 fn asleep(rest: Rest) -> RunState {
-    running().asleep(rest, String::new())
+    running().asleep(rest, Reason::NotStarted)
 }
 
 #[test]
