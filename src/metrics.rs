@@ -24,6 +24,16 @@ pub struct Metrics {
     registry: Registry,
     gate: Family<VerdictLabel, Counter>,
     servers: Family<StatusLabel, Gauge>,
+    changes: Gauge,
+}
+
+/// A change under way; it is over when this is dropped.
+pub struct UnderWay(Gauge);
+
+impl Drop for UnderWay {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
 }
 
 impl Default for Metrics {
@@ -37,10 +47,17 @@ impl Default for Metrics {
         );
         let servers = Family::<StatusLabel, Gauge>::default();
         registry.register("emcp_servers", "Servers by status", servers.clone());
+        let changes = Gauge::default();
+        registry.register(
+            "emcp_changes_under_way",
+            "Calls that change something and are not done yet, also those whose caller has hung up",
+            changes.clone(),
+        );
         Self {
             registry,
             gate,
             servers,
+            changes,
         }
     }
 }
@@ -49,6 +66,12 @@ impl Metrics {
     /// Counts one decision of the gate: `allow` or the refusal's code.
     pub fn gate_decided(&self, verdict: &'static str) {
         self.gate.get_or_create(&VerdictLabel { verdict }).inc();
+    }
+
+    /// Counts a change until the value is dropped.
+    pub fn change_begins(&self) -> UnderWay {
+        self.changes.inc();
+        UnderWay(self.changes.clone())
     }
 
     /// The text format of Prometheus; servers are counted now.

@@ -8,8 +8,8 @@ use std::path::Path;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, finish_rotation, restore, rotate_key, write_backup};
 use emcp::model::{
-    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Event, Role, RunState,
-    Server, ServerId, ServerNetworks, Token, TokenId,
+    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Deed, Event, Happening,
+    Reason, Role, RunState, Server, ServerId, ServerNetworks, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -58,12 +58,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
         }],
         gateway_key: vault.seal(Place::GatewayKey(id), "key").unwrap(),
         state: RunState::never_ran(now),
-        event: Event {
-            at: now,
-            kind: "created".into(),
-            message: "it was created".into(),
-            actor: None,
-        },
+        event: Event::of_deed(now, Deed::Created, &Actor("admin".into())),
     };
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
     store.insert_server(new, pool).await.unwrap();
@@ -91,6 +86,59 @@ async fn findings(settings: &Settings) -> Vec<String> {
     let layout = Layout::new(&settings.data_dir);
     let found = check(&store, &vault, &layout).await.unwrap();
     found.into_iter().map(|finding| finding.0).collect()
+}
+
+/// A dump's line as EMCP wrote it when reasons and events were sentences.
+fn without_codes(line: &str) -> String {
+    let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+    let words = match line["table"].as_str().unwrap() {
+        "states" => (
+            "reason",
+            "the server ended with exit code 1; next try in 2 s",
+        ),
+        "events" => ("message", "it was created"),
+        _ => return line.to_string(),
+    };
+    line["value"]["v"] = 1.into();
+    let data = line["value"]["data"].as_object_mut().unwrap();
+    data.remove("code");
+    data.remove("args");
+    data.insert(words.0.into(), words.1.into());
+    line.to_string()
+}
+
+#[tokio::test]
+async fn records_of_an_emcp_without_codes_are_read_and_written_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, id) = platform(dir.path()).await;
+    let (store, vault) = open(&settings);
+    let lines = String::from_utf8(store.dump().await.unwrap().lines).unwrap();
+    let old: Vec<String> = lines.lines().map(without_codes).collect();
+    let elsewhere = tempfile::tempdir().unwrap();
+    let database = elsewhere.path().join("emcp.redb");
+    let pool = AddressPool::parse("198.18.0.0/24").unwrap();
+    let store = Store::open(&database, &vault).unwrap();
+    store
+        .load_dump(old.join("\n").into_bytes(), pool)
+        .await
+        .unwrap();
+    drop(store);
+
+    let store = Store::open(&database, &vault).unwrap();
+    let state = store.load_servers().await.unwrap().remove(0).state;
+    let words = "the server ended with exit code 1; next try in 2 s";
+    assert_eq!(state.reason, Reason::Older { text: words.into() });
+    let created = Happening::Deed(Deed::Created);
+    assert_eq!(store.events_of(id, 9).await.unwrap()[0].what, created);
+    assert_eq!(store.recent_events(9).await.unwrap()[0].1.what, created);
+
+    let serving = RunState {
+        reason: Reason::Serving,
+        ..state
+    };
+    store.save_state(id, serving, None).await.unwrap();
+    let state = store.load_servers().await.unwrap().remove(0).state;
+    assert_eq!(state.reason, Reason::Serving);
 }
 
 #[tokio::test]

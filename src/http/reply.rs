@@ -2,6 +2,7 @@
 
 use std::future::Future;
 use std::panic::resume_unwind;
+use std::sync::Arc;
 
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
@@ -26,12 +27,17 @@ where
 {
     let request_id = ctx.request_id.clone();
     let only_reads = ctx.method == Method::GET || ctx.method == Method::HEAD;
-    let tasks = ctx.app.tasks.clone();
+    let app = Arc::clone(&ctx.app);
     let work = handler(ctx);
     let answer = if only_reads {
         work.await
     } else {
-        match tasks.spawn(work).await {
+        let under_way = app.metrics.change_begins();
+        let to_its_end = async move {
+            let _under_way = under_way;
+            work.await
+        };
+        match app.tasks.spawn(to_its_end).await {
             Ok(answer) => answer,
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
             Err(error) => Err(Error::internal("a request's task ended early", error)),

@@ -268,6 +268,10 @@ def test_a_crash_is_told_within_seconds(strict: Platform) -> None:
     again = until("it to run again", back_again, TOLD_WITHIN_SECS)
     # Nobody may have looked in between: why it was restarted is still there.
     assert (again["restarts"], again["last_error"]["code"]) == (1, "crashed")
+    assert again["last_error"]["args"] == {"exit_code": 137, "signal": 9}
+    events = strict.api.call("GET", f"/api/servers/{name}/events")["events"]
+    told = [event["args"]["failure"]["code"] for event in events if event["code"] == "failed_restarting"]
+    assert told == ["crashed"]
     mended = strict.api.action(name, "restart", wait_secs=60)
     assert (mended["status"], mended["restarts"], mended["last_error"]) == ("running", 0, None)
     strict.api.delete(name)
@@ -276,10 +280,14 @@ def test_a_crash_is_told_within_seconds(strict: Platform) -> None:
 def test_a_crashing_server_is_tried_again_and_then_given_up(strict: Platform) -> None:
     def given_up() -> Json | None:
         server = strict.api.server("exit-later")
-        return server if server["status"] == "error" and "not tried again" in server["reason"] else None
+        return server if server["reason_code"] == "failed_too_often" else None
 
     # Five starts and 15 s of waiting between them, beside whatever else the machine does.
     server = until("EMCP to give up on exit-later", given_up, 180)
+    assert server["status"] == "error"
+    assert server["reason_args"]["failures"] == 5
+    assert server["reason_args"]["failure"]["args"] == {"exit_code": 3}
+    assert "not tried again" in server["reason"]
     assert server["restarts"] >= 3
     assert server["exit_code"] == 3
 

@@ -97,6 +97,7 @@ def test_an_idle_server_is_paused_and_a_request_wakes_it(sleepy: Platform, heade
         before = api.wait_for("pauses", "running")
         asleep = wait_rest(api, "pauses", "paused")
         assert asleep["reason"] == "paused after 5 s without use; the next request wakes it"
+        assert (asleep["reason_code"], asleep["reason_args"]) == ("paused_idle", {"idle_secs": 5})
         assert asleep["restart_needed"] is False
         assert asleep["container_id"] == before["container_id"] and is_paused(before["container_id"])
         assert api.call("GET", "/api/overview")["by_status"]["sleeping"] >= 1
