@@ -53,9 +53,9 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
         path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
         path!("api" / "servers" / String / "tools").and(get()).and(ctx()).then(|id, c| call(c, |c| tools::list(c, id))).boxed(),
-        path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::call(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "resources" / "read").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::read(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "prompts" / "get").and(post()).and(ctx()).and(body()).then(|id, c, b| call(c, |c| tools::prompt(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::call(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "resources" / "read").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::read(c, id, b))).boxed(),
+        path!("api" / "servers" / String / "prompts" / "get").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::prompt(c, id, b))).boxed(),
         path!("api" / "servers" / String / "test").and(post()).and(ctx()).then(|id, c| call(c, |c| tools::test(c, id))).boxed(),
     ]);
     let rest = any_of([

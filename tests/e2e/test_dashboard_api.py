@@ -160,6 +160,9 @@ def test_tools_are_listed_and_called(api: Api, calculator: str) -> None:
     assert answer["is_error"] is False
     assert answer["structured_content"] == {"result": 3.0}
     assert answer["duration_ms"] > 0
+    # Who has tried what is told, but not with which words.
+    line = api.call("GET", "/api/audit", params={"action": "server.call"})["entries"][0]
+    assert (line["actor"], line["target"], line["result"]) == ("admin", calculator, "ok")
 
 
 def test_a_tool_that_fails_is_a_result_and_a_stopped_server_is_not(api: Api, calculator: str) -> None:

@@ -2,7 +2,7 @@
 
 /** What it tells of, by the part before the dot. */
 export const ACTIONS = /** @type {const} */ ({
-  server: ["create", "change", "delete", "start", "stop", "restart", "action"],
+  server: ["create", "change", "delete", "start", "stop", "restart", "action", "call"],
   code: ["put", "activate"],
   env: ["put"],
   token: ["create", "revoke", "lock_out"],

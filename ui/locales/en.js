@@ -488,6 +488,7 @@ export default {
   "audit.do.server.stop": "stopped",
   "audit.do.server.restart": "restarted",
   "audit.do.server.action": "asked for an unknown action of",
+  "audit.do.server.call": "tried a tool, resource or prompt of",
   "audit.do.code.put": "uploaded code of",
   "audit.do.code.activate": "put another version into use of",
   "audit.do.env.put": "set the environment of",

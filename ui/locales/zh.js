@@ -488,6 +488,7 @@ export default {
   "audit.do.server.stop": "停止了",
   "audit.do.server.restart": "重启了",
   "audit.do.server.action": "请求了未知的操作：",
+  "audit.do.server.call": "试用了工具、资源或提示词：",
   "audit.do.code.put": "上传了代码：",
   "audit.do.code.activate": "切换了版本：",
   "audit.do.env.put": "设置了环境变量：",
