@@ -90,9 +90,10 @@ def test_what_needs_attention_comes_first_in_the_overview(api: Api) -> None:
     found = [item for item in overview["attention"] if item["server"]["name"] == "needs-care"]
     assert found and found[0]["code"] in ("failed", "failing")
     # In words for people, in codes for programs.
-    assert found[0]["reason"].startswith("the server ended with exit code 3")
-    assert found[0]["reason_code"].startswith("failed_")
-    assert found[0]["reason_args"]["failure"]["args"] == {"exit_code": 3}
+    failure = api.server("needs-care")["last_error"]
+    assert found[0]["reason"] == failure["message"]
+    assert found[0]["reason_code"] == "failed"
+    assert found[0]["reason_args"]["failure"] == {key: failure[key] for key in ("code", "message", "args") if key in failure}
     events = [event for event in overview["recent_events"] if event["server"]["name"] == "needs-care"]
     created = next(event for event in events if event["code"] == "created")
     assert (created["kind"], created["message"]) == ("created", "it was created")
