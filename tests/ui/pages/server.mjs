@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
+import { docker } from "../support/docker.mjs";
 import { CALCULATOR, removeHere, SIGNER, START_MS, waitForStatus, writeCode } from "../support/suite.mjs";
 
 /** @param {import("../support/suite.mjs").Suite} suite */
@@ -109,5 +110,37 @@ export default function server(suite) {
     await page.getByRole("navigation", { name: "broken" }).getByRole("link", { name: "Overview" }).click();
     await page.getByText("Version 2", { exact: true }).waitFor();
     await removeHere(page, "broken");
+  });
+
+  test("a failure that EMCP has mended is told as past, and in the reader's language", async () => {
+    await suite.create("hurt", { start: true, wait: START_MS / 1000 });
+    const { container_id } = await suite.api("/api/servers/hurt");
+    const page = await suite.visitSignedIn("/servers/hurt");
+    const chinese = await suite.visitSignedIn("/servers/hurt", { locale: "zh-CN" });
+    await waitForStatus(page, "running");
+    assert.equal(await page.getByLabel("Last failure").count(), 0);
+    await docker("kill", container_id);
+
+    const failure = page.getByLabel("Last failure");
+    await failure.getByText("restarted by itself since").waitFor({ timeout: START_MS });
+    await waitForStatus(page, "running");
+    await failure.getByRole("heading", { name: "Last failure: The server ended" }).waitFor();
+    await failure.getByText("The server was killed (exit code 137), not for want of memory.").waitFor();
+    assert.ok(await failure.locator("time").getAttribute("title"));
+    assert.match((await failure.getAttribute("class")) ?? "", /past-error/);
+    assert.equal(await page.locator(".last-error").count(), 0);
+    await page.getByText("The server was killed (exit code 137), not for want of memory; it is started again.").first().waitFor();
+
+    const past = chinese.getByLabel("最近一次故障");
+    await past.getByText("之后已自动重启").waitFor({ timeout: START_MS });
+    await past.getByText("服务器被强制终止（退出码 137），但不是因为内存不足。").waitFor();
+    await chinese.locator(".history").getByText("服务器被强制终止（退出码 137），但不是因为内存不足；正在重新启动。").waitFor();
+    await chinese.locator(".history").getByText("已创建。").waitFor();
+    await chinese.getByText("已应答 MCP，路由已生效。").first().waitFor();
+
+    // A wish of a person's begins anew.
+    await page.getByRole("button", { name: "Restart: hurt" }).click();
+    await failure.waitFor({ state: "detached", timeout: START_MS });
+    await waitForStatus(page, "running");
   });
 }
