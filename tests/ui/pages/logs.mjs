@@ -161,7 +161,7 @@ ${CALCULATOR}`;
     });
     const takeLongTasks = () => page.evaluate(() => /** @type {number[]} */ (Reflect.get(window, "longTasks")).splice(0).map(Math.round));
     // Looked for once a second: to look at each frame would be part of what is measured.
-    await page.waitForFunction(() => [...document.querySelectorAll(".log-line")].at(-1)?.textContent?.includes("end of lines"), null, { polling: 1_000, timeout: START_MS });
+    await page.waitForFunction(() => [...document.querySelectorAll(".log-line")].at(-1)?.textContent?.includes("end of lines"), null, { polling: 1_000, timeout: 2 * START_MS });
     const streaming = await takeLongTasks();
     const held = await console_(page).evaluate((box) => Math.round(box.scrollHeight / 20));
     const drawn = await page.locator(".log-line").count();
