@@ -57,15 +57,14 @@ const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp
 /// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
 /// than was told, so Traefik may read these without a limit of its own.
 const TELLS_LENGTH: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
-/// What Traefik reads of those at most: all of it, in a buffer that grows. With
-/// a limit it makes a buffer of the limit's size for every request, and keeps it
-/// until the request is answered (ADR 7).
+/// What Traefik reads of those at most, and of the gate's answers, which are
+/// EMCP's own and short: all of it, in a buffer that grows. With a limit it makes
+/// a buffer of the limit's size every time, and keeps a request's until that is
+/// answered (ADR 7).
 const NO_LIMIT: i32 = -1;
 /// What it reads of all others: GET and DELETE without a body, chunks, and what
 /// is too large and refused. Each takes a buffer of this size.
 const UNTOLD_MAX_BYTES: i32 = 1024 * 1024;
-/// The gate answers with a short JSON body at most.
-const AUTH_RESPONSE_MAX_BYTES: u32 = 64 * 1024;
 
 #[derive(Serialize)]
 struct Document {
@@ -131,7 +130,7 @@ enum Middleware {
         trust_forward_header: bool,
         auth_request_headers: &'static [&'static str],
         auth_response_headers_regex: &'static str,
-        max_response_body_size: u32,
+        max_response_body_size: i32,
         /// Makes Traefik read a request's body to its end before it forwards
         /// it. Otherwise an answer that begins at once can overtake the last
         /// read of the body, and Go's net/http then cuts the connection: up to
@@ -280,7 +279,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
                 trust_forward_header: false,
                 auth_request_headers: AUTH_REQUEST_HEADERS,
                 auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
-                max_response_body_size: AUTH_RESPONSE_MAX_BYTES,
+                max_response_body_size: NO_LIMIT,
                 forward_body: true,
                 max_body_size,
             },
@@ -424,6 +423,8 @@ mod tests {
             format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
         );
         assert_eq!(gate["trustForwardHeader"], false);
+        // Left out, Traefik would complain with every change of the routes.
+        assert_eq!(gate["maxResponseBodySize"], -1);
     }
 
     #[test]
