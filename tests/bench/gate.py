@@ -88,12 +88,13 @@ class Bench:
         created = api.create(SERVER, CODE.encode(), start="true", entry_object="app", limits=json.dumps({"cpus": os.cpu_count()}))
         api.wait_for(SERVER, "running")
         token = api.connect_token("bench", [SERVER])
-        key = self._gateway_key(created["id"])
+        address: str = api.server(SERVER)["address"]
+        key = self._gateway_key(created["id"], address.partition(":")[0])
         self._route(created["id"], key, self._start_light())
         right = {"Authorization": f"Bearer {token}"}
         wrong = {"Authorization": f"Bearer {token[:-8]}00000000"}
         at = self.platform.public_url
-        direct = f"http://{api.server(SERVER)['address']}/x"
+        direct = f"http://{address}/x"
         ways = [
             Way("Traefik alone", "light", f"{at}/light/alone/ping", {}),
             Way("gate allows", "light", f"{at}/light/gate/ping", right),
@@ -149,13 +150,13 @@ class Bench:
         log.close()
         return f"http://127.0.0.1:{port}"
 
-    def _gateway_key(self, server_id: str) -> str:
+    def _gateway_key(self, server_id: str, at: str) -> str:
         """What the gate gives Traefik for the container."""
         address = f"{self.platform.internal_url}/gate"
         headers = {"Authorization": f"Bearer {self.platform.admin_token}"}
-        answer = httpx.get(
-            address, params={"server": server_id}, headers=headers, verify=TRUSTS_NOBODY, trust_env=False
-        )
+        # As Traefik asks by the server's route.
+        question = {"server": server_id, "at": at}
+        answer = httpx.get(address, params=question, headers=headers, verify=TRUSTS_NOBODY, trust_env=False)
         assert answer.is_success, answer.text
         return answer.headers["X-Emcp-Gateway-Key"]
 
