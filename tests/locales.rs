@@ -99,7 +99,7 @@ fn every_code_has_words_in_both_languages_and_no_words_have_lost_their_code() {
     assert!(sayable.len() > 40, "the codes were not found: {sayable:?}");
     let said: BTreeSet<&String> = sayable.keys().collect();
     for language in LANGUAGES {
-        let words = words(&format!("ui/locales/codes.{language}.js"));
+        let words = words(&format!("ui/locales/{language}/codes.js"));
         let is_of_a_code = |key: &&String| {
             let kind = key.split('.').next();
             matches!(kind, Some("reason" | "event" | "fault"))
@@ -121,7 +121,7 @@ fn every_failure_has_a_heading_in_both_languages() {
     let known = codes_of::<KnownFault>().into_keys();
     let codes: Vec<String> = known.chain(codes_of_the_bootstrap()).collect();
     for language in LANGUAGES {
-        let words = words(&format!("ui/locales/{language}.js"));
+        let words = words(&format!("ui/locales/{language}/server.js"));
         for code in &codes {
             let key = format!("failure.{code}");
             assert!(words.contains_key(&key), "{language}: {key}");

@@ -8,6 +8,7 @@ import { Help } from "./components/help.js";
 import { Icon } from "./components/icon.js";
 import { lazy } from "./components/lazy.js";
 import { Toasts } from "./components/toasts.js";
+import { ApiError } from "./lib/api.js";
 import { language, setLanguage, t } from "./lib/i18n.js";
 import { href, route } from "./lib/router.js";
 import { canWrite, isAdmin, session, signOut } from "./lib/session.js";
@@ -17,12 +18,12 @@ import { NotFoundPage } from "./pages/not_found.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
-const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, ["lists"]);
-const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage, ["editing"]);
-const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, ["console", "editing", "lists"]);
-const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, ["lists"]);
-const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, ["lists"]);
-const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage, ["lists"]);
+const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, { words: ["audit"], styles: ["lists"] });
+const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage, { words: ["editing"], styles: ["editing"] });
+const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, { words: ["servers", "editing", "server"], styles: ["console", "editing", "lists"] });
+const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, { words: ["servers"], styles: ["lists"] });
+const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, { words: ["settings"], styles: ["lists"] });
+const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage, { words: ["tokens"], styles: ["lists"] });
 
 export function App() {
   const [isHelpOpen, setHelpOpen] = useState(false);
@@ -128,13 +129,18 @@ function Preferences() {
   const other = language.value === "en" ? "zh" : "en";
   const label = t("theme.label", { theme: t(`theme.${theme.value}`) });
   return html`
-    <button type="button" class="button small quiet" lang=${other === "zh" ? "zh-CN" : "en"} onClick=${() => setLanguage(other)}>
+    <button type="button" class="button small quiet" lang=${other === "zh" ? "zh-CN" : "en"} onClick=${() => speak(other)}>
       ${other === "zh" ? "中文" : "English"}
     </button>
     <button type="button" class="button icon-only quiet" aria-label=${label} title=${label} onClick=${nextTheme}>
       <${Icon} name=${theme.value} />
     </button>
   `;
+}
+
+/** @param {import("./lib/i18n.js").Language} next */
+function speak(next) {
+  setLanguage(next).catch((problem) => failed(new ApiError(0, "no_answer", String(problem)), () => speak(next)));
 }
 
 function leave() {

@@ -3,15 +3,16 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { ApiError } from "../lib/api.js";
+import { addWords } from "../lib/i18n.js";
 import { Failure, Loading } from "./controls.js";
 
 /**
  * @template P
  * @param {() => Promise<(props: P) => unknown>} load
- * @param {string[]} [styles] names of style sheets that no other page needs
+ * @param {{ words: import("../lib/i18n.js").Part[], styles: string[] }} needs what the first page does without
  * @returns {(props: P) => unknown}
  */
-export function lazy(load, styles = []) {
+export function lazy(load, { words, styles }) {
   /** @type {((props: P) => unknown) | null} */
   let loaded = null;
   return function Lazy(props) {
@@ -19,7 +20,7 @@ export function lazy(load, styles = []) {
     const [, redraw] = useState(0);
     useEffect(() => {
       if (loaded) return;
-      Promise.all([load(), ...styles.map(loadStyle)]).then(
+      Promise.all([load(), addWords(words), ...styles.map(loadStyle)]).then(
         ([component]) => {
           loaded = component;
           redraw(1);

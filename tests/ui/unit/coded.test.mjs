@@ -3,9 +3,11 @@ import { readdirSync, readFileSync } from "node:fs";
 import { test } from "node:test";
 import { codedWords, faultDetail, faultWords } from "../../../ui/lib/coded_words.js";
 import { duration } from "../../../ui/lib/units.js";
-import codesEn from "../../../ui/locales/codes.en.js";
-import codes from "../../../ui/locales/codes.zh.js";
-import en from "../../../ui/locales/en.js";
+import { codesOf, partsOf, together } from "../support/words.mjs";
+
+const codesEn = await codesOf("en");
+const codes = await codesOf("zh");
+const en = together(await partsOf("en"));
 
 /** @type {import("../../../ui/lib/coded_words.js").Tongue} */
 const english = { words: codesEn, language: "en" };

@@ -20,7 +20,7 @@ import { EnvironmentTab } from "./environment.js";
 import { LogsTab } from "./logs.js";
 import { OverviewTab } from "./overview.js";
 
-const ToolsTab = lazy(async () => (await import("./tools.js")).ToolsTab, ["tools"]);
+const ToolsTab = lazy(async () => (await import("./tools.js")).ToolsTab, { words: ["tools"], styles: ["tools"] });
 
 /** @typedef {import("../../lib/types.js").Server} Server */
 
