@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use emcp::model::{Deed, KnownFault, Reason};
+use emcp::model::{Deed, Finding, KnownFault, Reason};
 
 use utoipa::PartialSchema;
 
@@ -48,10 +48,14 @@ fn codes_of_the_bootstrap() -> BTreeSet<String> {
         .collect()
 }
 
-/// A list of words: lines of `"key": "words",`.
+/// The words in a file.
 fn words(file: &str) -> BTreeMap<String, String> {
-    read(file)
-        .lines()
+    words_of(&read(file))
+}
+
+/// A list of words: lines of `"key": "words",`.
+fn words_of(list: &str) -> BTreeMap<String, String> {
+    list.lines()
         .map(|line| line.trim().trim_end_matches(','))
         .filter(|line| line.starts_with('"'))
         .flat_map(|line| {
@@ -93,6 +97,25 @@ fn sayable() -> BTreeMap<String, Arguments> {
     all
 }
 
+/// What a step of the connection test can find.
+fn found_in_steps() -> BTreeMap<String, Arguments> {
+    let codes = codes_of::<Finding>().into_iter();
+    codes
+        .map(|(code, args)| (format!("step.{code}"), args))
+        .collect()
+}
+
+/// What the bootstrap finds in code beyond Python's own errors, from its list.
+fn problems_in_code() -> BTreeMap<String, Arguments> {
+    let source = read("base-image/emcp_bootstrap/check.py");
+    let (_, list) = source.split_once("_MESSAGES = {\n").unwrap();
+    let (list, _) = list.split_once("\n}").unwrap();
+    words_of(list)
+        .into_iter()
+        .map(|(code, words)| (format!("problem.{code}"), placeholders(&words)))
+        .collect()
+}
+
 #[test]
 fn every_code_has_words_in_both_languages_and_no_words_have_lost_their_code() {
     let sayable = sayable();
@@ -114,6 +137,25 @@ fn every_code_has_words_in_both_languages_and_no_words_have_lost_their_code() {
             assert_eq!(unknown, Vec::<String>::new(), "{language}: {key}");
         }
     }
+}
+
+/// What English shows in EMCP's own sentences, with their arguments.
+#[test]
+fn steps_of_a_connection_test_and_problems_in_code_have_chinese_words() {
+    let mut expected = found_in_steps();
+    expected.extend(problems_in_code());
+    assert!(
+        expected.len() > 12,
+        "the codes were not found: {expected:?}"
+    );
+
+    let words = words("ui/locales/zh/codes.js").into_iter();
+    let is_of_these = |key: &str| key.starts_with("step.") || key.starts_with("problem.");
+    let worded: BTreeMap<String, Arguments> = words
+        .filter(|(key, _)| is_of_these(key))
+        .map(|(key, words)| (key, placeholders(&words)))
+        .collect();
+    assert_eq!(worded, expected);
 }
 
 #[test]
@@ -139,7 +181,10 @@ fn no_code_is_both_a_reason_and_a_deed() {
 #[test]
 fn the_codes_are_in_the_apis_description() {
     let page = read("docs/api.md");
-    for (key, args) in sayable() {
+    let mut all = sayable();
+    all.extend(found_in_steps());
+    all.extend(problems_in_code());
+    for (key, args) in all {
         let code = key.split_once('.').unwrap().1;
         if code.starts_with("crashed_") {
             continue;

@@ -21,6 +21,14 @@ from .source import Source
 _CONSTRUCTORS = frozenset({"FastMCP", "MCPServer", "Server", "FastAPI", "Starlette"})
 
 
+# What can be wrong, in words. The dashboard has them in Chinese too.
+_MESSAGES = {
+    "module_not_available": "the module {module} is not in the image; ask for it to be added, or do without",
+    "entry_not_found": "there is no object {entry_object}, but {found}: set the entry object to the one to serve",
+    "no_entry": "the file makes no MCP server; it needs, for example, {entry_object} = FastMCP(...)",
+}
+
+
 @dataclass(frozen=True)
 class Problem:
     """Lines and columns count from 1; the end is exclusive, as Python's `SyntaxError` has it."""
@@ -32,6 +40,7 @@ class Problem:
     column: int | None = None
     end_line: int | None = None
     end_column: int | None = None
+    args: dict[str, str] | None = None
 
 
 def main(path: Path, runtime: RuntimeChoice, entry_object: str) -> None:
@@ -77,20 +86,20 @@ def _missing_modules(code: Source, environment: Environment) -> Iterator[Problem
         package = item.module.split(".")[0]
         if item.optional or package in sys.stdlib_module_names or environment.has_package(package):
             continue
-        message = f"the module {package} is not in the image; ask for it to be added, or do without"
-        yield Problem("warning", "module_not_available", message, item.line)
+        yield _problem("warning", "module_not_available", item.line, module=package)
 
 
 def _entry_problems(code: Source, servers: list[str], entry_object: str) -> Iterator[Problem]:
     if code.line_of(entry_object) is not None or len(servers) == 1:
         return
     if len(servers) > 1:
-        named = ", ".join(servers)
-        message = f"there is no object {entry_object}, but {named}: set the entry object to the one to serve"
-        yield Problem("error", "entry_not_found", message)
+        yield _problem("error", "entry_not_found", entry_object=entry_object, found=", ".join(servers))
     elif not any(_constructs_server(node) for node in ast.walk(code.tree)):
-        message = f"the file makes no MCP server; it needs, for example, {entry_object} = FastMCP(...)"
-        yield Problem("error", "no_entry", message)
+        yield _problem("error", "no_entry", entry_object=entry_object)
+
+
+def _problem(severity: Literal["error", "warning"], code: str, line: int | None = None, **args: str) -> Problem:
+    return Problem(severity, code, _MESSAGES[code].format(**args), line, args=args)
 
 
 def _server_names(code: Source) -> list[str]:

@@ -50,6 +50,7 @@ def test_a_syntax_error_has_its_place(look: Any) -> None:
     (problem,) = found["problems"]
     assert (problem["severity"], problem["code"], problem["line"]) == ("error", "syntax_error", 2)
     assert problem["column"] == 12
+    assert problem["args"] is None
     assert problem["end_column"] is None or problem["end_column"] >= problem["column"]
 
 
@@ -60,11 +61,15 @@ def test_what_only_the_compiler_finds_is_found_too(look: Any) -> None:
 def test_a_module_that_is_not_there_is_a_warning_unless_the_file_can_do_without(look: Any) -> None:
     found = look(GOOD + "import pandas, numpy_of_mine\ntry:\n    import faster\nexcept ImportError:\n    faster = None\n")
     assert codes(found) == [("warning", "module_not_available", 3)]
-    assert "numpy_of_mine" in found["problems"][0]["message"]
+    (problem,) = found["problems"]
+    assert problem["message"].startswith("the module numpy_of_mine is not in the image")
+    assert problem["args"] == {"module": "numpy_of_mine"}
 
 
 def test_a_file_without_a_server_is_an_error(look: Any) -> None:
-    assert codes(look("x = 1\n")) == [("error", "no_entry", None)]
+    found = look("x = 1\n", entry_object="tools")
+    assert codes(found) == [("error", "no_entry", None)]
+    assert found["problems"][0]["args"] == {"entry_object": "tools"}
 
 
 def test_a_server_of_another_name_is_taken_if_it_is_the_only_one(look: Any) -> None:
@@ -77,6 +82,7 @@ def test_several_servers_of_other_names_need_a_choice(look: Any) -> None:
     found = look("from mcp.server import Server\na = Server('a')\nb: Server = Server[int]('b')\n")
     assert found["entry_objects"] == ["a", "b"]
     assert codes(found) == [("error", "entry_not_found", None)]
+    assert found["problems"][0]["args"] == {"entry_object": "mcp", "found": "a, b"}
 
 
 def test_a_server_made_inside_main_is_left_to_the_start(look: Any) -> None:

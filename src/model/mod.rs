@@ -8,6 +8,7 @@ mod audit;
 mod env;
 mod error;
 mod fault;
+mod finding;
 mod history;
 mod name;
 mod reason;
@@ -23,6 +24,7 @@ pub use env::{
 };
 pub use error::{Error, Result};
 pub use fault::{Fault, KnownFault};
+pub use finding::Finding;
 pub use history::{Deed, Event, Happening};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
 pub use reason::Reason;

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
 use utoipa::ToSchema;
 
@@ -52,6 +53,11 @@ pub struct Problem {
     pub code: String,
     /// In words.
     pub message: String,
+    /// What the words name; absent where they are Python's own, and from a base
+    /// image of before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<Object>)]
+    pub args: Option<Map<String, Value>>,
     /// Where it begins.
     pub line: Option<u32>,
     /// Where it begins.

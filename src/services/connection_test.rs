@@ -8,14 +8,15 @@ use std::time::{Duration, Instant};
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
+use serde_json::{Map, Value};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
 use crate::access::{CanConnect, TokenTable};
 use crate::directory::Entry;
-use crate::mcp::Session;
-use crate::model::{Result, Role, Token, TokenId, TokenSecret};
+use crate::mcp::{McpError, Session};
+use crate::model::{Finding, Result, Role, Token, TokenId, TokenSecret};
 use crate::vault::random_bytes;
 
 /// For one step. A server that has to be woken or started is waited for at the
@@ -44,12 +45,31 @@ pub struct Step {
     pub duration_ms: Option<f64>,
     /// What was found.
     pub detail: String,
+    /// The same for programs.
+    pub detail_code: String,
+    /// What the sentence says in numbers and names.
+    #[schema(value_type = Option<Object>)]
+    pub detail_args: Option<Map<String, Value>>,
+}
+
+impl Step {
+    fn new(code: &'static str, ok: Option<bool>, finding: &Finding) -> Self {
+        let (detail_code, detail_args) = finding.code_and_args();
+        Self {
+            code,
+            ok,
+            duration_ms: None,
+            detail: finding.to_string(),
+            detail_code,
+            detail_args,
+        }
+    }
 }
 
 const STEPS: [&str; 5] = ["resolve", "tls", "gate", "initialize", "list_tools"];
 
-/// What went wrong in a step, in words.
-type StepResult<T> = std::result::Result<(T, String), String>;
+/// What a step brings and found, or found wrong.
+type StepResult<T> = std::result::Result<(T, Finding), Finding>;
 
 impl App {
     /// Tests the connection to a server.
@@ -62,12 +82,7 @@ impl App {
         let mut steps = Vec::with_capacity(STEPS.len());
         self.walk(&entry, &token, &mut steps).await;
         for code in STEPS.into_iter().skip(steps.len()) {
-            steps.push(Step {
-                code,
-                ok: None,
-                duration_ms: None,
-                detail: "not reached".to_owned(),
-            });
+            steps.push(Step::new(code, None, &Finding::NotReached));
         }
         Ok(ConnectionTest {
             ok: steps.iter().all(|step| step.ok == Some(true)),
@@ -91,20 +106,20 @@ impl App {
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
             let session = Session::open(&client, &url, &headers, STEP_MAX)
                 .await
-                .map_err(|error| error.to_string())?;
+                .map_err(mcp_failed)?;
             let about = session.server();
-            let name = about["serverInfo"]["name"].as_str().unwrap_or("a server");
-            let version = about["protocolVersion"].as_str().unwrap_or("unknown");
-            let detail = format!("\"{name}\" answered with MCP {version}");
-            Ok((session, detail))
+            let name = about["serverInfo"]["name"].as_str();
+            let version = about["protocolVersion"].as_str();
+            let finding = Finding::Initialized {
+                server_name: name.unwrap_or("a server").to_owned(),
+                protocol_version: version.unwrap_or("unknown").to_owned(),
+            };
+            Ok((session, finding))
         })
         .await?;
         let listed = told(steps, async {
-            let tools = session
-                .tools(STEP_MAX)
-                .await
-                .map_err(|error| error.to_string())?;
-            Ok(((), format!("{} tool(s)", tools.len())))
+            let tools = session.tools(STEP_MAX).await.map_err(mcp_failed)?;
+            Ok(((), Finding::ToolsListed { tools: tools.len() }))
         })
         .await;
         session.close().await;
@@ -113,15 +128,19 @@ impl App {
 
     /// Where Traefik is: it fetches its routes from there.
     fn find_traefik(&self) -> StepResult<SocketAddr> {
-        let address = self.proxies.latest(Instant::now()).ok_or(
-            "Traefik has not fetched its routes lately; see whether it runs and what its log says",
-        )?;
+        let address = self.proxies.latest(Instant::now());
+        let address = address.ok_or(Finding::TraefikSilent)?;
         let port = self.settings.https_address.rsplit(':').next();
         let port = port
             .and_then(|port| port.parse().ok())
-            .ok_or_else(|| format!("\"{}\" names no port", self.settings.https_address))?;
+            .ok_or_else(|| Finding::NoPort {
+                https_address: self.settings.https_address.clone(),
+            })?;
         let traefik = SocketAddr::new(address, port);
-        Ok((traefik, format!("Traefik is at {traefik}")))
+        let finding = Finding::TraefikFound {
+            address: traefik.to_string(),
+        };
+        Ok((traefik, finding))
     }
 
     /// A client that takes Traefik for the public name, and the URL to use.
@@ -140,20 +159,25 @@ impl App {
             traefik.port()
         };
         if let Some(pem) = &self.ca_cert_pem {
-            let certificate = reqwest::Certificate::from_pem(pem.as_bytes())
-                .map_err(|error| format!("the local CA cannot be read: {error}"))?;
+            let certificate = reqwest::Certificate::from_pem(pem.as_bytes()).map_err(|error| {
+                Finding::CaUnreadable {
+                    detail: error.to_string(),
+                }
+            })?;
             builder = builder.add_root_certificate(certificate);
         }
-        let client = builder.build().map_err(|error| error.to_string())?;
+        let client = builder.build().map_err(|error| no_connection(&error))?;
         let base = format!("https://{host}:{port}");
         client
             .get(format!("{base}/healthz"))
             .timeout(STEP_MAX)
             .send()
             .await
-            .map_err(|error| chain(&error))?;
-        let detail = format!("the certificate for {host} is valid");
-        Ok(((client, base), detail))
+            .map_err(|error| no_connection(&error))?;
+        let finding = Finding::CertificateValid {
+            host: host.to_owned(),
+        };
+        Ok(((client, base), finding))
     }
 }
 
@@ -164,15 +188,12 @@ async fn knock(client: &reqwest::Client, url: &str) -> StepResult<()> {
         .timeout(STEP_MAX)
         .send()
         .await
-        .map_err(|error| chain(&error))?;
+        .map_err(|error| no_connection(&error))?;
     match answer.status() {
-        StatusCode::UNAUTHORIZED => Ok((
-            (),
-            "the gate turns away who has no token, as it should".to_owned(),
-        )),
-        other => Err(format!(
-            "a request without a token was answered with {other}; the gate should have said 401"
-        )),
+        StatusCode::UNAUTHORIZED => Ok(((), Finding::GateShut)),
+        other => Err(Finding::GateOpen {
+            status: other.as_u16(),
+        }),
     }
 }
 
@@ -180,18 +201,31 @@ async fn knock(client: &reqwest::Client, url: &str) -> StepResult<()> {
 async fn told<T>(steps: &mut Vec<Step>, work: impl Future<Output = StepResult<T>>) -> Option<T> {
     let begin = Instant::now();
     let outcome = work.await;
-    let duration_ms = Some(begin.elapsed().as_secs_f64() * 1_000.0);
-    let (value, ok, detail) = match outcome {
-        Ok((value, detail)) => (Some(value), true, detail),
-        Err(detail) => (None, false, detail),
+    let duration_ms = begin.elapsed().as_secs_f64() * 1_000.0;
+    let (value, finding) = match outcome {
+        Ok((value, finding)) => (Some(value), finding),
+        Err(finding) => (None, finding),
     };
+    let code = STEPS.get(steps.len()).copied().unwrap_or("?");
+    let step = Step::new(code, Some(value.is_some()), &finding);
     steps.push(Step {
-        code: STEPS.get(steps.len()).copied().unwrap_or("?"),
-        ok: Some(ok),
-        duration_ms,
-        detail,
+        duration_ms: Some(duration_ms),
+        ..step
     });
     value
+}
+
+fn no_connection(error: &reqwest::Error) -> Finding {
+    Finding::NoConnection {
+        detail: chain(error),
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn mcp_failed(error: McpError) -> Finding {
+    Finding::McpFailed {
+        detail: error.to_string(),
+    }
 }
 
 /// An error with its causes: reqwest's own words hide the one that matters.

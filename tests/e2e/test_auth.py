@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from support.api import TRUSTS_NOBODY, Api
-from support.clients import TRANSPORTS, ClientDriver, bearer
+from support.clients import CLIENTS, TRANSPORTS, ClientDriver, bearer
 from support.running import Platform
 from support.streams import HttpSession, SseSession, knock
 from support.waits import until
@@ -100,7 +100,7 @@ def test_a_stopped_server_is_503_and_says_when_to_come_back(api: Api, admin_head
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("client", ["python-1", "typescript-2"])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_real_clients_may_send_the_token_as_x_api_key(
     api: Api, drivers: dict[str, ClientDriver], token: str, client: str, transport: str
 ) -> None:
@@ -109,7 +109,7 @@ def test_real_clients_may_send_the_token_as_x_api_key(
 
 
 @pytest.mark.parametrize("transport", TRANSPORTS)
-@pytest.mark.parametrize("client", ["python-1", "typescript-2"])
+@pytest.mark.parametrize("client", CLIENTS)
 def test_real_clients_that_take_only_a_url_may_send_the_token_in_it(
     api: Api, drivers: dict[str, ClientDriver], token: str, client: str, transport: str
 ) -> None:

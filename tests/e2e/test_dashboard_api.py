@@ -128,7 +128,10 @@ def test_a_syntax_error_is_found_with_its_place(api: Api) -> None:
 
 def test_a_missing_module_and_a_missing_server_are_found(api: Api) -> None:
     found = check(api, "import surely_not_there\n")
-    assert [problem["code"] for problem in found["problems"]] == ["module_not_available", "no_entry"]
+    assert [(problem["code"], problem["args"]) for problem in found["problems"]] == [
+        ("module_not_available", {"module": "surely_not_there"}),
+        ("no_entry", {"entry_object": "mcp"}),
+    ]
     assert not found["ok"]
 
 
@@ -182,6 +185,9 @@ def test_a_connection_is_tested_step_by_step_through_traefik(api: Api, calculato
     outcome = api.call("POST", f"/api/servers/{calculator}/test")
     assert outcome["ok"], outcome
     assert [step["code"] for step in outcome["steps"]] == ["resolve", "tls", "gate", "initialize", "list_tools"]
+    found = ["traefik_found", "certificate_valid", "gate_shut", "initialized", "tools_listed"]
+    assert [step["detail_code"] for step in outcome["steps"]] == found
+    assert outcome["steps"][4]["detail_args"] == {"tools": 2}
     # The token of the test is nowhere afterwards.
     assert "connection test" not in [token["name"] for token in api.call("GET", "/api/tokens")["tokens"]]
 
@@ -191,6 +197,7 @@ def test_a_connection_that_cannot_be_made_says_where_it_ends(api: Api) -> None:
     outcome = api.call("POST", "/api/servers/never-started/test")
     assert not outcome["ok"]
     assert [step["ok"] for step in outcome["steps"]] == [True, True, True, False, None]
+    assert [step["detail_code"] for step in outcome["steps"][3:]] == ["mcp_failed", "not_reached"]
     assert "stopped" in outcome["steps"][3]["detail"] or "503" in outcome["steps"][3]["detail"]
     api.delete("never-started")
 

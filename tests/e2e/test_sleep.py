@@ -276,6 +276,21 @@ def test_settings_that_make_no_sense_are_refused(sleepy: Platform) -> None:
     set_sleep(api, "stops", STOPS)
 
 
+def test_by_default_no_server_sleeps(sleepy: Platform) -> None:
+    api = sleepy.api
+    created = api.create("never-asked", FIXTURE, start="true")
+    try:
+        assert (created["sleep"], created["sleeps_after"]) == (None, None)
+        since = api.wait_for("never-asked", "running")["since"]
+        # Used later than the new one, the other falls asleep.
+        assert api.call("GET", "/api/servers/pauses/tools")["tools"]
+        wait_rest(api, "pauses", "paused")
+        after = api.server("never-asked")
+        assert (after["status"], after["since"]) == ("running", since)
+    finally:
+        api.delete("never-asked")
+
+
 def test_the_platforms_setting_holds_for_who_has_none(new_platform: Callable[..., Platform]) -> None:
     platform = new_platform(EMCP_SLEEP_PAUSE_AFTER_SECS=str(IDLE_SECS), EMCP_SLEEP_STOP_AFTER_SECS="3600")
     api = platform.api

@@ -1,8 +1,8 @@
 // What the check of the code found, below the editor.
 
 import { html, useMemo } from "../vendor/preact.js";
-import { sentence } from "../lib/errors.js";
-import { isKey, t } from "../lib/i18n.js";
+import { inWords } from "../lib/coded.js";
+import { isKey, language, t } from "../lib/i18n.js";
 import { Icon } from "./icon.js";
 
 /** @typedef {import("../lib/types.js").CheckProblem} CheckProblem */
@@ -20,9 +20,9 @@ export function useMarks(answer) {
     () =>
       (answer?.problems ?? []).flatMap((problem) => {
         const place = placeOf(problem);
-        return place ? [{ place, severity: problem.severity, message: problem.message }] : [];
+        return place ? [{ place, severity: problem.severity, message: saidOf(problem) }] : [];
       }),
-    [answer],
+    [answer, language.value],
   );
 }
 
@@ -60,13 +60,17 @@ export function CheckReport({ check, onGoTo }) {
 function Problem({ problem, onGoTo }) {
   const place = placeOf(problem);
   const key = `check.code.${problem.code}`;
-  const said = sentence(problem.message);
   return html`<li data-severity=${problem.severity}>
     <span class="check-severity"><${Icon} name=${problem.severity === "error" ? "error" : "help"} />${t(`check.severity.${problem.severity}`)}</span>
-    <p dir="auto">${isKey(key) && html`<strong>${t(key)}</strong> `}${said}</p>
+    <p dir="auto">${isKey(key) && html`<strong>${t(key)}</strong> `}${saidOf(problem)}</p>
     ${place &&
     html`<button type="button" class="button small" onClick=${() => onGoTo({ ...place, isFocused: true })}>${t("check.line", { n: place.line })}</button>`}
   </li>`;
+}
+
+/** @param {CheckProblem} problem */
+function saidOf({ code, args, message }) {
+  return inWords("problem", code, args, message);
 }
 
 /**

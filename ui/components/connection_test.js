@@ -2,14 +2,14 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { serverPath } from "../lib/api.js";
-import { sentence } from "../lib/errors.js";
+import { inWords } from "../lib/coded.js";
 import { isKey, t } from "../lib/i18n.js";
 import { callPart } from "../lib/part.js";
 import { Failure } from "./controls.js";
 import { Icon } from "./icon.js";
 
 /**
- * @typedef {{ code: string, ok: boolean | null, duration_ms: number | null, detail: string }} Step
+ * @typedef {{ code: string, ok: boolean | null, duration_ms: number | null, detail: string, detail_code?: string, detail_args?: import("../lib/types.js").Args }} Step
  * @typedef {{ ok: boolean, steps: Step[] }} TestAnswer
  */
 
@@ -72,7 +72,7 @@ function StepRow({ step, isBusy }) {
     <div>
       <strong>${isKey(key) ? t(key) : step.code}</strong>
       ${state !== "busy" && html` <span class="hint">${t(`test.state.${state}`)}${step.duration_ms !== null && ` · ${t("time.ms", { n: Math.round(step.duration_ms) })}`}</span>`}
-      ${step.detail && step.ok !== null && html`<p dir="auto">${sentence(step.detail)}</p>`}
+      ${step.detail && step.ok !== null && html`<p dir="auto">${inWords("step", step.detail_code, step.detail_args, step.detail)}</p>`}
     </div>
   </li>`;
 }

@@ -6,11 +6,11 @@ import { amount, duration } from "./units.js";
 
 /** @typedef {import("./types.js").Args} Args */
 /** @typedef {import("./types.js").Fault} Fault */
-/** @typedef {"reason" | "event" | "fault" | "notice"} Kind */
+/** @typedef {"reason" | "event" | "fault" | "notice" | "problem" | "step"} Kind */
 /** @typedef {{ words: Record<string, string>, language: string }} Tongue */
 
 /** How many of something; other numbers are names, such as exit codes. */
-const COUNTS = new Set(["failures", "variables"]);
+const COUNTS = new Set(["failures", "tools", "variables"]);
 
 /**
  * The words for a code; EMCP's own sentence where there are none, or where the

@@ -11,5 +11,3 @@ export function explain(error) {
   const key = `error.${error.code}`;
   return isKey(key) ? t(key) : (coded.value[key] ?? sentence(error.message));
 }
-
-export { sentence };

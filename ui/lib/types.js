@@ -68,6 +68,7 @@
  * @property {"error" | "warning"} severity
  * @property {string} code
  * @property {string} message
+ * @property {Args} [args]
  * @property {number | null} line
  * @property {number | null} column
  * @property {number | null} end_line

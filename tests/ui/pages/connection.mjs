@@ -1,8 +1,11 @@
 // How a client connects, and whether it can.
 
 import assert from "node:assert/strict";
+import path from "node:path";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
+import { docker } from "../support/docker.mjs";
+import { baseImage } from "../support/settings.mjs";
 import { START_MS } from "../support/suite.mjs";
 
 /** @param {import("../support/suite.mjs").Suite} suite */
@@ -41,6 +44,23 @@ export default function connection(suite) {
     assert.equal(file.suggestedFilename(), "emcp-ca.crt");
   });
 
+  test("a Debian that does as told trusts EMCP, and before that it does not", async () => {
+    await suite.create("trusted");
+    const page = await suite.visitSignedIn("/servers/trusted/connection");
+    await page.getByText("How to trust it").click();
+    const command = await page.locator('pre[aria-label="Debian, Ubuntu"]').textContent();
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download ca.crt" }).click()]);
+    const folder = path.join(suite.platform.runDir, "trust");
+    await file.saveAs(path.join(folder, file.suggestedFilename()));
+    const ask = `python3 -c 'from urllib.request import urlopen; print(urlopen("${suite.platform.publicUrl}/healthz").status)'`;
+    const untrusted = "CERTIFICATE_VERIFY_FAILED";
+    // The user of the container is root, and there is no sudo in it.
+    const script = `sudo() { "$@"; }; cd /tmp; cp /given/* .; ${ask} 2>&1 | grep -o -m1 ${untrusted}; ${command}; ${ask}`;
+    const container = ["--rm", "--name", `${suite.platform.instance}-trust`, "--network", "host", "--user", "0", "--volume", `${folder}:/given:ro`];
+    const said = await docker("run", ...container, "--entrypoint", "sh", baseImage(), "-ec", script);
+    assert.deepEqual([said.at(0), said.at(-1)], [untrusted, "200"]);
+  });
+
   test("the connection is tested step by step, through the public address", async (context) => {
     const { paths } = await suite.api("/api/openapi.json");
     if (!paths["/api/servers/{id}/test"]) return context.skip("this EMCP cannot test a connection yet");
@@ -57,6 +77,11 @@ export default function connection(suite) {
       ["list_tools", "good"],
     ]);
     await screenshots(page, "connection-tested");
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.getByText("共 2 个工具。").waitFor();
+    await page.getByText("没有令牌的请求会被网关拒绝，符合预期。").waitFor();
+    await page.getByRole("button", { name: "English" }).click();
+    await panel.getByText("2 tools.").waitFor();
     await suite.api("/api/servers/tested/action?wait=30", { method: "POST", data: { action: "stop" } });
     await panel.getByRole("button", { name: "Test again" }).click();
     await panel.getByText("A client cannot connect.").waitFor({ timeout: START_MS });

@@ -117,6 +117,10 @@ export default function create(suite) {
     await page.getByLabel("Name", { exact: true }).fill("entryless");
     await writeCode(page, "print('no server in here')\n");
     await page.getByText("There is no MCP server in this file.").waitFor(CHECKED);
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.getByText("文件没有创建 MCP 服务器；例如需要 mcp = FastMCP(...)。").waitFor();
+    await page.getByRole("button", { name: "English" }).click();
+    await page.getByText("The file makes no MCP server; it needs, for example, mcp = FastMCP(...).").waitFor();
     await writeCode(page, `${CALCULATOR}\nother = FastMCP("Other")\n`.replace("mcp = ", "first = ").replaceAll("@mcp.", "@first.").replace("mcp.run()", "first.run()"));
     await page.getByText("Entry object, limits and more").click();
     await page.getByLabel("Entry object").fill("missing");

@@ -7,10 +7,43 @@ import { gzipSync } from "node:zlib";
 import { findings } from "../support/axe.mjs";
 import { tooWide } from "../support/browser.mjs";
 import { CALCULATOR } from "../support/suite.mjs";
+import { partsOf, together } from "../support/words.mjs";
 
 const FIRST_LOAD_MAX = 60 * 1024;
 const WIDTHS = [360, 1440];
+/** What each language calls what the first load meets. */
+const LANGUAGES = [
+  { locale: "en", token: "Access token", signIn: "Sign in", empty: "No servers yet" },
+  { locale: "zh-CN", token: "访问令牌", signIn: "登录", empty: "还没有服务器" },
+];
 const THEMES = /** @type {const} */ (["light", "dark"]);
+
+/** Of no machine that runs the tests, and not a whole number of hours from one. */
+const FAR_AWAY = "Asia/Kathmandu";
+
+/** @param {string} at */
+function timeOfDay(at) {
+  return new Intl.DateTimeFormat("en-GB", { timeStyle: "medium", timeZone: FAR_AWAY }).format(new Date(at));
+}
+
+/**
+ * Versions of the formatting rules differ in the kinds of spaces.
+ * @param {string} text
+ */
+function plainSpaces(text) {
+  return text.replace(/\s/g, " ");
+}
+
+const KEYS = together(await partsOf("en"));
+
+/**
+ * What stands on a page where words did not come.
+ * @param {import("playwright-core").Page} page
+ */
+async function keysShown(page) {
+  const text = await page.locator("body").innerText();
+  return [...text.matchAll(/[a-z]+(?:\.\w+)+/g)].map(String).filter((word) => Object.hasOwn(KEYS, word));
+}
 
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function quality(suite) {
@@ -36,6 +69,7 @@ export default function quality(suite) {
           await page.setViewportSize({ width, height: 900 });
           const widest = await tooWide(page);
           if (widest) wrong.push(`${address} ${theme} ${width}: too wide by ${widest}`);
+          wrong.push(...(await keysShown(page)).map((key) => `${address} ${theme} ${width}: "${key}" has no words`));
           wrong.push(...(await findings(page)).map((finding) => `${address} ${theme} ${width}: ${finding}`));
         }
       }
@@ -60,29 +94,51 @@ export default function quality(suite) {
     }
   });
 
-  test("the first load is under 60 KB gzipped, without the editor, and from this host alone", async (context) => {
-    const page = await suite.open();
-    /** @type {Map<string, import("playwright-core").Response>} */
-    const files = new Map();
-    page.on("response", (response) => {
-      const { pathname } = new URL(response.url());
-      if (!pathname.startsWith("/api/")) files.set(pathname, response);
+  for (const { locale, token, signIn, empty } of LANGUAGES) {
+    test(`the first load is under 60 KB gzipped, without the editor, and from this host alone (${locale})`, async (context) => {
+      const page = await suite.open({ locale });
+      /** @type {Map<string, import("playwright-core").Response>} */
+      const files = new Map();
+      page.on("response", (response) => {
+        const { pathname } = new URL(response.url());
+        if (!pathname.startsWith("/api/")) files.set(pathname, response);
+      });
+      await page.goto("/");
+      await page.getByLabel(token).fill(suite.platform.adminToken);
+      await page.getByRole("button", { name: signIn }).click();
+      await page.getByRole("heading", { name: empty }).waitFor();
+      let sum = 0;
+      for (const [file, response] of files) {
+        assert.equal(response.headers()["content-encoding"], "gzip", file);
+        // Chromium counts the headers of HTTP/2 with the body; this is the body
+        // as it came.
+        sum += gzipSync(await response.body(), { level: 9 }).length;
+      }
+      context.diagnostic(`${files.size} files, ${sum} bytes`);
+      assert.ok(files.size > 10);
+      assert.ok(sum < FIRST_LOAD_MAX, `${sum} bytes`);
+      assert.ok(![...files.keys()].some((file) => file.includes("codemirror")));
     });
-    await page.goto("/");
-    await suite.signIn(page);
-    await page.getByRole("heading", { name: "No servers yet" }).waitFor();
-    let sum = 0;
-    for (const [file, response] of files) {
-      assert.equal(response.headers()["content-encoding"], "gzip", file);
-      // Chromium counts the headers of HTTP/2 with the body; this is the body
-      // as it came.
-      sum += gzipSync(await response.body(), { level: 9 }).length;
-    }
-    context.diagnostic(`${files.size} files, ${sum} bytes`);
-    assert.ok(files.size > 10);
-    assert.ok(sum < FIRST_LOAD_MAX, `${sum} bytes`);
-    assert.ok(![...files.keys()].some((file) => file.includes("codemirror")));
-  });
+  }
+
+  for (const locale of ["en", "zh-CN"]) {
+    test(`every time is the reader's own, exact to the second on hover (${locale})`, async () => {
+      await suite.create("timed", { start: true, wait: 60 });
+      const page = await suite.visitSignedIn("/overview", { locale, timezoneId: FAR_AWAY });
+      const format = new Intl.DateTimeFormat(locale.slice(0, 2), { dateStyle: "medium", timeStyle: "medium", timeZone: FAR_AWAY });
+      for (const address of ["/overview", "/servers/timed/overview", "/servers/timed/versions", "/servers/timed/logs", "/tokens", "/audit"]) {
+        await page.goto(`/#${address}`);
+        await page.locator("#content time").first().waitFor();
+        const times = await page.locator("#content time").evaluateAll((all) => all.map((one) => [one.getAttribute("datetime") ?? "", one.getAttribute("title") ?? "", one.textContent ?? ""]));
+        for (const [at = "", title = "", text = ""] of times) {
+          assert.equal(plainSpaces(title), plainSpaces(format.format(new Date(at))), address);
+          // A line of a log has its time of day, everything else how long ago.
+          if (address.endsWith("/logs")) assert.equal(text.slice(0, 8), timeOfDay(at), address);
+          else assert.doesNotMatch(text, /\d:\d/, address);
+        }
+      }
+    });
+  }
 
   test("the policy lets nothing in from elsewhere, and nothing inline", async () => {
     const page = await suite.open();

@@ -1,5 +1,5 @@
 // Chinese for what EMCP says with a code; the kind stands before the dot. What
-// comes with arguments is in codes.en.js too. For the rest English has no list:
+// English has its own words for is in ../en/codes.js. For the rest it has none:
 // there EMCP's own sentences are shown, which know more.
 
 export default {
@@ -55,6 +55,23 @@ export default {
 
   "notice.firewall_open": "服务器能访问本机的端口或云的元数据。请在主机上以 root 运行 `make up` 或 `scripts/firewall.sh install`；若有意如此，请设置 EMCP_FIREWALL=off。",
   "notice.firewall_unknown": "尚未能确认服务器可以访问哪些地址，防火墙是否生效未知。",
+
+  "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加，或改用其他方式。",
+  "problem.entry_not_found": "没有名为 {entry_object} 的对象，但有 {found}。请把入口对象改为要提供服务的那一个。",
+  "problem.no_entry": "文件没有创建 MCP 服务器；例如需要 {entry_object} = FastMCP(...)。",
+
+  "step.traefik_found": "Traefik 位于 {address}。",
+  "step.traefik_silent": "Traefik 最近没有来取路由。请检查它是否在运行，并查看其日志。",
+  "step.no_port": "“{https_address}”中没有端口。",
+  "step.certificate_valid": "{host} 的证书有效。",
+  "step.ca_unreadable": "无法读取本地证书机构：{detail}",
+  "step.no_connection": "无法建立连接：{detail}",
+  "step.gate_shut": "没有令牌的请求会被网关拒绝，符合预期。",
+  "step.gate_open": "没有令牌的请求得到了 {status}，网关本应返回 401。",
+  "step.initialized": "“{server_name}”已应答，MCP 版本 {protocol_version}。",
+  "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
+  "step.tools_listed": "共 {tools} 个工具。",
+  "step.not_reached": "未执行到这一步。",
 
   "template.calculator": "计算器",
   "template.calculator.about": "第一台服务器：精确的四则运算。使用 MCP SDK 1.x。",
