@@ -52,6 +52,13 @@ pub enum Finding {
         /// The protocol version it chose.
         protocol_version: String,
     },
+    /// EMCP's gate did not let the request through to the server.
+    Refused {
+        /// The code of the refusal, such as `server_stopped`.
+        refusal: String,
+        /// The same in words.
+        message: String,
+    },
     /// The server did not answer as MCP wants it.
     McpFailed {
         /// Why.
@@ -84,6 +91,7 @@ impl fmt::Display for Finding {
             Self::CertificateValid { host } => write!(f, "the certificate for {host} is valid"),
             Self::CaUnreadable { detail } => write!(f, "the local CA cannot be read: {detail}"),
             Self::NoConnection { detail } | Self::McpFailed { detail } => f.write_str(detail),
+            Self::Refused { message, .. } => f.write_str(message),
             Self::GateShut => f.write_str("the gate turns away who has no token, as it should"),
             Self::GateOpen { status } => write!(
                 f,

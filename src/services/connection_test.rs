@@ -15,6 +15,7 @@ use uuid::Uuid;
 use super::App;
 use crate::access::{CanConnect, TokenTable};
 use crate::directory::Entry;
+use crate::gate::{self, GateRequest, Verdict};
 use crate::mcp::{McpError, Session};
 use crate::model::{Finding, Result, Role, Token, TokenId, TokenSecret};
 use crate::vault::random_bytes;
@@ -104,9 +105,13 @@ impl App {
         let bearer = format!("Bearer {}", token.secret.expose());
         let session = told(steps, async {
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
-            let session = Session::open(&client, &url, &headers, STEP_MAX)
-                .await
-                .map_err(mcp_failed)?;
+            let session = match Session::open(&client, &url, &headers, STEP_MAX).await {
+                Ok(session) => session,
+                Err(error) => {
+                    let refused = self.why_refused(entry, token);
+                    return Err(refused.unwrap_or_else(|| mcp_failed(error)));
+                }
+            };
             let about = session.server();
             let name = about["serverInfo"]["name"].as_str();
             let version = about["protocolVersion"].as_str();
@@ -124,6 +129,23 @@ impl App {
         .await;
         session.close().await;
         listed
+    }
+
+    /// What the gate says to the test's requests, unless it lets them pass. The
+    /// client got the same answer, but its error is about its own types.
+    fn why_refused(&self, entry: &Entry, token: &TestToken<'_>) -> Option<Finding> {
+        let entry = self.directory.get(entry.server.id);
+        let caller = token.table.caller_by_id(Some(token.id), Timestamp::now());
+        let caller = caller.ok_or_else(gate::no_credential);
+        let refusal = match gate::decide(&GateRequest::default(), caller, entry.as_ref(), &[]) {
+            Verdict::Allow { .. } => return None,
+            Verdict::Hold { reason } => gate::waited_too_long(&reason),
+            Verdict::Refuse(refusal) => refusal,
+        };
+        Some(Finding::Refused {
+            refusal: refusal.code.to_owned(),
+            message: refusal.message,
+        })
     }
 
     /// Where Traefik is: it fetches its routes from there.

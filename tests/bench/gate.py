@@ -3,6 +3,9 @@
 Run by `make bench`. The ways are measured in turn, round after round, so that a busy machine hits all of them:
 look at the ratios. Nothing is asserted about speed; that every request got the answer it should is.
 
+"consent" is forward-auth to a program that lets everything pass without a look (consent.py): what any gate costs in
+Traefik.
+
 Two backends. "light" is the ping page of a second Traefik, which costs next to nothing, so that what is left is
 the way. "server" is a container of EMCP's with an ASGI app that does nothing.
 """
@@ -37,6 +40,7 @@ async def app(scope, receive, send):
 """
 SERVER = "bench"
 SCRIPT = Path(__file__).with_name("wrk.lua")
+CONSENT = Path(__file__).with_name("consent.py")
 READY_SECS = 60.0
 CLOCK_TICKS = os.sysconf("SC_CLK_TCK")
 TIME_WAIT = "06"
@@ -79,7 +83,7 @@ class Bench:
         self.platform = Platform(
             EMCP_TRAEFIK_TEMPLATE=str(template_dir / "traefik.yml"), EMCP_WRONG_TOKENS_PER_MINUTE=str(2**32 - 1)
         )
-        self._light: subprocess.Popen[bytes] | None = None
+        self._helpers: list[subprocess.Popen[bytes]] = []
 
     def start(self) -> list[Way]:
         self.platform.start()
@@ -90,13 +94,14 @@ class Bench:
         token = api.connect_token("bench", [SERVER])
         address: str = api.server(SERVER)["address"]
         key = self._gateway_key(created["id"], address.partition(":")[0])
-        self._route(created["id"], key, self._start_light())
+        self._route(created["id"], key, self._start_light(), self._start_consent())
         right = {"Authorization": f"Bearer {token}"}
         wrong = {"Authorization": f"Bearer {token[:-8]}00000000"}
         at = self.platform.public_url
         direct = f"http://{address}/x"
         ways = [
             Way("Traefik alone", "light", f"{at}/light/alone/ping", {}),
+            Way("consent", "light", f"{at}/light/consent/ping", right),
             Way("gate allows", "light", f"{at}/light/gate/ping", right),
             Way("gate refuses, no token", "-", f"{at}/api/{SERVER}/x", {}, 401),
             Way("gate refuses, wrong token", "-", f"{at}/api/{SERVER}/x", wrong, 401),
@@ -136,19 +141,26 @@ class Bench:
         )
 
     def stop(self) -> None:
-        if self._light is not None:
-            self._light.kill()
-            self._light.wait()
+        for helper in self._helpers:
+            helper.kill()
+            helper.wait()
         self.platform.stop()
 
     def _start_light(self) -> str:
         (port,) = free_ports(1)
-        log = (self.platform.run_dir / "light.log").open("wb")
         entry_point = f"--entryPoints.light.address=127.0.0.1:{port}"
         flags = [entry_point, "--ping=true", "--ping.entryPoint=light", "--global.checkNewVersion=false"]
-        self._light = subprocess.Popen([str(settings.traefik_bin()), *flags], stdout=log, stderr=subprocess.STDOUT)
-        log.close()
+        self._run("light", str(settings.traefik_bin()), *flags)
         return f"http://127.0.0.1:{port}"
+
+    def _start_consent(self) -> str:
+        (port,) = free_ports(1)
+        self._run("consent", sys.executable, str(CONSENT), str(port))
+        return f"http://127.0.0.1:{port}"
+
+    def _run(self, name: str, *command: str) -> None:
+        with (self.platform.run_dir / f"{name}.log").open("wb") as log:
+            self._helpers.append(subprocess.Popen(command, stdout=log, stderr=subprocess.STDOUT))
 
     def _gateway_key(self, server_id: str, at: str) -> str:
         """What the gate gives Traefik for the container."""
@@ -160,7 +172,13 @@ class Bench:
         assert answer.is_success, answer.text
         return answer.headers["X-Emcp-Gateway-Key"]
 
-    def _route(self, server_id: str, key: str, light_url: str) -> None:
+    def _gate(self, server_id: str) -> dict[str, object]:
+        """EMCP's own middleware, to be used with another address."""
+        address = f"{self.platform.internal_url}/traefik/config"
+        routes = httpx.get(address, verify=TRUSTS_NOBODY, trust_env=False).json()
+        return routes["http"]["middlewares"][f"gate-{server_id}-sized"]["forwardAuth"]
+
+    def _route(self, server_id: str, key: str, light_url: str, consent_url: str) -> None:
         """Routes beside EMCP's, with its own middleware, service and transport where they are used."""
 
         def router(prefix: str, service: str, *middlewares: str) -> dict[str, object]:
@@ -173,12 +191,15 @@ class Bench:
         light, server = "light", f"server-{server_id}@http"
         routers = {
             "light-alone": router("/light/alone", light, "strip-light-alone"),
+            "light-consent": router("/light/consent", light, "consent", "strip-light-consent"),
             "light-gate": router("/light/gate", light, f"gate-{server_id}-sized@http", "strip-light-gate"),
             "server-alone": router("/server/alone", server, "key", "strip-server-alone"),
         }
         middlewares: dict[str, object] = {
             "key": {"headers": {"customRequestHeaders": {"X-Emcp-Gateway-Key": key}}},
+            "consent": {"forwardAuth": {**self._gate(server_id), "address": consent_url}},
             "strip-light-alone": strip("/light/alone"),
+            "strip-light-consent": strip("/light/consent"),
             "strip-light-gate": strip("/light/gate"),
             "strip-server-alone": strip("/server/alone"),
         }

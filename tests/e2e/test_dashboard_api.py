@@ -10,6 +10,7 @@ import pytest
 
 from support.api import Api, Json
 from support.running import Platform
+from support.streams import knock
 from support.waits import until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -192,13 +193,16 @@ def test_a_connection_is_tested_step_by_step_through_traefik(api: Api, calculato
     assert "connection test" not in [token["name"] for token in api.call("GET", "/api/tokens")["tokens"]]
 
 
-def test_a_connection_that_cannot_be_made_says_where_it_ends(api: Api) -> None:
+def test_a_connection_that_cannot_be_made_says_where_it_ends(api: Api, admin_headers: dict[str, str]) -> None:
     api.create("never-started", CALCULATOR)
+    until("its route to be there", lambda: knock(api, "never-started", admin_headers).status_code != 404, 10)
     outcome = api.call("POST", "/api/servers/never-started/test")
     assert not outcome["ok"]
     assert [step["ok"] for step in outcome["steps"]] == [True, True, True, False, None]
-    assert [step["detail_code"] for step in outcome["steps"][3:]] == ["mcp_failed", "not_reached"]
-    assert "stopped" in outcome["steps"][3]["detail"] or "503" in outcome["steps"][3]["detail"]
+    refused, not_reached = outcome["steps"][3:]
+    assert (refused["detail_code"], refused["detail_args"]["refusal"]) == ("refused", "server_stopped")
+    assert refused["detail"] == refused["detail_args"]["message"]
+    assert not_reached["detail_code"] == "not_reached"
     api.delete("never-started")
 
 

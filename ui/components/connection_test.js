@@ -1,8 +1,9 @@
 // Connects to the server as a client would, and shows how far that went.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { serverPath } from "../lib/api.js";
+import { ApiError, serverPath } from "../lib/api.js";
 import { inWords } from "../lib/coded.js";
+import { explain } from "../lib/errors.js";
 import { isKey, t } from "../lib/i18n.js";
 import { callPart } from "../lib/part.js";
 import { Failure } from "./controls.js";
@@ -62,6 +63,13 @@ export function ConnectionTest({ serverId }) {
   </section>`;
 }
 
+/** @param {Step} step */
+function detailOf({ detail_code, detail_args, detail }) {
+  const refusal = detail_code === "refused" && detail_args?.refusal;
+  // There are words for what EMCP refuses already.
+  return refusal ? explain(new ApiError(0, String(refusal), detail)) : inWords("step", detail_code, detail_args, detail);
+}
+
 /** @param {{ step: Step, isBusy: boolean }} props */
 function StepRow({ step, isBusy }) {
   const state = isBusy ? "busy" : step.ok === null ? "skipped" : step.ok ? "good" : "bad";
@@ -72,7 +80,7 @@ function StepRow({ step, isBusy }) {
     <div>
       <strong>${isKey(key) ? t(key) : step.code}</strong>
       ${state !== "busy" && html` <span class="hint">${t(`test.state.${state}`)}${step.duration_ms !== null && ` · ${t("time.ms", { n: Math.round(step.duration_ms) })}`}</span>`}
-      ${step.detail && step.ok !== null && html`<p dir="auto">${inWords("step", step.detail_code, step.detail_args, step.detail)}</p>`}
+      ${step.detail && step.ok !== null && html`<p dir="auto">${detailOf(step)}</p>`}
     </div>
   </li>`;
 }

@@ -85,7 +85,7 @@ export default function connection(suite) {
     await suite.api("/api/servers/tested/action?wait=30", { method: "POST", data: { action: "stop" } });
     await panel.getByRole("button", { name: "Test again" }).click();
     await panel.getByText("A client cannot connect.").waitFor({ timeout: START_MS });
-    await panel.locator('[data-state="bad"]').first().waitFor();
+    await panel.locator('[data-step="initialize"][data-state="bad"]').getByText('The server "tested" is stopped; start it to use it.').waitFor();
     await panel.locator('[data-step="list_tools"][data-state="skipped"]').waitFor();
     await screenshots(page, "connection-refused");
   });

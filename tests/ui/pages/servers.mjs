@@ -46,8 +46,11 @@ export default function servers(suite) {
     for (const page of [one, other]) await page.locator('[data-server="shared"] .status[data-status="running"]').waitFor({ timeout: START_MS });
     await other.getByRole("button", { name: "Stop: shared" }).click();
     for (const page of [one, other]) await page.locator('[data-server="shared"] .status[data-status="stopped"]').waitFor({ timeout: START_MS });
+    // What the page asks for when it opens has come before the server is gone.
+    const asked = ["/events", "/versions"].map((part) => one.waitForResponse((response) => new URL(response.url()).pathname.endsWith(`/shared${part}`)));
     await one.getByRole("link", { name: "shared", exact: true }).click();
     await one.getByRole("heading", { name: "shared", level: 1 }).waitFor();
+    await Promise.all(asked);
     await suite.remove("shared");
     await one.getByRole("heading", { name: 'There is no server "shared"' }).waitFor();
     await other.getByRole("heading", { name: "No servers yet" }).waitFor();

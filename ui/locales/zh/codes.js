@@ -69,6 +69,7 @@ export default {
   "step.gate_shut": "没有令牌的请求会被网关拒绝，符合预期。",
   "step.gate_open": "没有令牌的请求得到了 {status}，网关本应返回 401。",
   "step.initialized": "“{server_name}”已应答，MCP 版本 {protocol_version}。",
+  "step.refused": "EMCP 没有放行（{refusal}）：{message}",
   "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
   "step.tools_listed": "共 {tools} 个工具。",
   "step.not_reached": "未执行到这一步。",
