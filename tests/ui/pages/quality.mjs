@@ -52,7 +52,7 @@ export default function quality(suite) {
     await suite.create("broken", { code: CALCULATOR.replace("return a + b", "return a +"), start: true, wait: 60 });
     const addresses = [
       ...["/overview", "/servers", "/servers?q=nothing-like-it", "/new", "/tokens", "/audit", "/settings", "/no/such/page", "/servers/broken"],
-      ...["overview", "code", "versions", "environment", "logs", "tools", "connection"].map((tab) => `/servers/calculator/${tab}`),
+      ...["overview", "code", "environment", "logs", "tools", "connection"].map((tab) => `/servers/calculator/${tab}`),
     ];
     /** @type {string[]} */
     const wrong = [];
@@ -123,10 +123,11 @@ export default function quality(suite) {
 
   for (const locale of ["en", "zh-CN"]) {
     test(`every time is the reader's own, exact to the second on hover (${locale})`, async () => {
-      await suite.create("timed", { start: true, wait: 60 });
+      await suite.create("timed", { code: `${CALCULATOR}\nprint("begun")\n`, start: true, wait: 60 });
+      await suite.token("timed", "viewer");
       const page = await suite.visitSignedIn("/overview", { locale, timezoneId: FAR_AWAY });
       const format = new Intl.DateTimeFormat(locale.slice(0, 2), { dateStyle: "medium", timeStyle: "medium", timeZone: FAR_AWAY });
-      for (const address of ["/overview", "/servers/timed/overview", "/servers/timed/versions", "/servers/timed/logs", "/tokens", "/audit"]) {
+      for (const address of ["/overview", "/servers/timed", "/servers/timed/logs", "/tokens", "/audit"]) {
         await page.goto(`/#${address}`);
         await page.locator("#content time").first().waitFor();
         const times = await page.locator("#content time").evaluateAll((all) => all.map((one) => [one.getAttribute("datetime") ?? "", one.getAttribute("title") ?? "", one.textContent ?? ""]));
