@@ -175,8 +175,10 @@ class Bench:
     def _gate(self, server_id: str) -> dict[str, object]:
         """EMCP's own middleware, to be used with another address."""
         address = f"{self.platform.internal_url}/traefik/config"
-        routes = httpx.get(address, verify=TRUSTS_NOBODY, trust_env=False).json()
-        return routes["http"]["middlewares"][f"gate-{server_id}-sized"]["forwardAuth"]
+        headers = {"Authorization": f"Bearer {(self.platform.data_dir / 'provider-token').read_text().strip()}"}
+        routes = httpx.get(address, headers=headers, verify=TRUSTS_NOBODY, trust_env=False)
+        assert routes.is_success, routes.text
+        return routes.json()["http"]["middlewares"][f"gate-{server_id}-sized"]["forwardAuth"]
 
     def _route(self, server_id: str, key: str, light_url: str, consent_url: str) -> None:
         """Routes beside EMCP's, with its own middleware, service and transport where they are used."""
