@@ -96,7 +96,7 @@ function Charts({ overview }) {
   const points = (/** @type {(sample: import("../lib/overview.js").Sample) => number} */ value) =>
     samples.map((sample) => ({ at: Date.parse(sample.at), value: value(sample) }));
   return html`<div class="columns charts">
-    <${Chart} title=${t("home.cpu")} points=${points((sample) => sample.cpu_cores)} words=${(/** @type {number} */ value) => t("home.cores", { n: cores(value) })} />
+    <${Chart} title=${t("home.cpu")} points=${points((sample) => sample.cpu_cores)} words=${coresInWords} />
     <${Chart}
       title=${t("home.memory")}
       points=${points((sample) => sample.memory_bytes / MIB)}
@@ -104,6 +104,12 @@ function Charts({ overview }) {
       limit=${limit ? limit / MIB : undefined}
     />
   </div>`;
+}
+
+/** @param {number} value */
+function coresInWords(value) {
+  const n = cores(value);
+  return n === "1" ? t("home.core") : t("home.cores", { n });
 }
 
 /** @param {{ servers: Server[], overview: Overview }} props */

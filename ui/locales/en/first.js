@@ -74,6 +74,7 @@ export default {
 
   "home.cpu": "CPU",
   "home.memory": "Memory",
+  "home.core": "1 core",
   "home.cores": "{n} cores",
   "home.ofLimit": "of {limit} allowed",
   "home.chartWords": "{title} of all servers in the last ten minutes: {now} now, {highest} at most",

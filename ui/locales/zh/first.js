@@ -74,6 +74,7 @@ export default {
 
   "home.cpu": "CPU 占用",
   "home.memory": "内存",
+  "home.core": "1 核",
   "home.cores": "{n} 核",
   "home.ofLimit": "上限合计 {limit}",
   "home.chartWords": "所有服务器最近十分钟的{title}：当前 {now}，最高 {highest}",
