@@ -1,6 +1,7 @@
 """The servers' firewall on a machine with a network of its own: installed, watched, removed.
 
 What it closes is tried from inside servers, in test_isolation.py; here it is whether the rules are there, and stay.
+That systemd runs it is tried in test_firewall_unit.py.
 """
 
 import os
@@ -160,22 +161,3 @@ def test_what_others_change_is_mended_while_it_is_watched(machine: LoneMachine) 
     machine.iptables("-X")
     with machine.watched():
         assert machine.rules() == wanted
-
-
-@pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="no systemd here to read the unit")
-def test_systemd_finds_nothing_wrong_with_the_unit(tmp_path: Path) -> None:
-    """Whether it does its work is the watch's test; here, that systemd would run it as it stands."""
-    home = tmp_path / "firewall" / "emcp" / "scripts"
-    home.mkdir(parents=True)
-    (home / "firewall.sh").symlink_to(SCRIPT)
-    settings = {"STATE_DIR": str(tmp_path), "EMCP_INSTANCE": "emcp", "FIREWALL_PREFIX": "EMCP"}
-    print_it = f"source {SCRIPT.with_name('firewall-unit.sh')}; unit_text"
-    text = subprocess.run(["bash", "-ec", print_it], env=os.environ | settings, capture_output=True, text=True, check=True)
-    unit = tmp_path / "emcp-firewall.service"
-    unit.write_text(text.stdout)
-    found = subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, text=True, timeout=60)
-    about_it = [line for line in found.stderr.splitlines() if unit.name in line]
-    assert (found.returncode, about_it) == (0, []), found.stderr
-    # It is one of those that systemd could not do without.
-    unit.write_text(text.stdout.replace("ExecStart=", "ExecBegin="))
-    assert subprocess.run(["systemd-analyze", "verify", str(unit)], capture_output=True, timeout=60).returncode != 0
