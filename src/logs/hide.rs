@@ -27,6 +27,7 @@ impl<'a> Hider<'a> {
         let held = match line.stream {
             OutputStream::Stdout => &mut self.stdout,
             OutputStream::Stderr => &mut self.stderr,
+            OutputStream::Gap => return Some(line),
         };
         let before = held.take();
         let goes_on = line.goes_on;

@@ -58,6 +58,8 @@ pub struct LogRecord {
 
 /// How many lines are taken from a follower at once.
 const CHUNK_LINES: usize = 256;
+/// Stands where lines are missing.
+const GAP: &str = "--- output is missing here: Docker dropped it before it was read ---";
 /// How long the end of a container's output is waited for.
 const DRAIN: Duration = Duration::from_secs(3);
 
@@ -313,9 +315,9 @@ async fn take_in(
 }
 
 fn as_kept(line: OutputLine) -> (Timestamp, Source, String) {
-    let source = match line.stream {
-        OutputStream::Stdout => Source::Stdout,
-        OutputStream::Stderr => Source::Stderr,
-    };
-    (line.at, source, line.text)
+    match line.stream {
+        OutputStream::Stdout => (line.at, Source::Stdout, line.text),
+        OutputStream::Stderr => (line.at, Source::Stderr, line.text),
+        OutputStream::Gap => (line.at, Source::Emcp, GAP.to_owned()),
+    }
 }

@@ -114,7 +114,7 @@ pub struct Usage {
     pub memory_bytes: u64,
 }
 
-/// Which of the two output streams a line came from.
+/// Which of the output streams a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {
@@ -122,6 +122,8 @@ pub enum OutputStream {
     Stdout,
     /// Standard error.
     Stderr,
+    /// None: here the engine threw output away before it was read.
+    Gap,
 }
 
 /// One line of a container's output.

@@ -1,6 +1,7 @@
 //! Docker Engine through bollard.
 
 mod convert;
+mod follow;
 mod network;
 mod one_shot;
 mod output;
@@ -289,7 +290,7 @@ impl DockerRuntime {
         id: &str,
         since_secs: i64,
     ) -> impl Stream<Item = Result<OutputLine, RuntimeError>> + Send + use<> {
-        output::follow(&self.docker, id, since_secs)
+        follow::follow(&self.docker, id, since_secs)
     }
 
     /// The servers whose containers changed, as hints to look again. Ends when

@@ -4,9 +4,8 @@ use std::collections::VecDeque;
 
 use bollard::Docker;
 use bollard::container::LogOutput;
-use bollard::errors::Error as BollardError;
 use bollard::query_parameters::LogsOptions;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::explain;
@@ -16,55 +15,58 @@ use crate::runtime::{OutputLine, OutputStream, RuntimeError};
 /// that never ends its line costs a bounded buffer.
 const LINE_MAX_BYTES: usize = 64 * 1024;
 
+/// Both streams, with the times by which lines are told apart.
+pub(super) fn both_streams() -> LogsOptions {
+    LogsOptions {
+        stdout: true,
+        stderr: true,
+        timestamps: true,
+        ..LogsOptions::default()
+    }
+}
+
 /// The last lines a container wrote.
 pub(super) async fn tail(
     docker: &Docker,
     id: &str,
     lines: usize,
 ) -> Result<Vec<OutputLine>, RuntimeError> {
-    let options = LogsOptions {
-        stdout: true,
-        stderr: true,
-        timestamps: true,
-        tail: lines.to_string(),
-        ..LogsOptions::default()
-    };
-    let mut all: Vec<OutputLine> = Vec::new();
-    let mut stream = Box::pin(as_lines(docker.logs(id, Some(options))));
-    while let Some(line) = stream.next().await {
-        all.push(line?);
-    }
+    let mut splitter = take_tail(docker, id, lines).await?;
+    splitter.end();
+    let mut all: Vec<OutputLine> = splitter.ready.into();
     // Docker keeps the order within a stream, not between the two.
     all.sort_by_key(|line| line.at);
     Ok(all)
 }
 
-/// Output from the beginning, then live until the container ends.
-pub(super) fn follow(
-    docker: &Docker,
-    id: &str,
-    since_secs: i64,
-) -> impl Stream<Item = Result<OutputLine, RuntimeError>> + Send + use<> {
-    let options = LogsOptions {
-        follow: true,
-        stdout: true,
-        stderr: true,
-        timestamps: true,
-        since: i32::try_from(since_secs).unwrap_or(0),
-        tail: "all".to_owned(),
-        ..LogsOptions::default()
-    };
-    let docker = docker.clone();
-    let id = id.to_owned();
-    stream::once(async move { as_lines(docker.logs(&id, Some(options))) }).flatten()
+/// When a container wrote the last there is of it; nothing if it wrote nothing
+/// or the engine does not say.
+pub(super) async fn newest_of(docker: &Docker, id: &str) -> Option<Timestamp> {
+    take_tail(docker, id, 1).await.ok()?.newest()
 }
 
-struct Splitter<S> {
-    frames: S,
+async fn take_tail(docker: &Docker, id: &str, lines: usize) -> Result<Splitter, RuntimeError> {
+    let options = LogsOptions {
+        tail: lines.to_string(),
+        ..both_streams()
+    };
+    let mut frames = Box::pin(docker.logs(id, Some(options)));
+    let mut splitter = Splitter::default();
+    while let Some(frame) = frames.next().await {
+        splitter.take(frame.map_err(explain)?);
+    }
+    Ok(splitter)
+}
+
+/// Makes lines of what the engine sends, and leaves out what it sends again.
+#[derive(Default)]
+pub(super) struct Splitter {
     ready: VecDeque<OutputLine>,
     stdout: Partial,
     stderr: Partial,
-    ended: bool,
+    /// The newest there was before the stream was opened again, until it has
+    /// come again.
+    expected: Option<Timestamp>,
 }
 
 /// A line whose end has not come yet.
@@ -72,46 +74,49 @@ struct Splitter<S> {
 struct Partial {
     at: Option<Timestamp>,
     bytes: Vec<u8>,
+    /// The time of the newest piece of this stream.
+    newest: Option<Timestamp>,
+    /// Whether pieces come that came before.
+    is_repeated: bool,
 }
 
-fn as_lines(
-    frames: impl Stream<Item = Result<LogOutput, BollardError>> + Send,
-) -> impl Stream<Item = Result<OutputLine, RuntimeError>> + Send {
-    let splitter = Splitter {
-        frames: Box::pin(frames),
-        ready: VecDeque::new(),
-        stdout: Partial::default(),
-        stderr: Partial::default(),
-        ended: false,
-    };
-    stream::try_unfold(splitter, |mut splitter| async move {
-        loop {
-            if let Some(line) = splitter.ready.pop_front() {
-                return Ok(Some((line, splitter)));
-            }
-            if splitter.ended {
-                return Ok(None);
-            }
-            match splitter.frames.next().await {
-                Some(frame) => splitter.take(frame.map_err(explain)?),
-                None => splitter.end(),
-            }
-        }
-    })
-}
+impl Splitter {
+    pub(super) fn next_line(&mut self) -> Option<OutputLine> {
+        self.ready.pop_front()
+    }
 
-impl<S> Splitter<S> {
+    /// When the newest piece was written that has come.
+    pub(super) fn newest(&self) -> Option<Timestamp> {
+        self.stdout.newest.max(self.stderr.newest)
+    }
+
+    /// The next pieces are from a stream that begins somewhat before the newest
+    /// one, if the engine still has that.
+    pub(super) fn expect_again(&mut self) {
+        self.expected = self.newest();
+        self.stdout.is_repeated = true;
+        self.stderr.is_repeated = true;
+    }
+
     /// With timestamps on, Docker puts `RFC3339NANO ` before every line, and
     /// before every 16 KiB piece of a long one.
-    fn take(&mut self, frame: LogOutput) {
-        let (stream, partial, message) = match frame {
-            LogOutput::StdErr { message } => (OutputStream::Stderr, &mut self.stderr, message),
+    pub(super) fn take(&mut self, frame: LogOutput) {
+        let (stream, message) = match frame {
+            LogOutput::StdErr { message } => (OutputStream::Stderr, message),
             LogOutput::StdOut { message }
             | LogOutput::Console { message }
-            | LogOutput::StdIn { message } => (OutputStream::Stdout, &mut self.stdout, message),
+            | LogOutput::StdIn { message } => (OutputStream::Stdout, message),
         };
         for piece in message.split_inclusive(|byte| *byte == b'\n') {
             let (at, text) = split_timestamp(piece);
+            self.tell_gap(at);
+            let partial = match stream {
+                OutputStream::Stderr => &mut self.stderr,
+                OutputStream::Stdout | OutputStream::Gap => &mut self.stdout,
+            };
+            if partial.came_before(at) {
+                continue;
+            }
             if partial.at.is_none() {
                 partial.at = at;
             }
@@ -128,20 +133,51 @@ impl<S> Splitter<S> {
         }
     }
 
-    fn end(&mut self) {
-        self.ended = true;
-        for (stream, partial) in [
-            (OutputStream::Stdout, &mut self.stdout),
-            (OutputStream::Stderr, &mut self.stderr),
-        ] {
-            if !partial.bytes.is_empty() {
-                self.ready.push_back(partial.emit(stream));
-            }
+    /// Something newer than what was expected to come again: the engine has
+    /// thrown that away, and who knows what behind it.
+    fn tell_gap(&mut self, at: Option<Timestamp>) {
+        let (Some(at), Some(expected)) = (at, self.expected) else {
+            return;
+        };
+        if at < expected {
+            return;
         }
+        self.expected = None;
+        if at > expected {
+            self.end();
+            self.ready.push_back(OutputLine {
+                at,
+                stream: OutputStream::Gap,
+                text: String::new(),
+                goes_on: false,
+            });
+        }
+    }
+
+    /// What has no end yet will have none.
+    pub(super) fn end(&mut self) {
+        self.ready.extend(self.stdout.rest(OutputStream::Stdout));
+        self.ready.extend(self.stderr.rest(OutputStream::Stderr));
     }
 }
 
 impl Partial {
+    /// Whether this piece was taken in before the stream was opened again.
+    fn came_before(&mut self, at: Option<Timestamp>) -> bool {
+        if self.is_repeated {
+            self.is_repeated = at.is_none_or(|at| self.newest.is_some_and(|newest| at <= newest));
+        }
+        if !self.is_repeated {
+            self.newest = at.or(self.newest);
+        }
+        self.is_repeated
+    }
+
+    /// The beginning of a line whose end will not come.
+    fn rest(&mut self, stream: OutputStream) -> Option<OutputLine> {
+        (!self.bytes.is_empty()).then(|| self.emit(stream))
+    }
+
     fn emit(&mut self, stream: OutputStream) -> OutputLine {
         let bytes = std::mem::take(&mut self.bytes);
         OutputLine {
@@ -206,11 +242,13 @@ mod tests {
 
     use super::*;
 
-    async fn lines_of(frames: Vec<LogOutput>) -> Vec<OutputLine> {
-        as_lines(stream::iter(frames.into_iter().map(Ok)))
-            .map(Result::unwrap)
-            .collect()
-            .await
+    fn lines_of(frames: Vec<LogOutput>) -> Vec<OutputLine> {
+        let mut splitter = Splitter::default();
+        for frame in frames {
+            splitter.take(frame);
+        }
+        splitter.end();
+        splitter.ready.into()
     }
 
     fn out(text: &str) -> LogOutput {
@@ -219,36 +257,35 @@ mod tests {
         }
     }
 
-    #[tokio::test]
-    async fn pieces_of_a_long_line_become_one_line() {
+    #[test]
+    fn pieces_of_a_long_line_become_one_line() {
         let lines = lines_of(vec![
             out("2026-01-02T03:04:05.000000001Z first "),
             out("2026-01-02T03:04:05.000000001Z second\n"),
-        ])
-        .await;
+        ]);
         assert_eq!(lines.len(), 1);
         assert_eq!(lines[0].text, "first second");
         assert_eq!(lines[0].at.subsec_nanosecond(), 1);
     }
 
-    #[tokio::test]
-    async fn a_last_line_without_end_is_not_lost() {
-        let lines = lines_of(vec![out("2026-01-02T03:04:05Z no end")]).await;
+    #[test]
+    fn a_last_line_without_end_is_not_lost() {
+        let lines = lines_of(vec![out("2026-01-02T03:04:05Z no end")]);
         assert_eq!(lines[0].text, "no end");
     }
 
-    #[tokio::test]
-    async fn a_line_without_end_is_cut_when_it_grows_too_long() {
+    #[test]
+    fn a_line_without_end_is_cut_when_it_grows_too_long() {
         let piece = format!("2026-01-02T03:04:05Z {}", "x".repeat(16 * 1024));
-        let lines = lines_of(vec![out(&piece); 9]).await;
+        let lines = lines_of(vec![out(&piece); 9]);
         assert_eq!(lines.len(), 3);
         assert!(lines.iter().all(|line| line.text.len() <= LINE_MAX_BYTES));
         let goes_on: Vec<bool> = lines.iter().map(|line| line.goes_on).collect();
         assert_eq!(goes_on, [true, true, false]);
     }
 
-    #[tokio::test]
-    async fn a_cut_never_goes_through_a_character() {
+    #[test]
+    fn a_cut_never_goes_through_a_character() {
         // An odd byte first, so that every boundary lies inside a character.
         for character in ["é", "好", "👋"] {
             let text = format!("a{}", character.repeat(200 * 1024 / character.len()));
@@ -256,18 +293,70 @@ mod tests {
                 let message = [b"2026-01-02T03:04:05Z ", piece].concat().into();
                 LogOutput::StdOut { message }
             });
-            let lines = lines_of(frames.collect()).await;
+            let lines = lines_of(frames.collect());
             assert!(lines.len() > 2);
             let joined: String = lines.into_iter().map(|line| line.text).collect();
             assert!(joined == text, "{character} was broken");
         }
     }
 
-    #[tokio::test]
-    async fn bytes_that_are_no_utf8_are_replaced() {
+    #[test]
+    fn bytes_that_are_no_utf8_are_replaced() {
         let message = Bytes::from_static(b"2026-01-02T03:04:05Z a\xffb\n");
-        let lines = lines_of(vec![LogOutput::StdErr { message }]).await;
+        let lines = lines_of(vec![LogOutput::StdErr { message }]);
         assert_eq!(lines[0].text, "a\u{fffd}b");
         assert_eq!(lines[0].stream, OutputStream::Stderr);
+    }
+
+    fn texts(splitter: &mut Splitter) -> Vec<String> {
+        let lines = std::mem::take(&mut splitter.ready).into_iter();
+        lines
+            .map(|line| match line.stream {
+                OutputStream::Gap => "GAP".to_owned(),
+                _ => line.text,
+            })
+            .collect()
+    }
+
+    fn err(text: &str) -> LogOutput {
+        LogOutput::StdErr {
+            message: Bytes::copy_from_slice(text.as_bytes()),
+        }
+    }
+
+    #[test]
+    fn what_comes_again_is_left_out_also_in_the_middle_of_a_line() {
+        let mut splitter = Splitter::default();
+        let before = [
+            out("2026-01-02T03:04:05.1Z one\n"),
+            err("2026-01-02T03:04:05.2Z two\n"),
+            out("2026-01-02T03:04:05.3Z beginning, "),
+        ];
+        for frame in before.clone() {
+            splitter.take(frame);
+        }
+        splitter.expect_again();
+        for frame in before {
+            splitter.take(frame);
+        }
+        splitter.take(out("2026-01-02T03:04:05.4Z end\n"));
+        splitter.take(err("2026-01-02T03:04:05.5Z more\n"));
+        assert_eq!(
+            texts(&mut splitter),
+            ["one", "two", "beginning, end", "more"]
+        );
+    }
+
+    #[test]
+    fn what_the_engine_threw_away_is_told() {
+        let mut splitter = Splitter::default();
+        splitter.take(out("2026-01-02T03:04:05.1Z one\n"));
+        splitter.take(out("2026-01-02T03:04:05.2Z beginning"));
+        splitter.expect_again();
+        // Of the time before, only what the other stream had is left.
+        splitter.take(err("2026-01-02T03:04:05.3Z other\n"));
+        splitter.take(out("2026-01-02T03:04:05.4Z next\n"));
+        let told = texts(&mut splitter);
+        assert_eq!(told, ["one", "beginning", "GAP", "other", "next"]);
     }
 }

@@ -20,6 +20,7 @@ class EngineTap:
         self._asked: list[str] = []
         self._starts: set[int] = set()
         self._followed: dict[int, str] = {}
+        self._silenced: set[int] = set()
         self.most_starts_at_once = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -38,6 +39,11 @@ class EngineTap:
         """How many streams of this container's output are open now."""
         with self._lock:
             return sum(f"/{container}/logs" in path for path in self._followed.values())
+
+    def silence(self, container: str) -> None:
+        """The streams of this container's output that are open now bring nothing more, and stay open."""
+        with self._lock:
+            self._silenced.update(number for number, path in self._followed.items() if f"/{container}/logs" in path)
 
     def _accept(self) -> None:
         with suppress(OSError):  # Closed.
@@ -64,10 +70,13 @@ class EngineTap:
                 # One request at a time goes over a connection, so this answers the last one.
                 with self._lock:
                     self._starts.discard(number)
-                client.sendall(piece)
+                    is_silenced = number in self._silenced
+                if not is_silenced:
+                    client.sendall(piece)
         with self._lock:
             self._starts.discard(number)
             self._followed.pop(number, None)
+            self._silenced.discard(number)
         with suppress(OSError):
             client.shutdown(socket.SHUT_RDWR)
 
