@@ -223,6 +223,8 @@ def caught_up(viewer: LogSocket, last: int, end: int) -> int:
 
 def test_a_log_goes_on_where_docker_stops_sending_it(tapped: Platform, tap: EngineTap) -> None:
     """Docker Engine 20.10 does that to one who is behind while it rotates a log, now and then: here, for certain."""
+    # After much output EMCP looks soon.
+    say(tapped, repeat="0123456789", times=30_000)
     last = newest(tapped)
     tap.silence(tapped.container_of(SERVER))
     with log_socket(tapped.api, SERVER, f"?after={last}") as log:

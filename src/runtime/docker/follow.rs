@@ -21,11 +21,13 @@ use super::explain;
 use super::output::{Splitter, both_streams, newest_of};
 use crate::runtime::{OutputLine, RuntimeError};
 
-/// How long a stream is quiet before the first look, and as long again with
-/// every look that finds nothing.
+/// How long a stream is quiet before the first look after much has come, and
+/// as long again with every look that finds nothing. One reads the end of the
+/// engine's log: a stream that brings a line now and then is not looked at.
 const QUIET_MIN: Duration = Duration::from_secs(2);
-/// The longest time between two looks: one reads the end of the engine's log.
-const QUIET_MAX: Duration = Duration::from_secs(300);
+const QUIET_MAX: Duration = Duration::from_secs(60);
+/// So much is much, in bytes: logs are rotated at 10 MB.
+const MUCH_BYTES: usize = 256 * 1024;
 /// For one look.
 const LOOK_MAX: Duration = Duration::from_secs(10);
 
@@ -45,6 +47,7 @@ pub(super) fn follow(
         splitter: Splitter::default(),
         asked_again_at: None,
         quiet: QUIET_MIN,
+        unchecked_bytes: 0,
         has_ended: false,
     };
     stream::try_unfold(follower, |mut follower| async move {
@@ -63,6 +66,8 @@ struct Follower {
     /// Up to when it had come when the stream was opened again.
     asked_again_at: Option<Timestamp>,
     quiet: Duration,
+    /// What has come since the last look.
+    unchecked_bytes: usize,
     has_ended: bool,
 }
 
@@ -81,8 +86,11 @@ impl Follower {
                 .get_or_insert_with(|| open(&self.docker, &self.id, begin));
             match timeout(self.quiet, frames.next()).await {
                 Ok(Some(Ok(frame))) => {
+                    self.unchecked_bytes += frame.as_ref().len();
+                    if self.unchecked_bytes >= MUCH_BYTES {
+                        self.quiet = QUIET_MIN;
+                    }
                     self.splitter.take(frame);
-                    self.quiet = QUIET_MIN;
                 }
                 // At its end too it may not have sent everything.
                 Ok(Some(Err(error))) => {
@@ -98,6 +106,7 @@ impl Follower {
                 }
                 Err(_) => {
                     self.quiet = (self.quiet * 2).min(QUIET_MAX);
+                    self.unchecked_bytes = 0;
                     self.ask_for_the_rest().await;
                 }
             }
