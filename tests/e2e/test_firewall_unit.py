@@ -79,9 +79,19 @@ class Machine:
 def image() -> str:
     command = ["docker", "--host", docker_host(), "build", "--quiet", "-"]
     built = subprocess.run(command, input=IMAGE, capture_output=True, text=True, timeout=BUILD_SECS, check=False)
-    if built.returncode != 0:
-        pytest.skip(f"containers get no packages from Debian here: {built.stderr[-500:]}")
+    if built.returncode != 0 and not has_debian():
+        pytest.skip("containers reach no package mirror of Debian here")
+    assert built.returncode == 0, built.stderr
     return built.stdout.strip()
+
+
+def has_debian() -> bool:
+    """Whether a container gets packages; without them nothing can be said of the unit."""
+    try:
+        docker("run", "--rm", "python:3.11-slim", "apt-get", "update", "-o", "APT::Update::Error-Mode=any", timeout_secs=BUILD_SECS)
+    except DockerError:
+        return False
+    return True
 
 
 @pytest.fixture

@@ -67,7 +67,8 @@ export function ConnectionTest({ serverId }) {
 function detailOf({ detail_code, detail_args, detail }) {
   const refusal = detail_code === "refused" && detail_args?.refusal;
   // There are words for what EMCP refuses already.
-  return refusal ? explain(new ApiError(0, String(refusal), detail)) : inWords("step", detail_code, detail_args, detail);
+  const args = refusal ? { ...detail_args, message: explain(new ApiError(0, String(refusal), detail)) } : detail_args;
+  return inWords("step", detail_code, args, detail);
 }
 
 /** @param {{ step: Step, isBusy: boolean }} props */

@@ -86,6 +86,9 @@ export default function connection(suite) {
     await panel.getByRole("button", { name: "Test again" }).click();
     await panel.getByText("A client cannot connect.").waitFor({ timeout: START_MS });
     await panel.locator('[data-step="initialize"][data-state="bad"]').getByText('The server "tested" is stopped; start it to use it.').waitFor();
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.getByText("EMCP 没有放行（server_stopped）：服务器已停止。").waitFor();
+    await page.getByRole("button", { name: "English" }).click();
     await panel.locator('[data-step="list_tools"][data-state="skipped"]').waitFor();
     await screenshots(page, "connection-refused");
   });
