@@ -22,7 +22,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("prometheus_client", "src/metrics.rs"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
-    ("rmcp", "src/mcp.rs"),
+    ("rmcp", "src/mcp"),
+    ("sse_stream", "src/mcp"),
     ("clap", "src/settings"),
     ("rustix", "src/sockets"),
 ];

@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, FirewallWatch};
+use super::{AuditLog, FirewallWatch, Trials};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -68,6 +68,8 @@ pub struct App {
     pub usage: UsageMeter,
     /// Speaks to containers directly.
     pub server_client: reqwest::Client,
+    /// Servers being tried out.
+    pub trials: Trials,
     /// Long-lived tasks.
     pub tasks: TaskTracker,
     /// EMCP is to end: whatever waits for long ends now, or is answered as it

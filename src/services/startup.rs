@@ -9,7 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
+    App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
 };
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -148,6 +148,7 @@ pub async fn start(
         metrics: Metrics::default(),
         usage: UsageMeter::default(),
         server_client,
+        trials: Trials::default(),
         tasks,
         closing,
         cancel,

@@ -72,6 +72,7 @@ export default {
   "step.refused": "EMCP 没有放行（{refusal}）：{message}",
   "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
   "step.tools_listed": "共 {tools} 个工具。",
+  "step.tools_listed_in_part": "读取了 {tools} 个工具，服务器还有更多，超出了 EMCP 读取的上限。",
   "step.not_reached": "未执行到这一步。",
 
   "template.calculator": "计算器",
