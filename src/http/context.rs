@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use warp::Filter;
 
+use super::admission;
 use super::audit::Note;
-use crate::access::{Caller, CanInspect, CanWrite};
+use crate::access::{Caller, CanInspect, CanWrite, ClientKey, Place};
 use crate::gate::bearer;
 use crate::model::{Error, Result};
 use crate::services::App;
@@ -34,6 +35,10 @@ pub(super) struct Peer(pub(super) IpAddr);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived(pub(super) Instant);
 
+/// The client's place among the requests it may have at once. Whatever holds
+/// the request's context holds it, such as a stream.
+pub(super) type Admitted = Arc<Place<ClientKey>>;
+
 /// One request, without its body.
 #[derive(Clone)]
 pub(super) struct Ctx {
@@ -47,6 +52,7 @@ pub(super) struct Ctx {
     /// What the audit log is to tell of this request.
     pub(super) note: Arc<Note>,
     pub(super) arrived: Instant,
+    _admitted: Option<Admitted>,
     query: HashMap<String, String>,
 }
 
@@ -92,14 +98,7 @@ impl Ctx {
 
     /// The client's address, as far as it can be believed (`access::Proxies`).
     pub(super) fn client(&self) -> IpAddr {
-        let lines = self.headers.get_all("x-forwarded-for");
-        let last = lines
-            .iter()
-            .next_back()
-            .and_then(|value| value.to_str().ok());
-        self.app
-            .proxies
-            .client(self.peer, last, std::time::Instant::now())
+        admission::client(&self.app.proxies, self.peer, &self.headers)
     }
 
     /// Leave for the caller to change this server.
@@ -204,6 +203,7 @@ pub(super) fn context(
         .and(warp::ext::optional::<ConnectionId>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Arrived>())
+        .and(warp::ext::optional::<Admitted>())
         .map(
             move |method,
                   headers,
@@ -211,7 +211,8 @@ pub(super) fn context(
                   id: Option<RequestId>,
                   connection: Option<ConnectionId>,
                   peer: Option<Peer>,
-                  arrived: Option<Arrived>| Ctx {
+                  arrived: Option<Arrived>,
+                  admitted: Option<Admitted>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
@@ -220,6 +221,7 @@ pub(super) fn context(
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
                 note: Arc::default(),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
+                _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()
                     .collect(),

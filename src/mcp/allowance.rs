@@ -6,6 +6,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::model::json_weight_bytes;
+
 /// The limits of one conversation.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
@@ -27,11 +29,6 @@ impl Bounds {
         weight_bytes: 1024 * 1024,
     };
 }
-
-/// A map of `serde_json` with one entry, and serde's copy of it.
-const OBJECT_BYTES: u64 = 1024;
-/// Any other value in it.
-const VALUE_BYTES: u64 = 96;
 
 /// A server told more than it may.
 #[derive(Debug, thiserror::Error)]
@@ -61,7 +58,7 @@ impl Allowance {
 
     /// Counts what is about to be parsed.
     pub(super) fn parse(&self, json: &[u8]) -> Result<(), TooMuch> {
-        self.subtract(&self.weight_bytes, weight_bytes(json))
+        self.subtract(&self.weight_bytes, json_weight_bytes(json))
     }
 
     /// Whether the server has told too much.
@@ -88,42 +85,9 @@ impl Allowance {
     }
 }
 
-/// What a JSON text takes in memory when it is parsed, roughly. A text that is
-/// no JSON fails to parse before it takes more.
-fn weight_bytes(json: &[u8]) -> u64 {
-    let mut weight = json.len() as u64;
-    let (mut in_string, mut is_escaped) = (false, false);
-    for &byte in json {
-        if in_string {
-            match byte {
-                _ if is_escaped => is_escaped = false,
-                b'\\' => is_escaped = true,
-                b'"' => in_string = false,
-                _ => {}
-            }
-            continue;
-        }
-        match byte {
-            b'"' => in_string = true,
-            b'{' => weight += OBJECT_BYTES,
-            b'[' | b',' | b':' => weight += VALUE_BYTES,
-            _ => {}
-        }
-    }
-    weight
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn text_weighs_what_it_is_long_and_structure_more() {
-        let text = br#""{[,:\"{[,:""#;
-        assert_eq!(weight_bytes(text), text.len() as u64);
-        let objects = format!("[{}]", vec!["{}"; 1_000].join(","));
-        assert!(weight_bytes(objects.as_bytes()) > 1_000_000);
-    }
 
     #[test]
     fn once_too_much_was_told_nothing_more_is_taken() {

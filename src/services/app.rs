@@ -38,7 +38,7 @@ pub struct App {
     /// Counts wrong tokens by address.
     pub limiter: Mutex<Limiter>,
     /// Whose word on a client's address is believed.
-    pub proxies: Proxies,
+    pub proxies: Arc<Proxies>,
     /// Who did what.
     pub audit: AuditLog,
     /// Seals and opens secrets.

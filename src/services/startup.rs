@@ -11,7 +11,7 @@ use tokio_util::task::TaskTracker;
 use super::{
     App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
 };
-use crate::access::{Limiter, Proxies, TokenTable};
+use crate::access::{Limiter, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
@@ -128,7 +128,7 @@ pub async fn start(
     };
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
-        proxies: Proxies::default(),
+        proxies: Arc::default(),
         audit: AuditLog::new(store.clone(), settings.audit_max_entries),
         firewall: FirewallWatch::new(settings.firewall),
         settings,
