@@ -38,6 +38,7 @@ const PURE: &[&str] = &[
     "src/reconcile/failure.rs",
     "src/reconcile/idle.rs",
     "src/traefik/document.rs",
+    "src/traefik/document",
     "src/logs/ring.rs",
 ];
 

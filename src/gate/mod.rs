@@ -236,6 +236,11 @@ fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
         && path.trim_end_matches('/').ends_with("/sse")
 }
 
+/// The name of the server that a path asks for.
+pub fn server_in_url(uri: &str) -> Option<&str> {
+    uri.strip_prefix("/api/")?.split(['/', '?']).next()
+}
+
 /// The ticket of an SSE session's message (`services::sse_ticket`); only where
 /// messages are posted.
 pub fn ticket_in_url(uri: &str) -> Option<String> {

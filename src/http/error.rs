@@ -70,8 +70,10 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
-    if let Error::TooManyAttempts { retry_after_secs } | Error::TooMany { retry_after_secs, .. } =
-        error
+    if let Error::TooManyAttempts { retry_after_secs }
+    | Error::TooMany {
+        retry_after_secs, ..
+    } = error
     {
         response
             .headers_mut()

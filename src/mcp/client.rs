@@ -201,7 +201,10 @@ fn with_headers(
 fn is_of(headers: &HeaderMap, media_type: &str) -> bool {
     let told = headers.get(CONTENT_TYPE).map(HeaderValue::as_bytes);
     let essence = told.and_then(|told| told.split(|byte| *byte == b';').next());
-    essence.is_some_and(|told| told.trim_ascii().eq_ignore_ascii_case(media_type.as_bytes()))
+    essence.is_some_and(|told| {
+        told.trim_ascii()
+            .eq_ignore_ascii_case(media_type.as_bytes())
+    })
 }
 
 fn unexpected_type(headers: &HeaderMap) -> Fault {

@@ -189,12 +189,7 @@ impl Session {
     /// # Errors
     /// As [`Session::tools`].
     pub async fn resource_templates(&self, patience: Duration) -> Result<Listed, McpError> {
-        list!(
-            self,
-            patience,
-            list_resource_templates,
-            resource_templates
-        )
+        list!(self, patience, list_resource_templates, resource_templates)
     }
 
     /// Its prompts.

@@ -105,7 +105,11 @@ fn read_report(line: &str) -> Option<ReportBody> {
         .filter(|body| body.event == "failed" && !body.code.is_empty())
         .map(|body| ReportBody {
             code: body.code.chars().take(REPORTED_CODE_MAX_CHARS).collect(),
-            message: body.message.chars().take(REPORTED_MESSAGE_MAX_CHARS).collect(),
+            message: body
+                .message
+                .chars()
+                .take(REPORTED_MESSAGE_MAX_CHARS)
+                .collect(),
             ..body
         })
 }
@@ -199,7 +203,8 @@ mod tests {
     #[test]
     fn a_server_cannot_make_its_failure_large() {
         let long = "ü".repeat(40_000);
-        let report = format!(r#"{{"emcp":{{"event":"failed","code":"{long}","message":"{long}"}}}}"#);
+        let report =
+            format!(r#"{{"emcp":{{"event":"failed","code":"{long}","message":"{long}"}}}}"#);
         let tail = vec!["old".to_owned(), long.clone(), "new".to_owned(), report];
         let failure = explain(&run(70), 1, tail, NOW);
         assert_eq!(failure.log_tail.len(), 2);

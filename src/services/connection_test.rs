@@ -108,13 +108,14 @@ impl App {
         let bearer = format!("Bearer {}", token.secret.expose());
         let session = told(steps, async {
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
-            let session = match Session::open(&client, &url, &headers, STEP_MAX, Bounds::TRIAL).await {
-                Ok(session) => session,
-                Err(error) => {
-                    let refused = self.why_refused(entry, token);
-                    return Err(refused.unwrap_or_else(|| mcp_failed(error)));
-                }
-            };
+            let session =
+                match Session::open(&client, &url, &headers, STEP_MAX, Bounds::TRIAL).await {
+                    Ok(session) => session,
+                    Err(error) => {
+                        let refused = self.why_refused(entry, token);
+                        return Err(refused.unwrap_or_else(|| mcp_failed(error)));
+                    }
+                };
             let about = session.server();
             let name = about["serverInfo"]["name"].as_str();
             let version = about["protocolVersion"].as_str();

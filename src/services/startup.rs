@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
+    App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays,
+    upkeep,
 };
 use crate::access::{Limiter, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -81,6 +82,7 @@ pub async fn start(
             internal_url: settings.internal_url.clone(),
             upstream_url: settings.upstream_url.clone(),
             networks: settings.networks,
+            requests_per_address: settings.requests_per_address,
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),

@@ -294,9 +294,7 @@ async fn list_all(session: &Session) -> std::result::Result<ToolsView, McpError>
 
 /// A list that came too late, after others that used up the whole allowance,
 /// does not spoil those.
-fn or_cut(
-    listed: std::result::Result<Listed, McpError>,
-) -> std::result::Result<Listed, McpError> {
+fn or_cut(listed: std::result::Result<Listed, McpError>) -> std::result::Result<Listed, McpError> {
     let cut = match listed {
         Err(McpError::TooMuch(_)) => Cut::Bytes,
         Err(McpError::Timeout(_)) => Cut::Time,

@@ -23,6 +23,8 @@ pub struct RouteFacts {
     pub cert_resolver: Option<String>,
     /// Where servers are found.
     pub networks: ServerNetworks,
+    /// Requests of one address under way at once, on each router.
+    pub requests_per_address: usize,
 }
 
 const ENTRY_POINT: &str = "websecure";
@@ -32,6 +34,7 @@ const TRANSPORT: &str = "emcp";
 /// 404 under every prefix so that they don't try to sign in.
 const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
+const TOO_LARGE_PRIORITY: u32 = 50_000;
 const FALLBACK_PRIORITY: u32 = 1;
 /// Shorter than servers (120 s) and EMCP's public listener (15 s) keep an idle
 /// connection: Traefik then never sends a request into a connection that is
@@ -48,23 +51,40 @@ const RETRY: &str = "retry";
 const RETRY_ATTEMPTS: u32 = 60;
 const RETRY_INTERVAL: &str = "300ms";
 const RETRY_TIMEOUT: &str = "20s";
+const STRIP: &str = "strip";
 
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
 const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
 /// Removed from the client's request, and set again only where the gate
 /// answered with them (DESIGN §6).
 const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
-/// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
-/// than was told, so Traefik may read these without a limit of its own.
-const TELLS_LENGTH: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
-/// What Traefik reads of those at most, and of the gate's answers, which are
+/// Requests whose body is not waited for: there is none in a sensible one.
+const BARE: &str = "Method(`GET`) || Method(`HEAD`) || Method(`DELETE`) || Method(`OPTIONS`)";
+/// Requests that tell a length below 60,000 bytes, as nearly all do. Go lets no
+/// more be read than was told, so Traefik may read these without a limit of its
+/// own, and before it is known who asks.
+const SMALL: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,4}|[1-5][0-9]{4})$`)";
+/// Those that tell one below 8,000,000.
+const LARGE: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
+/// And those that tell more, which no server gets.
+const TOO_LARGE: &str = "HeaderRegexp(`Content-Length`, `^([89][0-9]{6}|[0-9]{8,})$`)";
+/// What Traefik reads of a told length, and of the gate's answers, which are
 /// EMCP's own and short: all of it, in a buffer that grows. With a limit it makes
 /// a buffer of the limit's size every time, and keeps a request's until that is
 /// answered (ADR 7).
 const NO_LIMIT: i32 = -1;
-/// What it reads of all others: GET and DELETE without a body, chunks, and what
-/// is too large and refused. Each takes a buffer of this size.
+/// What it reads of all others, whose length is untold. Each takes a buffer of
+/// this size.
 const UNTOLD_MAX_BYTES: i32 = 1024 * 1024;
+/// Asks who is calling before a large body is read.
+const KNOCK: &str = "knock";
+/// Bounds what one address has under way on a router.
+const FLIGHT: &str = "flight";
+/// The same for large bodies, which are kept until they are answered.
+const FLIGHT_LARGE: &str = "flight-large";
+const LARGE_PER_ADDRESS: usize = 32;
+/// One client chooses its addresses from a /64.
+const IPV6_CLIENT_BITS: u8 = 64;
 
 #[derive(Serialize)]
 struct Document {
@@ -78,7 +98,6 @@ struct Document {
 struct Http {
     routers: BTreeMap<String, Router>,
     services: BTreeMap<String, Service>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     middlewares: BTreeMap<String, Middleware>,
     servers_transports: BTreeMap<String, ServersTransport>,
 }
@@ -129,7 +148,8 @@ enum Middleware {
         address: String,
         trust_forward_header: bool,
         auth_request_headers: &'static [&'static str],
-        auth_response_headers_regex: &'static str,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        auth_response_headers_regex: Option<&'static str>,
         max_response_body_size: i32,
         /// Makes Traefik read a request's body to its end before it forwards
         /// it. Otherwise an answer that begins at once can overtake the last
@@ -138,14 +158,34 @@ enum Middleware {
         forward_body: bool,
         max_body_size: i32,
     },
+    StripPrefixRegex {
+        regex: [&'static str; 1],
+    },
     #[serde(rename_all = "camelCase")]
-    StripPrefix { prefixes: [String; 1] },
+    InFlightReq {
+        amount: usize,
+        source_criterion: SourceCriterion,
+    },
     #[serde(rename_all = "camelCase")]
     Retry {
         attempts: u32,
         initial_interval: &'static str,
         timeout: &'static str,
     },
+}
+
+/// The address of the connection's other end.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct SourceCriterion {
+    ip_strategy: IpStrategy,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct IpStrategy {
+    depth: u8,
+    ipv6_subnet: u8,
 }
 
 #[derive(Serialize)]
@@ -193,7 +233,7 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     let mut http = Http {
         routers: fallback_routers(&router_tls),
         services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
-        middlewares: BTreeMap::new(),
+        middlewares: shared_middlewares(facts),
         servers_transports: BTreeMap::from([(
             TRANSPORT.to_owned(),
             ServersTransport {
@@ -208,16 +248,6 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     for server in servers {
         add_server(&mut http, server, facts, &router_tls);
     }
-    if !http.middlewares.is_empty() {
-        http.middlewares.insert(
-            RETRY.to_owned(),
-            Middleware::Retry {
-                attempts: RETRY_ATTEMPTS,
-                initial_interval: RETRY_INTERVAL,
-                timeout: RETRY_TIMEOUT,
-            },
-        );
-    }
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
         .map_err(|error| Error::internal("the routes could not be encoded", error))?;
@@ -225,75 +255,155 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
 }
 
 fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
-    let fallback = |rule: &str, priority| Router {
+    let fallback = |rule: &str, priority, refuse: Option<&str>| Router {
         entry_points: [ENTRY_POINT],
         rule: rule.to_owned(),
         priority,
         service: FALLBACK.to_owned(),
-        middlewares: Vec::new(),
+        middlewares: names(std::iter::once(FLIGHT).chain(refuse)),
         tls: tls.clone(),
     };
     BTreeMap::from([
         (
             FALLBACK.to_owned(),
-            fallback("PathPrefix(`/`)", FALLBACK_PRIORITY),
+            fallback("PathPrefix(`/`)", FALLBACK_PRIORITY, None),
         ),
         (
             "emcp-well-known".to_owned(),
-            fallback("PathRegexp(`(^|/)\\.well-known(/|$)`)", WELL_KNOWN_PRIORITY),
+            fallback(
+                "PathRegexp(`(^|/)\\.well-known(/|$)`)",
+                WELL_KNOWN_PRIORITY,
+                None,
+            ),
+        ),
+        (
+            "emcp-too-large".to_owned(),
+            // EMCP's own API has limits of its own, and says them itself.
+            fallback(
+                &format!(
+                    "PathPrefix(`/api/`) && !PathRegexp(`^/api/(servers|check)(/|$)`) && {TOO_LARGE}"
+                ),
+                TOO_LARGE_PRIORITY,
+                Some("too-large"),
+            ),
         ),
     ])
 }
 
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// What all routers share. Traefik makes one of each for every router, so what
+/// they count they count there.
+fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
+    let in_flight = |amount| Middleware::InFlightReq {
+        amount,
+        source_criterion: SourceCriterion {
+            ip_strategy: IpStrategy {
+                depth: 0,
+                ipv6_subnet: IPV6_CLIENT_BITS,
+            },
+        },
+    };
+    let asks = |page: &str| gate(format!("{}/gate/{page}", facts.internal_url), Body::Left);
+    let retry = Middleware::Retry {
+        attempts: RETRY_ATTEMPTS,
+        initial_interval: RETRY_INTERVAL,
+        timeout: RETRY_TIMEOUT,
+    };
+    // A name has no slash, and the gate has made sure of the rest.
+    let strip = Middleware::StripPrefixRegex {
+        regex: ["^/api/[^/]+"],
+    };
+    [
+        (FLIGHT, in_flight(facts.requests_per_address)),
+        (FLIGHT_LARGE, in_flight(LARGE_PER_ADDRESS)),
+        (KNOCK, asks("knock")),
+        ("too-large", asks("too-large")),
+        (RETRY, retry),
+        (STRIP, strip),
+    ]
+    .map(|(name, middleware)| (name.to_owned(), middleware))
+    .into()
+}
+
+/// What becomes of a request's body and credentials at a gate.
+#[derive(Clone, Copy)]
+enum Body {
+    /// Neither is touched: another gate follows.
+    Left,
+    /// The credentials go, the body is sent on as it comes.
+    Streamed,
+    /// The same, when the body has been read to its end.
+    Read { max_bytes: i32 },
+}
+
+fn gate(address: String, body: Body) -> Middleware {
+    Middleware::ForwardAuth {
+        address,
+        trust_forward_header: false,
+        auth_request_headers: AUTH_REQUEST_HEADERS,
+        auth_response_headers_regex: match body {
+            Body::Left => None,
+            Body::Streamed | Body::Read { .. } => Some(AUTH_RESPONSE_HEADERS),
+        },
+        max_response_body_size: NO_LIMIT,
+        forward_body: matches!(body, Body::Read { .. }),
+        max_body_size: match body {
+            Body::Read { max_bytes } => max_bytes,
+            Body::Left | Body::Streamed => NO_LIMIT,
+        },
+    }
+}
+
 fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &RouterTls) {
     let id = server.id;
-    let (name, strip) = (format!("server-{id}"), format!("strip-{id}"));
+    let name = format!("server-{id}");
     let prefix = server.path_prefix();
     // PathPrefix without the slash would also match a longer name.
     let rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
-    let with_length = format!("({rule}) && {TELLS_LENGTH}");
-    http.middlewares.insert(
-        strip.clone(),
-        Middleware::StripPrefix {
-            prefixes: [prefix.clone()],
-        },
-    );
     http.services.insert(
         name.clone(),
         service(format!("http://{}", server.endpoint(&facts.networks))),
     );
-    for (kind, rule, priority, max_body_size) in [
-        ("", rule, SERVER_PRIORITY, UNTOLD_MAX_BYTES),
-        ("-sized", with_length, SERVER_PRIORITY + 1, NO_LIMIT),
+    let (told, untold) = (NO_LIMIT, UNTOLD_MAX_BYTES);
+    for (kind, body) in [
+        ("", Body::Streamed),
+        ("-told", Body::Read { max_bytes: told }),
+        ("-untold", Body::Read { max_bytes: untold }),
     ] {
-        let gate = format!("gate-{id}{kind}");
-        http.middlewares.insert(
-            gate.clone(),
-            Middleware::ForwardAuth {
-                // Where this very route leads, since the gate may know better.
-                address: format!(
-                    "{}/gate?server={id}&at={}",
-                    facts.internal_url,
-                    server.address_in(&facts.networks)
-                ),
-                trust_forward_header: false,
-                auth_request_headers: AUTH_REQUEST_HEADERS,
-                auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
-                max_response_body_size: NO_LIMIT,
-                forward_body: true,
-                max_body_size,
-            },
-        );
+        // Where this very route leads, since the gate may know better.
+        let at = server.address_in(&facts.networks);
+        let address = format!("{}/gate?server={id}&at={at}", facts.internal_url);
+        http.middlewares
+            .insert(format!("gate-{id}{kind}"), gate(address, body));
+    }
+    for (kind, condition, rank, gate, is_large) in [
+        ("-bare", Some(BARE), 3, "", false),
+        ("-small", Some(SMALL), 2, "-told", false),
+        ("-large", Some(LARGE), 1, "-told", true),
+        ("", None, 0, "-untold", true),
+    ] {
+        let gate = format!("gate-{id}{gate}");
+        // Behind the gate, which has read what it reads by then: that can be
+        // sent at a later try as at the first.
+        let middlewares = if is_large {
+            names([FLIGHT, KNOCK, FLIGHT_LARGE, &gate, RETRY, STRIP])
+        } else {
+            names([FLIGHT, &gate, RETRY, STRIP])
+        };
         http.routers.insert(
             format!("{name}{kind}"),
             Router {
                 entry_points: [ENTRY_POINT],
-                rule,
-                priority,
+                rule: match condition {
+                    Some(condition) => format!("({rule}) && ({condition})"),
+                    None => rule.clone(),
+                },
+                priority: SERVER_PRIORITY + rank,
                 service: name.clone(),
-                // Behind the gate, which has read the request whole by then: it
-                // can be sent at a later try as at the first.
-                middlewares: vec![gate, RETRY.to_owned(), strip.clone()],
+                middlewares,
                 tls: tls.clone(),
             },
         );
@@ -328,123 +438,4 @@ fn tls_section(served: &ServedCertificate) -> Tls {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use serde_json::Value;
-
-    use super::*;
-    use crate::model::{Actor, AddressPool, Egress, ServerId};
-
-    fn facts() -> RouteFacts {
-        let open = AddressPool::parse("198.18.1.0/24").unwrap();
-        let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
-        RouteFacts {
-            networks,
-            internal_url: "http://emcp:8081".into(),
-            upstream_url: "http://emcp:8080".into(),
-            certificate: None,
-            cert_resolver: None,
-        }
-    }
-
-    fn server(name: &str) -> Server {
-        Server {
-            address: [198, 18, 1, 7].into(),
-            ..Server::new(
-                ServerId::new(),
-                name.parse().unwrap(),
-                Actor("admin".into()),
-                Timestamp::UNIX_EPOCH,
-            )
-        }
-    }
-
-    #[test]
-    fn a_route_leads_into_the_network_the_egress_says() {
-        let mut demo = server("demo");
-        for (egress, url) in [
-            (Egress::Open, "http://198.18.1.7:8000"),
-            (Egress::None, "http://198.18.129.7:8000"),
-        ] {
-            demo.egress = egress;
-            let bytes = render([&demo].into_iter(), &facts()).unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            let service = &value["http"]["services"][format!("server-{}", demo.id)];
-            assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
-        }
-    }
-
-    fn has_empty_map(value: &Value, path: &str) -> Option<String> {
-        match value {
-            Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => {
-                Some(path.to_owned())
-            }
-            Value::Object(map) => map
-                .iter()
-                .find_map(|(key, child)| has_empty_map(child, &format!("{path}/{key}"))),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn no_document_has_an_empty_map() {
-        let demo = server("demo");
-        for servers in [vec![], vec![&demo]] {
-            let bytes = render(servers.into_iter(), &facts()).unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            assert_eq!(has_empty_map(&value, ""), None);
-        }
-    }
-
-    #[test]
-    fn the_same_servers_give_the_same_bytes() {
-        let (one, two) = (server("one"), server("two"));
-        let forth = render([&one, &two].into_iter(), &facts()).unwrap();
-        let back = render([&two, &one].into_iter(), &facts()).unwrap();
-        assert_eq!(forth, back);
-    }
-
-    #[test]
-    fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
-        let demo = server("demo");
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = &value["http"]["routers"][format!("server-{}", demo.id)];
-        assert_eq!(
-            router["rule"],
-            "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
-        );
-        assert_eq!(router["middlewares"][0], format!("gate-{}", demo.id));
-        assert_eq!(router["middlewares"][1], "retry");
-        assert_eq!(router["middlewares"][2], format!("strip-{}", demo.id));
-        let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
-        assert_eq!(
-            gate["address"],
-            format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
-        );
-        assert_eq!(gate["trustForwardHeader"], false);
-        // Left out, Traefik would complain with every change of the routes.
-        assert_eq!(gate["maxResponseBodySize"], -1);
-    }
-
-    #[test]
-    fn only_requests_that_tell_a_bearable_length_are_read_without_a_limit() {
-        let demo = server("demo");
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = |kind: &str| &value["http"]["routers"][format!("server-{}{kind}", demo.id)];
-        let limit = |router: &Value| {
-            let gate = &value["http"]["middlewares"][router["middlewares"][0].as_str().unwrap()];
-            gate["forwardAuth"]["maxBodySize"].clone()
-        };
-        let (sized, other) = (router("-sized"), router(""));
-        assert_eq!(limit(sized), -1);
-        assert_eq!(limit(other), UNTOLD_MAX_BYTES);
-        assert!(sized["priority"].as_u64() > other["priority"].as_u64());
-        assert_eq!(sized["service"], other["service"]);
-        assert_eq!(
-            sized["rule"],
-            "(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)"
-        );
-    }
-}
+mod tests;

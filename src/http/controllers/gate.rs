@@ -27,8 +27,7 @@ const HELD_MAX: usize = 1_024;
 /// And for one server, so that one which hangs leaves the others theirs.
 const HELD_EACH_MAX: usize = 128;
 
-static HELD: LazyLock<Places<ServerId>> =
-    LazyLock::new(|| Places::new(HELD_MAX, HELD_EACH_MAX));
+static HELD: LazyLock<Places<ServerId>> = LazyLock::new(|| Places::new(HELD_MAX, HELD_EACH_MAX));
 
 pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // Traefik sends the request's body along (ADR 7). It is not looked at, only
@@ -94,6 +93,36 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
         }
     }
+}
+
+/// Who asks, before Traefik reads a large body: everything but whether the
+/// server is ready, which the gate is asked when the body is there. The server is
+/// found by the path, since one page serves all routes; should that ever be
+/// another than the route's, it is only asked too early or for nothing.
+pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
+    let request = request_of(&ctx);
+    let entry = gate::server_in_url(request.uri).and_then(|name| ctx.app.directory.find(name));
+    let verdict = gate::decide(
+        &request,
+        caller(&ctx, &request, entry.as_ref()),
+        entry.as_ref(),
+        &ctx.app.settings.allowed_origins,
+    );
+    Ok(match verdict {
+        Verdict::Allow { .. } | Verdict::Hold { .. } => StatusCode::OK.into_response(),
+        Verdict::Refuse(refusal) => refuse(&ctx, &refusal),
+    })
+}
+
+/// The refusal of a body that no server gets. Traefik asks for it without
+/// having read the body.
+pub(in crate::http) async fn too_large(ctx: Ctx) -> Answer {
+    let request = request_of(&ctx);
+    caller(&ctx, &request, None)?;
+    Err(Error::TooLarge {
+        field: None,
+        message: "a request's body may have at most 8,000,000 bytes".to_owned(),
+    })
 }
 
 /// Whether the route that brought this request leads to where the server is,
