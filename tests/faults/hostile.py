@@ -55,7 +55,7 @@ class Handler(BaseHTTPRequestHandler):
         schema = {"type": "object"}
         if MODE == "structure":
             schema["examples"] = [{}] * 200_000
-        count = 2_000 if MODE == "items" else 1
+        count = 1_001 if MODE == "items" else 1
         length = 300_000 if MODE == "large" else 10
         return [{"name": f"tool-{n}", "description": "x" * length, "inputSchema": schema} for n in range(count)]
 
