@@ -81,7 +81,7 @@ static KNOWN: LazyLock<Places<ClientKey>> = LazyLock::new(|| Places::new(512, 64
 /// The same for bodies that come without a credential in the headers.
 static STRANGERS: LazyLock<Places<ClientKey>> = LazyLock::new(|| Places::new(64, 8));
 /// Bytes of all bodies together that are in memory, until they are dealt with.
-const MEMORY_BYTES: usize = 32 * 1024 * 1024;
+const MEMORY_BYTES: usize = 24 * 1024 * 1024;
 static MEMORY: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(MEMORY_BYTES)));
 /// What a parsed body may take beyond its length: some thousand values.
 const STRUCTURE_MAX_BYTES: u64 = 4 * 1024 * 1024;

@@ -370,7 +370,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
     let (told, untold) = (NO_LIMIT, UNTOLD_MAX_BYTES);
     for (kind, body) in [
         ("", Body::Streamed),
-        ("-told", Body::Read { max_bytes: told }),
+        ("-sized", Body::Read { max_bytes: told }),
         ("-untold", Body::Read { max_bytes: untold }),
     ] {
         // Where this very route leads, since the gate may know better.
@@ -381,8 +381,8 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
     }
     for (kind, condition, rank, gate, is_large) in [
         ("-bare", Some(BARE), 3, "", false),
-        ("-small", Some(SMALL), 2, "-told", false),
-        ("-large", Some(LARGE), 1, "-told", true),
+        ("-small", Some(SMALL), 2, "-sized", false),
+        ("-large", Some(LARGE), 1, "-sized", true),
         ("", None, 0, "-untold", true),
     ] {
         let gate = format!("gate-{id}{gate}");

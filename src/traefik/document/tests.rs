@@ -82,7 +82,7 @@ fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
     let router = &value["http"]["routers"][format!("server-{}-small", demo.id)];
     let rule = router["rule"].as_str().unwrap();
     assert!(rule.starts_with("(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && "));
-    let gate = format!("gate-{}-told", demo.id);
+    let gate = format!("gate-{}-sized", demo.id);
     assert_eq!(
         router["middlewares"],
         serde_json::json!(["flight", gate, "retry", "strip"])
