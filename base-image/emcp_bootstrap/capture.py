@@ -24,7 +24,6 @@ class Host(Protocol):
     """What serves the captured object."""
 
     def is_own_server(self, uvicorn_server: Any) -> bool: ...
-    def is_capturing(self) -> bool: ...
     def serve_blocking(self, value: Any, options: Mapping[str, Any]) -> None: ...
     def serve_async(self, value: Any, options: Mapping[str, Any]) -> Coroutine[Any, Any, None]: ...
 
@@ -70,7 +69,7 @@ def _patches(host: Host) -> dict[str, Callable[[ModuleType], None]]:
             host, module.TransportMixin, ("run",), ("run_async", "run_stdio_async", "run_http_async")
         ),
         "mcp.server.lowlevel.server": lambda module: _capture_lowlevel(host, module.Server),
-        "mcp.server.stdio": lambda module: _replace_stdio(host, module),
+        "mcp.server.stdio": _replace_stdio,
         "mcp.server.transport_security": _switch_off_host_check,
         "uvicorn.server": lambda module: _capture_uvicorn_server(host, module.Server),
         "uvicorn.main": lambda module: _capture_uvicorn_run(host, module),
@@ -88,8 +87,6 @@ def _capture_runs(host: Host, cls: Any, blocking: Sequence[str], asynchronous: S
 def _blocking_run(host: Host, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not host.is_capturing():
-            return original(self, *args, **kwargs)
         return host.serve_blocking(self, kwargs)
 
     return run
@@ -98,8 +95,6 @@ def _blocking_run(host: Host, original: Callable[..., Any]) -> Callable[..., Any
 def _async_run(host: Host, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not host.is_capturing():
-            return await original(self, *args, **kwargs)
         return await host.serve_async(self, kwargs)
 
     return run
@@ -117,16 +112,10 @@ def _capture_lowlevel(host: Host, cls: Any) -> None:
     cls.run = run
 
 
-def _replace_stdio(host: Host, module: ModuleType) -> None:
-    original = module.stdio_server
-
+def _replace_stdio(module: ModuleType) -> None:
     @asynccontextmanager
     async def stdio_server(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
-        if host.is_capturing():
-            yield _StandardIO(), _StandardIO()
-            return
-        async with original(*args, **kwargs) as streams:
-            yield streams
+        yield _StandardIO(), _StandardIO()
 
     setattr(module, "stdio_server", stdio_server)
 
@@ -146,13 +135,13 @@ def _capture_uvicorn_server(host: Host, cls: Any) -> None:
 
     @functools.wraps(original_run)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if host.is_own_server(self) or not host.is_capturing():
+        if host.is_own_server(self):
             return original_run(self, *args, **kwargs)
         return host.serve_blocking(_app_of(self.config), {})
 
     @functools.wraps(original_serve)
     async def serve(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if host.is_own_server(self) or not host.is_capturing():
+        if host.is_own_server(self):
             return await original_serve(self, *args, **kwargs)
         return await host.serve_async(_app_of(self.config), {})
 
@@ -164,8 +153,6 @@ def _capture_uvicorn_run(host: Host, module: ModuleType) -> None:
 
     @functools.wraps(original)
     def run(app: Any, *args: Any, **kwargs: Any) -> Any:
-        if not host.is_capturing():
-            return original(app, *args, **kwargs)
         return host.serve_blocking(_resolve_app(app, bool(kwargs.get("factory"))), {})
 
     setattr(module, "run", run)

@@ -60,10 +60,6 @@ class Host:
     def has_served(self) -> bool:
         return self._taken
 
-    def is_capturing(self) -> bool:
-        """Whether a run call of the user's file is to be served here."""
-        return True
-
     def is_own_server(self, uvicorn_server: Any) -> bool:
         return uvicorn_server is self._server
 
