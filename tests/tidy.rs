@@ -177,7 +177,12 @@ fn every_file_says_what_it_is_for_and_stays_readable() {
 
 /// Documents that anybody can look up, as they are named before a `§`.
 const SPECIFICATIONS: &[&str] = &[
-    "RFC ", "ECMA-", "WHATWG ", "IEEE Std ", "UAX ", "Python Language Reference",
+    "RFC ",
+    "ECMA-",
+    "WHATWG ",
+    "IEEE Std ",
+    "UAX ",
+    "Python Language Reference",
 ];
 
 /// Whether the words that lead to a `§` name a specification, or a file of this

@@ -19,21 +19,20 @@ mod tests {
     /// the list at all; the test keeps it so.
     const NEVER: &[&str] = &[
         // Kernel code of its own, tracing, keys.
-        "bpf", "perf_event_open", "init_module", "finit_module", "delete_module", "kexec_load",
-        "kexec_file_load", "add_key", "request_key", "keyctl", "syslog", "lookup_dcookie",
+        "bpf perf_event_open init_module finit_module delete_module kexec_load kexec_file_load",
+        "add_key request_key keyctl syslog lookup_dcookie",
         // Namespaces and file systems.
-        "unshare", "setns", "mount", "umount", "umount2", "mount_setattr", "move_mount", "fsopen",
-        "fsconfig", "fsmount", "fspick", "open_tree", "pivot_root", "chroot", "name_to_handle_at",
-        "open_by_handle_at", "fanotify_init", "fanotify_mark", "quotactl", "quotactl_fd",
-        "swapon", "swapoff", "acct", "sync", "syncfs",
+        "unshare setns mount umount umount2 mount_setattr move_mount fsopen fsconfig fsmount",
+        "fspick open_tree pivot_root chroot name_to_handle_at open_by_handle_at fanotify_init",
+        "fanotify_mark quotactl quotactl_fd swapon swapoff acct sync syncfs",
         // Other processes' memory, and memory with a trap in it.
-        "ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "pidfd_getfd",
-        "kcmp", "userfaultfd", "vmsplice", "tee", "memfd_secret", "remap_file_pages",
+        "ptrace process_vm_readv process_vm_writev process_madvise pidfd_getfd kcmp userfaultfd",
+        "vmsplice tee memfd_secret remap_file_pages",
         // The machine.
-        "reboot", "sethostname", "setdomainname", "settimeofday", "clock_settime", "adjtimex",
-        "clock_adjtime", "iopl", "ioperm", "modify_ldt", "personality", "vhangup",
+        "reboot sethostname setdomainname settimeofday clock_settime adjtimex clock_adjtime",
+        "iopl ioperm modify_ldt personality vhangup",
         // Queues, which are counted for a user and not for a container.
-        "mq_open", "mq_unlink", "mq_timedsend", "mq_timedreceive", "mq_notify",
+        "mq_open mq_unlink mq_timedsend mq_timedreceive mq_notify",
         // A 32-bit program's way to sockets, around the filter of `socket`.
         "socketcall",
     ];
@@ -46,7 +45,11 @@ mod tests {
     }
 
     fn names(entry: &Value) -> impl Iterator<Item = &str> {
-        entry["names"].as_array().unwrap().iter().filter_map(Value::as_str)
+        entry["names"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .filter_map(Value::as_str)
     }
 
     #[test]
@@ -72,16 +75,20 @@ mod tests {
             }
         }
         for name in ["clone", "socket", "socketpair", "mknod", "mknodat"] {
-            assert!(!seen.contains(name), "{name} is let in whatever its arguments");
+            assert!(
+                !seen.contains(name),
+                "{name} is let in whatever its arguments"
+            );
         }
     }
 
     #[test]
     fn what_no_server_needs_is_not_let_in() {
+        let never: HashSet<&str> = NEVER.iter().flat_map(|line| line.split(' ')).collect();
         for entry in entries() {
             let allowed = entry["action"] == "SCMP_ACT_ALLOW";
             for name in names(&entry) {
-                assert!(!NEVER.contains(&name), "{name}");
+                assert!(!never.contains(name), "{name}");
                 assert!(!allowed || !name.starts_with("io_"), "{name}");
                 assert!(!allowed || name != "clone3");
             }
@@ -99,7 +106,10 @@ mod tests {
         assert!(!sockets.is_empty());
         for entry in sockets {
             let family = &entry["args"][0];
-            assert_eq!((&family["index"], &family["op"]), (&0.into(), &"SCMP_CMP_EQ".into()));
+            assert_eq!(
+                (&family["index"], &family["op"]),
+                (&0.into(), &"SCMP_CMP_EQ".into())
+            );
             assert!(UNIX_INET_NETLINK_INET6.contains(&family["value"].as_u64().unwrap()));
         }
     }
