@@ -57,12 +57,12 @@ prepare_pyright() {
 
 prepare_dashboard() {
   on_failure 'npm could not fetch the packages of the dashboard and its tests; with a company registry, set npm_config_registry.'
-  prepare_pyright
   "$ROOT/scripts/ui.sh" packages
   # npm writes this file last.
   if [[ ! tests/ui/node_modules/.package-lock.json -nt tests/ui/package-lock.json ]]; then
     npm ci --prefix tests/ui --ignore-scripts --no-audit --no-fund
   fi
+  prepare_pyright
 }
 
 # --- suites ---------------------------------------------------------------
