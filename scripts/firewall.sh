@@ -247,6 +247,7 @@ firewall_obstacle() {
 ensure_firewall() {
   local why
   check_allowed_ports
+  check_subnets
   why=$(firewall_obstacle)
   if [[ ${EMCP_FIREWALL:-on} == off ]]; then
     if [[ -z $why ]]; then
@@ -280,6 +281,11 @@ if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   why=$(firewall_obstacle)
   [[ -z $why ]] || die "the firewall cannot be changed: $why."
   check_allowed_ports
+  check_subnets
+  # Not the unit's: it starts with the machine, and its rules go in all at once.
+  case ${1:-} in
+    install | remove) lock_machine ;;
+  esac
   case ${1:-} in
     install)
       firewall_install
