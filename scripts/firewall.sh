@@ -271,7 +271,7 @@ clean_firewall() {
   [[ -z $(firewall_obstacle) ]] || return 0
   unit_remove
   firewall_remove
-  ipt -S | { grep -o 'emcp\.instance=emcp-test-[A-Za-z0-9-]*' || true; } | cut -d = -f 2 | sort -u |
+  is_of_a_test || ipt -S | { grep -o 'emcp\.instance=emcp-test-[A-Za-z0-9-]*' || true; } | cut -d = -f 2 | sort -u |
     while read -r instance; do
       owner_lives "$instance" || EMCP_INSTANCE=$instance FIREWALL_PREFIX=EMCP-TEST firewall_remove
     done

@@ -138,7 +138,7 @@ ask_platform() {
   said=$(run_once serve --check) || {
     echo "$said"
     # Whoever uses Compose by hand is to find the image that works.
-    ! image_present "$GOOD_IMAGE" || docker tag "$GOOD_IMAGE" "$EMCP_IMAGE"
+    ! image_present "$GOOD_IMAGE" || use_good_image
     return 1
   }
   echo "$said"
@@ -267,8 +267,15 @@ use_good_settings() {
   CERTIFICATE=${EMCP_TLS_CERT_FILE:-}
 }
 
-start_good() (
+use_good_image() {
+  local other
+  other=$(docker image inspect --format '{{.Id}}' "$EMCP_IMAGE" 2>/dev/null) || other=''
   docker tag "$GOOD_IMAGE" "$EMCP_IMAGE" || return 1
+  remove_unnamed_image "$other"
+}
+
+start_good() (
+  use_good_image || return 1
   use_good_settings || return 1
   # What has failed till now is no sign of what comes.
   RESTARTS=()
