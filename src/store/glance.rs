@@ -112,3 +112,69 @@ fn header(file: &File) -> io::Result<Vec<u8>> {
     header.truncate(count);
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use redb::ReadableDatabase;
+
+    use super::*;
+    use crate::store::{codec, tables};
+
+    fn vault() -> Vault {
+        Vault::new(&[1; 32])
+    }
+
+    #[tokio::test]
+    async fn a_database_in_use_is_looked_into_while_it_is_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emcp.redb");
+        let store = Store::open(&path, &vault()).unwrap();
+        let db = store.database().unwrap();
+        let writing = std::thread::spawn(move || {
+            for number in 0..200_u128 {
+                let txn = db.begin_write().unwrap();
+                txn.open_table(tables::NAMES)
+                    .unwrap()
+                    .insert(format!("server-{number}").as_str(), number)
+                    .unwrap();
+                txn.commit().unwrap();
+            }
+            db.begin_read().unwrap();
+        });
+        while !writing.is_finished() {
+            // Whether a commit came in between is chance; that it is never
+            // taken for damage is not.
+            Store::glance(&path, &[vault()]).await.unwrap();
+        }
+        writing.join().unwrap();
+        assert_eq!(
+            Store::glance(&path, &[vault()]).await.unwrap(),
+            Glance::Fits
+        );
+        store.check().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn another_format_or_another_key_does_not_fit() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emcp.redb");
+        let store = Store::open(&path, &vault()).unwrap();
+        let other = Vault::new(&[2; 32]);
+        let refused = Store::glance(&path, std::slice::from_ref(&other)).await;
+        assert!(matches!(refused, Err(OpenError::WrongMasterKey)));
+        // As after a rotation that was cut short.
+        let fits = Store::glance(&path, &[other, vault()]).await.unwrap();
+        assert_eq!(fits, Glance::Fits);
+
+        let db = store.database().unwrap();
+        let txn = db.begin_write().unwrap();
+        let format = codec::encode(&(tables::FORMAT + 1)).unwrap();
+        txn.open_table(tables::META)
+            .unwrap()
+            .insert(tables::META_FORMAT, format.as_slice())
+            .unwrap();
+        txn.commit().unwrap();
+        let refused = Store::glance(&path, &[vault()]).await;
+        assert!(matches!(refused, Err(OpenError::TooNew { .. })));
+    }
+}
