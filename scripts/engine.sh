@@ -41,10 +41,12 @@ compose_find() {
 }
 
 # Compose takes no capitals or dots in a project's name.
-compose() {
+compose_project() {
   local project=${EMCP_INSTANCE,,}
-  "${COMPOSE[@]}" -p "${project//./-}" "${COMPOSE_FILES[@]}" "$@"
+  echo "${project//./-}"
 }
+
+compose() { "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" "$@"; }
 
 # The path of the engine's socket, which the emcp container mounts.
 engine_socket() {

@@ -59,7 +59,11 @@ check_data_dir() {
   [[ -z $other ]] || die "the data directory $EMCP_DATA_DIR belongs to the installation $other. Choose another: make $COMMAND EMCP_DATA_DIR=…"
 }
 
-network_instance() { docker network inspect --format '{{index .Labels "emcp.instance"}}' "$1" 2>/dev/null || true; }
+network_instance() {
+  local found
+  found=$(docker network inspect --format '{{index .Labels "emcp.instance"}}' "$1" 2>/dev/null) || found=''
+  echo "$found"
+}
 
 # Networks did not always carry the instance in their default name: one that is
 # there stays in use.
@@ -170,7 +174,8 @@ start_platform() {
 # Compose waits without end for a container that is restarted again and again.
 bring_up() {
   local pid status=0 deadline=$((SECONDS + ${EMCP_READY_TIMEOUT_SECS:-120}))
-  compose up -d --remove-orphans "$@" &
+  # The program itself and no function of this shell, so that it can be ended.
+  "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" up -d --remove-orphans "$@" &
   pid=$!
   until process_gone "$pid"; do
     if platform_fails || ((SECONDS >= deadline)); then
@@ -366,8 +371,8 @@ wait_platform() {
     on_failure "EMCP and Traefik run, but $EMCP_PUBLIC_URL does not answer as it should; curl says why above. A certificate must cover the host of EMCP_PUBLIC_URL and be in time."
     return 1
   }
-  remember_good
   GOING_BACK=no
+  remember_good
   detail "$TRUST"
 }
 
