@@ -111,6 +111,16 @@ good_dir() {
   echo "${of:-$EMCP_DATA_DIR}/last-good"
 }
 
+# A setting that nothing reads is most likely one whose name has a typo.
+tell_unknown_settings() {
+  local name known
+  [[ -f $ROOT/compose/.env ]] || return 0
+  known=$(compose_variables "$ROOT"/compose/{compose.yml,.env.example} "$ROOT"/scripts/*.sh)
+  sed -nE 's/^[[:space:]]*(EMCP_[A-Za-z0-9_]*)=.*/\1/p' "$ROOT/compose/.env" | while IFS= read -r name; do
+    grep -qxF -- "$name" <<<"$known" || echo "compose/.env: nothing knows the setting $name; see compose/.env.example."
+  done
+}
+
 run_once() { compose run --rm --no-deps -T emcp "$@"; }
 
 # The new EMCP with the new settings says whether it would start. It changes

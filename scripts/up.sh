@@ -23,6 +23,7 @@ if [[ -n ${EMCP_BINARY:-} ]]; then NEEDS=(engine python) STEPS=11; fi
 lock_machine
 check_requirements "${NEEDS[@]}"
 use_extra_ca
+tell_unknown_settings
 
 step 'requirements' install_requirements "${NEEDS[@]}"
 step 'Docker Engine' ensure_engine

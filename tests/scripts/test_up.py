@@ -36,9 +36,11 @@ def serving(installed: Installation) -> Iterator[Installation]:
 def test_a_second_run_replaces_nothing(serving: Installation) -> None:
     before = serving.parts()
     assert set(before) == {"", "-sockets", "-traefik"}
+    serving.write_settings(f"EMCP_INSTANCE={serving.instance}", "EMCP_NETWROK=mcp-net")
     shown = serving.up()
     assert serving.parts() == before
     assert "streams" not in shown
+    assert "nothing knows the setting EMCP_NETWROK" in shown and "EMCP_INSTANCE;" not in shown
 
 
 def test_a_changed_template_of_traefiks_takes_effect(serving: Installation) -> None:
