@@ -98,7 +98,7 @@ ensure_network() {
 GOING_BACK=no TRAEFIK_CHANGES=no CERTIFICATE=${EMCP_TLS_CERT_FILE:-}
 declare -A RESTARTS=()
 
-container_image() { docker inspect --format '{{.Image}}' "$1" 2>/dev/null || true; }
+container_image() { docker inspect --format '{{.Image}}' "$1" 2>/dev/null | grep . || true; }
 
 # What make up goes back to if the new one does not get ready: image, settings
 # and compose.yml of the last one that did. It holds what the settings hold,
@@ -133,7 +133,7 @@ check_platform() {
   if [[ -z $EMCP_TRAEFIK_CONFIG ]]; then
     # A first start: a part of Traefik's configuration is yet to be made.
     run_once init
-    ask_platform
+    EMCP_TRAEFIK_CONFIG=$(sha256sum <"$EMCP_DATA_DIR/traefik/traefik.yml" | cut -c 1-64)
   fi
   export EMCP_TRAEFIK_CONFIG
   if running=$(docker inspect --format '{{index .Config.Labels "emcp.traefik-config"}}' "$EMCP_INSTANCE-traefik" 2>/dev/null) &&
@@ -200,7 +200,8 @@ bring_up() {
   return "$status"
 }
 
-container_restarts() { docker inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null; }
+# Nothing, rather than an empty line, where there is no such container.
+container_restarts() { docker inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
 
 # Whether EMCP or Traefik has ended again and again since this run began.
 platform_fails() {

@@ -36,6 +36,9 @@ class Installation:
 
     def __init__(self, **more: str) -> None:
         self.instance = new_name()
+        # In compose/.env: now, and when make up went well last.
+        self._written: tuple[str, ...] = ()
+        self.good_settings: tuple[str, ...] = ()
         self.run_dir = Path(tempfile.gettempdir()) / self.instance
         self.checkout = self.run_dir / "checkout"
         self.data_dir = self.run_dir / "data"
@@ -91,11 +94,17 @@ class Installation:
         """`make up`, which must succeed; what it showed."""
         ran = self.make("up", **variables)
         assert ran.status == 0, f"{ran.shown}\n{self._logs()}"
+        self.good_settings = self._written
         return ran.shown
 
     def write_settings(self, *lines: str) -> None:
         """`compose/.env`, as an operator writes it."""
+        self._written = lines
         (self.checkout / "compose" / ".env").write_text("".join(f"{line}\n" for line in lines))
+
+    def template(self) -> tuple[Path, str]:
+        """Where an operator's template of Traefik's configuration lies, and what the shipped one holds."""
+        return self.data_dir / "template.yml", (self.checkout / "traefik/traefik.yml").read_text()
 
     def api(self, ca_file: Path | None = None) -> Api:
         token = (self.data_dir / "admin-token").read_text().strip()

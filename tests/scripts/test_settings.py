@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from bash import SCRIPTS, caller, run
-from support.settings import REPO_DIR
+from support.settings import REPO_DIR, emcp_bin
 
 WRONG = {
     "no subnet": ({"EMCP_SUBNET": "banana"}, "EMCP_SUBNET is not an IPv4 subnet"),
@@ -32,6 +32,25 @@ def test_a_wrong_setting_is_told_in_words(tmp_path: Path, settings: dict[str, st
 def test_the_scripts_ask(tmp_path: Path, script: str) -> None:
     ran = run([SCRIPTS / script, "show"], tmp_path, EMCP_SUBNET="banana", EMCP_BINARY="/bin/true", EMCP_INSTALL="no")
     assert ran.returncode == 1 and "is not an IPv4 subnet" in ran.stdout or "cannot be changed" in ran.stdout
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        ({"EMCP_MAX_CODE_BYTES": "1MB"}, "--max-code-bytes"),
+        ({"EMCP_SUBNET": "banana"}, "EMCP_SUBNET"),
+        ({"EMCP_MASTER_KEY_FILE": "/nowhere/master.key"}, "/nowhere/master.key"),
+        ({"EMCP_TRAEFIK_TEMPLATE": "/nowhere/template.yml"}, "/nowhere/template.yml"),
+        ({"EMCP_CONFIG": "/nowhere/emcp.toml"}, "/nowhere/emcp.toml"),
+    ],
+)
+def test_emcp_names_what_it_would_not_start_with(tmp_path: Path, wrong: dict[str, str], named: str) -> None:
+    check = [emcp_bin(), "serve", "--check"]
+    right = run(check, tmp_path, EMCP_DATA_DIR=str(tmp_path / "data"))
+    assert right.returncode == 0 and "would start" in right.stdout, right.stdout
+    refused = run(check, tmp_path, EMCP_DATA_DIR=str(tmp_path / "data"), **wrong)
+    assert refused.returncode != 0 and named in refused.stdout, refused.stdout
+    assert not (tmp_path / "data").exists()
 
 
 def test_what_belongs_to_an_installation_carries_its_name(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """Two installations on one machine, one of which goes."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from installation import Installation, images
@@ -12,8 +13,9 @@ def test_cleaning_one_leaves_the_other_whole(new_installation: Callable[..., Ins
     # Only root may have a firewall.
     firewall = "on" if can_install() else "off"
     stays, goes = new_installation(EMCP_FIREWALL=firewall), new_installation(EMCP_FIREWALL=firewall)
-    stays.up()
-    goes.up()
+    with ThreadPoolExecutor() as both:
+        for each in [both.submit(installation.up) for installation in (stays, goes)]:
+            each.result()
     before = stays.parts()
     assert goes.parts() and stays.answers() and goes.answers()
     # Somebody else's container runs from an image that is to go.
