@@ -23,9 +23,10 @@ apt_has() { apt-cache show "$1" 2>/dev/null | grep -q '^Package:'; }
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
   local options=(-y --no-install-recommends -o DPkg::Lock::Timeout=300) new
-  new=$(apt-get "${options[@]}" -s install "$@" 2>/dev/null | awk '$1 == "Inst" { print $2 }')
+  # One that is only brought up to date has its old version in brackets there.
+  new=$(apt-get "${options[@]}" -s install "$@" 2>/dev/null | awk '$1 == "Inst" && $3 !~ /^\[/ { print $2 }')
   mkdir -p "$STATE_DIR"
-  printf '%s\n' "$new" >>"$STATE_DIR/apt-packages"
+  [[ -z $new ]] || printf '%s\n' "$new" >>"$STATE_DIR/apt-packages"
   apt-get "${options[@]}" install "$@"
 }
 

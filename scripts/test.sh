@@ -180,19 +180,21 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=24
+STEPS=25
+lock_machine
 check_requirements engine build python
 use_extra_ca
 step 'requirements' install_test_tools engine build python 9>&-
 step 'Docker Engine' ensure_engine 9>&-
 step 'leftovers of killed runs' remove_test_leftovers
-step 'image to build on' ensure_images "$PYTHON_IMAGE"
+step 'images to build on' ensure_images "$PYTHON_IMAGE" "$DEBIAN_IMAGE" "$TRAEFIK_IMAGE"
 step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik
 step 'Python environments' make_venvs
 step 'Node' ensure_node
 step 'dashboard and its tools' prepare_dashboard 9>&-
 step 'EMCP, debug build (minutes, the first time)' build_binary debug
+unlock_machine
 
 EMCP_DOCKER_HOST=unix://$(engine_socket)
 export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
@@ -204,5 +206,6 @@ rust_tests
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest tests/e2e
 suite 'fault tests' "$E2E_VENV/bin/python" -m pytest tests/faults
+suite 'tests of the scripts' "$E2E_VENV/bin/python" -m pytest tests/scripts
 dashboard_suites
 summary
