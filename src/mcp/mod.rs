@@ -26,7 +26,8 @@ use self::allowance::Allowance;
 pub use self::allowance::Bounds;
 use self::client::CountingClient;
 
-/// The header that lets a request into a container.
+/// The header that lets a request into a container: the bootstrap answers none
+/// without the container's own random key in it.
 pub const GATEWAY_KEY_HEADER: &str = "x-emcp-gateway-key";
 
 /// Pages of one list.

@@ -25,7 +25,7 @@ const TAIL_MAX_BYTES: usize = 16 * 1024;
 const REPORTED_CODE_MAX_CHARS: usize = 64;
 const REPORTED_MESSAGE_MAX_CHARS: usize = 2_000;
 /// The bootstrap's exit codes, for failures that a retry cannot mend: they
-/// come of the file itself (DESIGN §5; `base-image/README.md`).
+/// come of the file itself (`base-image/README.md`).
 const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
 
 /// What the bootstrap reports in one line of JSON before it exits.

@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays,
-    upkeep,
+    traefik_watch, upkeep,
 };
 use crate::access::{Limiter, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -159,6 +159,7 @@ pub async fn start(
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
+    traefik_watch::watch(&app);
     Ok((app, reconciling))
 }
 
