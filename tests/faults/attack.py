@@ -210,7 +210,7 @@ def unfinished_messages(attacker: Attacker) -> None:
     upgrade = b"Upgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
     upgrade += b"AAAAAAAAAAAAAAAAAAAAAA==\r\n\r\n"
     # RFC 6455 §5.2: a text frame of 64 MB, masked with zeros.
-    frame = bytes([0x81, 0xFF]) + (64 * 1024 * 1024).to_bytes(8) + bytes(4)
+    frame = bytes([0x81, 0xFF]) + (64 * 1024 * 1024).to_bytes(8, "big") + bytes(4)
 
     def work() -> None:
         with attacker.connect(attacker.target.public_url) as connection:
