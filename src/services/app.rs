@@ -54,8 +54,8 @@ pub struct App {
     pub code_removal: Arc<RwLock<()>>,
     /// What Traefik fetches.
     pub provider: Arc<Provider>,
-    /// Renders it.
-    pub routes: Routes,
+    /// Which servers have a route in it.
+    pub routes: Arc<Routes>,
     /// What Traefik shows to fetch it.
     pub provider_token: SecretString,
     /// The local CA's certificate, if there is a local CA.

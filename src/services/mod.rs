@@ -25,6 +25,7 @@ mod tokens;
 mod tools;
 mod upkeep;
 mod usage;
+mod version_files;
 mod views;
 
 pub use app::App;
