@@ -7,6 +7,7 @@ use super::servers::event;
 use super::version_files::UnrecordedVersion;
 use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
+use crate::blocking::run_blocking;
 use crate::model::{Actor, CodeVersion, Deed, Error, Event, Result, ServerId};
 use crate::store::ServerChange;
 
@@ -179,7 +180,7 @@ impl App {
         code: CodeUpload,
     ) -> Result<(UnrecordedVersion, CodeUpload)> {
         let layout = self.layout.clone();
-        let written = tokio::task::spawn_blocking(move || {
+        let written = run_blocking(move || {
             let files = UnrecordedVersion::take(&layout, id, newest)?;
             match files.write(&code) {
                 Ok(()) => Ok((files, code)),
@@ -206,7 +207,7 @@ impl App {
             // Marked as it is, the next start tells what it must be.
             return;
         };
-        let settled = tokio::task::spawn_blocking(move || match has_record {
+        let settled = run_blocking(move || match has_record {
             true => files.is_recorded(),
             false => files.remove(),
         });

@@ -42,9 +42,9 @@ const DOCKER_RETRY: Duration = Duration::from_secs(2);
 pub struct Endings {
     /// The long-lived tasks, all of them.
     pub tasks: TaskTracker,
-    /// [`App::closing`].
+    /// [`App::closing()`].
     pub closing: CancellationToken,
-    /// [`App::cancel`].
+    /// [`App::cancel()`].
     pub cancel: CancellationToken,
 }
 
