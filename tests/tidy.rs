@@ -85,7 +85,9 @@ fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
 /// The code without its comments, on one line, and with no space around what
 /// joins the parts of a path: however it is laid out, it reads the same.
 fn code_of(text: &str) -> String {
-    let lines = text.lines().map(|line| line.split("//").next().unwrap_or(""));
+    let lines = text
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or(""));
     let words: Vec<&str> = lines.flat_map(str::split_whitespace).collect();
     let mut code = words.join(" ");
     for joint in ["::", ".", "{", "}", ","] {

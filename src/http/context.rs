@@ -179,7 +179,12 @@ impl Ctx {
 
     fn require_own_origin(&self) -> Result<()> {
         let origin = self.header("origin").unwrap_or("");
-        let own = self.app.settings().public_url.origin().ascii_serialization();
+        let own = self
+            .app
+            .settings()
+            .public_url
+            .origin()
+            .ascii_serialization();
         if origin.eq_ignore_ascii_case(&own) {
             return Ok(());
         }

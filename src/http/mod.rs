@@ -47,7 +47,11 @@ const REFUSE_MAX: Duration = Duration::from_secs(1);
 /// If an address cannot be listened on.
 pub async fn serve(app: Arc<App>) -> anyhow::Result<()> {
     let connections = TaskTracker::new();
-    while let Some(sockets) = app.closing().run_until_cancelled(open(app.settings())).await {
+    while let Some(sockets) = app
+        .closing()
+        .run_until_cancelled(open(app.settings()))
+        .await
+    {
         accept(&app, sockets?, &connections).await?;
     }
     connections.close();

@@ -75,8 +75,7 @@ impl Layout {
     /// record is: what has neither mark nor record came from elsewhere (an older
     /// database was put back, say), and nobody but a person may remove it.
     pub fn unrecorded_mark(&self, id: ServerId, version: u32) -> PathBuf {
-        self.versions_dir(id)
-            .join(format!("{version}{UNRECORDED}"))
+        self.versions_dir(id).join(format!("{version}{UNRECORDED}"))
     }
 
     /// The numbers of the versions that have a directory.

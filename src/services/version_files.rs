@@ -192,7 +192,10 @@ mod tests {
             let takers: Vec<_> = (0..24)
                 .map(|_| scope.spawn(|| UnrecordedVersion::take(&layout, id, 3).unwrap().number()))
                 .collect();
-            takers.into_iter().map(|taker| taker.join().unwrap()).collect()
+            takers
+                .into_iter()
+                .map(|taker| taker.join().unwrap())
+                .collect()
         });
         assert_eq!(numbers, (8..32).collect());
     }

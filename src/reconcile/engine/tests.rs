@@ -66,7 +66,10 @@ impl FakeEngine {
         let (status, body) = if line.contains(LIST) {
             ("200 OK", "[]")
         } else {
-            ("500 Internal Server Error", r#"{"message":"it makes none"}"#)
+            (
+                "500 Internal Server Error",
+                r#"{"message":"it makes none"}"#,
+            )
         };
         let answer = format!(
             "HTTP/1.1 {status}\r\nContent-Type: application/json\r\nContent-Length: {}\r\nConnection: close\r\n\r\n{body}",
