@@ -1,6 +1,8 @@
-//! What a request leaves in the audit log, and whose request it is in EMCP's own. The route says what it does
+//! What a request leaves in the audit log. The route says what it does
 //! (`router`), the request's context learns who asks and of what, and the
-//! answer says what came of it: no handler can forget to write a line.
+//! answer says what came of it: no handler can forget to write a line. What the
+//! context learns is also in every line of EMCP's own log that the request
+//! causes.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};

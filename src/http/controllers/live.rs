@@ -39,7 +39,7 @@ pub(in crate::http) async fn stream(ctx: Ctx) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let (closing, span) = (ctx.app.closing().clone(), ctx.note.span().clone());
     let watcher = Watcher::new(ctx, &leave);
-    let events = stream::unfold(Some(watcher), move |watcher| {
+    let events = stream::unfold(Some(watcher), move |watcher: Option<Watcher>| {
         let next = async move {
             let mut watcher = watcher?;
             let text = watcher.next().await?;
