@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 from harness import FaultPlatform
-from silent_engine import HangingEngine
+from hanging_engine import HangingEngine
 from support import settings
 from support.tiny import tiny_server
 from support.waits import until
