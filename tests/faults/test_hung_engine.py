@@ -8,8 +8,8 @@ from pathlib import Path
 import httpx
 import pytest
 from harness import FaultPlatform
-from hanging_engine import HangingEngine
 from support import settings
+from support.tap import EngineTap
 from support.tiny import tiny_server
 from support.waits import until
 
@@ -19,16 +19,15 @@ RECOVERY_SECS = 120.0
 
 
 @pytest.fixture(scope="module")
-def engine() -> Iterator[HangingEngine]:
-    with (
-        tempfile.TemporaryDirectory(prefix="emcp-test-") as folder,
-        HangingEngine(Path(folder) / "engine.sock", settings.docker_host()) as made,
-    ):
-        yield made
+def engine() -> Iterator[EngineTap]:
+    with tempfile.TemporaryDirectory() as directory:
+        tap = EngineTap(Path(directory) / "docker.sock", settings.docker_host())
+        yield tap
+        tap.close()
 
 
 @pytest.fixture(scope="module")
-def platform(engine: HangingEngine) -> Iterator[FaultPlatform]:
+def platform(engine: EngineTap) -> Iterator[FaultPlatform]:
     """A platform whose EMCP asks the engine that can hang, with one running server."""
     if not settings.docker_host().startswith("unix://"):
         pytest.skip("needs an engine behind a Unix socket")
@@ -45,10 +44,11 @@ def platform(engine: HangingEngine) -> Iterator[FaultPlatform]:
 
 
 @pytest.fixture(autouse=True)
-def hung(engine: HangingEngine, platform: FaultPlatform) -> Iterator[None]:
+def hung(engine: EngineTap, platform: FaultPlatform) -> Iterator[None]:
     """The engine hangs while EMCP looks at all its containers."""
+    before = len(engine.asked())
     engine.hang()
-    engine.wait_asked_for_all(PROMPT_SECS)
+    until("EMCP to ask for its containers", lambda: _asks_for_all(engine.asked()[before:]), PROMPT_SECS)
     with httpx.Client(trust_env=False, timeout=PROMPT_SECS) as http:
         checks = http.get(f"{platform.internal_url}/readyz").json()["checks"]
     assert checks["docker"] != "ok"
@@ -58,7 +58,7 @@ def hung(engine: HangingEngine, platform: FaultPlatform) -> Iterator[None]:
 
 
 def test_the_api_the_gate_and_wake_ups_go_on_and_nothing_is_forgotten(
-    platform: FaultPlatform, engine: HangingEngine
+    platform: FaultPlatform, engine: EngineTap
 ) -> None:
     with platform.direct(timeout_secs=PROMPT_SECS) as http:
         created = http.post("/api/servers", json={"name": "new", "code": tiny_server("new"), "entry_object": "app"})
@@ -85,7 +85,7 @@ def test_the_api_the_gate_and_wake_ups_go_on_and_nothing_is_forgotten(
 
 
 @pytest.mark.parametrize("when", ["while it runs", "while it starts"])
-def test_emcp_ends_at_once(platform: FaultPlatform, engine: HangingEngine, when: str) -> None:
+def test_emcp_ends_at_once(platform: FaultPlatform, engine: EngineTap, when: str) -> None:
     if when == "while it starts":
         platform.kill_emcp()
         platform.start_emcp()
@@ -101,3 +101,8 @@ def test_emcp_ends_at_once(platform: FaultPlatform, engine: HangingEngine, when:
     platform.wait_ready()
     assert code == 0, "it did not end in time"
     assert {each["name"]: each["status"] for each in platform.wait_settled()} == {"runs": "running", "rests": "stopped"}
+
+
+def _asks_for_all(asked: list[str]) -> bool:
+    """Whether all containers were asked for, rather than one server's."""
+    return any("/containers/json" in request and "emcp.server" not in request for request in asked)
