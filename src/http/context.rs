@@ -105,14 +105,16 @@ impl Ctx {
         let caller = self.caller()?;
         // Whoever may change nothing learns nothing of what there is.
         caller.may_create()?;
-        caller.may_write(&self.server(id_or_name)?)
+        let server = self.server(id_or_name)?;
+        caller.may_write(&server)
     }
 
     /// Leave for the caller to see this server's code and variables.
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
-        caller.may_inspect(&self.server(id_or_name)?)
+        let server = self.server(id_or_name)?;
+        caller.may_inspect(&server)
     }
 
     /// Leave for the caller to see what everybody may of this server.

@@ -98,7 +98,7 @@ impl Setting {
         assert_eq!(findings, []);
         for entry in app.directory.list() {
             let marks = app.layout.unrecorded_on_disk(entry.server.id).unwrap();
-            assert_eq!(marks, [], "{}", entry.server.name);
+            assert!(marks.is_empty(), "{}: {marks:?}", entry.server.name);
         }
     }
 

@@ -97,5 +97,6 @@ pub(in crate::http) async fn test(ctx: Ctx, id: String) -> Answer {
 /// Trying a tool is calling the server, as through the gate.
 fn may_use(ctx: &Ctx, id: &str) -> Result<CanConnect> {
     let caller = ctx.caller()?;
-    caller.may_connect(&ctx.server(id)?)
+    let server = ctx.server(id)?;
+    caller.may_connect(&server)
 }
