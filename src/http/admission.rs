@@ -85,7 +85,9 @@ impl Admission {
         let Some(requests) = &self.requests else {
             return Ok(None);
         };
-        let client = client(&self.proxies, peer, headers);
+        let client = self
+            .proxies
+            .client(peer, forwarded_for(headers), Instant::now());
         requests.take(client.into()).map(Some)
     }
 }
@@ -102,14 +104,10 @@ impl Entry {
     }
 }
 
-/// The client's address, as far as it can be believed (`access::Proxies`).
-pub(super) fn client(proxies: &Proxies, peer: IpAddr, headers: &HeaderMap) -> IpAddr {
+/// Who Traefik says the client is, if it is Traefik that says it.
+pub(super) fn forwarded_for(headers: &HeaderMap) -> Option<&str> {
     let lines = headers.get_all("x-forwarded-for");
-    let last = lines
-        .iter()
-        .next_back()
-        .and_then(|value| value.to_str().ok());
-    proxies.client(peer, last, Instant::now())
+    lines.iter().next_back()?.to_str().ok()
 }
 
 #[cfg(test)]

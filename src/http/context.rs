@@ -12,9 +12,9 @@ use warp::Filter;
 
 use super::admission;
 use super::audit::Note;
-use crate::access::{Caller, CanInspect, CanWrite, ClientKey, Place};
+use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::bearer;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, Server};
 use crate::services::App;
 use crate::traefik::ConnectionId;
 
@@ -98,7 +98,8 @@ impl Ctx {
 
     /// The client's address, as far as it can be believed (`access::Proxies`).
     pub(super) fn client(&self) -> IpAddr {
-        admission::client(&self.app.proxies, self.peer, &self.headers)
+        self.app
+            .client(self.peer, admission::forwarded_for(&self.headers))
     }
 
     /// Leave for the caller to change this server.
@@ -106,8 +107,7 @@ impl Ctx {
         let caller = self.caller()?;
         // Whoever may change nothing learns nothing of what there is.
         caller.may_create()?;
-        let server = self.app.find_server(id_or_name)?.server;
-        self.note.target(&server.name, server.id);
+        let server = self.server(id_or_name)?;
         caller.may_write(&server)
     }
 
@@ -115,7 +115,22 @@ impl Ctx {
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
-        caller.may_inspect(&self.app.find_server(id_or_name)?.server)
+        let server = self.server(id_or_name)?;
+        caller.may_inspect(&server)
+    }
+
+    /// Leave for the caller to see what everybody may of this server.
+    pub(super) fn may_read(&self, id_or_name: &str) -> Result<CanRead> {
+        let leave = self.caller()?.may_read()?;
+        self.server(id_or_name)?;
+        Ok(leave)
+    }
+
+    /// The server that this request is about. Whoever asks must be known.
+    pub(super) fn server(&self, id_or_name: &str) -> Result<Arc<Server>> {
+        let server = self.app.find_server(id_or_name)?.server;
+        self.note.server(&server.name, server.id);
+        Ok(server)
     }
 
     /// Who is calling: by token, or by the dashboard's session.
@@ -168,7 +183,12 @@ impl Ctx {
 
     fn require_own_origin(&self) -> Result<()> {
         let origin = self.header("origin").unwrap_or("");
-        let own = self.app.settings.public_url.origin().ascii_serialization();
+        let own = self
+            .app
+            .settings()
+            .public_url
+            .origin()
+            .ascii_serialization();
         if origin.eq_ignore_ascii_case(&own) {
             return Ok(());
         }
@@ -219,7 +239,7 @@ pub(super) fn context(
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-                note: Arc::default(),
+                note: Arc::new(Note::of_this_request()),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())
