@@ -75,21 +75,22 @@ pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Time
     }
 }
 
-/// The newest lines that fit.
+/// The newest lines that fit; of the one that does not any more, its end.
 pub(super) fn bounded_tail(lines: Vec<String>) -> Vec<String> {
     let mut room = TAIL_MAX_BYTES;
-    let mut kept: Vec<String> = lines
-        .into_iter()
-        .rev()
-        .map_while(|line| {
-            let begin = line.len().saturating_sub(room);
-            let begin = (begin..=line.len()).find(|at| line.is_char_boundary(*at))?;
-            let kept = line.get(begin..)?.to_owned();
-            let is_room = room > 0;
-            room -= kept.len();
-            is_room.then_some(kept)
-        })
-        .collect();
+    let mut kept = Vec::new();
+    for mut line in lines.into_iter().rev() {
+        if line.len() <= room {
+            room -= line.len();
+            kept.push(line);
+            continue;
+        }
+        let mut begins = line.len() - room..line.len();
+        if let Some(begin) = begins.find(|at| line.is_char_boundary(*at)) {
+            kept.push(line.split_off(begin));
+        }
+        break;
+    }
     kept.reverse();
     kept
 }
