@@ -94,19 +94,25 @@ platform_ready() { [[ $(platform_readyz) == *'"ready":true'* ]]; }
 
 # Through Traefik, with its certificate checked: against the local CA, or the
 # machine's own trust where the operator brought a certificate.
+# platform_curl PATH [BASE]
 platform_curl() {
-  local path=$1 arguments=(-sS --max-time 5 --noproxy '*')
-  local host=${EMCP_PUBLIC_URL#https://}
+  local path=$1 base=${2:-$EMCP_PUBLIC_URL} arguments=(-sS --max-time 5 --noproxy '*')
+  local host=${base#https://}
   local port=${host##*:}
   [[ $host == *:* ]] || port=443
   arguments+=(--connect-to "${host%%:*}:$port:127.0.0.1:$EMCP_HTTPS_PORT")
   if [[ -z ${EMCP_TLS_CERT_FILE:-}${EMCP_TLS_CERT_RESOLVER:-} ]]; then
     arguments+=(--cacert "$EMCP_DATA_DIR/ca.crt")
   fi
-  curl "${arguments[@]}" "$EMCP_PUBLIC_URL$path"
+  curl "${arguments[@]}" "$base$path"
 }
 
-platform_healthy() { platform_curl /healthz -f >/dev/null; }
+# The servers' own host, where there is one, has nothing but servers: any answer
+# shows that name and certificate are right.
+platform_healthy() {
+  platform_curl /healthz >/dev/null || return
+  [[ -z $EMCP_SERVERS_URL ]] || platform_curl / "$EMCP_SERVERS_URL" >/dev/null
+}
 
 wait_platform() {
   on_failure "see the log of the containers: docker logs $EMCP_INSTANCE; docker logs $EMCP_INSTANCE-traefik"
@@ -121,6 +127,7 @@ wait_platform() {
     platform_logs
     echo '--- /healthz through Traefik'
     platform_curl /healthz
+    [[ -z $EMCP_SERVERS_URL ]] || platform_curl / "$EMCP_SERVERS_URL"
     return 1
   }
 }
@@ -135,6 +142,7 @@ EMCP is up.
   Dashboard     $EMCP_PUBLIC_URL/
   Admin token   in ${EMCP_ADMIN_TOKEN_FILE:-$EMCP_DATA_DIR/admin-token}
 END
+  [[ -n $EMCP_SERVERS_URL ]] && echo "  MCP servers   $EMCP_SERVERS_URL/api/NAME/mcp"
   [[ -n $ca ]] && echo "  CA            $EMCP_DATA_DIR/ca.crt (import it where browsers and clients shall trust it)"
   cat <<END
 
