@@ -190,7 +190,7 @@ def signed_in(platform: Platform) -> Iterator[Api]:
 def routes_that_read(api: Api) -> list[str]:
     """Every GET of the API that needs a caller, with something for each parameter."""
     paths: Json = api.call("GET", "/api/openapi.json")["paths"]
-    names = {"{id}": SERVER, "{n}": "1", "{name}": SERVER}
+    names = {"{id}": SERVER, "{number}": "1", "{name}": SERVER}
     found = []
     for path, methods in paths.items():
         if "get" not in methods or methods["get"].get("security") == [{}]:

@@ -16,7 +16,7 @@ use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm, FORM_OVERHEAD_BYTES};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content};
-use crate::model::{Error, RESERVED_NAMES, Result, ServerId, Status};
+use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
 use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};
 
 /// The longest `?wait=`, in seconds.
@@ -195,7 +195,9 @@ pub(in crate::http) async fn unknown(
 pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
     let mut parts = path.as_str().split('/').skip(1);
     match (parts.next(), parts.next()) {
-        (Some("api"), Some(name)) if may_be_a_server(name, &path) => {
+        (Some("api"), Some(name))
+            if may_be_a_server(name, &path) && name.parse::<ServerName>().is_ok() =>
+        {
             no_route(ctx, name.to_owned()).await
         }
         _ => Err(Error::NotFound {
@@ -206,7 +208,7 @@ pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
 }
 
 fn may_be_a_server(name: &str, path: &FullPath) -> bool {
-    let is_well_known = path.as_str().contains("/.well-known/");
+    let is_well_known = path.as_str().split('/').any(|part| part == ".well-known");
     !name.is_empty() && !is_well_known && !RESERVED_NAMES.contains(&name)
 }
 
