@@ -58,6 +58,9 @@ pub(super) fn of_servers_answers() -> Headers {
     );
     headers.insert("X-Content-Type-Options", "nosniff");
     headers.insert("Cross-Origin-Resource-Policy", "same-origin");
+    // What a browser got as a client, or before anybody asked for it (`prefetch`
+    // names no destination), is never taken for the answer to a navigation.
+    headers.insert("Vary", "*");
     headers
 }
 

@@ -12,7 +12,6 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from support.api import Api
 from support.clients import bearer
 from support.running import Platform
 from support.streams import HANDSHAKE, STREAM_HEADERS
@@ -23,7 +22,15 @@ Json = dict[str, Any]
 HOST = "mcp-servers.test"
 OTHER_HOST = "other-servers.test"
 SERVER = "demo"
-CODE = "from mcp.server.fastmcp import FastMCP\n\nmcp = FastMCP('demo')\n\n\n@mcp.tool()\ndef hello() -> str:\n    return 'hello'\n"
+CODE = """
+from mcp.server.fastmcp import FastMCP
+
+mcp = FastMCP("demo")
+
+@mcp.tool()
+def hello() -> str:
+    return "hello"
+"""
 
 
 class TwoHosts(Platform):
@@ -239,7 +246,7 @@ def test_an_own_certificate_must_be_for_both_hosts_and_makes_the_dashboard_https
         platform.stop()
 
 
-def test_the_servers_host_must_not_be_the_dashboards_with_another_port(new_platform: Any) -> None:
+def test_the_servers_host_must_not_be_the_dashboards_with_another_port() -> None:
     platform = Platform()
     platform.prepare()
     try:

@@ -147,6 +147,7 @@ fn what_a_server_answers_is_never_a_page_of_the_host() {
     );
     assert_eq!(set["X-Content-Type-Options"], "nosniff");
     assert_eq!(set["Cross-Origin-Resource-Policy"], "same-origin");
+    assert_eq!(set["Vary"], "*");
     for removed in [
         "Set-Cookie",
         "Service-Worker-Allowed",
