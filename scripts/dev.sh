@@ -22,7 +22,7 @@ EMCP_INTERNAL_SUBNET=${EMCP_DEV_INTERNAL_SUBNET:-$(twin_subnet "$EMCP_SUBNET")}
 export EMCP_FIREWALL=off
 EMCP_HTTPS_PORT=${EMCP_DEV_HTTPS_PORT:-9443}
 EMCP_HTTP_PORT=${EMCP_DEV_HTTP_PORT:-9080}
-EMCP_PUBLIC_URL=https://localhost:$EMCP_HTTPS_PORT
+EMCP_PUBLIC_URL=https://localhost:$EMCP_HTTPS_PORT EMCP_SERVERS_URL=
 EMCP_LISTEN=127.0.0.1:${EMCP_DEV_PORT:-9001}
 EMCP_INTERNAL_LISTEN=127.0.0.1:${EMCP_DEV_INTERNAL_PORT:-9002}
 export EMCP_LISTEN EMCP_INTERNAL_LISTEN
@@ -90,6 +90,7 @@ watch() {
 }
 
 STEPS=8
+lock_machine
 check_requirements engine build python
 use_extra_ca
 
@@ -101,6 +102,7 @@ step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik
 step 'modules of the dashboard' "$ROOT/scripts/ui.sh"
 step 'EMCP, debug build (minutes, the first time)' build_binary debug
+unlock_machine
 
 "$EMCP_BIN" init
 start_emcp

@@ -10,7 +10,8 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
-    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
+    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays,
+    traefik_watch, upkeep,
 };
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -159,6 +160,7 @@ pub async fn start(
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
+    traefik_watch::watch(&app);
     Ok((app, reconciling))
 }
 

@@ -1,7 +1,7 @@
 //! The dynamic configuration as a pure function of the servers. The output is
 //! byte-stable (ordered maps) and never has an empty map: Traefik recognises
 //! an unchanged document by its hash and rejects a whole document for
-//! `"routers":{}` (DESIGN §7).
+//! `"routers":{}`.
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
