@@ -30,8 +30,24 @@ pub struct ServedCertificate {
     pub cert_pem: String,
     /// Private key.
     pub key_pem: String,
-    /// Whether others than this EMCP's own CA vouch for it.
-    pub is_public: bool,
+}
+
+impl ServedCertificate {
+    /// Whether others vouch for it than EMCP's own CA and the certificate
+    /// itself, as for those that browsers take unasked.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        let Ok(leaf) = CertificateDer::from_pem_slice(self.cert_pem.as_bytes()) else {
+            return false;
+        };
+        webpki::EndEntityCert::try_from(&leaf).is_ok_and(|leaf| {
+            let issuer = leaf.issuer();
+            let is_own_ca = issuer
+                .windows(CA_NAME.len())
+                .any(|part| part == CA_NAME.as_bytes());
+            !is_own_ca && issuer != leaf.subject()
+        })
+    }
 }
 
 /// Loads or makes the local CA and makes a fresh leaf for these hosts, the first
@@ -81,34 +97,20 @@ pub fn from_files(
     }
     let leaf = CertificateDer::from_pem_slice(cert_pem.as_bytes())
         .with_context(|| format!("{} holds no certificate in PEM", cert.display()))?;
-    let leaf = webpki::EndEntityCert::try_from(&leaf);
     if let Some(host) = servers_url.and_then(Url::host_str) {
-        let name = ServerName::try_from(host)?;
-        let leaf = leaf.as_ref().map_err(|error| {
-            anyhow::anyhow!("{} is no certificate of a server: {error}", cert.display())
-        })?;
-        leaf.verify_is_valid_for_subject_name(&name).map_err(|_| {
-            anyhow::anyhow!(
+        check_host(&leaf, host).with_context(|| {
+            format!(
                 "the certificate in {} is not for {host}, the host of servers_url; get one for both hosts",
                 cert.display()
             )
         })?;
     }
-    let is_public = leaf.is_ok_and(|leaf| vouched_for_by_others(&leaf));
-    Ok(ServedCertificate {
-        cert_pem,
-        key_pem,
-        is_public,
-    })
+    Ok(ServedCertificate { cert_pem, key_pem })
 }
 
-/// Neither EMCP's own CA nor the certificate itself.
-fn vouched_for_by_others(leaf: &webpki::EndEntityCert<'_>) -> bool {
-    let issuer = leaf.issuer();
-    let is_own_ca = issuer
-        .windows(CA_NAME.len())
-        .any(|part| part == CA_NAME.as_bytes());
-    !is_own_ca && issuer != leaf.subject()
+fn check_host(leaf: &CertificateDer<'_>, host: &str) -> anyhow::Result<()> {
+    let name = ServerName::try_from(host)?;
+    Ok(webpki::EndEntityCert::try_from(leaf)?.verify_is_valid_for_subject_name(&name)?)
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -142,7 +144,6 @@ fn make_leaf(
     Ok(ServedCertificate {
         cert_pem: cert.pem(),
         key_pem: key.serialize_pem(),
-        is_public: false,
     })
 }
 
@@ -216,7 +217,6 @@ mod tests {
                 ServedCertificate {
                     cert_pem: params.self_signed(&key).unwrap().pem(),
                     key_pem: key.serialize_pem(),
-                    is_public: false,
                 }
             }
         };
@@ -257,7 +257,7 @@ mod tests {
         ] {
             let (dir, _) = certificate(ca_name, &["mcp.example.com"]);
             let read = read_again(&dir, "https://mcp.example.com").unwrap();
-            assert_eq!(read.is_public, is_public, "{ca_name:?}");
+            assert_eq!(read.is_public(), is_public, "{ca_name:?}");
         }
     }
 }

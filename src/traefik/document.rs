@@ -292,7 +292,7 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
 /// Whether browsers take the certificate without being told of EMCP's own CA.
 fn has_public_certificate(facts: &RouteFacts) -> bool {
     let served = facts.certificate.as_ref();
-    facts.cert_resolver.is_some() || served.is_some_and(|served| served.is_public)
+    facts.cert_resolver.is_some() || served.is_some_and(ServedCertificate::is_public)
 }
 
 /// `host` is what the resolver must get a certificate for, where the rule does
