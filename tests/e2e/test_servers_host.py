@@ -38,7 +38,9 @@ class TwoHosts(Platform):
 
     def prepare(self) -> None:
         super().prepare()
-        self.port = urlsplit(self.public_url).port
+        port = urlsplit(self.public_url).port
+        assert port
+        self.port = port
         self.use_servers_host(HOST)
 
     def use_servers_host(self, host: str) -> None:
