@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 use warp::Rejection;
 use warp::path::FullPath;
@@ -81,10 +82,11 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_create()?;
-    let max_code = ctx.app.settings.max_code_bytes;
+    let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
     let view = ctx.app.create_server(&leave, new).await?;
+    ctx.note.about(view.id);
     ctx.note.target(&view.name, view.id);
     audit::done(&ctx).await;
     let view = wait_if_asked(&ctx, view).await?;
@@ -99,7 +101,7 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     responses((status = 200, description = "the server", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     Ok(json(&ctx.app.server(&leave, &id)?))
 }
 
@@ -170,7 +172,7 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     responses((status = 200, description = "its history, newest first", body = EventList), Refusals)
 )]
 pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     let limit = ctx
         .query_number("limit", EVENTS_MAX)?
         .unwrap_or(EVENTS_SHOWN);
@@ -188,7 +190,8 @@ pub(in crate::http) async fn unknown(
     if !may_be_a_server(&name, &path) {
         return Err(warp::reject::not_found());
     }
-    Ok(call(ctx, |ctx| no_route(ctx, name)).await)
+    let moved_to = ctx.app.settings().servers_url.clone();
+    Ok(call(ctx, |ctx| no_route(ctx, name, moved_to)).await)
 }
 
 /// Whatever comes by the servers' own host and is no server's.
@@ -198,7 +201,7 @@ pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
         (Some("api"), Some(name))
             if may_be_a_server(name, &path) && name.parse::<ServerName>().is_ok() =>
         {
-            no_route(ctx, name.to_owned()).await
+            no_route(ctx, name.to_owned(), None).await
         }
         _ => Err(Error::NotFound {
             code: "not_found",
@@ -213,16 +216,15 @@ fn may_be_a_server(name: &str, path: &FullPath) -> bool {
 }
 
 /// As at the gate, only who holds a token learns which servers there are, and a
-/// page learns nothing.
-async fn no_route(ctx: Ctx, name: String) -> Answer {
-    let settings = &ctx.app.settings;
+/// page learns nothing. `moved_to` is the servers' own host, where it is another.
+async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
+    let settings = ctx.app.settings();
     let request = GateRequest {
         origin: ctx.header_or_garbled("origin"),
         fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
         ..GateRequest::default()
     };
     gate::check_browser(&request, &settings.allowed_origins)?;
-    let moved_to = settings.servers_url.as_ref();
     match ctx.query("key") {
         // Who has nothing but a URL is to learn of the new one too.
         Some(key) if moved_to.is_some() && !ctx.has_token_header() => {
@@ -236,7 +238,7 @@ async fn no_route(ctx: Ctx, name: String) -> Answer {
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                Urls::of(base, &entry.server.path_prefix()).mcp
+                Urls::of(&base, &entry.server.path_prefix()).mcp
             ),
         }),
         _ => Err(Error::no_server(&name)),
