@@ -197,8 +197,8 @@ impl Ctx {
             sites: &all("sec-fetch-site"),
             only_reads,
         };
-        let own = self.app.settings().public_url.origin().ascii_serialization();
-        check_cookie_use(from, &own)
+        let own = self.app.settings().public_url.origin();
+        check_cookie_use(from, &own.ascii_serialization())
     }
 
     fn cookie(&self, name: &str) -> Option<&str> {

@@ -109,8 +109,9 @@ pub fn from_files(
 }
 
 fn check_host(leaf: &CertificateDer<'_>, host: &str) -> anyhow::Result<()> {
-    let name = ServerName::try_from(host)?;
-    Ok(webpki::EndEntityCert::try_from(leaf)?.verify_is_valid_for_subject_name(&name)?)
+    let leaf = webpki::EndEntityCert::try_from(leaf)?;
+    leaf.verify_is_valid_for_subject_name(&ServerName::try_from(host)?)?;
+    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

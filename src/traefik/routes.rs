@@ -214,7 +214,7 @@ mod tests {
             upstream_url: "http://emcp:8080".into(),
             certificate: None,
             cert_resolver: None,
-            public_host: String::new(),
+            public_host: "localhost".into(),
             servers_host: None,
         }
     }

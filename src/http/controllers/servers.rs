@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 use warp::Rejection;
 use warp::path::FullPath;
@@ -189,7 +190,8 @@ pub(in crate::http) async fn unknown(
     if !may_be_a_server(&name, &path) {
         return Err(warp::reject::not_found());
     }
-    Ok(call(ctx, |ctx| no_route(ctx, name)).await)
+    let moved_to = ctx.app.settings().servers_url.clone();
+    Ok(call(ctx, |ctx| no_route(ctx, name, moved_to)).await)
 }
 
 /// Whatever comes by the servers' own host and is no server's.
@@ -199,7 +201,7 @@ pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
         (Some("api"), Some(name))
             if may_be_a_server(name, &path) && name.parse::<ServerName>().is_ok() =>
         {
-            no_route(ctx, name.to_owned()).await
+            no_route(ctx, name.to_owned(), None).await
         }
         _ => Err(Error::NotFound {
             code: "not_found",
@@ -214,8 +216,8 @@ fn may_be_a_server(name: &str, path: &FullPath) -> bool {
 }
 
 /// As at the gate, only who holds a token learns which servers there are, and a
-/// page learns nothing.
-async fn no_route(ctx: Ctx, name: String) -> Answer {
+/// page learns nothing. `moved_to` is the servers' own host, where it is another.
+async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
     let settings = ctx.app.settings();
     let request = GateRequest {
         origin: ctx.header_or_garbled("origin"),
@@ -223,7 +225,6 @@ async fn no_route(ctx: Ctx, name: String) -> Answer {
         ..GateRequest::default()
     };
     gate::check_browser(&request, &settings.allowed_origins)?;
-    let moved_to = settings.servers_url.as_ref();
     match ctx.query("key") {
         // Who has nothing but a URL is to learn of the new one too.
         Some(key) if moved_to.is_some() && !ctx.has_token_header() => {
@@ -237,7 +238,7 @@ async fn no_route(ctx: Ctx, name: String) -> Answer {
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                Urls::of(base, &entry.server.path_prefix()).mcp
+                Urls::of(&base, &entry.server.path_prefix()).mcp
             ),
         }),
         _ => Err(Error::no_server(&name)),
