@@ -161,21 +161,13 @@ ask_platform() {
 }
 
 start_platform() {
-  local name id count
   on_failure "see the log of the containers: docker logs $EMCP_INSTANCE; docker logs $EMCP_INSTANCE-traefik"
-  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
-    read -r id count < <(container_restarts "$name") || continue
-    RESTARTS[$id]=$count
-  done
+  note_restarts
   ! image_present "$GOOD_IMAGE" || GOING_BACK=possible
   if [[ $TRAEFIK_CHANGES == yes ]]; then
-    # EMCP alone, which writes Traefik's configuration, so that one which
-    # Traefik refuses costs nobody a call.
-    bring_up emcp-sockets emcp
-    wait_until 60 emcp_healthy || {
-      platform_logs
-      return 1
-    }
+    # Written while the running Traefik has the other still, so that one which
+    # it refuses costs nobody a call.
+    run_once init
     try_traefik
   fi
   bring_up
@@ -185,7 +177,7 @@ start_platform() {
 bring_up() {
   local pid status=0 deadline=$((SECONDS + ${EMCP_READY_TIMEOUT_SECS:-120}))
   # The program itself and no function of this shell, so that it can be ended.
-  "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" up -d --remove-orphans "$@" &
+  "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" up -d --remove-orphans &
   pid=$!
   until process_gone "$pid"; do
     if platform_fails || ((SECONDS >= deadline)); then
@@ -203,7 +195,16 @@ bring_up() {
 # Nothing, rather than an empty line, where there is no such container.
 container_restarts() { docker inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
 
-# Whether EMCP or Traefik has ended again and again since this run began.
+# What has failed till now is no sign of what comes.
+note_restarts() {
+  local name id count
+  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
+    read -r id count < <(container_restarts "$name") || continue
+    RESTARTS[$id]=$count
+  done
+}
+
+# Whether EMCP or Traefik has ended again and again since then.
 platform_fails() {
   local name id count
   for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
@@ -215,8 +216,6 @@ platform_fails() {
   done
   return 1
 }
-
-emcp_healthy() { [[ $(docker inspect --format '{{.State.Health.Status}}' "$EMCP_INSTANCE" 2>/dev/null) == healthy ]]; }
 
 # Traefik ends at once where it does not understand its configuration; it has no
 # command that says so beforehand.
@@ -293,8 +292,8 @@ use_good_image() {
 start_good() (
   use_good_image || return 1
   use_good_settings || return 1
-  # What has failed till now is no sign of what comes.
-  RESTARTS=()
+  note_restarts
+  if [[ $TRAEFIK_CHANGES == yes ]]; then run_once init || return 1; fi
   bring_up && wait_until "${EMCP_READY_TIMEOUT_SECS:-120}" ready_or_failing && platform_ready
 )
 

@@ -61,6 +61,7 @@ def test_a_changed_template_of_traefiks_takes_effect(serving: Installation) -> N
     shown = serving.up()
     assert "Traefik is replaced" in shown
     assert serving.parts()["-traefik"] != after["-traefik"]
+    assert '"level":"debug"' not in docker("logs", f"{serving.instance}-traefik")
     # EMCP's settings are as before, so it stays.
     assert serving.parts()[""] == after[""]
 
