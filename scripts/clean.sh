@@ -63,7 +63,7 @@ remove_images() {
 remove_image() { docker image rm "$1" || KEPT_IMAGES+=" $1"; }
 
 remove_caches() {
-  rm -rf "$ROOT/target" "$ROOT/.cache"
+  rm -rf "$ROOT/target" "$ROOT/.cache" "$ROOT/sbom"
   find "$ROOT" -name .git -prune -o \( -name __pycache__ -o -name .pytest_cache -o -name node_modules \) \
     -type d -prune -exec rm -rf {} +
   find "$ROOT/ui/vendor" -mindepth 1 ! -name .gitignore -delete

@@ -136,7 +136,8 @@ python_works() {
 }
 
 # venv_for FILE…: prints the directory of an environment with the requirements
-# of the files, made once for each content of theirs.
+# of the files, made once for each content of theirs. A package without a hash
+# in its file, or with another one, is refused.
 venv_for() {
   local key dir
   key=$({ python3 --version && cat "$@"; } | sha256sum | cut -c 1-16)
@@ -146,7 +147,7 @@ venv_for() {
     python3 -m venv "$dir" >&2
     local arguments=() file
     for file in "$@"; do arguments+=(-r "$file"); done
-    "$dir/bin/python" -m pip install --disable-pip-version-check -q "${arguments[@]}" >&2
+    "$dir/bin/python" -m pip install --disable-pip-version-check -q --require-hashes "${arguments[@]}" >&2
     touch "$dir/.complete"
   fi
   echo "$dir"

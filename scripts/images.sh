@@ -3,6 +3,10 @@
 # tags; then the servers' base image and EMCP's own, built only when what goes
 # into them has changed. Sourced after engine.sh.
 #
+# Images of others are taken by the digest that scripts/image-digests.txt has
+# for their tag, whatever the registry has under the tag by then; without a
+# digest there, by the tag. scripts/pin-images.sh records digests.
+#
 # Labels, by which make clean finds the images again:
 #   emcp.standin=true   made here in place of one that could not be pulled
 #   emcp.inputs=HASH    built here from inputs with this hash
@@ -24,10 +28,29 @@ export EMCP_IMAGE EMCP_SOCKETS_IMAGE
 # A stand-in gets the name of what it stands for once it is whole.
 UNFINISHED_IMAGE=emcp-standin:unfinished
 
+IMAGE_DIGESTS=${IMAGE_DIGESTS:-$ROOT/scripts/image-digests.txt}
+
 REGISTRY=unknown
 
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
 image_label() { docker image inspect --format "{{index .Config.Labels \"$2\"}}" "$1" 2>/dev/null || true; }
+
+# The name that says which content: NAME@DIGEST, or the tag where no digest is
+# recorded.
+pinned() {
+  local digest
+  digest=$(awk -v image="$1" '$1 == image { print $2 }' "$IMAGE_DIGESTS")
+  echo "${digest:+${1%:*}@}${digest:-$1}"
+}
+
+# Whether the image under this tag is what is recorded, as far as that is, or
+# was made here.
+as_pinned() {
+  local wanted
+  wanted=$(pinned "$1")
+  [[ $wanted == "$1" || $(image_label "$1" emcp.standin) == true ]] ||
+    docker image inspect --format '{{join .RepoDigests "\n"}}' "$1" 2>/dev/null | grep -qxF "$wanted"
+}
 
 # Pulls within bounds: the manifest must be found in a few seconds, the layers
 # may take their time. Once a registry has not answered, it is not asked again
@@ -36,7 +59,7 @@ pull_image() {
   local image=$1 out pid deadline status=0
   [[ $REGISTRY != no ]] || return 1
   out=$(mktemp)
-  docker pull "$image" >"$out" 2>&1 &
+  docker pull "$(pinned "$image")" >"$out" 2>&1 &
   pid=$!
   deadline=$((SECONDS + ${EMCP_REGISTRY_TIMEOUT:-10}))
   while kill -0 "$pid" 2>/dev/null; do
@@ -53,15 +76,21 @@ pull_image() {
   cat "$out"
   rm -f "$out"
   if ((status == 0)); then REGISTRY=yes; else REGISTRY=no; fi
+  if ((status == 0)) && [[ $(pinned "$image") != "$image" ]]; then docker tag "$(pinned "$image")" "$image"; fi
   return "$status"
 }
 
 # ensure_image TAG FUNCTION: present, pulled, or made by the function.
 ensure_image() {
   local image=$1 make_standin=$2
-  image_present "$image" && return
+  if image_present "$image" && as_pinned "$image"; then return; fi
   if pull_image "$image"; then
-    detail "${STEP_DETAIL:+$STEP_DETAIL, }pulled $image"
+    detail "${STEP_DETAIL:+$STEP_DETAIL, }pulled $(pinned "$image")"
+    return
+  fi
+  # What somebody loaded where no registry answers has no digest to compare.
+  if image_present "$image"; then
+    detail "${STEP_DETAIL:+$STEP_DETAIL, }$image is here, but not with the digest that is recorded"
     return
   fi
   on_failure "no image registry answers and $image could not be made here. Either let Docker reach a registry, or load the image (docker load), and run make $COMMAND again."
