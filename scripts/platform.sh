@@ -98,7 +98,7 @@ ensure_network() {
 GOING_BACK=no TRAEFIK_CHANGES=no CERTIFICATE=${EMCP_TLS_CERT_FILE:-}
 declare -A RESTARTS=()
 
-container_image() { docker inspect --format '{{.Image}}' "$1" 2>/dev/null | grep . || true; }
+container_image() { docker container inspect --format '{{.Image}}' "$1" 2>/dev/null | grep . || true; }
 
 # What make up goes back to if the new one does not get ready: image, settings
 # and compose.yml of the last one that did. It holds what the settings hold,
@@ -106,7 +106,7 @@ container_image() { docker inspect --format '{{.Image}}' "$1" 2>/dev/null | grep
 good_dir() {
   local of
   # Of the one that runs, which may have had its data elsewhere.
-  of=$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$EMCP_INSTANCE" 2>/dev/null |
+  of=$(docker container inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$EMCP_INSTANCE" 2>/dev/null |
     sed -n 's/^EMCP_DATA_DIR=//p') || of=''
   echo "${of:-$EMCP_DATA_DIR}/last-good"
 }
@@ -136,7 +136,7 @@ check_platform() {
     EMCP_TRAEFIK_CONFIG=$(sha256sum <"$EMCP_DATA_DIR/traefik/traefik.yml" | cut -c 1-64)
   fi
   export EMCP_TRAEFIK_CONFIG
-  if running=$(docker inspect --format '{{index .Config.Labels "emcp.traefik-config"}}' "$EMCP_INSTANCE-traefik" 2>/dev/null) &&
+  if running=$(docker container inspect --format '{{index .Config.Labels "emcp.traefik-config"}}' "$EMCP_INSTANCE-traefik" 2>/dev/null) &&
     [[ $running == "$EMCP_TRAEFIK_CONFIG" ]]; then
     detail 'EMCP would start so'
     return
@@ -193,7 +193,7 @@ bring_up() {
 }
 
 # Nothing, rather than an empty line, where there is no such container.
-container_restarts() { docker inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
+container_restarts() { docker container inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
 
 # What has failed till now is no sign of what comes.
 note_restarts() {
@@ -228,7 +228,7 @@ try_traefik() {
     "${EMCP_TRAEFIK_IMAGE:-$TRAEFIK_IMAGE}" --configFile=/etc/traefik/traefik.yml
   # One that neither answers nor ends has at least understood it.
   wait_until 20 trial_decided "$name" || true
-  if [[ $(docker inspect --format '{{.State.Running}}' "$name") != true ]]; then
+  if [[ $(docker container inspect --format '{{.State.Running}}' "$name") != true ]]; then
     echo "--- Traefik does not start with the new configuration"
     docker logs "$name"
     docker rm --force "$name"
@@ -240,7 +240,7 @@ try_traefik() {
 
 trial_decided() {
   docker exec "$1" traefik healthcheck --configFile=/etc/traefik/traefik.yml >/dev/null 2>&1 ||
-    [[ $(docker inspect --format '{{.State.Running}}' "$1") != true ]]
+    [[ $(docker container inspect --format '{{.State.Running}}' "$1") != true ]]
 }
 
 # The names of all that compose.yml takes from the environment.
