@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from installation import Installation
 from support.docker import docker, inspect
+from support.settings import docker_host
 from support.waits import until
 
 DEADLINE_SECS = 60
@@ -111,6 +112,16 @@ def test_an_emcp_that_does_not_start_gives_way_to_the_one_before(serving: Instal
     assert serving.answers()
     # The name that Compose by hand would use leads to it as well.
     assert docker("image", "inspect", "--format", "{{.Id}}", f"emcp:{serving.instance}-local") == image
+
+
+def test_a_traefik_that_somebody_killed_is_told_and_comes_back_with_make_up(serving: Installation) -> None:
+    docker("kill", f"{serving.instance}-traefik")
+    told = "Traefik has stopped fetching its routes"
+    command = ["docker", "--host", docker_host(), "logs", serving.instance]
+    until("EMCP to say so", lambda: told in subprocess.run(command, capture_output=True, text=True).stderr, DEADLINE_SECS)
+    assert not serving.answers()
+    serving.up()
+    assert serving.answers()
 
 
 def test_a_certificate_of_an_unknown_ca_is_taken_and_a_file_of_settings_too(serving: Installation) -> None:
