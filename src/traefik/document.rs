@@ -3,11 +3,18 @@
 //! an unchanged document by its hash and rejects a whole document for
 //! `"routers":{}`.
 
+mod shapes;
+
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use bytes::Bytes;
-use serde::Serialize;
 
+use self::shapes::{
+    Backend, Certificate, Document, Domain, ForwardingTimeouts, Http, IpStrategy, LoadBalancer,
+    Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store, Tls,
+};
+use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
 use crate::model::{Error, Result, Server, ServerNetworks};
 
@@ -21,6 +28,10 @@ pub struct RouteFacts {
     pub certificate: Option<ServedCertificate>,
     /// Traefik's certificate resolver, if one is used.
     pub cert_resolver: Option<String>,
+    /// The host of the public URL.
+    pub public_host: String,
+    /// The host servers have for themselves, if they do.
+    pub servers_host: Option<String>,
     /// Where servers are found.
     pub networks: ServerNetworks,
     /// Requests of one address under way at once, on each router.
@@ -36,6 +47,12 @@ const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
 const TOO_LARGE_PRIORITY: u32 = 50_000;
 const FALLBACK_PRIORITY: u32 = 1;
+/// On every server's route: what a server answers is never a page of the host.
+const ISOLATE: &str = "isolate";
+/// The dashboard's host is for HTTPS alone.
+const HSTS: &str = "hsts";
+/// Tells EMCP that a request came by the servers' own host.
+const SERVERS_HOST: &str = "servers-host";
 /// Shorter than servers (120 s) and EMCP's public listener (15 s) keep an idle
 /// connection: Traefik then never sends a request into a connection that is
 /// just being closed.
@@ -54,10 +71,7 @@ const RETRY_TIMEOUT: &str = "20s";
 const STRIP: &str = "strip";
 
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
-const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
-/// Removed from the client's request, and set again only where the gate
-/// answered with them: nothing a client writes is taken for the gate's word.
-const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
+const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin", "Sec-Fetch-Dest"];
 /// Requests whose body is not waited for: there is none in a sensible one.
 const BARE: &str = "Method(`GET`) || Method(`HEAD`) || Method(`DELETE`) || Method(`OPTIONS`)";
 /// Requests that tell a length below 60,000 bytes, as nearly all do. Go lets no
@@ -86,152 +100,13 @@ const LARGE_PER_ADDRESS: usize = 32;
 /// One client chooses its addresses from a /64.
 const IPV6_CLIENT_BITS: u8 = 64;
 
-#[derive(Serialize)]
-struct Document {
-    http: Http,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<Tls>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Http {
-    routers: BTreeMap<String, Router>,
-    services: BTreeMap<String, Service>,
-    middlewares: BTreeMap<String, Middleware>,
-    servers_transports: BTreeMap<String, ServersTransport>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Router {
-    entry_points: [&'static str; 1],
-    rule: String,
-    priority: u32,
-    service: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    middlewares: Vec<String>,
-    tls: RouterTls,
-}
-
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct RouterTls {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cert_resolver: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Service {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoadBalancer {
-    servers: [Backend; 1],
-    pass_host_header: bool,
-    servers_transport: &'static str,
-}
-
-#[derive(Serialize)]
-struct Backend {
-    url: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Middleware {
-    #[serde(rename_all = "camelCase")]
-    ForwardAuth {
-        address: String,
-        trust_forward_header: bool,
-        auth_request_headers: &'static [&'static str],
-        #[serde(skip_serializing_if = "Option::is_none")]
-        auth_response_headers_regex: Option<&'static str>,
-        max_response_body_size: i32,
-        /// Makes Traefik read a request's body to its end before it forwards
-        /// it. Otherwise an answer that begins at once can overtake the last
-        /// read of the body, and Go's net/http then cuts the connection: up to
-        /// 0.6 % of tool calls were lost (ADR 7). The gate ignores the body.
-        forward_body: bool,
-        max_body_size: i32,
-    },
-    StripPrefixRegex {
-        regex: [&'static str; 1],
-    },
-    #[serde(rename_all = "camelCase")]
-    InFlightReq {
-        amount: usize,
-        source_criterion: SourceCriterion,
-    },
-    #[serde(rename_all = "camelCase")]
-    Retry {
-        attempts: u32,
-        initial_interval: &'static str,
-        timeout: &'static str,
-    },
-}
-
-/// The address of the connection's other end.
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct SourceCriterion {
-    ip_strategy: IpStrategy,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct IpStrategy {
-    depth: u8,
-    ipv6_subnet: u8,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ServersTransport {
-    forwarding_timeouts: ForwardingTimeouts,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ForwardingTimeouts {
-    dial_timeout: &'static str,
-    /// 0: a tool call may take its time before it answers.
-    response_header_timeout: &'static str,
-    idle_conn_timeout: &'static str,
-}
-
-#[derive(Serialize)]
-struct Tls {
-    certificates: [Certificate; 1],
-    stores: BTreeMap<&'static str, Store>,
-}
-
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Certificate {
-    cert_file: String,
-    key_file: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Store {
-    default_certificate: Certificate,
-}
-
 /// Renders the whole document.
 ///
 /// # Errors
 /// If it cannot be encoded.
 pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts) -> Result<Bytes> {
-    let router_tls = RouterTls {
-        cert_resolver: facts.cert_resolver.clone(),
-    };
     let mut http = Http {
-        routers: fallback_routers(&router_tls),
+        routers: BTreeMap::new(),
         services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
         middlewares: shared_middlewares(facts),
         servers_transports: BTreeMap::from([(
@@ -245,8 +120,9 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
             },
         )]),
     };
+    add_fallbacks(&mut http, facts);
     for server in servers {
-        add_server(&mut http, server, facts, &router_tls);
+        add_server(&mut http, server, facts);
     }
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
@@ -254,40 +130,90 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     Ok(Bytes::from(bytes))
 }
 
-fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
-    let fallback = |rule: &str, priority, refuse: Option<&str>| Router {
-        entry_points: [ENTRY_POINT],
-        rule: rule.to_owned(),
-        priority,
-        service: FALLBACK.to_owned(),
-        middlewares: names(std::iter::once(FLIGHT).chain(refuse)),
-        tls: tls.clone(),
-    };
-    BTreeMap::from([
-        (
-            FALLBACK.to_owned(),
-            fallback("PathPrefix(`/`)", FALLBACK_PRIORITY, None),
-        ),
-        (
-            "emcp-well-known".to_owned(),
-            fallback(
+/// Everything that is no server's: EMCP's, for each host.
+fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
+    let mut add = |name: &str, rule: &str, host: &str, middleware: Option<&str>, above: u32| {
+        for (kind, path, priority) in [
+            ("", "PathPrefix(`/`)", FALLBACK_PRIORITY),
+            (
+                "-well-known",
                 "PathRegexp(`(^|/)\\.well-known(/|$)`)",
                 WELL_KNOWN_PRIORITY,
-                None,
             ),
-        ),
-        (
-            "emcp-too-large".to_owned(),
-            // EMCP's own API has limits of its own, and says them itself.
-            fallback(
-                &format!(
-                    "PathPrefix(`/api/`) && !PathRegexp(`^/api/(servers|check)(/|$)`) && {TOO_LARGE}"
-                ),
-                TOO_LARGE_PRIORITY,
-                Some("too-large"),
-            ),
-        ),
-    ])
+        ] {
+            let router = Router {
+                entry_points: [ENTRY_POINT],
+                rule: format!("{rule}{path}"),
+                priority: priority + above,
+                service: FALLBACK.to_owned(),
+                middlewares: names(std::iter::once(FLIGHT).chain(middleware)),
+                tls: router_tls(facts, Some(host)),
+            };
+            http.routers.insert(format!("{name}{kind}"), router);
+        }
+    };
+    // EMCP's own API has limits of its own, and says them itself.
+    let mut rule =
+        format!("PathPrefix(`/api/`) && !PathRegexp(`^/api/(servers|check)(/|$)`) && {TOO_LARGE}");
+    if let Some(host) = &facts.servers_host {
+        rule = format!("{} && {rule}", host_rule(host));
+    }
+    let hsts = has_public_certificate(facts).then_some(HSTS);
+    add(FALLBACK, "", &facts.public_host, hsts, 0);
+    if let Some(host) = &facts.servers_host {
+        let rule = format!("{} && ", host_rule(host));
+        add("emcp-servers", &rule, host, Some(SERVERS_HOST), 1);
+        let mark = Middleware::Headers {
+            custom_request_headers: headers::of_the_servers_host(),
+            custom_response_headers: Headers::new(),
+        };
+        http.middlewares.insert(SERVERS_HOST.to_owned(), mark);
+    }
+    http.routers.insert(
+        "emcp-too-large".to_owned(),
+        Router {
+            entry_points: [ENTRY_POINT],
+            rule,
+            priority: TOO_LARGE_PRIORITY,
+            service: FALLBACK.to_owned(),
+            middlewares: names([ISOLATE, FLIGHT, "too-large"]),
+            tls: router_tls(facts, None),
+        },
+    );
+    if hsts.is_some() {
+        let hsts = of_answers(headers::of_the_dashboard());
+        http.middlewares.insert(HSTS.to_owned(), hsts);
+    }
+}
+
+/// Whether browsers take the certificate without being told of EMCP's own CA.
+fn has_public_certificate(facts: &RouteFacts) -> bool {
+    let served = facts.certificate.as_ref();
+    facts.cert_resolver.is_some() || served.is_some_and(ServedCertificate::is_public)
+}
+
+/// `host` is what the resolver must get a certificate for, where the rule does
+/// not say it. It gets none for an address.
+fn router_tls(facts: &RouteFacts, host: Option<&str>) -> RouterTls {
+    let host = host.filter(|host| facts.cert_resolver.is_some() && host.parse::<IpAddr>().is_err());
+    let domains = host.map(|host| Domain {
+        main: host.to_owned(),
+    });
+    RouterTls {
+        cert_resolver: facts.cert_resolver.clone(),
+        domains: domains.into_iter().collect(),
+    }
+}
+
+fn host_rule(host: &str) -> String {
+    format!("Host(`{host}`)")
+}
+
+fn of_answers(custom_response_headers: Headers) -> Middleware {
+    Middleware::Headers {
+        custom_request_headers: Headers::new(),
+        custom_response_headers,
+    }
 }
 
 fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
@@ -323,6 +249,7 @@ fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
         ("too-large", asks("too-large")),
         (RETRY, retry),
         (STRIP, strip),
+        (ISOLATE, of_answers(headers::of_servers_answers())),
     ]
     .map(|(name, middleware)| (name.to_owned(), middleware))
     .into()
@@ -346,7 +273,7 @@ fn gate(address: String, body: Body) -> Middleware {
         auth_request_headers: AUTH_REQUEST_HEADERS,
         auth_response_headers_regex: match body {
             Body::Left => None,
-            Body::Streamed | Body::Read { .. } => Some(AUTH_RESPONSE_HEADERS),
+            Body::Streamed | Body::Read { .. } => Some(headers::NOT_FROM_CLIENTS),
         },
         max_response_body_size: NO_LIMIT,
         forward_body: matches!(body, Body::Read { .. }),
@@ -357,12 +284,15 @@ fn gate(address: String, body: Body) -> Middleware {
     }
 }
 
-fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &RouterTls) {
+fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
     let id = server.id;
     let name = format!("server-{id}");
     let prefix = server.path_prefix();
     // PathPrefix without the slash would also match a longer name.
-    let rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
+    let mut rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
+    if let Some(host) = &facts.servers_host {
+        rule = format!("{} && ({rule})", host_rule(host));
+    }
     http.services.insert(
         name.clone(),
         service(format!("http://{}", server.endpoint(&facts.networks))),
@@ -389,9 +319,9 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
         // Behind the gate, which has read what it reads by then: that can be
         // sent at a later try as at the first.
         let middlewares = if is_large {
-            names([FLIGHT, KNOCK, FLIGHT_LARGE, &gate, RETRY, STRIP])
+            names([ISOLATE, FLIGHT, KNOCK, FLIGHT_LARGE, &gate, RETRY, STRIP])
         } else {
-            names([FLIGHT, &gate, RETRY, STRIP])
+            names([ISOLATE, FLIGHT, &gate, RETRY, STRIP])
         };
         http.routers.insert(
             format!("{name}{kind}"),
@@ -404,7 +334,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
                 priority: SERVER_PRIORITY + rank,
                 service: name.clone(),
                 middlewares,
-                tls: tls.clone(),
+                tls: router_tls(facts, None),
             },
         );
     }
