@@ -108,7 +108,7 @@ pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
         gate::server_in_url(request.uri).and_then(|name| ctx.app.at_gate().server_called(name));
     let verdict = gate::decide(
         &request,
-        caller(&ctx, &request, entry.as_ref()),
+        || caller(&ctx, &request, entry.as_ref()),
         entry.as_ref(),
         &ctx.app.settings().allowed_origins,
     );
