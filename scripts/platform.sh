@@ -334,33 +334,40 @@ ready_or_failing() { platform_ready || platform_fails; }
 
 platform_ready() { [[ $(platform_readyz) == *'"ready":true'* ]]; }
 
-# curl through Traefik: platform_curl PATH OPTION…
+# curl through Traefik: platform_curl URL OPTION…
 platform_curl() {
-  local path=$1 host=${EMCP_PUBLIC_URL#https://} port
+  local url=$1 host=${1#https://} port
   shift
-  port=${host##*:}
+  host=${host%%/*} port=${host##*:}
   [[ $host == *:* ]] || port=443
   curl -sS --max-time 5 --noproxy '*' --connect-to "${host%%:*}:$port:127.0.0.1:$EMCP_HTTPS_PORT" \
-    "$@" "$EMCP_PUBLIC_URL$path"
+    "$@" "$url"
+}
+
+# Both hosts, if the servers have one of their own: there is nothing but servers,
+# so any answer shows that name and certificate are right.
+TRUST=''
+platform_healthy() {
+  TRUST=''
+  host_answers "$EMCP_PUBLIC_URL/healthz" -f || return
+  [[ -z $EMCP_SERVERS_URL ]] || host_answers "$EMCP_SERVERS_URL/"
 }
 
 # With the certificate checked: against the local CA; or against what this
 # machine trusts and, where it does not know the company's CA, the chain that
 # was given; with ACME, whose certificate may come later or from a CA of the
 # company's, only looked at. TRUST says what is not as one would expect.
-TRUST=''
-platform_healthy() {
-  TRUST=''
+host_answers() {
   if [[ -n $CERTIFICATE ]]; then
-    platform_curl /healthz -f >/dev/null 2>&1 && return
-    platform_curl /healthz -f --cacert "$CERTIFICATE" >/dev/null || return
+    platform_curl "$@" >/dev/null 2>&1 && return
+    platform_curl "$@" --cacert "$CERTIFICATE" >/dev/null || return
     TRUST="this machine does not trust the CA of $CERTIFICATE; clients must"
   elif [[ -n ${EMCP_TLS_CERT_RESOLVER:-} ]]; then
-    platform_curl /healthz -f >/dev/null 2>&1 && return
-    platform_curl /healthz -f --insecure >/dev/null || return
+    platform_curl "$@" >/dev/null 2>&1 && return
+    platform_curl "$@" --insecure >/dev/null || return
     TRUST="this machine does not trust the certificate that Traefik serves now: not issued yet, or by an authority it does not know; see docker logs $EMCP_INSTANCE-traefik"
   else
-    platform_curl /healthz -f --cacert "$EMCP_DATA_DIR/ca.crt" >/dev/null
+    platform_curl "$@" --cacert "$EMCP_DATA_DIR/ca.crt" >/dev/null
   fi
 }
 
@@ -376,9 +383,9 @@ wait_platform() {
   }
   wait_until 20 platform_healthy || {
     platform_logs
-    echo "--- $EMCP_PUBLIC_URL/healthz through Traefik"
+    echo "--- $EMCP_PUBLIC_URL/healthz ${EMCP_SERVERS_URL:+and $EMCP_SERVERS_URL/ }through Traefik"
     platform_healthy || true
-    on_failure "EMCP and Traefik run, but $EMCP_PUBLIC_URL does not answer as it should; curl says why above. A certificate must cover the host of EMCP_PUBLIC_URL and be in time."
+    on_failure "EMCP and Traefik run, but $EMCP_PUBLIC_URL ${EMCP_SERVERS_URL:+or $EMCP_SERVERS_URL }does not answer as it should; curl says why above. A certificate must cover the host of EMCP_PUBLIC_URL, and of EMCP_SERVERS_URL if it is set, and be in time."
     return 1
   }
   GOING_BACK=no
@@ -396,6 +403,7 @@ EMCP is up.
   Dashboard     $EMCP_PUBLIC_URL/
   Admin token   in ${EMCP_ADMIN_TOKEN_FILE:-$EMCP_DATA_DIR/admin-token}
 END
+  [[ -n $EMCP_SERVERS_URL ]] && echo "  MCP servers   $EMCP_SERVERS_URL/api/NAME/mcp"
   [[ -n $ca ]] && echo "  CA            $EMCP_DATA_DIR/ca.crt (import it where browsers and clients shall trust it)"
   cat <<END
 

@@ -75,6 +75,24 @@ def test_a_changed_template_of_traefiks_takes_effect(serving: Installation) -> N
     assert serving.parts()[""] == after[""]
 
 
+def test_servers_get_a_host_of_their_own(serving: Installation) -> None:
+    before = serving.parts()
+    url = f"https://mcp-servers.test:{serving.public_url.rsplit(':', 1)[1]}"
+    serving.write_settings(f"EMCP_SERVERS_URL={url}/")
+    # It asks by that name, with the certificate verified, before it says that EMCP is up.
+    shown = serving.up()
+    assert f"MCP servers   {url}/api/NAME/mcp" in shown
+    assert serving.parts()["-traefik"] == before["-traefik"]
+    api = serving.api()
+    assert api.call("GET", "/api/settings")["servers_url"] == f"{url}/"
+    api.close()
+    serving.write_settings("EMCP_SERVERS_URL=https://localhost:1")
+    ran = serving.make("up")
+    assert ran.status != 0
+    assert "EMCP_SERVERS_URL" in ran.shown and "cookies know no ports" in ran.shown, ran.shown
+    assert serving.answers()
+
+
 def test_a_template_that_traefik_refuses_costs_nothing(serving: Installation) -> None:
     before = serving.parts()
     template, shipped = serving.template()
