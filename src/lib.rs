@@ -7,6 +7,7 @@
 pub mod access;
 pub mod activity;
 pub mod directory;
+pub mod disk;
 pub mod gate;
 pub mod http;
 pub mod identity;
@@ -22,4 +23,5 @@ pub mod settings;
 pub mod sockets;
 pub mod store;
 pub mod traefik;
+pub mod trouble;
 pub mod vault;

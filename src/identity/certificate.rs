@@ -21,7 +21,7 @@ const CA_LIFETIME_DAYS: i32 = 3652;
 const LEAF_LIFETIME_DAYS: i32 = 820;
 
 /// A certificate chain and its key, in PEM. Holds a private key: no `Debug`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServedCertificate {
     /// Certificate chain.
     pub cert_pem: String,
@@ -53,22 +53,6 @@ pub(super) fn from_local_ca(
         .with_context(|| format!("{} is not a CA certificate in PEM", cert_path.display()))?;
     let leaf = make_leaf(&issuer, public_url)?;
     Ok((cert_pem, leaf))
-}
-
-/// Reads the operator's own certificate and key.
-///
-/// # Errors
-/// If a file cannot be read or is not what it should be.
-pub fn from_files(cert: &Path, key: &Path) -> anyhow::Result<ServedCertificate> {
-    let cert_pem = read(cert)?;
-    let key_pem = read(key)?;
-    if !cert_pem.contains("BEGIN CERTIFICATE") {
-        bail!("{} holds no certificate in PEM", cert.display());
-    }
-    if !key_pem.contains("PRIVATE KEY") {
-        bail!("{} holds no private key in PEM", key.display());
-    }
-    Ok(ServedCertificate { cert_pem, key_pem })
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {

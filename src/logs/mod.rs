@@ -23,6 +23,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::model::ServerId;
 use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
+use crate::trouble;
 use crate::vault::Mask;
 
 use file::LogFile;
@@ -257,8 +258,9 @@ impl ServerLog {
                 .append(&records)
         })
         .await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "log lines could not be kept on disk");
+        match written {
+            Ok(Err(error)) => trouble::OUTPUT.met(&error),
+            _ => trouble::OUTPUT.worked(),
         }
     }
 

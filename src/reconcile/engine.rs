@@ -17,6 +17,7 @@ use super::converge::Converge;
 use super::waker::Pending;
 use crate::model::{Desired, Rest, ServerId, Status};
 use crate::runtime::Phase;
+use crate::trouble;
 
 const FULL_PASS: Duration = Duration::from_secs(30);
 /// How often memory is searched for servers that are to sleep or wake. Nobody
@@ -87,9 +88,12 @@ impl Engine {
     /// task, so an idle pass costs one call to Docker.
     async fn look_at_all(&mut self) {
         let containers = match self.parts.runtime.list(None).await {
-            Ok(containers) => containers,
+            Ok(containers) => {
+                trouble::DOCKER.worked();
+                containers
+            }
             Err(error) => {
-                tracing::warn!(%error, "cannot see the containers; the next pass tries again");
+                trouble::DOCKER.met(&error);
                 return;
             }
         };

@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, FirewallWatch};
+use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -62,6 +62,10 @@ pub struct App {
     pub ca_cert_pem: Option<String>,
     /// Whether servers are cut off from the host and cloud metadata.
     pub firewall: FirewallWatch,
+    /// What else the operator should know.
+    pub notice_board: NoticeBoard,
+    /// The room on the data directory's disk.
+    pub disk: DiskWatch,
     /// Counts for Prometheus.
     pub metrics: Metrics,
     /// What containers use.

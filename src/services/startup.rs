@@ -9,7 +9,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{
-    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
+    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
+    disk_watch, firewall_watch, strays, upkeep,
 };
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -74,6 +75,7 @@ pub async fn start(
     strays::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
+    let served = identity.certificate.clone();
     let routes = Routes::new(
         Arc::clone(&directory),
         Arc::clone(&provider),
@@ -131,6 +133,8 @@ pub async fn start(
         proxies: Proxies::default(),
         audit: AuditLog::new(store.clone(), settings.audit_max_entries),
         firewall: FirewallWatch::new(settings.firewall),
+        notice_board: NoticeBoard::default(),
+        disk: DiskWatch::default(),
         settings,
         layout,
         store,
@@ -152,7 +156,10 @@ pub async fn start(
         closing,
         cancel,
     });
-    certificate_watch::watch(&app)?;
+    app.notice_board
+        .put(Subject::Certificate, identity.certificate_problem);
+    certificate_watch::watch(&app, served);
+    disk_watch::watch(&app);
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);

@@ -10,6 +10,9 @@ use url::Url;
 use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
 use crate::model::{AddressPool, ServerNetworks, SleepAfter};
 
+/// A day of work of a small company, about.
+const MIN_FREE_BYTES: u64 = 1024 * 1024 * 1024;
+
 impl SettingsInput {
     /// Checks everything and fills in the defaults.
     ///
@@ -188,6 +191,7 @@ impl SettingsInput {
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
             wrong_tokens_per_minute,
             audit_max_entries,
+            min_free_bytes: self.min_free_bytes.unwrap_or(MIN_FREE_BYTES),
             admin_token,
             master_key,
         })

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 use crate::model::{ServerNetworks, SleepAfter};
 
@@ -99,6 +99,9 @@ pub struct Settings {
     pub wrong_tokens_per_minute: u32,
     /// Lines the audit log keeps.
     pub audit_max_entries: u64,
+    /// Room on the data directory's disk below which the operator is told; 0 for
+    /// never before it is full.
+    pub min_free_bytes: u64,
     /// The administrator's token.
     pub admin_token: SecretSource,
     /// The key that seals secrets.
@@ -106,6 +109,14 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// Every host that the certificate must be for.
+    #[must_use]
+    pub fn public_hosts(&self) -> Vec<Host<String>> {
+        let urls = [&self.public_url];
+        let hosts = urls.iter().filter_map(|url| url.host());
+        hosts.map(|host| host.to_owned()).collect()
+    }
+
     /// Where a command on this machine, or in this container, reaches the
     /// public listener of the running EMCP.
     #[must_use]

@@ -9,6 +9,7 @@ use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
 use crate::model::Error;
+use crate::trouble;
 
 /// A sign of life.
 #[derive(Serialize, ToSchema)]
@@ -36,19 +37,23 @@ pub(in crate::http) async fn live(_: Ctx) -> Answer {
 pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     let app = &ctx.app;
     let (store, docker) = tokio::join!(app.store.check(), app.runtime.ping());
-    if let Err(error) = &store {
-        tracing::error!(%error, "not ready: the database");
+    match &store {
+        Ok(()) => trouble::STORE_CHECK.worked(),
+        Err(error) => trouble::STORE_CHECK.met(error),
     }
-    if let Err(error) = &docker {
-        tracing::error!(%error, "not ready: Docker");
+    match &docker {
+        Ok(()) => trouble::DOCKER.worked(),
+        Err(error) => trouble::DOCKER.met(error),
     }
     let traefik = app.provider.is_in_service();
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
     let is_ready = store.is_ok() && docker.is_ok() && traefik;
     let body = json!({
         "ready": is_ready,
-        // A warning: servers are served all the same.
+        // Warnings: servers are served all the same.
         "firewall": app.firewall.view(),
+        "notices": app.notices(),
+        "disk": app.disk.view(),
         "checks": {
             "store": word(store.is_ok(), "the database does not answer"),
             "docker": word(docker.is_ok(), "Docker Engine does not answer"),
