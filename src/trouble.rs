@@ -14,9 +14,11 @@ pub static OUTPUT: Trouble = Trouble::new("servers' output cannot be kept on dis
 /// What was observed of servers is not in the database.
 pub static STATES: Trouble = Trouble::new("the servers' status cannot be kept in the database");
 /// The audit log is not in the database.
-pub static AUDIT: Trouble = Trouble::new("the audit log cannot be written; it is kept and tried again");
+pub static AUDIT: Trouble =
+    Trouble::new("the audit log cannot be written; it is kept and tried again");
 /// The audit log is full in memory too.
-pub static AUDIT_LOST: Trouble = Trouble::new("the audit log cannot be written, and its oldest lines are lost");
+pub static AUDIT_LOST: Trouble =
+    Trouble::new("the audit log cannot be written, and its oldest lines are lost");
 /// The database is opened anew after a failed write.
 pub static DATABASE: Trouble = Trouble::new("the database refuses to work and is opened anew");
 /// When tokens were last used is not in the database.

@@ -76,7 +76,11 @@ impl Platform {
         let done = self.run("check");
         let said = said(&done);
         assert!(!said.contains("panicked"), "{what}: {said}");
-        assert_eq!(self.content(), damaged, "{what}: check has changed the file");
+        assert_eq!(
+            self.content(),
+            damaged,
+            "{what}: check has changed the file"
+        );
         if !done.status.success() {
             assert!(said.contains("database"), "{what}: {said}");
             assert!(said.to_lowercase().contains("restore"), "{what}: {said}");
@@ -107,7 +111,12 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
     let new = NewServer {
         server: Server {
             description: format!("the server number {number} of a test of damages"),
-            ..Server::new(id, format!("demo-{number}").parse().unwrap(), actor.clone(), now)
+            ..Server::new(
+                id,
+                format!("demo-{number}").parse().unwrap(),
+                actor.clone(),
+                now,
+            )
         },
         version: CodeVersion {
             number: 1,
@@ -241,10 +250,32 @@ async fn a_file_that_was_cut_short_is_found_and_makes_nothing_panic() {
     let whole = &platform.database;
     let (len, page) = (whole.len(), 4096);
     for cut in [
-        0, 1, 8, 100, 511, 512, page - 1, page, page + 1, 3 * page, len / 4, len / 3, len / 2,
-        len - page, len - 512, len - 1,
+        0,
+        1,
+        8,
+        100,
+        511,
+        512,
+        page - 1,
+        page,
+        page + 1,
+        3 * page,
+        len / 4,
+        len / 3,
+        len / 2,
+        len - page,
+        len - 512,
+        len - 1,
     ] {
         let what = format!("cut to {cut} of {len} bytes");
         assert!(platform.judge(&whole[..cut], &what).await, "{what}");
+        // And the service refuses it, without a change.
+        platform.put(&whole[..cut]);
+        let refused = dump(platform.dir.path(), &platform.key).await.unwrap_err();
+        assert!(
+            refused.contains("cannot be read") || refused.contains("damaged"),
+            "{what}: {refused}"
+        );
+        assert_eq!(platform.content(), &whole[..cut], "{what}");
     }
 }

@@ -111,7 +111,10 @@ fn notices() -> BTreeMap<String, Arguments> {
     let codes = codes_of::<KnownNotice>().into_iter();
     codes
         .map(|(code, args)| (format!("notice.{code}"), args))
-        .chain(["firewall_open", "firewall_unknown"].map(|code| (format!("notice.{code}"), Arguments::new())))
+        .chain(
+            ["firewall_open", "firewall_unknown"]
+                .map(|code| (format!("notice.{code}"), Arguments::new())),
+        )
         .collect()
 }
 

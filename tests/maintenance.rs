@@ -422,12 +422,19 @@ async fn a_restore_that_was_killed_is_made_again_and_nothing_else_begins_meanwhi
     // As far as the last step but one: what it moves last is the database.
     let done = Layout::new(here.path());
     fs::create_dir_all(layout.restore_dir()).unwrap();
-    fs::copy(done.database(), Layout::new(&layout.restore_dir()).database()).unwrap();
+    fs::copy(
+        done.database(),
+        Layout::new(&layout.restore_dir()).database(),
+    )
+    .unwrap();
     fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
     fs::copy(done.code_file(id, 1), layout.code_file(id, 1)).unwrap();
     fs::copy(done.master_key(), layout.master_key()).unwrap();
 
-    let refused = Identity::load_or_create(&elsewhere).err().unwrap().to_string();
+    let refused = Identity::load_or_create(&elsewhere)
+        .err()
+        .unwrap()
+        .to_string();
     assert!(refused.contains("restore"), "{refused}");
     assert_eq!(restore(&elsewhere, &file).await.unwrap(), 1);
     assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
@@ -454,7 +461,10 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
     let file = here.path().join("full.tar");
     back_up(&settings_here, &file, true).await;
     let root = there.path().join("data");
-    let error = restore(&settings(&root), &file).await.unwrap_err().to_string();
+    let error = restore(&settings(&root), &file)
+        .await
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("TOKEN does not open"), "{error}");
     assert!(!root.exists());
 }

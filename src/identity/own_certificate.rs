@@ -114,9 +114,7 @@ pub(super) fn choose(
     match (own, last, last_fault) {
         (_, Some(last), Some(None)) => chosen(last, Some(problem)),
         (Some(own), ..) => chosen(own, Some(problem)),
-        (None, Some(last), Some(Some(fault))) if fault.is_servable() => {
-            chosen(last, Some(problem))
-        }
+        (None, Some(last), Some(Some(fault))) if fault.is_servable() => chosen(last, Some(problem)),
         _ => bail!(
             "{problem}; there is none yet, so put it right first (EMCP_TLS_CERT_FILE {}, EMCP_TLS_KEY_FILE {})",
             cert.display(),
@@ -156,7 +154,10 @@ fn check(
         ));
     };
     let key = PrivateKeyDer::from_pem_slice(pair.key_pem.as_bytes()).map_err(|_| {
-        unreadable("EMCP_TLS_KEY_FILE holds no private key in PEM (one with a passphrase cannot be used)".to_owned())
+        unreadable(
+            "EMCP_TLS_KEY_FILE holds no private key in PEM (one with a passphrase cannot be used)"
+                .to_owned(),
+        )
     })?;
     match CertifiedKey::from_der(chain, key, &default_provider()) {
         Ok(_) => {}
@@ -174,8 +175,8 @@ fn check(
         ))
     })?;
     for host in hosts {
-        let is_covered = server_name(host)
-            .is_some_and(|name| verify_server_name(&parsed, &name).is_ok());
+        let is_covered =
+            server_name(host).is_some_and(|name| verify_server_name(&parsed, &name).is_ok());
         if !is_covered {
             return Err(KnownNotice::CertificateWrongHost {
                 host: host.to_string(),
@@ -207,8 +208,12 @@ fn in_time(leaf: &CertificateDer<'_>, now: Timestamp) -> Result<(), KnownNotice>
 fn server_name(host: &Host<String>) -> Option<ServerName<'static>> {
     match host {
         Host::Domain(name) => ServerName::try_from(name.clone()).ok(),
-        Host::Ipv4(address) => Some(ServerName::IpAddress(std::net::IpAddr::from(*address).into())),
-        Host::Ipv6(address) => Some(ServerName::IpAddress(std::net::IpAddr::from(*address).into())),
+        Host::Ipv4(address) => Some(ServerName::IpAddress(
+            std::net::IpAddr::from(*address).into(),
+        )),
+        Host::Ipv6(address) => Some(ServerName::IpAddress(
+            std::net::IpAddr::from(*address).into(),
+        )),
     }
 }
 
@@ -281,7 +286,9 @@ mod tests {
     }
 
     fn code(result: Result<ServedCertificate, KnownNotice>) -> String {
-        result.err().map_or("good".to_owned(), |p| p.code_and_args().0)
+        result
+            .err()
+            .map_or("good".to_owned(), |p| p.code_and_args().0)
     }
 
     #[test]
@@ -294,11 +301,20 @@ mod tests {
             ((one.0.clone(), other.1.clone()), "certificate_key_mismatch"),
             (pair(&[HOST], (2000, 2001)), "certificate_expired"),
             (pair(&[HOST], (2199, 2200)), "certificate_not_yet_valid"),
-            (pair(&["other.example.com"], (2000, 2200)), "certificate_wrong_host"),
+            (
+                pair(&["other.example.com"], (2000, 2200)),
+                "certificate_wrong_host",
+            ),
             ((String::new(), one.1.clone()), "certificate_unreadable"),
-            ((one.0.clone(), "nothing".to_owned()), "certificate_unreadable"),
+            (
+                (one.0.clone(), "nothing".to_owned()),
+                "certificate_unreadable",
+            ),
             ((one.1.clone(), one.0.clone()), "certificate_unreadable"),
-            ((one.0[..one.0.len() / 2].to_owned(), one.1.clone()), "certificate_unreadable"),
+            (
+                (one.0[..one.0.len() / 2].to_owned(), one.1.clone()),
+                "certificate_unreadable",
+            ),
         ];
         for ((cert, key), expected) in &cases {
             files.put((cert, key));
@@ -317,8 +333,14 @@ mod tests {
             code(from_files(&files.cert, &files.key, hosts, Timestamp::now()))
         };
         assert_eq!(of(&[host(HOST), host("192.0.2.7")]), "good");
-        assert_eq!(of(&[host(HOST), host("192.0.2.8")]), "certificate_wrong_host");
-        assert_eq!(of(&[host(HOST), host("servers.example.com")]), "certificate_wrong_host");
+        assert_eq!(
+            of(&[host(HOST), host("192.0.2.8")]),
+            "certificate_wrong_host"
+        );
+        assert_eq!(
+            of(&[host(HOST), host("servers.example.com")]),
+            "certificate_wrong_host"
+        );
     }
 
     #[test]
@@ -348,7 +370,10 @@ mod tests {
         let expired = pair(&[HOST], (2000, 2001));
         files.put((&expired.0, &expired.1));
         let chosen = files.choose().unwrap();
-        assert!(matches!(chosen.problem, Some(KnownNotice::CertificateExpired { .. })));
+        assert!(matches!(
+            chosen.problem,
+            Some(KnownNotice::CertificateExpired { .. })
+        ));
         assert_eq!(chosen.certificate.key_pem, expired.1);
         // It was not good, so it is not kept.
         assert!(!files.kept.exists());

@@ -33,7 +33,14 @@ pub(super) fn watch(app: &Arc<App>, served: Option<ServedCertificate>) {
             tracing::warn!(%error, "the certificate's files are looked at once a minute only");
         })
         .ok();
-    let task = take_over(Arc::clone(app), (watcher, sender), changes, cert, key, served);
+    let task = take_over(
+        Arc::clone(app),
+        (watcher, sender),
+        changes,
+        cert,
+        key,
+        served,
+    );
     app.tasks
         .spawn(app.cancel.clone().run_until_cancelled_owned(task));
 }

@@ -83,7 +83,12 @@ impl App {
     pub fn notices(&self) -> Vec<Notice> {
         let board = self.notice_board.present();
         let known = board.values().map(Notice::from);
-        self.firewall.view().notice().into_iter().chain(known).collect()
+        self.firewall
+            .view()
+            .notice()
+            .into_iter()
+            .chain(known)
+            .collect()
     }
 }
 
@@ -95,7 +100,10 @@ mod tests {
     fn a_subject_has_one_notice_at_most() {
         let board = NoticeBoard::default();
         board.put(Subject::Disk, Some(KnownNotice::DiskFull { free_bytes: 0 }));
-        board.put(Subject::Certificate, Some(KnownNotice::CertificateKeyMismatch));
+        board.put(
+            Subject::Certificate,
+            Some(KnownNotice::CertificateKeyMismatch),
+        );
         let low = KnownNotice::DiskLow {
             free_bytes: 1,
             min_free_bytes: 2,

@@ -108,22 +108,14 @@ impl Store {
     }
 }
 
-fn whole(
-    path: &Path,
-    db: Database,
-    vault: &Vault,
-) -> std::result::Result<Examined, OpenError> {
+fn whole(path: &Path, db: Database, vault: &Vault) -> std::result::Result<Examined, OpenError> {
     Ok(Examined {
         store: Some(whole_store(path, db, vault)?),
         damages: Vec::new(),
     })
 }
 
-fn whole_store(
-    path: &Path,
-    db: Database,
-    vault: &Vault,
-) -> std::result::Result<Store, OpenError> {
+fn whole_store(path: &Path, db: Database, vault: &Vault) -> std::result::Result<Store, OpenError> {
     prepare(&db, vault)?;
     Ok(Store {
         path: Arc::from(path),
@@ -165,8 +157,8 @@ fn lock_out_others(path: &Path) -> std::result::Result<Option<FileBackend>, Open
         }
         Err(error) => return Err(unreadable(error)),
     };
-    let backend = FileBackend::new(file)
-        .map_err(|error| OpenError::Failed(super::codec::db(error)))?;
+    let backend =
+        FileBackend::new(file).map_err(|error| OpenError::Failed(super::codec::db(error)))?;
     match backend.try_lock_range(Bound::Unbounded, Bound::Unbounded) {
         Ok(true) => Ok(Some(backend)),
         Ok(false) => Err(OpenError::InUse(path.display().to_string())),

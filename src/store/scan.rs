@@ -27,14 +27,38 @@ pub(super) fn all(db: &Database) -> Result<Vec<Damage>> {
     table(&txn, tables::META, str::to_owned, |_| Ok(()), &mut found);
     table(&txn, tables::SERVERS, plain, reads::<Server>, &mut found);
     table(&txn, tables::STATES, plain, reads::<RunState>, &mut found);
-    table(&txn, tables::GATEWAY_KEYS, plain, reads::<Sealed>, &mut found);
-    table(&txn, tables::ENV, plain, reads::<Vec<StoredEnvVar>>, &mut found);
+    table(
+        &txn,
+        tables::GATEWAY_KEYS,
+        plain,
+        reads::<Sealed>,
+        &mut found,
+    );
+    table(
+        &txn,
+        tables::ENV,
+        plain,
+        reads::<Vec<StoredEnvVar>>,
+        &mut found,
+    );
     table(&txn, tables::TOKENS, plain, reads::<Token>, &mut found);
     let numbered = |(id, n): (u128, u32)| format!("{} {n}", u128_text(id));
-    table(&txn, tables::VERSIONS, numbered, reads::<CodeVersion>, &mut found);
+    table(
+        &txn,
+        tables::VERSIONS,
+        numbered,
+        reads::<CodeVersion>,
+        &mut found,
+    );
     let numbered = |(id, n): (u128, u64)| format!("{} {n}", u128_text(id));
     table(&txn, tables::EVENTS, numbered, reads::<Event>, &mut found);
-    table(&txn, tables::AUDIT, |n| n.to_string(), reads::<AuditEntry>, &mut found);
+    table(
+        &txn,
+        tables::AUDIT,
+        |n| n.to_string(),
+        reads::<AuditEntry>,
+        &mut found,
+    );
     Ok(found)
 }
 
@@ -133,4 +157,64 @@ where
         table.insert(key, bytes.as_slice()).map_err(codec::db)?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use redb::backends::InMemoryBackend;
+
+    use super::*;
+    use crate::store::prepare;
+    use crate::vault::Vault;
+
+    fn database() -> (Database, Vault) {
+        let backend = InMemoryBackend::new();
+        let db = Database::builder().create_with_backend(backend).unwrap();
+        let vault = Vault::new(&[7; 32]);
+        prepare(&db, &vault).unwrap();
+        (db, vault)
+    }
+
+    #[test]
+    fn every_table_with_records_is_read() {
+        let (db, _) = database();
+        let txn = db.begin_read().unwrap();
+        let all: BTreeSet<String> = txn
+            .list_tables()
+            .unwrap()
+            .map(|table| table.name().to_owned())
+            .collect();
+        // Indexes: they follow from the servers, and are compared with them.
+        let mut expected: BTreeSet<String> =
+            tables::NAMES_OF_ALL.iter().map(|name| (*name).to_owned()).collect();
+        expected.extend(["names".to_owned(), "addresses".to_owned()]);
+        assert_eq!(all, expected);
+    }
+
+    #[test]
+    fn records_of_an_emcp_without_checksums_get_theirs_at_the_first_start() {
+        let (db, vault) = database();
+        let old = br#"{"v":1,"data":{"key_id":"k","nonce":"00","ciphertext":"00"}}"#;
+        let txn = db.begin_write().unwrap();
+        txn.open_table(tables::GATEWAY_KEYS)
+            .unwrap()
+            .insert(5, old.as_slice())
+            .unwrap();
+        // As it was before there were levels.
+        txn.open_table(tables::META)
+            .unwrap()
+            .remove(tables::META_LEVEL)
+            .unwrap();
+        txn.commit().unwrap();
+
+        prepare(&db, &vault).unwrap();
+        let txn = db.begin_read().unwrap();
+        let keys = txn.open_table(tables::GATEWAY_KEYS).unwrap();
+        let now = keys.get(5).unwrap().unwrap().value().to_vec();
+        assert_eq!(codec::with_checksum(&now).unwrap(), None);
+        assert_eq!(decode::<Sealed>(&now).unwrap(), decode(old).unwrap());
+        assert_eq!(all(&db).unwrap(), Vec::new());
+    }
 }
