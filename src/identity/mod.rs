@@ -200,6 +200,7 @@ impl Identity {
             TlsSource::Files { cert, key } => {
                 let (hosts, now) = (settings.public_hosts(), Timestamp::now());
                 let chosen = own_certificate::choose(cert, key, &kept, &hosts, now)?;
+                chosen.keep_if_good(&kept);
                 certificate_problem = chosen.problem;
                 (None, Some(chosen.certificate))
             }

@@ -26,6 +26,18 @@ pub(super) struct Chosen {
     pub(super) problem: Option<KnownNotice>,
 }
 
+impl Chosen {
+    /// Keeps the operator's pair for a start that meets a bad one. That it cannot
+    /// be kept (a full disk) must not keep from starting.
+    pub(super) fn keep_if_good(&self, path: &Path) {
+        if self.problem.is_none()
+            && let Err(error) = keep(path, &self.certificate)
+        {
+            tracing::warn!(%error, "the certificate is served, and not kept for the next start");
+        }
+    }
+}
+
 /// As it is kept: in one file, so that the two always belong together.
 #[derive(Serialize, Deserialize)]
 struct Kept {
@@ -78,7 +90,7 @@ pub(super) fn forget(path: &Path) -> anyhow::Result<()> {
     }
 }
 
-/// The operator's pair if it is good; else the last good one; else, rather than
+/// The operator's pair if it is good (to be kept then); else the last good one; else, rather than
 /// nothing, one that clients may refuse.
 ///
 /// # Errors
@@ -98,13 +110,7 @@ pub(super) fn choose(
     };
     let (own, problem) = match read_pair(cert, key) {
         Ok(pair) => match check(&pair, hosts, now) {
-            Ok(()) => {
-                // A full disk must not keep from starting.
-                if let Err(error) = keep(kept, &pair) {
-                    tracing::warn!(%error, "the certificate is served, and not kept for the next start");
-                }
-                return chosen(pair, None);
-            }
+            Ok(()) => return chosen(pair, None),
             Err(problem) => (Some(pair).filter(|_| problem.is_servable()), problem),
         },
         Err(problem) => (None, problem),
@@ -262,7 +268,9 @@ mod tests {
 
         fn choose(&self) -> anyhow::Result<Chosen> {
             let now = Timestamp::now();
-            choose(&self.cert, &self.key, &self.kept, &[host(HOST)], now)
+            let chosen = choose(&self.cert, &self.key, &self.kept, &[host(HOST)], now)?;
+            chosen.keep_if_good(&self.kept);
+            Ok(chosen)
         }
     }
 

@@ -187,8 +187,10 @@ mod tests {
             .map(|table| table.name().to_owned())
             .collect();
         // Indexes: they follow from the servers, and are compared with them.
-        let mut expected: BTreeSet<String> =
-            tables::NAMES_OF_ALL.iter().map(|name| (*name).to_owned()).collect();
+        let mut expected: BTreeSet<String> = tables::NAMES_OF_ALL
+            .iter()
+            .map(|name| (*name).to_owned())
+            .collect();
         expected.extend(["names".to_owned(), "addresses".to_owned()]);
         assert_eq!(all, expected);
     }
