@@ -2,6 +2,7 @@
 //! CA, and Traefik's static configuration. Later starts find it there.
 
 mod certificate;
+mod examine;
 mod files;
 mod own_certificate;
 
@@ -12,6 +13,7 @@ use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
 pub use certificate::ServedCertificate;
+pub use examine::Examined;
 pub use files::{create_dir_private, write_atomically};
 pub use own_certificate::{from_files, keep};
 
@@ -163,20 +165,12 @@ impl Identity {
     /// If the data directory cannot be written or a file in it is malformed.
     pub fn load_or_create(settings: &Settings) -> anyhow::Result<Self> {
         let layout = Layout::new(&settings.data_dir);
-        if layout.restore_dir().exists() && !layout.database().exists() {
-            bail!(
-                "a restore into {} was cut short; run it again, or remove {} to begin with an empty platform",
-                settings.data_dir.display(),
-                layout.restore_dir().display()
-            );
-        }
+        refuse_half_restored(&layout)?;
         create_dir_private(&settings.data_dir)?;
         let admin_token = secret(&settings.admin_token, &layout.file("admin-token"), || {
             Ok(format!("emcp_{}", hex::encode(random_bytes::<32>()?)))
         })?;
-        if admin_token.expose_secret().len() < 16 {
-            bail!("the admin token is shorter than 16 characters; use a longer one");
-        }
+        check_admin_token(&admin_token)?;
         let master_key = secret(&settings.master_key, &layout.master_key(), || {
             Ok(hex::encode(random_bytes::<32>()?))
         })?;
@@ -222,25 +216,7 @@ impl Identity {
     }
 
     fn write_traefik_config(&self, settings: &Settings, layout: &Layout) -> anyhow::Result<()> {
-        let template = match &settings.traefik_template {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the Traefik template {}", path.display()))?,
-            None => BUILT_IN_TEMPLATE.to_owned(),
-        };
-        let https_port = settings.https_port.to_string();
-        let replacements = [
-            ("${EMCP_INTERNAL_URL}", settings.internal_url.as_str()),
-            (
-                "${EMCP_PROVIDER_TOKEN}",
-                self.provider_token.expose_secret(),
-            ),
-            ("${EMCP_HTTPS_ADDRESS}", settings.https_address.as_str()),
-            ("${EMCP_HTTP_ADDRESS}", settings.http_address.as_str()),
-            ("${EMCP_HTTPS_PORT}", https_port.as_str()),
-        ];
-        let rendered = replacements
-            .iter()
-            .fold(template, |text, (from, to)| text.replace(from, to));
+        let rendered = render_traefik_config(settings, &self.provider_token)?;
         let path = layout.traefik_config();
         if let Some(dir) = path.parent() {
             create_dir_private(dir)?;
@@ -253,6 +229,49 @@ impl Identity {
         write_atomically(&path, rendered.as_bytes(), 0o600)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// Traefik's static configuration. Holds the provider's token.
+fn render_traefik_config(
+    settings: &Settings,
+    provider_token: &SecretString,
+) -> anyhow::Result<String> {
+    let template = match &settings.traefik_template {
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the Traefik template {}", path.display()))?,
+        None => BUILT_IN_TEMPLATE.to_owned(),
+    };
+    let https_port = settings.https_port.to_string();
+    let replacements = [
+        ("${EMCP_INTERNAL_URL}", settings.internal_url.as_str()),
+        ("${EMCP_PROVIDER_TOKEN}", provider_token.expose_secret()),
+        ("${EMCP_HTTPS_ADDRESS}", settings.https_address.as_str()),
+        ("${EMCP_HTTP_ADDRESS}", settings.http_address.as_str()),
+        ("${EMCP_HTTPS_PORT}", https_port.as_str()),
+    ];
+    Ok(replacements
+        .iter()
+        .fold(template, |text, (from, to)| text.replace(from, to)))
+}
+
+fn check_admin_token(token: &SecretString) -> anyhow::Result<()> {
+    if token.expose_secret().len() < 16 {
+        bail!("the admin token is shorter than 16 characters; use a longer one");
+    }
+    Ok(())
+}
+
+/// Neither an empty platform nor keys of its own may come in between a restore
+/// that was cut short and its repetition.
+fn refuse_half_restored(layout: &Layout) -> anyhow::Result<()> {
+    if layout.restore_dir().exists() && !layout.database().exists() {
+        bail!(
+            "a restore into {} was cut short; run it again, or remove {} to begin with an empty platform",
+            layout.root().display(),
+            layout.restore_dir().display()
+        );
+    }
+    Ok(())
 }
 
 /// The master key that is there; none is made.
@@ -314,6 +333,10 @@ fn secret(
             data_file
         }
     };
+    read_secret(path)
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<SecretString> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = text.trim();

@@ -75,6 +75,14 @@ pub fn finish_rotation(settings: &Settings, vault: Vault) -> anyhow::Result<(Sto
     }
 }
 
+/// The vaults one of which fits the database: a rotation that was cut short
+/// leaves a second key behind.
+pub(super) fn possible_vaults(settings: &Settings, vault: Vault) -> Vec<Vault> {
+    std::iter::once(vault)
+        .chain(next_key(settings).map(|key| Vault::new(&key)))
+        .collect()
+}
+
 fn key_file(settings: &Settings) -> anyhow::Result<PathBuf> {
     match &settings.master_key {
         SecretSource::DataDir => Ok(Layout::new(&settings.data_dir).master_key()),

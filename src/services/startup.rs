@@ -10,7 +10,7 @@ use tokio_util::task::TaskTracker;
 
 use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
-    disk_watch, firewall_watch, strays, upkeep,
+    disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -163,6 +163,7 @@ pub async fn start(
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
+    traefik_watch::watch(&app);
     Ok((app, reconciling))
 }
 
@@ -170,10 +171,14 @@ pub async fn start(
 /// there is no client to be made: it is waited for like an answer.
 async fn find_docker(settings: &Settings) -> anyhow::Result<DockerRuntime> {
     let host = &settings.docker_host;
+    let mut is_told = false;
     loop {
         match DockerRuntime::new(host, &settings.network, &settings.instance) {
             Err(error @ RuntimeError::Unreachable(_)) if host.starts_with("unix://") => {
-                tracing::warn!(host, %error, "waiting for Docker Engine");
+                // Once: it may be away for long.
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(host, %error, "waiting for Docker Engine");
+                }
                 tokio::time::sleep(DOCKER_RETRY).await;
             }
             made => return made.with_context(|| format!("at {host}")),
@@ -187,6 +192,7 @@ async fn connect_to_docker(
     runtime: &DockerRuntime,
     networks: ServerNetworks,
 ) -> Result<(), RuntimeError> {
+    let mut is_told = false;
     loop {
         let connected = async {
             runtime.negotiate().await?;
@@ -195,7 +201,9 @@ async fn connect_to_docker(
         };
         match connected.await {
             Err(error @ RuntimeError::Unreachable(_)) => {
-                tracing::warn!(%error, "waiting for Docker Engine");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "waiting for Docker Engine");
+                }
                 tokio::time::sleep(DOCKER_RETRY).await;
             }
             settled => return settled,

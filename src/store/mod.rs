@@ -8,6 +8,7 @@ mod codec;
 mod dump;
 mod events;
 mod examine;
+mod glance;
 mod guard;
 mod records;
 mod scan;
@@ -31,6 +32,7 @@ use records::Record;
 
 pub use dump::Dump;
 pub use examine::{Damage, Examined};
+pub use glance::Glance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.

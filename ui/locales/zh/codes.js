@@ -65,7 +65,8 @@ export default {
   "notice.disk_low": "数据目录所在的磁盘只剩 {free_bytes}，低于 EMCP_MIN_FREE_BYTES 的 {min_free_bytes}。请在写满之前腾出空间。",
   "notice.disk_full": "数据目录所在的磁盘已满（剩余 {free_bytes}）：服务器继续运行，但无法更改任何内容，也不再保存输出。请腾出空间。",
 
-  "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加，或改用其他方式。",
+  "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加 {distribution}，或改用其他方式；您自己项目中的其他文件不会随此文件上传。",
+  "problem.relative_import": "相对导入找不到任何模块：只上传了这一个文件，没有它旁边的模块。",
   "problem.entry_not_found": "没有名为 {entry_object} 的对象，但有 {found}。请把入口对象改为要提供服务的那一个。",
   "problem.no_entry": "文件没有创建 MCP 服务器；例如需要 {entry_object} = FastMCP(...)。",
 
