@@ -59,6 +59,11 @@ class Served:
     # Paths that the file gave its endpoint, and where it is.
     aliases: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def has_root(self) -> bool:
+        """Whether the file itself answers at the top."""
+        return any(getattr(route, "path", None) in ("", "/") for route in endpoints.routes_of(self.app))
+
     def app_for(self, path: str) -> App:
         if self.sse_app is not None and (path == SSE_PATH or path.startswith(MESSAGES_PATH)):
             return self.sse_app

@@ -260,6 +260,32 @@ def test_what_a_file_puts_around_its_server_is_around_sse_too(start: Start) -> N
     assert server.request("POST", "/mcp", INITIALIZE, {**ACCEPT, "X-Word": "sesame"}).status == 200
 
 
+# --- addresses -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("file", ["sdk1_fastmcp", "sdk2_mcpserver", "fastmcp3", "fastmcp4", "lowlevel1", "lowlevel2"])
+def test_a_get_without_a_session_is_405_and_the_top_tells_the_addresses(start: Start, file: str) -> None:
+    server = start((FIELD.with_name("servers") / f"{file}.py").read_text())
+    server.ready()
+    answer = server.request("GET", "/mcp", headers={"Accept": "text/event-stream"})
+    assert (answer.status, answer.headers["allow"]) == (405, "POST, DELETE")
+    assert server.request("GET", "/").json()["paths"] == {"mcp": "/api/demo/mcp", "sse": "/api/demo/sse"}
+
+
+def test_a_page_of_the_file_at_the_top_stays_its_own(start: Start) -> None:
+    code = """
+from fastmcp import FastMCP
+from starlette.responses import PlainTextResponse
+mcp = FastMCP("page")
+@mcp.custom_route("/", methods=["GET"])
+async def top(request):
+    return PlainTextResponse("mine")
+"""
+    server = start(code)
+    server.ready()
+    assert server.request("GET", "/").body == "mine"
+
+
 # --- files -----------------------------------------------------------------------------------------
 
 
