@@ -13,6 +13,8 @@ mod disk_watch;
 mod door;
 mod env;
 mod firewall_watch;
+mod internal;
+mod live;
 mod members;
 mod notices;
 mod overview;
@@ -28,6 +30,7 @@ mod tools;
 mod traefik_watch;
 mod upkeep;
 mod usage;
+mod version_files;
 mod views;
 
 pub use app::App;
@@ -38,6 +41,8 @@ pub use connection::ConnectionView;
 pub use connection_test::ConnectionTest;
 pub use disk_watch::DiskWatch;
 pub use firewall_watch::{Firewall, FirewallView, FirewallWatch};
+pub use internal::{AtGate, Readiness};
+pub use live::{News, Told};
 pub use notices::{Notice, NoticeBoard, Subject};
 pub use overview::OverviewView;
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
@@ -49,3 +54,6 @@ pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
 pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
 pub use views::{EventView, ServerView, Urls};
+
+#[cfg(test)]
+mod tests;

@@ -23,6 +23,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
+use crate::blocking::run_blocking;
 use crate::model::{Error, Result};
 use crate::trouble;
 use crate::vault::{Sealed, Vault};
@@ -174,7 +175,7 @@ impl Store {
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || {
+        run_blocking(move || {
             let db = store.database()?;
             trouble::DATABASE.worked();
             let result = guarded(|| work(&db)).unwrap_or_else(|panic| Err(codec::damaged(&panic)));
