@@ -18,6 +18,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("flate2", "src/http/ui.rs"),
     ("multer", "src/http"),
     ("rcgen", "src/identity"),
+    ("webpki", "src/identity"),
     ("chacha20poly1305", "src/vault"),
     ("prometheus_client", "src/metrics.rs"),
     ("tar", "src/maintenance"),
@@ -41,6 +42,7 @@ const PURE: &[&str] = &[
     "src/reconcile/failure.rs",
     "src/reconcile/idle.rs",
     "src/traefik/document.rs",
+    "src/traefik/headers.rs",
     "src/logs/ring.rs",
 ];
 

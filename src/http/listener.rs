@@ -231,6 +231,15 @@ fn set_common_headers<B>(response: &mut Response<B>, request_id: &str) {
         "x-content-type-options",
         HeaderValue::from_static("nosniff"),
     );
+    // No page of another site may embed or open what is here.
+    set(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    set(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
+    );
     set("referrer-policy", HeaderValue::from_static("no-referrer"));
     set("cache-control", HeaderValue::from_static("no-store"));
 }

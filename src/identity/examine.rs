@@ -46,7 +46,7 @@ impl Identity {
                 let (key, cert) = (layout.file("ca.key"), layout.ca_cert());
                 // Where there is neither, it would make both.
                 if key.exists() || cert.exists() {
-                    certificate::from_local_ca(&key, &cert, &settings.public_url)?;
+                    certificate::from_local_ca(&key, &cert, &settings.hosts().collect::<Vec<_>>())?;
                 }
             }
             TlsSource::Files { cert, key } => {

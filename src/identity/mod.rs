@@ -188,7 +188,7 @@ impl Identity {
                 let (ca, leaf) = certificate::from_local_ca(
                     &layout.file("ca.key"),
                     &layout.ca_cert(),
-                    &settings.public_url,
+                    &settings.hosts().collect::<Vec<_>>(),
                 )?;
                 (Some(ca), Some(leaf))
             }

@@ -8,10 +8,10 @@ use anyhow::{Context, bail};
 use jiff::Timestamp;
 use rustls::client::verify_server_name;
 use rustls::crypto::aws_lc_rs::default_provider;
-use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use rustls::server::ParsedCertificate;
 use rustls::sign::CertifiedKey;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use serde::{Deserialize, Serialize};
 use url::Host;
 
@@ -309,6 +309,7 @@ mod tests {
             ((one.0.clone(), other.1.clone()), "certificate_key_mismatch"),
             (pair(&[HOST], (2000, 2001)), "certificate_expired"),
             (pair(&[HOST], (2199, 2200)), "certificate_not_yet_valid"),
+            (pair(&["*.com"], (2000, 2200)), "certificate_wrong_host"),
             (
                 pair(&["other.example.com"], (2000, 2200)),
                 "certificate_wrong_host",

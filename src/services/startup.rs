@@ -7,6 +7,7 @@ use anyhow::Context;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
@@ -88,6 +89,8 @@ pub async fn start(
                 TlsSource::Resolver(name) => Some(name.clone()),
                 TlsSource::LocalCa | TlsSource::Files { .. } => None,
             },
+            public_host: host_of(&settings.public_url),
+            servers_host: settings.servers_url.as_ref().map(host_of),
         },
     )?;
     let routes = Arc::new(routes);
@@ -166,6 +169,10 @@ pub async fn start(
     firewall_watch::watch(&app);
     traefik_watch::watch(&app);
     Ok((app, reconciling))
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
 }
 
 /// A daemon that has ended properly took its socket along, and without one

@@ -47,7 +47,7 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
         let request = request_of(&ctx);
         let verdict = gate::decide(
             &request,
-            caller(&ctx, &request, entry.as_ref()),
+            || caller(&ctx, &request, entry.as_ref()),
             entry.as_ref(),
             &ctx.app.settings().allowed_origins,
         );
@@ -128,7 +128,8 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     GateRequest {
         authorization: ctx.header("authorization"),
         api_key: ctx.header("x-api-key"),
-        origin: ctx.header("origin"),
+        origin: ctx.header_or_garbled("origin"),
+        fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
     }
 }

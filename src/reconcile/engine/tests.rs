@@ -140,6 +140,8 @@ impl Setting {
             upstream_url: String::new(),
             certificate: None,
             cert_resolver: None,
+            public_host: String::new(),
+            servers_host: None,
         };
         let (routes, _) = Routes::new(Arc::clone(&directory), Arc::default(), facts).unwrap();
         let logs = Logs::new(

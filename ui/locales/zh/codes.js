@@ -136,6 +136,8 @@ export default {
   "error.body_incomplete": "请求在传输中断开，请重试。",
   "error.body_timeout": "请求传输太慢，已放弃，请重试。",
   "error.token_not_for_server": "这个令牌不能用于该服务器。",
+  "error.not_a_page": "这是 MCP 服务器的地址，不是网页。请把它粘贴到 MCP 客户端中。",
+  "error.server_moved": "服务器现在有单独的主机名，请使用“连接”页上的新地址。",
   "error.not_found": "没有这个地址。",
   "error.version_not_found": "没有这个版本。",
   "error.token_not_found": "没有这个令牌，可能已被吊销。",
