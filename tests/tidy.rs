@@ -23,7 +23,8 @@ const ROOMS: &[(&str, &str)] = &[
     ("prometheus_client", "src/metrics.rs"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
-    ("rmcp", "src/mcp.rs"),
+    ("rmcp", "src/mcp"),
+    ("sse_stream", "src/mcp"),
     ("clap", "src/settings"),
     ("rustix", "src/sockets"),
     ("rustix", "src/disk.rs"),
@@ -42,6 +43,7 @@ const PURE: &[&str] = &[
     "src/reconcile/failure.rs",
     "src/reconcile/idle.rs",
     "src/traefik/document.rs",
+    "src/traefik/document",
     "src/traefik/headers.rs",
     "src/logs/ring.rs",
 ];

@@ -9,12 +9,14 @@
 
 mod client;
 mod limiter;
+mod places;
 mod table;
 
 use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, Token, TokenId};
 
 pub use client::{ClientKey, Proxies};
 pub use limiter::{Limiter, Standing, Wrong};
+pub use places::{Full, Place, Places};
 pub use table::{Found, TokenTable};
 
 /// An authenticated caller.
@@ -77,10 +79,11 @@ pub struct CanAdminister {
     actor: Actor,
 }
 
-/// Leave to call one server through the gate.
+/// Leave to call one server through the gate, in somebody's name.
 #[derive(Debug)]
 pub struct CanConnect {
     server: ServerId,
+    actor: Actor,
 }
 
 impl Caller {
@@ -186,7 +189,10 @@ impl Caller {
     /// `not_your_server` for a developer of others, `forbidden` for a role that
     /// may only look.
     pub fn may_connect(&self, server: &Server) -> Result<CanConnect> {
-        let leave = CanConnect { server: server.id };
+        let leave = CanConnect {
+            server: server.id,
+            actor: self.actor(),
+        };
         match self.role {
             Role::Admin => Ok(leave),
             Role::Developer if server.belongs_to(&self.name) => Ok(leave),
@@ -266,6 +272,11 @@ impl CanConnect {
     /// The server it is for.
     pub fn server(&self) -> ServerId {
         self.server
+    }
+
+    /// Who is calling.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 }
 

@@ -167,6 +167,18 @@ pub fn waited_too_long(reason: &Reason) -> Refusal {
     }
 }
 
+/// The refusal for a request that would have to wait where enough do already.
+pub fn too_many_waiting(reason: &Reason) -> Refusal {
+    Refusal {
+        status: 503,
+        code: "too_many_waiting",
+        message: format!(
+            "the server is not ready yet: {reason}; too many requests wait for it already, so try again in a moment"
+        ),
+        retry_after_secs: Some(5),
+    }
+}
+
 /// The refusal for a request that came by a route which is being replaced. A
 /// new request finds the new one: Traefik takes some hundred milliseconds.
 pub fn route_moved() -> Refusal {
@@ -212,6 +224,11 @@ fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
     request.authorization.and_then(bearer).is_none()
         && request.api_key.is_none()
         && path.trim_end_matches('/').ends_with("/sse")
+}
+
+/// The name of the server that a path asks for.
+pub fn server_in_url(uri: &str) -> Option<&str> {
+    uri.strip_prefix("/api/")?.split(['/', '?']).next()
 }
 
 /// The ticket of an SSE session's message (`services::sse_ticket`); only where

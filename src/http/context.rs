@@ -10,8 +10,9 @@ use jiff::Timestamp;
 use tokio::time::Instant;
 use warp::Filter;
 
+use super::admission;
 use super::audit::Note;
-use crate::access::{Caller, CanInspect, CanRead, CanWrite};
+use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::{Provenance, bearer, check_cookie_use};
 use crate::model::{Error, Result, Server};
 use crate::services::App;
@@ -37,6 +38,10 @@ pub(super) struct Peer(pub(super) IpAddr);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived(pub(super) Instant);
 
+/// The client's place among the requests it may have at once. Whatever holds
+/// the request's context holds it, such as a stream.
+pub(super) type Admitted = Arc<Place<ClientKey>>;
+
 /// One request, without its body.
 #[derive(Clone)]
 pub(super) struct Ctx {
@@ -50,6 +55,7 @@ pub(super) struct Ctx {
     /// What the audit log is to tell of this request.
     pub(super) note: Arc<Note>,
     pub(super) arrived: Instant,
+    _admitted: Option<Admitted>,
     query: HashMap<String, String>,
 }
 
@@ -106,12 +112,8 @@ impl Ctx {
 
     /// The client's address, as far as it can be believed (`access::Proxies`).
     pub(super) fn client(&self) -> IpAddr {
-        let lines = self.headers.get_all("x-forwarded-for");
-        let last = lines
-            .iter()
-            .next_back()
-            .and_then(|value| value.to_str().ok());
-        self.app.client(self.peer, last)
+        self.app
+            .client(self.peer, admission::forwarded_for(&self.headers))
     }
 
     /// Leave for the caller to change this server.
@@ -230,6 +232,7 @@ pub(super) fn context(
         .and(warp::ext::optional::<ConnectionId>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Arrived>())
+        .and(warp::ext::optional::<Admitted>())
         .map(
             move |method,
                   headers,
@@ -237,7 +240,8 @@ pub(super) fn context(
                   id: Option<RequestId>,
                   connection: Option<ConnectionId>,
                   peer: Option<Peer>,
-                  arrived: Option<Arrived>| Ctx {
+                  arrived: Option<Arrived>,
+                  admitted: Option<Admitted>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
@@ -246,6 +250,7 @@ pub(super) fn context(
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
                 note: Arc::new(Note::of_this_request()),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
+                _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()
                     .collect(),

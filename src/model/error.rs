@@ -50,6 +50,16 @@ pub enum Error {
         /// When the address is listened to again.
         retry_after_secs: u64,
     },
+    /// More at once than the caller, a server or EMCP itself may have.
+    #[error("{message}")]
+    TooMany {
+        /// Stable code.
+        code: &'static str,
+        /// The limit, and what to do.
+        message: String,
+        /// When to try again.
+        retry_after_secs: u64,
+    },
     /// There is no such thing.
     #[error("{message}")]
     NotFound {
@@ -154,6 +164,7 @@ impl Error {
         match self {
             Self::Invalid { code, .. }
             | Self::Forbidden { code, .. }
+            | Self::TooMany { code, .. }
             | Self::NotFound { code, .. }
             | Self::Conflict { code, .. }
             | Self::Unavailable { code, .. }

@@ -17,6 +17,7 @@ mod server;
 mod sleep;
 mod state;
 mod token;
+mod weight;
 
 pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
@@ -36,3 +37,4 @@ pub use server::{
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
 pub use token::{ADMINISTRATOR, Role, Token, TokenId, TokenSecret, check_person};
+pub use weight::json_weight_bytes;

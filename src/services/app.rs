@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard};
+use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Trials};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -39,7 +39,7 @@ pub struct App {
     /// Counts wrong tokens by address.
     pub(super) limiter: Mutex<Limiter>,
     /// Whose word on a client's address is believed.
-    pub(super) proxies: Proxies,
+    pub(super) proxies: Arc<Proxies>,
     /// Who did what.
     pub(super) audit: AuditLog,
     /// Seals and opens secrets.
@@ -73,6 +73,8 @@ pub struct App {
     pub(super) usage: UsageMeter,
     /// Speaks to containers directly.
     pub(super) server_client: reqwest::Client,
+    /// Servers being tried out.
+    pub(super) trials: Trials,
     /// Long-lived tasks.
     pub(super) tasks: TaskTracker,
     /// EMCP is to end: whatever waits for long ends now, or is answered as it

@@ -50,6 +50,8 @@ pub struct SettingsView {
     pub stop_grace_secs: u64,
     /// When idle servers sleep that don't say it themselves; never if absent.
     pub sleep: Option<SleepAfter>,
+    /// Requests of one address that may be under way at once.
+    pub requests_per_address: usize,
     /// Origins browsers may call from.
     pub allowed_origins: Vec<String>,
     /// Whether Traefik fetches its routes.
@@ -109,6 +111,7 @@ impl App {
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),
             sleep: settings.sleep,
+            requests_per_address: settings.requests_per_address,
             allowed_origins: settings.allowed_origins.clone(),
             traefik_in_service: self.provider.is_in_service(),
             engine: self.runtime.info().await.ok().map(EngineView::from),

@@ -10,10 +10,10 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
-    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
-    disk_watch, firewall_watch, strays, traefik_watch, upkeep,
+    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
+    certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
-use crate::access::{Limiter, Proxies, TokenTable};
+use crate::access::{Limiter, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
@@ -84,6 +84,7 @@ pub async fn start(
             internal_url: settings.internal_url.clone(),
             upstream_url: settings.upstream_url.clone(),
             networks: settings.networks,
+            requests_per_address: settings.requests_per_address,
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),
@@ -134,7 +135,7 @@ pub async fn start(
     };
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
-        proxies: Proxies::default(),
+        proxies: Arc::default(),
         audit: AuditLog::new(store.clone(), settings.audit_max_entries),
         firewall: FirewallWatch::new(settings.firewall),
         notice_board: NoticeBoard::default(),
@@ -156,6 +157,7 @@ pub async fn start(
         metrics: Metrics::default(),
         usage: UsageMeter::default(),
         server_client,
+        trials: Trials::default(),
         tasks,
         closing,
         cancel,

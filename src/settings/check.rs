@@ -114,6 +114,10 @@ impl SettingsInput {
         if wrong_tokens_per_minute == 0 {
             problems.add("wrong_tokens_per_minute", "must be 1 or more");
         }
+        let requests_per_address = self.requests_per_address.unwrap_or(512);
+        if !(16..=100_000).contains(&requests_per_address) {
+            problems.add("requests_per_address", "must be from 16 to 100000");
+        }
         let audit_max_entries = self.audit_max_entries.unwrap_or(100_000);
         if !(1_000..=10_000_000).contains(&audit_max_entries) {
             problems.add("audit_max_entries", "must be from 1000 to 10000000");
@@ -200,6 +204,7 @@ impl SettingsInput {
             sleep,
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
             wrong_tokens_per_minute,
+            requests_per_address: requests_per_address as usize,
             audit_max_entries,
             min_free_bytes: self.min_free_bytes.unwrap_or(MIN_FREE_BYTES),
             admin_token,

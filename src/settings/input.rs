@@ -104,6 +104,10 @@ pub struct SettingsInput {
     /// Wrong tokens from one address within a minute that lock it out.
     #[arg(long, env = "EMCP_WRONG_TOKENS_PER_MINUTE")]
     pub wrong_tokens_per_minute: Option<u32>,
+    /// Requests of one address that may be under way at once, streams among
+    /// them.
+    #[arg(long, env = "EMCP_REQUESTS_PER_ADDRESS")]
+    pub requests_per_address: Option<u32>,
     /// Lines the audit log keeps; the oldest go first.
     #[arg(long, env = "EMCP_AUDIT_MAX_ENTRIES")]
     pub audit_max_entries: Option<u64>,
@@ -212,6 +216,7 @@ impl SettingsInput {
             sleep_stop_after_secs,
             max_code_bytes,
             wrong_tokens_per_minute,
+            requests_per_address,
             audit_max_entries,
             min_free_bytes,
             admin_token,

@@ -100,6 +100,8 @@ pub struct Settings {
     pub max_code_bytes: u64,
     /// Wrong tokens within a minute that lock an address out.
     pub wrong_tokens_per_minute: u32,
+    /// Requests of one address that may be under way at once.
+    pub requests_per_address: usize,
     /// Lines the audit log keeps.
     pub audit_max_entries: u64,
     /// Room on the data directory's disk below which the operator is told; 0 for

@@ -3,12 +3,17 @@
 //! an unchanged document by its hash and rejects a whole document for
 //! `"routers":{}`.
 
+mod shapes;
+
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use bytes::Bytes;
-use serde::Serialize;
 
+use self::shapes::{
+    Backend, Certificate, Document, Domain, ForwardingTimeouts, Http, IpStrategy, LoadBalancer,
+    Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store, Tls,
+};
 use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
 use crate::model::{Error, Result, Server, ServerNetworks};
@@ -29,6 +34,8 @@ pub struct RouteFacts {
     pub servers_host: Option<String>,
     /// Where servers are found.
     pub networks: ServerNetworks,
+    /// Requests of one address under way at once, on each router.
+    pub requests_per_address: usize,
 }
 
 const ENTRY_POINT: &str = "websecure";
@@ -38,6 +45,7 @@ const TRANSPORT: &str = "emcp";
 /// 404 under every prefix so that they don't try to sign in.
 const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
+const TOO_LARGE_PRIORITY: u32 = 50_000;
 const FALLBACK_PRIORITY: u32 = 1;
 /// On every server's route: what a server answers is never a page of the host.
 const ISOLATE: &str = "isolate";
@@ -60,151 +68,37 @@ const RETRY: &str = "retry";
 const RETRY_ATTEMPTS: u32 = 60;
 const RETRY_INTERVAL: &str = "300ms";
 const RETRY_TIMEOUT: &str = "20s";
+const STRIP: &str = "strip";
 
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
 const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin", "Sec-Fetch-Dest"];
-/// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
-/// than was told, so Traefik may read these without a limit of its own.
-const TELLS_LENGTH: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
-/// What Traefik reads of those at most, and of the gate's answers, which are
+/// Requests whose body is not waited for: there is none in a sensible one.
+const BARE: &str = "Method(`GET`) || Method(`HEAD`) || Method(`DELETE`) || Method(`OPTIONS`)";
+/// Requests that tell a length below 60,000 bytes, as nearly all do. Go lets no
+/// more be read than was told, so Traefik may read these without a limit of its
+/// own, and before it is known who asks.
+const SMALL: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,4}|[1-5][0-9]{4})$`)";
+/// Those that tell one below 8,000,000.
+const LARGE: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
+/// And those that tell more, which no server gets.
+const TOO_LARGE: &str = "HeaderRegexp(`Content-Length`, `^([89][0-9]{6}|[0-9]{8,})$`)";
+/// What Traefik reads of a told length, and of the gate's answers, which are
 /// EMCP's own and short: all of it, in a buffer that grows. With a limit it makes
 /// a buffer of the limit's size every time, and keeps a request's until that is
 /// answered (ADR 7).
 const NO_LIMIT: i32 = -1;
-/// What it reads of all others: GET and DELETE without a body, chunks, and what
-/// is too large and refused. Each takes a buffer of this size.
+/// What it reads of all others, whose length is untold. Each takes a buffer of
+/// this size.
 const UNTOLD_MAX_BYTES: i32 = 1024 * 1024;
-
-#[derive(Serialize)]
-struct Document {
-    http: Http,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<Tls>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Http {
-    routers: BTreeMap<String, Router>,
-    services: BTreeMap<String, Service>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    middlewares: BTreeMap<String, Middleware>,
-    servers_transports: BTreeMap<String, ServersTransport>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Router {
-    entry_points: [&'static str; 1],
-    rule: String,
-    priority: u32,
-    service: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    middlewares: Vec<String>,
-    tls: RouterTls,
-}
-
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct RouterTls {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cert_resolver: Option<String>,
-    /// What the resolver gets a certificate for where the rule names no host.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    domains: Vec<Domain>,
-}
-
-#[derive(Serialize, Clone)]
-struct Domain {
-    main: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Service {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoadBalancer {
-    servers: [Backend; 1],
-    pass_host_header: bool,
-    servers_transport: &'static str,
-}
-
-#[derive(Serialize)]
-struct Backend {
-    url: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Middleware {
-    #[serde(rename_all = "camelCase")]
-    ForwardAuth {
-        address: String,
-        trust_forward_header: bool,
-        auth_request_headers: &'static [&'static str],
-        auth_response_headers_regex: &'static str,
-        max_response_body_size: i32,
-        /// Makes Traefik read a request's body to its end before it forwards
-        /// it. Otherwise an answer that begins at once can overtake the last
-        /// read of the body, and Go's net/http then cuts the connection: up to
-        /// 0.6 % of tool calls were lost (ADR 7). The gate ignores the body.
-        forward_body: bool,
-        max_body_size: i32,
-    },
-    #[serde(rename_all = "camelCase")]
-    Headers {
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        custom_request_headers: Headers,
-        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-        custom_response_headers: Headers,
-    },
-    #[serde(rename_all = "camelCase")]
-    StripPrefix { prefixes: [String; 1] },
-    #[serde(rename_all = "camelCase")]
-    Retry {
-        attempts: u32,
-        initial_interval: &'static str,
-        timeout: &'static str,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ServersTransport {
-    forwarding_timeouts: ForwardingTimeouts,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ForwardingTimeouts {
-    dial_timeout: &'static str,
-    /// 0: a tool call may take its time before it answers.
-    response_header_timeout: &'static str,
-    idle_conn_timeout: &'static str,
-}
-
-#[derive(Serialize)]
-struct Tls {
-    certificates: [Certificate; 1],
-    stores: BTreeMap<&'static str, Store>,
-}
-
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Certificate {
-    cert_file: String,
-    key_file: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Store {
-    default_certificate: Certificate,
-}
+/// Asks who is calling before a large body is read.
+const KNOCK: &str = "knock";
+/// Bounds what one address has under way on a router.
+const FLIGHT: &str = "flight";
+/// The same for large bodies, which are kept until they are answered.
+const FLIGHT_LARGE: &str = "flight-large";
+const LARGE_PER_ADDRESS: usize = 32;
+/// One client chooses its addresses from a /64.
+const IPV6_CLIENT_BITS: u8 = 64;
 
 /// Renders the whole document.
 ///
@@ -214,7 +108,7 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     let mut http = Http {
         routers: BTreeMap::new(),
         services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
-        middlewares: BTreeMap::new(),
+        middlewares: shared_middlewares(facts),
         servers_transports: BTreeMap::from([(
             TRANSPORT.to_owned(),
             ServersTransport {
@@ -227,22 +121,8 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
         )]),
     };
     add_fallbacks(&mut http, facts);
-    let mut has_servers = false;
     for server in servers {
         add_server(&mut http, server, facts);
-        has_servers = true;
-    }
-    if has_servers {
-        let isolate = of_answers(headers::of_servers_answers());
-        http.middlewares.insert(ISOLATE.to_owned(), isolate);
-        http.middlewares.insert(
-            RETRY.to_owned(),
-            Middleware::Retry {
-                attempts: RETRY_ATTEMPTS,
-                initial_interval: RETRY_INTERVAL,
-                timeout: RETRY_TIMEOUT,
-            },
-        );
     }
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
@@ -266,12 +146,18 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
                 rule: format!("{rule}{path}"),
                 priority: priority + above,
                 service: FALLBACK.to_owned(),
-                middlewares: middleware.map(str::to_owned).into_iter().collect(),
+                middlewares: names(std::iter::once(FLIGHT).chain(middleware)),
                 tls: router_tls(facts, Some(host)),
             };
             http.routers.insert(format!("{name}{kind}"), router);
         }
     };
+    // EMCP's own API has limits of its own, and says them itself.
+    let mut rule =
+        format!("PathPrefix(`/api/`) && !PathRegexp(`^/api/(servers|check)(/|$)`) && {TOO_LARGE}");
+    if let Some(host) = &facts.servers_host {
+        rule = format!("{} && {rule}", host_rule(host));
+    }
     let hsts = has_public_certificate(facts).then_some(HSTS);
     add(FALLBACK, "", &facts.public_host, hsts, 0);
     if let Some(host) = &facts.servers_host {
@@ -283,6 +169,17 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
         };
         http.middlewares.insert(SERVERS_HOST.to_owned(), mark);
     }
+    http.routers.insert(
+        "emcp-too-large".to_owned(),
+        Router {
+            entry_points: [ENTRY_POINT],
+            rule,
+            priority: TOO_LARGE_PRIORITY,
+            service: FALLBACK.to_owned(),
+            middlewares: names([ISOLATE, FLIGHT, "too-large"]),
+            tls: router_tls(facts, None),
+        },
+    );
     if hsts.is_some() {
         let hsts = of_answers(headers::of_the_dashboard());
         http.middlewares.insert(HSTS.to_owned(), hsts);
@@ -319,58 +216,124 @@ fn of_answers(custom_response_headers: Headers) -> Middleware {
     }
 }
 
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// What all routers share. Traefik makes one of each for every router, so what
+/// they count they count there.
+fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
+    let in_flight = |amount| Middleware::InFlightReq {
+        amount,
+        source_criterion: SourceCriterion {
+            ip_strategy: IpStrategy {
+                depth: 0,
+                ipv6_subnet: IPV6_CLIENT_BITS,
+            },
+        },
+    };
+    let asks = |page: &str| gate(format!("{}/gate/{page}", facts.internal_url), Body::Left);
+    let retry = Middleware::Retry {
+        attempts: RETRY_ATTEMPTS,
+        initial_interval: RETRY_INTERVAL,
+        timeout: RETRY_TIMEOUT,
+    };
+    // A name has no slash, and the gate has made sure of the rest.
+    let strip = Middleware::StripPrefixRegex {
+        regex: ["^/api/[^/]+"],
+    };
+    [
+        (FLIGHT, in_flight(facts.requests_per_address)),
+        (FLIGHT_LARGE, in_flight(LARGE_PER_ADDRESS)),
+        (KNOCK, asks("knock")),
+        ("too-large", asks("too-large")),
+        (RETRY, retry),
+        (STRIP, strip),
+        (ISOLATE, of_answers(headers::of_servers_answers())),
+    ]
+    .map(|(name, middleware)| (name.to_owned(), middleware))
+    .into()
+}
+
+/// What becomes of a request's body and credentials at a gate.
+#[derive(Clone, Copy)]
+enum Body {
+    /// Neither is touched: another gate follows.
+    Left,
+    /// The credentials go, the body is sent on as it comes.
+    Streamed,
+    /// The same, when the body has been read to its end.
+    Read { max_bytes: i32 },
+}
+
+fn gate(address: String, body: Body) -> Middleware {
+    Middleware::ForwardAuth {
+        address,
+        trust_forward_header: false,
+        auth_request_headers: AUTH_REQUEST_HEADERS,
+        auth_response_headers_regex: match body {
+            Body::Left => None,
+            Body::Streamed | Body::Read { .. } => Some(headers::NOT_FROM_CLIENTS),
+        },
+        max_response_body_size: NO_LIMIT,
+        forward_body: matches!(body, Body::Read { .. }),
+        max_body_size: match body {
+            Body::Read { max_bytes } => max_bytes,
+            Body::Left | Body::Streamed => NO_LIMIT,
+        },
+    }
+}
+
 fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
     let id = server.id;
-    let (name, strip) = (format!("server-{id}"), format!("strip-{id}"));
+    let name = format!("server-{id}");
     let prefix = server.path_prefix();
     // PathPrefix without the slash would also match a longer name.
     let mut rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
     if let Some(host) = &facts.servers_host {
         rule = format!("{} && ({rule})", host_rule(host));
     }
-    let with_length = format!("({rule}) && {TELLS_LENGTH}");
-    http.middlewares.insert(
-        strip.clone(),
-        Middleware::StripPrefix {
-            prefixes: [prefix.clone()],
-        },
-    );
     http.services.insert(
         name.clone(),
         service(format!("http://{}", server.endpoint(&facts.networks))),
     );
-    for (kind, rule, priority, max_body_size) in [
-        ("", rule, SERVER_PRIORITY, UNTOLD_MAX_BYTES),
-        ("-sized", with_length, SERVER_PRIORITY + 1, NO_LIMIT),
+    let (told, untold) = (NO_LIMIT, UNTOLD_MAX_BYTES);
+    for (kind, body) in [
+        ("", Body::Streamed),
+        ("-sized", Body::Read { max_bytes: told }),
+        ("-untold", Body::Read { max_bytes: untold }),
     ] {
-        let gate = format!("gate-{id}{kind}");
-        http.middlewares.insert(
-            gate.clone(),
-            Middleware::ForwardAuth {
-                // Where this very route leads, since the gate may know better.
-                address: format!(
-                    "{}/gate?server={id}&at={}",
-                    facts.internal_url,
-                    server.address_in(&facts.networks)
-                ),
-                trust_forward_header: false,
-                auth_request_headers: AUTH_REQUEST_HEADERS,
-                auth_response_headers_regex: headers::NOT_FROM_CLIENTS,
-                max_response_body_size: NO_LIMIT,
-                forward_body: true,
-                max_body_size,
-            },
-        );
+        // Where this very route leads, since the gate may know better.
+        let at = server.address_in(&facts.networks);
+        let address = format!("{}/gate?server={id}&at={at}", facts.internal_url);
+        http.middlewares
+            .insert(format!("gate-{id}{kind}"), gate(address, body));
+    }
+    for (kind, condition, rank, gate, is_large) in [
+        ("-bare", Some(BARE), 3, "", false),
+        ("-small", Some(SMALL), 2, "-sized", false),
+        ("-large", Some(LARGE), 1, "-sized", true),
+        ("", None, 0, "-untold", true),
+    ] {
+        let gate = format!("gate-{id}{gate}");
+        // Behind the gate, which has read what it reads by then: that can be
+        // sent at a later try as at the first.
+        let middlewares = if is_large {
+            names([ISOLATE, FLIGHT, KNOCK, FLIGHT_LARGE, &gate, RETRY, STRIP])
+        } else {
+            names([ISOLATE, FLIGHT, &gate, RETRY, STRIP])
+        };
         http.routers.insert(
             format!("{name}{kind}"),
             Router {
                 entry_points: [ENTRY_POINT],
-                rule,
-                priority,
+                rule: match condition {
+                    Some(condition) => format!("({rule}) && ({condition})"),
+                    None => rule.clone(),
+                },
+                priority: SERVER_PRIORITY + rank,
                 service: name.clone(),
-                // The retry is behind the gate, which has read the request whole by
-                // then: it can be sent at a later try as at the first.
-                middlewares: vec![ISOLATE.to_owned(), gate, RETRY.to_owned(), strip.clone()],
+                middlewares,
                 tls: router_tls(facts, None),
             },
         );

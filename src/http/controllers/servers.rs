@@ -12,9 +12,9 @@ use warp::reply::Response;
 
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CreateServerBody, CreateServerForm, FORM_OVERHEAD_BYTES};
+use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
@@ -83,7 +83,7 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_create()?;
     let max_code = ctx.app.settings().max_code_bytes;
-    let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
+    let bytes = body::read(&ctx, stream, Limit::server(max_code)).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
     let view = ctx.app.create_server(&leave, new).await?;
     ctx.note.about(view.id);
@@ -115,7 +115,7 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
 )]
 pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
-    let patch: PatchServer = body::read_json(stream).await?;
+    let patch: PatchServer = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
     Ok(json(&ctx.app.patch_server(&leave, patch).await?))
 }
 
@@ -142,7 +142,7 @@ pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
 )]
 pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
-    let body: ActionBody = body::read_json(stream).await?;
+    let body: ActionBody = body::read_json(&ctx, stream, Limit::WORD).await?;
     let (action, word) = match body.action.as_str() {
         "start" => (Action::Start, "server.start"),
         "stop" => (Action::Stop, "server.stop"),

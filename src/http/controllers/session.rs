@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Caller;
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::{Ctx, SESSION_COOKIE};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, no_content};
@@ -66,7 +66,7 @@ pub(in crate::http) async fn show(ctx: Ctx) -> Answer {
 pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     // No other page may sign a visitor in, in somebody else's name.
     ctx.check_cookie_use(true)?;
-    let body: SignIn = body::read_json(stream).await?;
+    let body: SignIn = body::read_json(&ctx, stream, Limit::SIGN_IN).await?;
     let caller = ctx.app.identify(body.token.trim(), ctx.client())?;
     ctx.note.caller(&caller);
     let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;

@@ -135,6 +135,7 @@ impl Setting {
         });
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {
+            requests_per_address: 512,
             networks,
             internal_url: String::new(),
             upstream_url: String::new(),

@@ -1,3 +1,5 @@
+//! What Traefik is told.
+
 use jiff::Timestamp;
 use serde_json::Value;
 
@@ -15,6 +17,7 @@ fn facts() -> RouteFacts {
         cert_resolver: None,
         public_host: "mcp.example.com".into(),
         servers_host: None,
+        requests_per_address: 512,
     }
 }
 
@@ -83,18 +86,14 @@ fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
     let demo = server("demo");
     let bytes = render([&demo].into_iter(), &facts()).unwrap();
     let value: Value = serde_json::from_slice(&bytes).unwrap();
-    let router = &value["http"]["routers"][format!("server-{}", demo.id)];
+    let router = &value["http"]["routers"][format!("server-{}-small", demo.id)];
+    let rule = router["rule"].as_str().unwrap();
+    assert!(rule.starts_with("(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && "));
+    let gate = format!("gate-{}-sized", demo.id);
     assert_eq!(
-        router["rule"],
-        "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
+        router["middlewares"],
+        serde_json::json!(["isolate", "flight", gate, "retry", "strip"])
     );
-    let expected = [
-        "isolate",
-        &format!("gate-{}", demo.id),
-        "retry",
-        &format!("strip-{}", demo.id),
-    ];
-    assert_eq!(router["middlewares"], serde_json::json!(expected));
     let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
     assert_eq!(
         gate["address"],
@@ -106,24 +105,44 @@ fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
 }
 
 #[test]
-fn only_requests_that_tell_a_bearable_length_are_read_without_a_limit() {
+fn large_bodies_are_read_only_when_it_is_known_who_asks() {
     let demo = server("demo");
     let bytes = render([&demo].into_iter(), &facts()).unwrap();
     let value: Value = serde_json::from_slice(&bytes).unwrap();
-    let router = |kind: &str| &value["http"]["routers"][format!("server-{}{kind}", demo.id)];
-    let limit = |router: &Value| {
-        let gate = &value["http"]["middlewares"][router["middlewares"][1].as_str().unwrap()];
-        gate["forwardAuth"]["maxBodySize"].clone()
-    };
-    let (sized, other) = (router("-sized"), router(""));
-    assert_eq!(limit(sized), -1);
-    assert_eq!(limit(other), UNTOLD_MAX_BYTES);
-    assert!(sized["priority"].as_u64() > other["priority"].as_u64());
-    assert_eq!(sized["service"], other["service"]);
-    assert_eq!(
-        sized["rule"],
-        "(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)"
-    );
+    let http = &value["http"];
+    for (kind, reads, knocks, limit) in [
+        ("-bare", false, false, -1),
+        ("-small", true, false, -1),
+        ("-large", true, true, -1),
+        ("", true, true, UNTOLD_MAX_BYTES),
+    ] {
+        let router = &http["routers"][format!("server-{}{kind}", demo.id)];
+        let chain: Vec<_> = router["middlewares"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|name| name.as_str().unwrap())
+            .collect();
+        let gate = chain.iter().find(|name| name.starts_with("gate-")).unwrap();
+        let auth = &http["middlewares"][gate]["forwardAuth"];
+        assert_eq!(auth["forwardBody"], reads, "{kind}");
+        assert_eq!(auth["maxBodySize"], limit, "{kind}");
+        assert!(auth["authResponseHeadersRegex"].is_string(), "{kind}");
+        let knock = chain.iter().position(|name| *name == KNOCK);
+        assert_eq!(knock == Some(2), knocks, "{kind}: {chain:?}");
+    }
+    let knock = &http["middlewares"][KNOCK]["forwardAuth"];
+    assert_eq!(knock["forwardBody"], false);
+    // The gate behind it must still see the credentials.
+    assert!(knock["authResponseHeadersRegex"].is_null());
+}
+
+#[test]
+fn a_thousand_servers_fit_into_what_traefik_takes() {
+    let servers: Vec<_> = (0..100).map(|n| server(&format!("{:0>40}", n))).collect();
+    let each = render(servers.iter(), &facts()).unwrap().len() / 100;
+    // traefik/traefik.yml: maxResponseBodySize is 16 MiB.
+    assert!(each < 4_096, "{each} bytes a server");
 }
 
 #[test]
@@ -201,8 +220,9 @@ fn a_host_of_their_own_takes_the_servers_away_from_the_dashboards() {
         let (own, dashboards) = (router(own), router(dashboards));
         assert!(own["priority"].as_u64() > dashboards["priority"].as_u64());
         assert_eq!(own["service"], "emcp");
-        assert_eq!(own["middlewares"], serde_json::json!(["servers-host"]));
-        assert_eq!(dashboards["middlewares"], Value::Null);
+        let own = &own["middlewares"];
+        assert_eq!(*own, serde_json::json!(["flight", "servers-host"]));
+        assert_eq!(dashboards["middlewares"], serde_json::json!(["flight"]));
     }
     let mark = &value["http"]["middlewares"]["servers-host"]["headers"];
     assert_eq!(

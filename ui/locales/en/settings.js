@@ -18,6 +18,7 @@ export default {
   "setting.default_limits.cpus": "CPU limit of a new server",
   "setting.default_limits.pids": "Process limit of a new server",
   "setting.max_code_bytes": "Largest file",
+  "setting.requests_per_address": "Requests of one address at once",
   "setting.start_timeout_secs": "Time to start",
   "setting.stop_grace_secs": "Time to stop",
   "setting.allowed_origins": "Further origins allowed",

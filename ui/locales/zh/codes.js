@@ -82,6 +82,7 @@ export default {
   "step.refused": "EMCP 没有放行（{refusal}）：{message}",
   "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
   "step.tools_listed": "共 {tools} 个工具。",
+  "step.tools_listed_in_part": "读取了 {tools} 个工具，服务器还有更多，超出了 EMCP 读取的上限。",
   "step.not_reached": "未执行到这一步。",
 
   "template.calculator": "计算器",
@@ -156,6 +157,11 @@ export default {
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
   "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
   "error.docker_unavailable": "Docker 引擎没有响应，请稍后再试。",
+  "error.too_many_requests": "来自你的地址的请求太多，请等一些结束后再试。",
+  "error.too_many_bodies": "正在接收的请求太多，请稍后再试。",
+  "error.too_many_trials": "同时进行的试用太多，请等一个结束后再试。",
+  "error.too_many_waiting": "等待该服务器的请求太多，请稍后再试。",
+  "error.answer_too_large": "服务器返回的内容超出了 EMCP 读取的上限。",
   "error.mcp_error": "服务器没有给出有效的回答。",
   "error.server_not_running": "服务器没有在运行。",
 };

@@ -18,6 +18,7 @@ export default {
   "setting.default_limits.cpus": "新服务器的 CPU 上限",
   "setting.default_limits.pids": "新服务器的进程数上限",
   "setting.max_code_bytes": "文件大小上限",
+  "setting.requests_per_address": "每个地址同时进行的请求数",
   "setting.start_timeout_secs": "启动时限",
   "setting.stop_grace_secs": "停止时限",
   "setting.allowed_origins": "额外允许的来源",
