@@ -34,8 +34,18 @@ impl Note {
         }
     }
 
-    pub(super) fn caller(&self, caller: &Caller) {
-        self.lock().caller = Some(caller.clone());
+    /// Who asks; tells whether that was not known yet.
+    pub(super) fn caller(&self, caller: &Caller) -> bool {
+        self.lock().caller.replace(caller.clone()).is_none()
+    }
+
+    /// Whether the route changes something of EMCP's own. Trying a server out,
+    /// and signing in, does not.
+    pub(super) fn is_write(&self) -> bool {
+        let action = self.lock().action;
+        action.is_some_and(|action| {
+            !action.starts_with("session.") && !matches!(action, "server.call" | "server.test")
+        })
     }
 
     /// What it is done to. Never what a caller wrote: it may be a secret that
@@ -72,6 +82,9 @@ impl Note {
             result,
             code: outcome.err().map(|error| error.code().to_owned()),
             from: Some(ctx.client()),
+            made_by: caller.bound_to,
+            count: None,
+            last_at: None,
         })
     }
 }

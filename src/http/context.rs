@@ -116,14 +116,24 @@ impl Ctx {
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
-        caller.may_inspect(&self.app.find_server(id_or_name)?.server)
+        let server = self.app.find_server(id_or_name)?.server;
+        self.note.target(&server.name, server.id);
+        caller.may_inspect(&server)
     }
 
     /// Who is calling: by token, or by the dashboard's session.
     pub(super) fn caller(&self) -> Result<Caller> {
         let caller = self.authenticate()?;
-        self.note.caller(&caller);
+        if self.note.caller(&caller) && self.is_write() {
+            self.app.count_write(&caller)?;
+        }
         Ok(caller)
+    }
+
+    /// Whether the route is one that adds or changes something. Deleting is not:
+    /// it must always be possible.
+    fn is_write(&self) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH) && self.note.is_write()
     }
 
     fn authenticate(&self) -> Result<Caller> {

@@ -41,7 +41,9 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         Error::TooLarge { field, .. } => (StatusCode::PAYLOAD_TOO_LARGE, *field),
         Error::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, None),
         Error::Forbidden { .. } => (StatusCode::FORBIDDEN, None),
-        Error::TooManyAttempts { .. } => (StatusCode::TOO_MANY_REQUESTS, None),
+        Error::TooManyAttempts { .. } | Error::TooManyWrites { .. } => {
+            (StatusCode::TOO_MANY_REQUESTS, None)
+        }
         Error::NotFound { .. } => (StatusCode::NOT_FOUND, None),
         Error::Conflict { field, .. } => (StatusCode::CONFLICT, *field),
         Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
@@ -68,7 +70,11 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
-    if let Error::TooManyAttempts { retry_after_secs } = error {
+    if let Error::TooManyAttempts { retry_after_secs }
+    | Error::TooManyWrites {
+        retry_after_secs, ..
+    } = error
+    {
         response
             .headers_mut()
             .insert(RETRY_AFTER, HeaderValue::from(*retry_after_secs));

@@ -50,6 +50,18 @@ pub enum Error {
         /// When the address is listened to again.
         retry_after_secs: u64,
     },
+    /// The caller changes things faster than their quota allows.
+    #[error(
+        "\"{person}\" has changed things {per_minute} times within a minute, which is the most that is allowed; try again in {retry_after_secs} s. An administrator can raise the quota of \"{person}\" (PATCH /api/tokens/{{id}}), or everybody's in EMCP_QUOTA_WRITES_PER_MINUTE"
+    )]
+    TooManyWrites {
+        /// Whose quota it is.
+        person: String,
+        /// The quota.
+        per_minute: u64,
+        /// When the next change is taken.
+        retry_after_secs: u64,
+    },
     /// There is no such thing.
     #[error("{message}")]
     NotFound {
@@ -141,6 +153,16 @@ impl Error {
         }
     }
 
+    /// A version that EMCP has removed for its age.
+    pub fn version_pruned(number: u32) -> Self {
+        Self::NotFound {
+            code: "version_pruned",
+            message: format!(
+                "version {number} was removed, since it is old and was not in use lately (EMCP_VERSIONS_KEPT, EMCP_VERSIONS_KEPT_DAYS); upload that code again if it is needed"
+            ),
+        }
+    }
+
     /// The disk of the data directory has no room left.
     pub fn disk_full() -> Self {
         Self::Unavailable {
@@ -161,6 +183,7 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::TooManyWrites { .. } => "too_many_writes",
             Self::Internal(_) => "internal",
         }
     }

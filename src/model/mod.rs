@@ -11,7 +11,9 @@ mod fault;
 mod finding;
 mod history;
 mod name;
+mod quota;
 mod reason;
+mod retention;
 mod server;
 mod sleep;
 mod state;
@@ -27,7 +29,9 @@ pub use fault::{Fault, KnownFault};
 pub use finding::Finding;
 pub use history::{Deed, Event, Happening};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
+pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
+pub use retention::Retention;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };

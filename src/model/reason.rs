@@ -82,6 +82,8 @@ pub enum Reason {
     RestartNeeded,
     /// The operator has paused EMCP for it.
     Held,
+    /// It is given less than its limits, which are above the platform's maxima.
+    LimitsCapped,
     /// Written by an EMCP that kept no codes: its words alone.
     Older {
         /// The words.
@@ -90,7 +92,7 @@ pub enum Reason {
 }
 
 /// Those that always say the same.
-const FIXED: [Reason; 14] = [
+const FIXED: [Reason; 15] = [
     Reason::NotStarted,
     Reason::StartPending,
     Reason::StopPending,
@@ -105,6 +107,7 @@ const FIXED: [Reason; 14] = [
     Reason::RemovedWhilePaused,
     Reason::RestartNeeded,
     Reason::Held,
+    Reason::LimitsCapped,
 ];
 
 impl Reason {
@@ -172,6 +175,9 @@ impl fmt::Display for Reason {
             ),
             Self::RestartNeeded => f.write_str("it runs with an older configuration; restart it"),
             Self::Held => f.write_str("EMCP leaves it alone, since it is on hold"),
+            Self::LimitsCapped => f.write_str(
+                "it is given less than its limits, which are above what any server may have here; lower them, or have EMCP_MAX_MEMORY, EMCP_MAX_CPUS or EMCP_MAX_PIDS raised",
+            ),
             Self::Older { text } => f.write_str(text),
         }
     }

@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{AuditLog, FirewallWatch};
-use crate::access::{Limiter, Proxies, TokenTable};
+use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
@@ -39,6 +40,12 @@ pub struct App {
     pub limiter: Mutex<Limiter>,
     /// Whose word on a client's address is believed.
     pub proxies: Proxies,
+    /// What any one server and person may have.
+    pub bounds: Arc<Bounds>,
+    /// How often each person changes something.
+    pub writes: WriteMeter,
+    /// Held while a token's quota changes here and in the database.
+    pub quota_changing: tokio::sync::Mutex<()>,
     /// Who did what.
     pub audit: AuditLog,
     /// Seals and opens secrets.

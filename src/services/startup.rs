@@ -11,7 +11,8 @@ use tokio_util::task::TaskTracker;
 use super::{
     App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
 };
-use crate::access::{Limiter, Proxies, TokenTable};
+use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
@@ -97,6 +98,8 @@ pub async fn start(
     ));
     let waker = Arc::new(Waker::default());
     let code_removal = Arc::default();
+    let bounds = Arc::new(Bounds::new(settings.bounds));
+    let metrics = Metrics::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
     let server_client = server_client()?;
     let parts = Arc::new(reconcile::Parts {
@@ -108,6 +111,7 @@ pub async fn start(
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
         code_removal: Arc::clone(&code_removal),
+        bounds: Arc::clone(&bounds),
         http: server_client.clone(),
         layout: layout.clone(),
         config: reconcile_config(&settings),
@@ -116,12 +120,16 @@ pub async fn start(
         let (runtime, networks) = (runtime.clone(), settings.networks);
         let host = settings.docker_host.clone();
         let (tasks, cancel) = (tasks.clone(), cancel.clone());
+        let bounds = Arc::clone(&bounds);
         async move {
             let connecting = connect_to_docker(&runtime, networks);
             let connected = cancel.run_until_cancelled(connecting).await;
             connected
                 .unwrap_or(Ok(()))
                 .with_context(|| format!("at {host}"))?;
+            if let Some(Ok(engine)) = cancel.run_until_cancelled(runtime.info()).await {
+                bounds.learn(engine.memory_bytes, engine.cpus);
+            }
             reconcile::run(parts, tasks, cancel).await;
             Ok(())
         }
@@ -129,7 +137,16 @@ pub async fn start(
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
         proxies: Proxies::default(),
-        audit: AuditLog::new(store.clone(), settings.audit_max_entries),
+        audit: AuditLog::new(
+            store.clone(),
+            &settings,
+            metrics.syslog_dropped(),
+            &tasks,
+            cancel.clone(),
+        ),
+        bounds,
+        writes: WriteMeter::default(),
+        quota_changing: tokio::sync::Mutex::default(),
         firewall: FirewallWatch::new(settings.firewall),
         settings,
         layout,
@@ -145,7 +162,7 @@ pub async fn start(
         routes,
         provider_token: identity.provider_token,
         ca_cert_pem: identity.ca_cert_pem,
-        metrics: Metrics::default(),
+        metrics,
         usage: UsageMeter::default(),
         server_client,
         tasks,

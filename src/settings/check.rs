@@ -18,6 +18,10 @@ impl SettingsInput {
     pub fn check(self) -> Result<Settings, SettingsError> {
         let mut problems = Problems::default();
 
+        let bounds = self.check_bounds();
+        let bounds = problems.take_all(bounds);
+        let retention = problems.take("versions_kept, versions_kept_days", self.check_retention());
+        let audit_syslog = problems.take("audit_syslog", self.check_audit_syslog());
         let https_port = self.https_port.unwrap_or(8443);
         let public_url = self
             .public_url
@@ -132,6 +136,7 @@ impl SettingsInput {
             start_timeout,
             stop_grace,
             sleep,
+            (bounds, retention, audit_syslog),
         );
         let (
             Some(public_url),
@@ -149,6 +154,7 @@ impl SettingsInput {
             Some(start_timeout),
             Some(stop_grace),
             Some(sleep),
+            (Some(bounds), Some(retention), Some(audit_syslog)),
         ) = complete
         else {
             return Err(SettingsError(problems.0));
@@ -188,6 +194,9 @@ impl SettingsInput {
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
             wrong_tokens_per_minute,
             audit_max_entries,
+            audit_syslog,
+            bounds,
+            retention,
             admin_token,
             master_key,
         })
@@ -200,6 +209,15 @@ struct Problems(Vec<String>);
 impl Problems {
     fn add(&mut self, field: &str, problem: &str) {
         self.0.push(format!("{field}: {problem}"));
+    }
+
+    fn take_all<T>(&mut self, result: Result<T, Vec<(&'static str, String)>>) -> Option<T> {
+        let found = result.map_err(|found| {
+            for (field, problem) in found {
+                self.add(field, &problem);
+            }
+        });
+        found.ok()
     }
 
     fn take<T>(&mut self, field: &str, result: Result<T, String>) -> Option<T> {

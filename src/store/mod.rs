@@ -7,10 +7,12 @@ mod audit;
 mod codec;
 mod dump;
 mod events;
+mod quota;
 mod records;
 mod servers;
 mod tables;
 mod tokens;
+mod versions;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +26,9 @@ use crate::vault::{Sealed, Vault};
 
 use records::Record;
 
+pub use audit::AuditWrite;
 pub use dump::Dump;
+pub use quota::Allowance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.
@@ -214,6 +218,7 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
             None => write_meta(&mut meta, tables::META_CANARY, &vault.canary()?)?,
         }
     }
+    audit::index_if_needed(&txn)?;
     txn.commit().map_err(codec::db)?;
     Ok(())
 }

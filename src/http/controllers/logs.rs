@@ -39,6 +39,7 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let tail = ctx.query_number("tail", TAIL_MAX)?.unwrap_or(TAIL_DEFAULT);
     let since = ctx.query("since").map(parse_time).transpose()?;
+    note_target(&ctx, &id)?;
     let log = ctx.app.log(&leave, &id).await?;
     let mut text = String::new();
     for record in log.tail(usize::try_from(tail).unwrap_or(usize::MAX)) {
@@ -53,6 +54,7 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     let leave = may_view(&ctx)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
+    note_target(&ctx, &id)?;
     let log = ctx.app.log(&leave, &id).await?;
     let cancel = ctx.app.closing.clone();
     let tasks = ctx.app.tasks.clone();
@@ -65,6 +67,13 @@ pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
         })
     });
     Ok(upgrade.into_response())
+}
+
+/// Whose log is read, for the audit log.
+fn note_target(ctx: &Ctx, id: &str) -> Result<()> {
+    let server = ctx.app.find_server(id)?.server;
+    ctx.note.target(&server.name, server.id);
+    Ok(())
 }
 
 fn may_view(ctx: &Ctx) -> Result<CanRead> {
