@@ -56,7 +56,9 @@ impl Bounds {
 /// The memory that a `/proc/meminfo` tells of (proc_meminfo(5)); 0 if it does
 /// not.
 fn memory_of(meminfo: &str) -> u64 {
-    let line = meminfo.lines().find_map(|line| line.strip_prefix("MemTotal:"));
+    let line = meminfo
+        .lines()
+        .find_map(|line| line.strip_prefix("MemTotal:"));
     let kib = line.and_then(|rest| rest.trim().strip_suffix(" kB"));
     kib.and_then(|kib| kib.parse::<u64>().ok())
         .map_or(0, |kib| kib * 1024)

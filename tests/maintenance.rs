@@ -446,7 +446,10 @@ async fn two_live_tokens_never_have_one_name() {
     store.insert_token(token("ada", -1), None).await.unwrap();
     let live = token("Ada", 60);
     store.insert_token(live.clone(), None).await.unwrap();
-    let error = store.insert_token(token("ADA", 60), None).await.unwrap_err();
+    let error = store
+        .insert_token(token("ADA", 60), None)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "token_name_taken");
 
     store.save_token_uses(vec![(live.id, now)]).await.unwrap();

@@ -163,7 +163,9 @@ async fn callers_at_once_never_share_the_last_place() {
 async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
     let dir = tempfile::tempdir().unwrap();
     let (store, vault) = open(dir.path());
-    let server = create(&store, &vault, "demo", Desired::Stopped).await.unwrap();
+    let server = create(&store, &vault, "demo", Desired::Stopped)
+        .await
+        .unwrap();
     let upload = |number: u32, size: u64, by: Option<Allowance>| {
         store.update_server(server.id, by, move |server| {
             server.version = number;

@@ -109,7 +109,11 @@ mod tests {
         let taken: usize = std::thread::scope(|scope| {
             let callers: Vec<_> = (0..24)
                 .map(|_| {
-                    scope.spawn(|| (0..20).filter(|_| meter.take("ada", 100, now).is_ok()).count())
+                    scope.spawn(|| {
+                        (0..20)
+                            .filter(|_| meter.take("ada", 100, now).is_ok())
+                            .count()
+                    })
                 })
                 .collect();
             callers.into_iter().map(|one| one.join().unwrap()).sum()

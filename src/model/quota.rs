@@ -65,7 +65,8 @@ impl Maxima {
         };
         let is_new = |same: bool| before.is_none() || !same;
         let had = before.copied().unwrap_or_default();
-        if wanted.memory_bytes > self.memory_bytes && is_new(wanted.memory_bytes == had.memory_bytes)
+        if wanted.memory_bytes > self.memory_bytes
+            && is_new(wanted.memory_bytes == had.memory_bytes)
         {
             return refuse(
                 "memory_bytes",
@@ -137,9 +138,7 @@ impl OwnQuota {
             memory_bytes: self.memory_bytes.unwrap_or(platform.memory_bytes),
             stored_bytes: self.stored_bytes.unwrap_or(platform.stored_bytes),
             tokens: self.tokens.unwrap_or(platform.tokens),
-            writes_per_minute: self
-                .writes_per_minute
-                .unwrap_or(platform.writes_per_minute),
+            writes_per_minute: self.writes_per_minute.unwrap_or(platform.writes_per_minute),
         }
     }
 
@@ -318,7 +317,10 @@ mod tests {
         let refused = maxima.check(&wanted, None).unwrap_err();
         assert_eq!(refused.code(), "limit_above_maximum");
         let words = refused.to_string();
-        assert!(words.contains("12884901888") && words.contains("EMCP_MAX_MEMORY"), "{words}");
+        assert!(
+            words.contains("12884901888") && words.contains("EMCP_MAX_MEMORY"),
+            "{words}"
+        );
         assert!(maxima.check(&wanted, Some(&wanted)).is_ok());
         let more = Limits {
             cpus: 9.0,
@@ -343,10 +345,18 @@ mod tests {
         let refused = quota().require("ada", one, has).unwrap_err();
         assert_eq!(refused.code(), "quota_servers");
         let words = refused.to_string();
-        for part in ["\"ada\" has 4 of at most 2", "administrator", "EMCP_QUOTA_SERVERS"] {
+        for part in [
+            "\"ada\" has 4 of at most 2",
+            "administrator",
+            "EMCP_QUOTA_SERVERS",
+        ] {
             assert!(words.contains(part), "{words}");
         }
-        assert!(quota().require("ada", one, Holdings { servers: 2, ..has }).is_ok());
+        assert!(
+            quota()
+                .require("ada", one, Holdings { servers: 2, ..has })
+                .is_ok()
+        );
     }
 
     #[test]

@@ -94,8 +94,8 @@ mod tests {
         versions[4].last_in_use_at = Some(now - DAY);
         let gone = rule.outdated(&versions, 3, now);
         assert!(!gone.contains(&3) && !gone.contains(&5));
-        assert!(gone.contains(&1) && gone.contains(&52));
-        assert!(!gone.contains(&53));
+        assert!(gone.contains(&1) && gone.contains(&51));
+        assert!(!gone.contains(&52));
     }
 
     #[test]

@@ -37,7 +37,7 @@ pub use connection::ConnectionView;
 pub use connection_test::ConnectionTest;
 pub use firewall_watch::{Firewall, FirewallView, FirewallWatch, Notice};
 pub use overview::OverviewView;
-pub use quotas::{AmountView, ChangeToken, PersonView, PeopleView, WritesView};
+pub use quotas::{AmountView, ChangeToken, PeopleView, PersonView, WritesView};
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use settings_view::SettingsView;

@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::tokens::require_developer;
 use super::{App, TokenView};
-use crate::access::{CanAdminister, CanSeeUsage, Caller, PersonQuota};
+use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota};
 use crate::model::{
     ADMINISTRATOR, Actor, Error, Holdings, Maxima, OwnQuota, Quota, Result, Role, TokenId,
 };

@@ -149,7 +149,10 @@ impl App {
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
         let maxima = self.bounds.maxima();
-        let limits = maxima.cap(Limits::default()).patched(new.limits).checked()?;
+        let limits = maxima
+            .cap(Limits::default())
+            .patched(new.limits)
+            .checked()?;
         maxima.check(&limits, None)?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.

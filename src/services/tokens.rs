@@ -9,7 +9,8 @@ use super::App;
 use crate::access::CanIssue;
 use crate::directory::Entry;
 use crate::model::{
-    ADMINISTRATOR, Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret, check_person,
+    ADMINISTRATOR, Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret,
+    check_person,
 };
 use crate::vault::random_bytes;
 

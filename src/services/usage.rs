@@ -214,9 +214,11 @@ impl App {
     /// Starts the meter, which ends with the app.
     pub(super) fn start_meter(self: &Arc<Self>) {
         let app = Arc::clone(self);
-        let work = async move { app.usage
+        let work = async move {
+            app.usage
                 .run(&app.runtime, &app.directory, &app.bounds)
-                .await };
+                .await
+        };
         self.tasks
             .spawn(self.cancel.clone().run_until_cancelled_owned(work));
     }

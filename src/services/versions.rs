@@ -78,9 +78,7 @@ mod tests {
 
     use super::*;
     use crate::maintenance::check;
-    use crate::model::{
-        Actor, AddressPool, CodeVersion, Deed, Event, Retention, RunState, Server,
-    };
+    use crate::model::{Actor, AddressPool, CodeVersion, Deed, Event, Retention, RunState, Server};
     use crate::store::{NewServer, ServerChange};
     use crate::vault::{Place, Vault};
 
@@ -104,7 +102,13 @@ mod tests {
 
     /// A server of which versions 1 to `count` were uploaded, and `active` put
     /// into use then.
-    async fn server(store: &Store, vault: &Vault, layout: &Layout, count: u32, active: u32) -> ServerId {
+    async fn server(
+        store: &Store,
+        vault: &Vault,
+        layout: &Layout,
+        count: u32,
+        active: u32,
+    ) -> ServerId {
         let (id, now, actor) = (ServerId::new(), Timestamp::now(), Actor("ada".into()));
         let new = NewServer {
             server: Server::new(id, "demo".parse().unwrap(), actor.clone(), now),
@@ -147,9 +151,18 @@ mod tests {
         };
         // All of them were in use today.
         let now = Timestamp::now();
-        assert!(store.prune_versions(id, lately, now).await.unwrap().is_empty());
+        assert!(
+            store
+                .prune_versions(id, lately, now)
+                .await
+                .unwrap()
+                .is_empty()
+        );
         let in_two_months = now + jiff::SignedDuration::from_hours(24 * 60);
-        let pruned = store.prune_versions(id, lately, in_two_months).await.unwrap();
+        let pruned = store
+            .prune_versions(id, lately, in_two_months)
+            .await
+            .unwrap();
         assert_eq!(pruned, [1, 2, 4, 5]);
 
         // Killed here: the records are gone and the files are not.

@@ -131,13 +131,11 @@ impl SettingsInput {
         let Some(text) = &self.audit_syslog else {
             return Ok(None);
         };
-        let wrong = || {
-            format!(
-                "\"{text}\" is not like udp://HOST:514, tcp://HOST:601 or unix:///dev/log"
-            )
-        };
+        let wrong =
+            || format!("\"{text}\" is not like udp://HOST:514, tcp://HOST:601 or unix:///dev/log");
         let url = Url::parse(text).map_err(|_| wrong())?;
-        let is_bare = url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
+        let is_bare =
+            url.query().is_none() && url.fragment().is_none() && url.username().is_empty();
         let address = match (url.host_str(), url.port()) {
             (Some(host), Some(port)) if is_bare && matches!(url.path(), "" | "/") => {
                 Some(format!("{host}:{port}"))
@@ -229,7 +227,13 @@ mod tests {
         assert_eq!(target("tcp://[::1]:601"), Ok(Some(tcp)));
         let unix = SyslogTarget::Unix("/dev/log".into());
         assert_eq!(target("unix:///dev/log"), Ok(Some(unix)));
-        for wrong in ["log.example", "udp://log.example", "tls://a:1", "unix://", "udp://a:1/x"] {
+        for wrong in [
+            "log.example",
+            "udp://log.example",
+            "tls://a:1",
+            "unix://",
+            "udp://a:1/x",
+        ] {
             assert!(target(wrong).is_err(), "{wrong}");
         }
     }

@@ -152,8 +152,7 @@ pub(super) fn index_if_needed(txn: &WriteTransaction) -> Result<()> {
     }
     txn.delete_table(tables::AUDIT_BY_HOLDER)
         .map_err(codec::db)?;
-    txn.delete_table(tables::AUDIT_HOLDERS)
-        .map_err(codec::db)?;
+    txn.delete_table(tables::AUDIT_HOLDERS).map_err(codec::db)?;
     for row in lines.iter().map_err(codec::db)? {
         let (id, bytes) = row.map_err(codec::db)?;
         let entry: AuditEntry = codec::decode(bytes.value())?;

@@ -6,8 +6,8 @@ use std::net::Ipv4Addr;
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
-use super::records::Record;
 use super::quota::{self, Allowance};
+use super::records::Record;
 use super::{Store, codec, events, tables, versions};
 use crate::model::{
     AddressPool, CodeVersion, EnvKey, Error, Event, Holdings, Result, RunState, Server, ServerId,

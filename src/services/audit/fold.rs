@@ -61,7 +61,9 @@ impl Folds {
             let known = if is_a_change {
                 // Another change of the same batch stands in between.
                 let known = self.changes.get(&entry.actor).filter(|_| last.is_none());
-                known.filter(|(known, _)| *known == key).map(|(_, line)| line)
+                known
+                    .filter(|(known, _)| *known == key)
+                    .map(|(_, line)| line)
             } else {
                 self.looks.get(&key)
             };

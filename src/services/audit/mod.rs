@@ -85,7 +85,10 @@ impl AuditLog {
                     for (entry, at) in batch.into_iter().zip(&plan.places) {
                         let is_new = plan.writes[*at].repeats.is_none();
                         if is_new || entry.is_a_change() {
-                            syslog.send(&AuditRecord { id: ids[*at], entry });
+                            syslog.send(&AuditRecord {
+                                id: ids[*at],
+                                entry,
+                            });
                         }
                     }
                 }

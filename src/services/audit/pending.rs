@@ -57,7 +57,9 @@ impl Pending {
             *counts.entry(line.holder()).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
-        let holder = most.map(|(holder, _)| holder.to_owned()).unwrap_or_default();
+        let holder = most
+            .map(|(holder, _)| holder.to_owned())
+            .unwrap_or_default();
         let mut left = GIVEN_UP;
         let lines = self.take().into_iter().filter(|line| {
             let goes = left > 0 && line.holder() == holder;
@@ -66,7 +68,11 @@ impl Pending {
         });
         let lines: Vec<_> = lines.collect();
         let lost = PENDING_MAX + 1 - lines.len();
-        tracing::error!(holder, lost, "the audit log could not be written; lines are lost");
+        tracing::error!(
+            holder,
+            lost,
+            "the audit log could not be written; lines are lost"
+        );
         self.places = lines
             .iter()
             .enumerate()

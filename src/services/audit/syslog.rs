@@ -68,7 +68,9 @@ impl Syslog {
         };
         if self.queue.try_send(line).is_err() {
             if self.dropped.get() == 0 {
-                tracing::error!("the syslog target is behind; lines of the audit log are dropped there, and kept here");
+                tracing::error!(
+                    "the syslog target is behind; lines of the audit log are dropped there, and kept here"
+                );
             }
             self.dropped.add_one();
         }
@@ -92,7 +94,11 @@ fn host_name(host: &str) -> String {
         .filter(|c| c.is_ascii_graphic() && !"[]".contains(*c))
         .take(255)
         .collect();
-    if host.is_empty() { "-".to_owned() } else { host }
+    if host.is_empty() {
+        "-".to_owned()
+    } else {
+        host
+    }
 }
 
 /// RFC 5424 §6. The line itself is JSON, as `GET /api/audit` has it.
@@ -192,7 +198,11 @@ async fn connect(target: &SyslogTarget) -> io::Result<Link> {
         SyslogTarget::Udp(address) => {
             let mut problem = io::ErrorKind::NotFound.into();
             for found in tokio::net::lookup_host(address).await? {
-                let any = if found.is_ipv6() { "[::]:0" } else { "0.0.0.0:0" };
+                let any = if found.is_ipv6() {
+                    "[::]:0"
+                } else {
+                    "0.0.0.0:0"
+                };
                 let socket = UdpSocket::bind(any).await?;
                 match socket.connect(found).await {
                     Ok(()) => return Ok(Link::Udp(socket)),

@@ -108,14 +108,18 @@ async fn datagrams_reach_a_unix_socket_and_udp_also_what_is_queued_at_the_end() 
 async fn a_collector_that_takes_nothing_costs_no_more_than_the_queue_and_is_told_of() {
     // It accepts and never reads, so that the kernel's buffers fill.
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let running = start(SyslogTarget::Tcp(listener.local_addr().unwrap().to_string()));
+    let running = start(SyslogTarget::Tcp(
+        listener.local_addr().unwrap().to_string(),
+    ));
     let (_stream, _) = {
         running.syslog.send(&record(0, change("ada", "one")));
         listener.accept().await.unwrap()
     };
     let mut sent: u64 = 0;
     while running.syslog.dropped.get() == 0 {
-        running.syslog.send(&record(sent, change("ada", &"x".repeat(2_000))));
+        running
+            .syslog
+            .send(&record(sent, change("ada", &"x".repeat(2_000))));
         sent += 1;
         tokio::task::yield_now().await;
         assert!(sent < 100_000, "nothing was dropped");
