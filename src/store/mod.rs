@@ -7,6 +7,7 @@ mod audit;
 mod codec;
 mod dump;
 mod events;
+mod glance;
 mod quota;
 mod records;
 mod servers;
@@ -28,6 +29,7 @@ use records::Record;
 
 pub use audit::AuditWrite;
 pub use dump::Dump;
+pub use glance::Glance;
 pub use quota::Allowance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
