@@ -306,9 +306,8 @@ def test_the_audit_log_goes_to_syslog_and_emcp_never_waits_for_it(new_platform: 
         platform.api.create("logged", CODE)
         listener.settimeout(30)
         connection, _ = listener.accept()
-        with connection:
-            connection.settimeout(30)
-            frames = connection.makefile("rb")
+        connection.settimeout(30)
+        with connection, connection.makefile("rb") as frames:
             length = int(b"".join(iter(lambda: frames.read(1), b" ")))
             header, _, message = frames.read(length).decode().partition(" - ")
         assert header.startswith("<110>1 20") and header.endswith(" server.create")
@@ -316,6 +315,7 @@ def test_the_audit_log_goes_to_syslog_and_emcp_never_waits_for_it(new_platform: 
         assert (line["actor"], line["target"], line["result"]) == ("admin", "logged", "ok")
         kept = platform.api.call("GET", "/api/audit", params={"action": "server.create"})["entries"][0]
         assert line == kept
+
     # With the collector gone, EMCP serves as before, and says that it is.
     def notices() -> bool:
         platform.api.call("PATCH", "/api/servers/logged", json={"description": "x"})
