@@ -48,7 +48,7 @@ export default function admin(suite) {
     await page.getByRole("link", { name: "Usage" }).click();
     const person = page.locator('[data-person="takes-much"]');
     await person.getByText("1 of 2", { exact: true }).waitFor();
-    assert.equal(await person.getByRole("progressbar", { name: "Servers" }).getAttribute("value"), "50");
+    assert.equal(await person.getByRole("progressbar", { name: "Servers", exact: true }).getAttribute("value"), "50");
     await page.locator('[data-person="admin"]').getByText("no quota").waitFor();
     await page.locator('[data-person="takes-nothing"]').waitFor();
     await screenshots(page, "usage");
