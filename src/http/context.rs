@@ -11,9 +11,9 @@ use tokio::time::Instant;
 use warp::Filter;
 
 use super::audit::Note;
-use crate::access::{Caller, CanInspect, CanWrite};
+use crate::access::{Caller, CanInspect, CanRead, CanWrite};
 use crate::gate::bearer;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, Server};
 use crate::services::App;
 use crate::traefik::ConnectionId;
 
@@ -97,9 +97,7 @@ impl Ctx {
             .iter()
             .next_back()
             .and_then(|value| value.to_str().ok());
-        self.app
-            .proxies
-            .client(self.peer, last, std::time::Instant::now())
+        self.app.client(self.peer, last)
     }
 
     /// Leave for the caller to change this server.
@@ -107,8 +105,7 @@ impl Ctx {
         let caller = self.caller()?;
         // Whoever may change nothing learns nothing of what there is.
         caller.may_create()?;
-        let server = self.app.find_server(id_or_name)?.server;
-        self.note.target(&server.name, server.id);
+        let server = self.server(id_or_name)?;
         caller.may_write(&server)
     }
 
@@ -116,9 +113,22 @@ impl Ctx {
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
-        let server = self.app.find_server(id_or_name)?.server;
-        self.note.target(&server.name, server.id);
+        let server = self.server(id_or_name)?;
         caller.may_inspect(&server)
+    }
+
+    /// Leave for the caller to see what everybody may of this server.
+    pub(super) fn may_read(&self, id_or_name: &str) -> Result<CanRead> {
+        let leave = self.caller()?.may_read()?;
+        self.server(id_or_name)?;
+        Ok(leave)
+    }
+
+    /// The server that this request is about. Whoever asks must be known.
+    pub(super) fn server(&self, id_or_name: &str) -> Result<Arc<Server>> {
+        let server = self.app.find_server(id_or_name)?.server;
+        self.note.server(&server.name, server.id);
+        Ok(server)
     }
 
     /// Who is calling: by token, or by the dashboard's session.
@@ -179,7 +189,12 @@ impl Ctx {
 
     fn require_own_origin(&self) -> Result<()> {
         let origin = self.header("origin").unwrap_or("");
-        let own = self.app.settings.public_url.origin().ascii_serialization();
+        let own = self
+            .app
+            .settings()
+            .public_url
+            .origin()
+            .ascii_serialization();
         if origin.eq_ignore_ascii_case(&own) {
             return Ok(());
         }
@@ -228,7 +243,7 @@ pub(super) fn context(
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-                note: Arc::default(),
+                note: Arc::new(Note::of_this_request()),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()

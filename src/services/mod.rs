@@ -12,6 +12,8 @@ mod connection_test;
 mod door;
 mod env;
 mod firewall_watch;
+mod internal;
+mod live;
 mod members;
 mod overview;
 mod quotas;
@@ -27,6 +29,7 @@ mod tools;
 mod traefik_watch;
 mod upkeep;
 mod usage;
+mod version_files;
 mod versions;
 mod views;
 
@@ -37,6 +40,8 @@ pub use code::CodeUpload;
 pub use connection::ConnectionView;
 pub use connection_test::ConnectionTest;
 pub use firewall_watch::{Firewall, FirewallView, FirewallWatch, Notice};
+pub use internal::{AtGate, Readiness};
+pub use live::{News, Told};
 pub use overview::OverviewView;
 pub use quotas::{AmountView, ChangeToken, PeopleView, PersonView, WritesView};
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
@@ -48,3 +53,6 @@ pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
 pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
 pub use views::{EventView, ServerView, Urls};
+
+#[cfg(test)]
+mod tests;

@@ -189,23 +189,12 @@ impl App {
             event: Event::of_deed(now, Deed::Created, leave.actor()),
             server,
         };
-        self.write_code(id, 1, new.code).await?;
-        let server = match self
-            .store
-            .insert_server(
-                record,
-                self.settings.networks.open(),
-                self.allowance(leave.actor(), leave.is_exempt()),
-            )
-            .await
-        {
-            Ok(server) => server,
-            Err(error) => {
-                self.remove_files(id).await;
-                return Err(error);
-            }
-        };
-        self.is_recorded(id, 1).await;
+        let (files, _) = self.write_version(id, 0, new.code).await?;
+        let pool = self.settings.networks.open();
+        let allowance = self.allowance(leave.actor(), leave.is_exempt());
+        let inserted = self.store.insert_server(record, pool, allowance).await;
+        self.settle_version(files, inserted.is_ok()).await;
+        let server = inserted?;
         let entry = Entry {
             server: Arc::new(server),
             state: Arc::new(state),
@@ -213,7 +202,6 @@ impl App {
             activity: Arc::default(),
         };
         self.directory.insert(entry.clone());
-        self.routes.refresh();
         self.waker.wake(id);
         Ok(self.view(&entry))
     }
@@ -281,7 +269,6 @@ impl App {
         let entry = self.find_server(&id.to_string())?;
         self.store.delete_server(id).await?;
         self.directory.remove(id);
-        self.routes.refresh();
         self.waker.wake(id);
         tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, "server deleted");
         Ok(())
@@ -407,12 +394,7 @@ impl App {
                 Ok(change)
             })
             .await?;
-        let was_in = self.directory.get(id).map(|entry| entry.server.egress);
-        let is_moved = was_in != Some(server.egress);
         self.directory.put_server(server);
-        if is_moved {
-            self.routes.refresh();
-        }
         self.waker.wake(id);
         let entry = self
             .directory

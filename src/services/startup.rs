@@ -44,9 +44,9 @@ const DOCKER_RETRY: Duration = Duration::from_secs(2);
 pub struct Endings {
     /// The long-lived tasks, all of them.
     pub tasks: TaskTracker,
-    /// [`App::closing`].
+    /// [`App::closing()`].
     pub closing: CancellationToken,
-    /// [`App::cancel`].
+    /// [`App::cancel()`].
     pub cancel: CancellationToken,
 }
 
@@ -76,7 +76,7 @@ pub async fn start(
     strays::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
-    let routes = Routes::new(
+    let (routes, publisher) = Routes::new(
         Arc::clone(&directory),
         Arc::clone(&provider),
         RouteFacts {
@@ -89,8 +89,9 @@ pub async fn start(
                 TlsSource::LocalCa | TlsSource::Files { .. } => None,
             },
         },
-    );
-    routes.refresh();
+    )?;
+    let routes = Arc::new(routes);
+    tasks.spawn(cancel.clone().run_until_cancelled_owned(publisher.run()));
     let logs = Arc::new(Logs::new(
         runtime.clone(),
         layout.root().to_owned(),
@@ -108,7 +109,7 @@ pub async fn start(
         directory: Arc::clone(&directory),
         runtime: runtime.clone(),
         vault: Arc::clone(&vault),
-        provider: Arc::clone(&provider),
+        routes: Arc::clone(&routes),
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
         code_removal: Arc::clone(&code_removal),

@@ -22,6 +22,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
+use crate::blocking::run_blocking;
 use crate::model::{Error, Result};
 use crate::vault::{Sealed, Vault};
 
@@ -142,7 +143,7 @@ impl Store {
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || {
+        run_blocking(move || {
             let db = store.database()?;
             let result = work(&db);
             if let Err(Error::Internal(_) | Error::Unavailable { .. }) = &result {

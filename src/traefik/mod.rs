@@ -7,4 +7,4 @@ mod routes;
 
 pub use document::{RouteFacts, render};
 pub use provider::{ConnectionId, Poll, Provider};
-pub use routes::Routes;
+pub use routes::{Publisher, Routes};

@@ -33,20 +33,23 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // read to its end so that the connection can be used again.
     body::discard(stream).await?;
     let deadline = ctx.arrived + HOLD_MAX;
-    let mut changes = ctx.app.directory.subscribe();
+    let mut changes = ctx.app.at_gate().changes();
     let mut place = None;
     loop {
         changes.mark_unchanged();
         let entry = ctx
             .query("server")
             .and_then(|id| id.parse().ok())
-            .and_then(|id| ctx.app.directory.get(id));
+            .and_then(|id| ctx.app.at_gate().server(id));
+        if let Some(entry) = &entry {
+            ctx.note.about(entry.server.id);
+        }
         let request = request_of(&ctx);
         let verdict = gate::decide(
             &request,
             caller(&ctx, &request, entry.as_ref()),
             entry.as_ref(),
-            &ctx.app.settings.allowed_origins,
+            &ctx.app.settings().allowed_origins,
         );
         let reason = match (verdict, entry) {
             (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry))
@@ -58,10 +61,10 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                 // Noted before it passes; then it must be seen once more that
                 // the server was not put to sleep in between (`activity`).
                 entry.activity.note();
-                if !ctx.app.directory.is_current(&entry) {
+                if !ctx.app.at_gate().is_current(&entry) {
                     continue;
                 }
-                ctx.app.metrics.gate_decided("allow");
+                ctx.app.at_gate().decided("allow");
                 let ticket = ticket_for
                     .map(|token| ctx.app.sse_ticket(entry.server.id, token))
                     .transpose()?;
@@ -85,7 +88,7 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
         }
         // An EMCP that ends answers too, rather than cut who waits.
-        let changed = ctx.app.cancel.run_until_cancelled(changes.changed());
+        let changed = ctx.app.cancel().run_until_cancelled(changes.changed());
         match tokio::time::timeout_at(deadline, changed).await {
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
@@ -98,12 +101,18 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
 /// by an older one would be sent to the address the server had before its
 /// egress changed, however long it is held.
 fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
-    let present = entry.server.address_in(&ctx.app.settings.networks);
+    let present = entry.server.address_in(&ctx.app.settings().networks);
     ctx.query("at").is_some_and(|at| at.parse() == Ok(present))
 }
 
 /// Who asks. Checked anew after every wait: a token may be revoked meanwhile.
 fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
+    let caller = recognise(ctx, request, entry)?;
+    ctx.note.actor(&caller);
+    Ok(caller)
+}
+
+fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
     if let Some(token) = gate::credential(request) {
         return ctx.app.identify(&token, ctx.client());
     }
@@ -146,7 +155,7 @@ fn header_value(text: &str) -> Result<HeaderValue> {
 }
 
 fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
-    ctx.app.metrics.gate_decided(refusal.code);
+    ctx.app.at_gate().decided(refusal.code);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = error_body(
         status,

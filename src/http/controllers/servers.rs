@@ -80,10 +80,11 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_create()?;
-    let max_code = ctx.app.settings.max_code_bytes;
+    let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
     let view = ctx.app.create_server(&leave, new).await?;
+    ctx.note.about(view.id);
     ctx.note.target(&view.name, view.id);
     audit::done(&ctx).await;
     let view = wait_if_asked(&ctx, view).await?;
@@ -98,7 +99,7 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     responses((status = 200, description = "the server", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     Ok(json(&ctx.app.server(&leave, &id)?))
 }
 
@@ -169,7 +170,7 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     responses((status = 200, description = "its history, newest first", body = EventList), Refusals)
 )]
 pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     let limit = ctx
         .query_number("limit", EVENTS_MAX)?
         .unwrap_or(EVENTS_SHOWN);
