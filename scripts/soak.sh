@@ -2,7 +2,7 @@
 # make soak: what takes too long for every change. Sets up as make test does,
 # with a release build; then a server floods its log before viewers who do not
 # read, EMCP is killed 200 times under load, Docker is restarted under it, disks
-# are filled, clients misbehave, Compose replaces EMCP, and 1,000 servers are
+# are filled, clients misbehave, strangers and hostile servers try to make it grow, Compose replaces EMCP, and 1,000 servers are
 # registered. CYCLES=N changes how often EMCP is killed (200), SEED=N repeats
 # the choices of an earlier run.
 # shellcheck source-path=SCRIPTDIR

@@ -20,7 +20,7 @@ use tracing_subscriber::EnvFilter;
 /// (`http`) it must stay below the 15 s of `compose.yml`.
 const SHUTDOWN_MAX: Duration = Duration::from_secs(4);
 /// What is logged where EMCP_LOG says nothing.
-const LOG_DEFAULT: &str = "info,rmcp=warn";
+const LOG_DEFAULT: &str = "info,rmcp=off";
 
 /// A self-hosted PaaS for MCP servers.
 #[derive(Parser)]
@@ -352,7 +352,7 @@ mod tests {
 
     #[test]
     fn no_setting_makes_bollard_write_down_what_containers_are_given() {
-        assert_eq!(log_filter(""), "info,rmcp=warn,bollard=info");
+        assert_eq!(log_filter(""), "info,rmcp=off,bollard=info");
         assert_eq!(log_filter("debug"), "debug,bollard=info");
         assert_eq!(
             log_filter("emcp=debug, bollard::docker=trace,bollard=debug"),

@@ -18,11 +18,13 @@ const ROOMS: &[(&str, &str)] = &[
     ("flate2", "src/http/ui.rs"),
     ("multer", "src/http"),
     ("rcgen", "src/identity"),
+    ("webpki", "src/identity"),
     ("chacha20poly1305", "src/vault"),
     ("prometheus_client", "src/metrics.rs"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
-    ("rmcp", "src/mcp.rs"),
+    ("rmcp", "src/mcp"),
+    ("sse_stream", "src/mcp"),
     ("clap", "src/settings"),
     ("rustix", "src/sockets"),
 ];
@@ -37,6 +39,8 @@ const PURE: &[&str] = &[
     "src/reconcile/failure.rs",
     "src/reconcile/idle.rs",
     "src/traefik/document.rs",
+    "src/traefik/document",
+    "src/traefik/headers.rs",
     "src/logs/ring.rs",
 ];
 

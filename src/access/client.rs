@@ -75,7 +75,9 @@ impl Proxies {
             .map(|(address, _)| *address)
     }
 
-    fn knows(&self, peer: IpAddr, now: Instant) -> bool {
+    /// Whether this is an address of Traefik's.
+    pub fn knows(&self, peer: IpAddr, now: Instant) -> bool {
+        let peer = peer.to_canonical();
         self.seen
             .lock()
             .unwrap_or_else(PoisonError::into_inner)

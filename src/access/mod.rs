@@ -9,6 +9,7 @@
 
 mod client;
 mod limiter;
+mod places;
 mod table;
 mod writes;
 
@@ -16,6 +17,7 @@ use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, 
 
 pub use client::{ClientKey, Proxies};
 pub use limiter::{Limiter, Standing, Wrong};
+pub use places::{Full, Place, Places};
 pub use table::{Found, PersonQuota, TokenTable};
 pub use writes::WriteMeter;
 
@@ -87,10 +89,11 @@ pub struct CanAdminister {
     actor: Actor,
 }
 
-/// Leave to call one server through the gate.
+/// Leave to call one server through the gate, in somebody's name.
 #[derive(Debug)]
 pub struct CanConnect {
     server: ServerId,
+    actor: Actor,
 }
 
 impl Caller {
@@ -210,7 +213,10 @@ impl Caller {
     /// `not_your_server` for a developer of others, `forbidden` for a role that
     /// may only look.
     pub fn may_connect(&self, server: &Server) -> Result<CanConnect> {
-        let leave = CanConnect { server: server.id };
+        let leave = CanConnect {
+            server: server.id,
+            actor: self.actor(),
+        };
         match self.role {
             Role::Admin => Ok(leave),
             Role::Developer if server.belongs_to(&self.name) => Ok(leave),
@@ -300,6 +306,11 @@ impl CanConnect {
     /// The server it is for.
     pub fn server(&self) -> ServerId {
         self.server
+    }
+
+    /// Who is calling.
+    pub fn actor(&self) -> &Actor {
+        &self.actor
     }
 }
 

@@ -5,14 +5,15 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use warp::Filter;
 
+use super::admission;
 use super::audit::Note;
-use crate::access::{Caller, CanInspect, CanRead, CanWrite};
-use crate::gate::bearer;
+use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
+use crate::gate::{Provenance, bearer, check_cookie_use};
 use crate::model::{Error, Result, Server};
 use crate::services::App;
 use crate::traefik::ConnectionId;
@@ -20,6 +21,9 @@ use crate::traefik::ConnectionId;
 /// The name of the session cookie. The prefix makes browsers insist on
 /// `Secure`, `Path=/` and no `Domain` (RFC 6265bis §4.1.3.2).
 pub(super) const SESSION_COOKIE: &str = "__Host-emcp-session";
+
+/// Stands for a header's value that is no text, and is like none that is good.
+const GARBLED: &str = "?";
 
 /// Leads from an answer to its log line.
 #[derive(Debug, Clone)]
@@ -34,6 +38,10 @@ pub(super) struct Peer(pub(super) IpAddr);
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Arrived(pub(super) Instant);
 
+/// The client's place among the requests it may have at once. Whatever holds
+/// the request's context holds it, such as a stream.
+pub(super) type Admitted = Arc<Place<ClientKey>>;
+
 /// One request, without its body.
 #[derive(Clone)]
 pub(super) struct Ctx {
@@ -47,6 +55,7 @@ pub(super) struct Ctx {
     /// What the audit log is to tell of this request.
     pub(super) note: Arc<Note>,
     pub(super) arrived: Instant,
+    _admitted: Option<Admitted>,
     query: HashMap<String, String>,
 }
 
@@ -90,14 +99,21 @@ impl Ctx {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// A header of which only certain values are good: one that is no text is
+    /// there all the same.
+    pub(super) fn header_or_garbled(&self, name: &str) -> Option<&str> {
+        Some(text_of(self.headers.get(name)?))
+    }
+
+    /// Whether it carries a header for a token, good or bad.
+    pub(super) fn has_token_header(&self) -> bool {
+        self.header("authorization").is_some() || self.header("x-api-key").is_some()
+    }
+
     /// The client's address, as far as it can be believed (`access::Proxies`).
     pub(super) fn client(&self) -> IpAddr {
-        let lines = self.headers.get_all("x-forwarded-for");
-        let last = lines
-            .iter()
-            .next_back()
-            .and_then(|value| value.to_str().ok());
-        self.app.client(self.peer, last)
+        self.app
+            .client(self.peer, admission::forwarded_for(&self.headers))
     }
 
     /// Leave for the caller to change this server.
@@ -159,11 +175,7 @@ impl Ctx {
                 message: "sign in, or send a token as \"Authorization: Bearer TOKEN\"".to_owned(),
             });
         };
-        // A browser sends the cookie by itself, also for a page of another
-        // site: whatever changes something must come from our own.
-        if self.method != Method::GET && self.method != Method::HEAD {
-            self.require_own_origin()?;
-        }
+        self.check_cookie_use(self.method == Method::GET || self.method == Method::HEAD)?;
         Ok(caller)
     }
 
@@ -171,8 +183,8 @@ impl Ctx {
     /// same-origin policy does not cover.
     pub(super) fn websocket_caller(&self) -> Result<Caller> {
         let caller = self.caller()?;
-        if self.header("authorization").is_none() && self.header("x-api-key").is_none() {
-            self.require_own_origin()?;
+        if !self.has_token_header() {
+            self.check_cookie_use(false)?;
         }
         Ok(caller)
     }
@@ -187,21 +199,16 @@ impl Ctx {
             .caller_by_session(self.cookie(SESSION_COOKIE)?, self.client())
     }
 
-    fn require_own_origin(&self) -> Result<()> {
-        let origin = self.header("origin").unwrap_or("");
-        let own = self
-            .app
-            .settings()
-            .public_url
-            .origin()
-            .ascii_serialization();
-        if origin.eq_ignore_ascii_case(&own) {
-            return Ok(());
-        }
-        Err(Error::Forbidden {
-            code: "origin_not_allowed",
-            message: "this must come from the dashboard's own page".to_owned(),
-        })
+    /// Whether the page that makes this request may use the session's cookie.
+    pub(super) fn check_cookie_use(&self, only_reads: bool) -> Result<()> {
+        let all = |name| -> Vec<&str> { self.headers.get_all(name).iter().map(text_of).collect() };
+        let from = Provenance {
+            origins: &all("origin"),
+            sites: &all("sec-fetch-site"),
+            only_reads,
+        };
+        let own = self.app.settings().public_url.origin();
+        check_cookie_use(from, &own.ascii_serialization())
     }
 
     fn cookie(&self, name: &str) -> Option<&str> {
@@ -214,6 +221,10 @@ impl Ctx {
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
     }
+}
+
+fn text_of(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or(GARBLED)
 }
 
 /// Brings a [`Ctx`].
@@ -229,6 +240,7 @@ pub(super) fn context(
         .and(warp::ext::optional::<ConnectionId>())
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Arrived>())
+        .and(warp::ext::optional::<Admitted>())
         .map(
             move |method,
                   headers,
@@ -236,7 +248,8 @@ pub(super) fn context(
                   id: Option<RequestId>,
                   connection: Option<ConnectionId>,
                   peer: Option<Peer>,
-                  arrived: Option<Arrived>| Ctx {
+                  arrived: Option<Arrived>,
+                  admitted: Option<Admitted>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
@@ -245,6 +258,7 @@ pub(super) fn context(
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
                 note: Arc::new(Note::of_this_request()),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
+                _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()
                     .collect(),

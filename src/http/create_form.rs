@@ -15,9 +15,6 @@ use crate::model::{
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
-/// Room for everything in the form but the code.
-pub(super) const FORM_OVERHEAD_BYTES: u64 = 8 * 1024 * 1024;
-
 /// The fields as they came.
 #[derive(Default, Deserialize, ToSchema)]
 #[schema(as = CreateServerBody)]

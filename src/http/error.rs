@@ -41,7 +41,7 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         Error::TooLarge { field, .. } => (StatusCode::PAYLOAD_TOO_LARGE, *field),
         Error::Unauthenticated { .. } => (StatusCode::UNAUTHORIZED, None),
         Error::Forbidden { .. } => (StatusCode::FORBIDDEN, None),
-        Error::TooManyAttempts { .. } | Error::TooManyWrites { .. } => {
+        Error::TooManyAttempts { .. } | Error::TooMany { .. } => {
             (StatusCode::TOO_MANY_REQUESTS, None)
         }
         Error::NotFound { .. } => (StatusCode::NOT_FOUND, None),
@@ -71,7 +71,7 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
             .insert(RETRY_AFTER, HeaderValue::from_static("5"));
     }
     if let Error::TooManyAttempts { retry_after_secs }
-    | Error::TooManyWrites {
+    | Error::TooMany {
         retry_after_secs, ..
     } = error
     {

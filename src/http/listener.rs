@@ -16,7 +16,6 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,16 +24,19 @@ use tracing::Instrument;
 use uuid::Uuid;
 use warp::filters::BoxedFilter;
 
+use super::admission::Admission;
 use super::audit::request_span;
 use super::context::{Arrived, Peer, RequestId};
-use super::error::error_body;
+use super::error::{error_body, error_response};
+use super::unread::Unread;
+use crate::model::Error;
 use crate::traefik::ConnectionId;
 
 type Routes = BoxedFilter<(warp::reply::Response,)>;
 
-/// Connections served at once on one listener; further ones wait in the
-/// kernel's queue.
-const CONNECTIONS_MAX: usize = 2_048;
+/// A request's line and headers, and what of its body comes with them: twice
+/// what Traefik takes, which adds some of its own.
+const HEAD_MAX_BYTES: usize = 128 * 1024;
 /// When EMCP is to end, an idle connection is kept for so long, and its next
 /// request answered with "Connection: close". Were it closed at once, a request
 /// could just be on its way into it, and Traefik sends that no second time:
@@ -48,6 +50,8 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 /// One listener's accept loop.
 pub(super) struct Accepting {
     pub(super) routes: Routes,
+    /// Who may have how much at once.
+    pub(super) admission: Admission,
     /// A connection gets so long to bring the headers of a request, counted
     /// from when the last one was answered: it is also how long an idle
     /// connection is kept.
@@ -64,41 +68,53 @@ impl Accepting {
     /// Accepts until EMCP is to end.
     pub(super) async fn run(self, listener: TcpListener) {
         static NEXT_CONNECTION: AtomicU64 = AtomicU64::new(1);
-        let slots = Arc::new(Semaphore::new(CONNECTIONS_MAX));
+        let admission = Arc::new(self.admission);
+        let arrived = Arrivals {
+            since: self.since,
+            queued_since: self.queued_since,
+        };
         loop {
-            let accepted = async {
-                let slot = Arc::clone(&slots).acquire_owned().await;
-                (slot, listener.accept().await)
-            };
-            let Some((Ok(slot), accepted)) = self.closing.run_until_cancelled(accepted).await
-            else {
-                return;
-            };
-            let (stream, peer) = match accepted {
-                Ok((stream, address)) => (stream, Peer(address.ip())),
-                Err(error) => {
+            let accepted = self.closing.run_until_cancelled(listener.accept());
+            let (stream, peer) = match accepted.await {
+                Some(Ok((stream, address))) => (stream, Peer(address.ip())),
+                Some(Err(error)) => {
                     tracing::warn!(%error, "a connection could not be accepted");
                     tokio::time::sleep(ACCEPT_RETRY).await;
                     continue;
                 }
+                None => return,
+            };
+            let Ok(entry) = admission.connection(peer.0) else {
+                tracing::debug!(peer = %peer.0, "too many connections of one address");
+                continue;
             };
             let connection = Connection {
                 id: ConnectionId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)),
                 peer,
                 routes: self.routes.clone(),
-                arrived: self.arrived(),
+                admission: Arc::clone(&admission),
+                arrived: arrived.now(),
                 is_first: AtomicBool::new(true),
                 closing: self.closing.clone(),
             };
             let header_timeout = self.header_timeout;
             self.connections.spawn(async move {
-                connection.serve(stream, header_timeout).await;
-                drop(slot);
+                if let Some(_slot) = entry.served().await {
+                    connection.serve(stream, header_timeout).await;
+                }
             });
         }
     }
+}
 
-    fn arrived(&self) -> Instant {
+/// Tells when a connection came.
+struct Arrivals {
+    since: Instant,
+    queued_since: Instant,
+}
+
+impl Arrivals {
+    fn now(&self) -> Instant {
         let now = Instant::now();
         if now < self.since + QUEUE_EMPTIED {
             self.queued_since
@@ -112,6 +128,7 @@ struct Connection {
     id: ConnectionId,
     peer: Peer,
     routes: Routes,
+    admission: Arc<Admission>,
     arrived: Instant,
     is_first: AtomicBool,
     closing: CancellationToken,
@@ -129,6 +146,7 @@ impl Connection {
         let connection = http1::Builder::new()
             .timer(TokioTimer::new())
             .header_read_timeout(header_timeout)
+            .max_buf_size(HEAD_MAX_BYTES)
             .serve_connection(
                 TokioIo::new(stream),
                 service_fn(|request| self.handle(request)),
@@ -173,18 +191,27 @@ impl Connection {
 
     async fn answer(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
         id: &str,
     ) -> Result<warp::reply::Response, Infallible> {
+        let (mut request, unread) = Unread::share(request);
         request.extensions_mut().insert(RequestId(id.to_owned()));
         request.extensions_mut().insert(self.id);
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.arrival());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begin = Instant::now();
-        let answered = AssertUnwindSafe(warp::service(self.routes.clone()).call(request))
-            .catch_unwind()
-            .await;
+        let answered = match self.admission.request(self.peer.0, request.headers()) {
+            Ok(place) => {
+                if let Some(place) = place {
+                    request.extensions_mut().insert(Arc::new(place));
+                }
+                AssertUnwindSafe(warp::service(self.routes.clone()).call(request))
+                    .catch_unwind()
+                    .await
+            }
+            Err(_) => Ok(Ok(too_many(id))),
+        };
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Err(_) => {
@@ -198,6 +225,7 @@ impl Connection {
                 )
             }
         };
+        unread.drain().await;
         let status = response.status();
         set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
@@ -215,6 +243,15 @@ impl Connection {
     }
 }
 
+fn too_many(request_id: &str) -> warp::reply::Response {
+    let error = Error::TooMany {
+        code: "too_many_requests",
+        message: "too many requests of your address are under way, open pages and streams among them; try again when some have ended, or ask the operator to raise EMCP_REQUESTS_PER_ADDRESS".to_owned(),
+        retry_after_secs: 1,
+    };
+    error_response(&error, request_id)
+}
+
 fn set_common_headers<B>(response: &mut Response<B>, request_id: &str) {
     const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; media-src data:; font-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
     let headers = response.headers_mut();
@@ -230,6 +267,15 @@ fn set_common_headers<B>(response: &mut Response<B>, request_id: &str) {
     set(
         "x-content-type-options",
         HeaderValue::from_static("nosniff"),
+    );
+    // No page of another site may embed or open what is here.
+    set(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    set(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
     );
     set("referrer-policy", HeaderValue::from_static("no-referrer"));
     set("cache-control", HeaderValue::from_static("no-store"));
@@ -265,6 +311,7 @@ mod tests {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let accepting = Accepting {
             routes,
+            admission: Admission::new(Arc::default(), None),
             header_timeout: Duration::from_secs(10),
             since: Instant::now(),
             queued_since: Instant::now(),

@@ -4,6 +4,7 @@
 //! Traefik routes below every server's route, and the internal one (gate,
 //! provider, metrics, readiness), which Traefik calls and never routes.
 
+mod admission;
 mod audit;
 mod body;
 mod context;
@@ -15,6 +16,7 @@ mod openapi;
 mod reply;
 mod router;
 mod ui;
+mod unread;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +24,7 @@ use std::time::Duration;
 use tokio::time::{Instant, timeout};
 use tokio_util::task::TaskTracker;
 
+use self::admission::Admission;
 use self::listener::Accepting;
 use crate::services::App;
 use crate::settings::Settings;
@@ -80,16 +83,19 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         "EMCP serves"
     );
     let now = Instant::now();
-    let accepting = |routes, header_timeout| Accepting {
+    let accepting = |routes, header_timeout, requests_max| Accepting {
         routes,
+        admission: Admission::new(Arc::clone(app.proxies()), requests_max),
         header_timeout,
         since: now,
         queued_since: now.checked_sub(sockets.unserved).unwrap_or(now),
         connections: connections.clone(),
         closing: app.closing().clone(),
     };
-    let public = accepting(router::public(app), PUBLIC_HEADER_TIMEOUT);
-    let internal = accepting(router::internal(app), INTERNAL_HEADER_TIMEOUT);
+    let requests_max = Some(app.settings().requests_per_address);
+    let public = accepting(router::public(app), PUBLIC_HEADER_TIMEOUT, requests_max);
+    // The gate's are those that Traefik lets through to servers' routes.
+    let internal = accepting(router::internal(app), INTERNAL_HEADER_TIMEOUT, None);
     tokio::select! {
         _ = async { tokio::join!(public.run(sockets.public), internal.run(sockets.internal)) } => {}
         () = sockets.lifeline.lost() => {

@@ -169,11 +169,14 @@ impl Identity {
                 let (ca, leaf) = certificate::from_local_ca(
                     &layout.file("ca.key"),
                     &layout.ca_cert(),
-                    &settings.public_url,
+                    &settings.hosts().collect::<Vec<_>>(),
                 )?;
                 (Some(ca), Some(leaf))
             }
-            TlsSource::Files { cert, key } => (None, Some(certificate::from_files(cert, key)?)),
+            TlsSource::Files { cert, key } => {
+                let servers_url = settings.servers_url.as_ref();
+                (None, Some(from_files(cert, key, servers_url)?))
+            }
             TlsSource::Resolver(_) => (None, None),
         };
         let identity = Self {

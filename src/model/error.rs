@@ -50,16 +50,14 @@ pub enum Error {
         /// When the address is listened to again.
         retry_after_secs: u64,
     },
-    /// The caller changes things faster than their quota allows.
-    #[error(
-        "\"{person}\" has changed things {per_minute} times within a minute, which is the most that is allowed; try again in {retry_after_secs} s. An administrator can raise the quota of \"{person}\" (PATCH /api/tokens/{{id}}), or everybody's in EMCP_QUOTA_WRITES_PER_MINUTE"
-    )]
-    TooManyWrites {
-        /// Whose quota it is.
-        person: String,
-        /// The quota.
-        per_minute: u64,
-        /// When the next change is taken.
+    /// More at once than the caller, a server or EMCP itself may have.
+    #[error("{message}")]
+    TooMany {
+        /// Stable code.
+        code: &'static str,
+        /// The limit, and what to do.
+        message: String,
+        /// When to try again.
         retry_after_secs: u64,
     },
     /// There is no such thing.
@@ -176,6 +174,7 @@ impl Error {
         match self {
             Self::Invalid { code, .. }
             | Self::Forbidden { code, .. }
+            | Self::TooMany { code, .. }
             | Self::NotFound { code, .. }
             | Self::Conflict { code, .. }
             | Self::Unavailable { code, .. }
@@ -183,7 +182,6 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::TooManyAttempts { .. } => "too_many_attempts",
-            Self::TooManyWrites { .. } => "too_many_writes",
             Self::Internal(_) => "internal",
         }
     }

@@ -69,6 +69,11 @@ pub enum Finding {
         /// How many.
         tools: usize,
     },
+    /// The server told more tools than EMCP reads.
+    ToolsListedInPart {
+        /// How many were read.
+        tools: usize,
+    },
     /// An earlier step failed.
     NotReached,
 }
@@ -103,6 +108,9 @@ impl fmt::Display for Finding {
             } => write!(f, "\"{server_name}\" answered with MCP {protocol_version}"),
             Self::ToolsListed { tools: 1 } => f.write_str("one tool"),
             Self::ToolsListed { tools } => write!(f, "{tools} tools"),
+            Self::ToolsListedInPart { tools } => {
+                write!(f, "{tools} tools, and more than EMCP reads")
+            }
             Self::NotReached => f.write_str("not reached"),
         }
     }

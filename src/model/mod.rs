@@ -18,6 +18,7 @@ mod server;
 mod sleep;
 mod state;
 mod token;
+mod weight;
 
 pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
@@ -38,3 +39,4 @@ pub use server::{
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
 pub use token::{ADMINISTRATOR, Role, Token, TokenId, TokenSecret, check_person};
+pub use weight::json_weight_bytes;

@@ -18,6 +18,12 @@ const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
 pub(super) const TAIL_LINES: usize = 50;
+/// And how many bytes of them, the newest: they are kept in memory and in the
+/// database, and shown with every answer about the server.
+const TAIL_MAX_BYTES: usize = 16 * 1024;
+/// Of a code and a sentence that a server reports itself.
+const REPORTED_CODE_MAX_CHARS: usize = 64;
+const REPORTED_MESSAGE_MAX_CHARS: usize = 2_000;
 /// The bootstrap's exit codes, for failures that a retry cannot mend: they
 /// come of the file itself (`base-image/README.md`).
 const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
@@ -60,12 +66,33 @@ pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Time
     Failure {
         fault,
         line,
-        log_tail: tail
-            .into_iter()
-            .filter(|line| read_report(line).is_none())
-            .collect(),
+        log_tail: bounded_tail(
+            tail.into_iter()
+                .filter(|line| read_report(line).is_none())
+                .collect(),
+        ),
         at: now,
     }
+}
+
+/// The newest lines that fit; of the one that does not any more, its end.
+pub(super) fn bounded_tail(lines: Vec<String>) -> Vec<String> {
+    let mut room = TAIL_MAX_BYTES;
+    let mut kept = Vec::new();
+    for mut line in lines.into_iter().rev() {
+        if line.len() <= room {
+            room -= line.len();
+            kept.push(line);
+            continue;
+        }
+        let mut begins = line.len() - room..line.len();
+        if let Some(begin) = begins.find(|at| line.is_char_boundary(*at)) {
+            kept.push(line.split_off(begin));
+        }
+        break;
+    }
+    kept.reverse();
+    kept
 }
 
 fn read_report(line: &str) -> Option<ReportBody> {
@@ -77,6 +104,15 @@ fn read_report(line: &str) -> Option<ReportBody> {
         .ok()
         .map(|report| report.emcp)
         .filter(|body| body.event == "failed" && !body.code.is_empty())
+        .map(|body| ReportBody {
+            code: body.code.chars().take(REPORTED_CODE_MAX_CHARS).collect(),
+            message: body
+                .message
+                .chars()
+                .take(REPORTED_MESSAGE_MAX_CHARS)
+                .collect(),
+            ..body
+        })
 }
 
 /// The state after a failure: when to try again, or that only the user can
@@ -164,6 +200,21 @@ mod tests {
     }
 
     const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    #[test]
+    fn a_server_cannot_make_its_failure_large() {
+        let long = "ü".repeat(40_000);
+        let report =
+            format!(r#"{{"emcp":{{"event":"failed","code":"{long}","message":"{long}"}}}}"#);
+        let tail = vec!["old".to_owned(), long.clone(), "new".to_owned(), report];
+        let failure = explain(&run(70), 1, tail, NOW);
+        assert_eq!(failure.log_tail.len(), 2);
+        assert_eq!(failure.log_tail[1], "new");
+        let kept: usize = failure.log_tail.iter().map(String::len).sum();
+        assert!(kept <= TAIL_MAX_BYTES && kept > TAIL_MAX_BYTES - 4);
+        assert!(failure.fault.code.len() <= 4 * REPORTED_CODE_MAX_CHARS);
+        assert!(failure.fault.message.len() <= 4 * REPORTED_MESSAGE_MAX_CHARS);
+    }
 
     #[test]
     fn a_report_of_the_bootstrap_is_taken_word_for_word() {

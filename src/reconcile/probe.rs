@@ -6,10 +6,10 @@ use std::time::Duration;
 use http::HeaderName;
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::directory::Entry;
-use crate::mcp::{GATEWAY_KEY_HEADER, Session};
+use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, Session};
 use crate::model::ServerNetworks;
 
 /// Between two tries; a warm start takes some 700 ms.
@@ -18,6 +18,9 @@ const POLL: Duration = Duration::from_millis(50);
 const TRY: Duration = Duration::from_millis(1_000);
 /// For the handshake, which loads what a server loads late.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
+
+/// The health page has some hundred bytes. More is not the bootstrap's.
+const HEALTH_MAX_BYTES: usize = 64 * 1024;
 
 /// What a look at a container found.
 pub(super) enum Probe {
@@ -99,26 +102,39 @@ async fn health(
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> Result<Health, String> {
-    client
-        .get(format!(
-            "http://{}/.emcp/health",
-            entry.server.endpoint(networks)
-        ))
-        .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret())
-        .timeout(TRY)
-        .send()
+    let looking = async {
+        let mut answer = client
+            .get(format!(
+                "http://{}/.emcp/health",
+                entry.server.endpoint(networks)
+            ))
+            .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret())
+            .send()
+            .await
+            .and_then(reqwest::Response::error_for_status)
+            .map_err(|error| error.to_string())?;
+        let mut page = Vec::new();
+        while let Some(piece) = answer.chunk().await.map_err(|error| error.to_string())? {
+            if page.len() + piece.len() > HEALTH_MAX_BYTES {
+                return Err(format!(
+                    "its health page is broken: it is larger than {HEALTH_MAX_BYTES} bytes"
+                ));
+            }
+            page.extend_from_slice(&piece);
+        }
+        serde_json::from_slice(&page).map_err(|_| "its health page is broken: no JSON".to_owned())
+    };
+    // The whole answer, not the time between two pieces of it.
+    timeout(TRY, looking)
         .await
-        .and_then(reqwest::Response::error_for_status)
-        .map_err(|error| error.to_string())?
-        .json()
-        .await
-        .map_err(|error| error.to_string())
+        .unwrap_or_else(|_| Err(format!("no health page within {} ms", TRY.as_millis())))
 }
 
 async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {
     let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
     // The caller of the probe bounds the whole look; this only ends a try.
-    let session = Session::open(client, &format!("{base}/mcp"), &[header], HANDSHAKE_MAX)
+    let url = format!("{base}/mcp");
+    let session = Session::open(client, &url, &[header], HANDSHAKE_MAX, Bounds::HANDSHAKE)
         .await
         .map_err(|error| error.to_string())?;
     session.close().await;

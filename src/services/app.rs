@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, FirewallWatch};
+use super::{AuditLog, FirewallWatch, Trials};
 use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
@@ -40,7 +40,7 @@ pub struct App {
     /// Counts wrong tokens by address.
     pub(super) limiter: Mutex<Limiter>,
     /// Whose word on a client's address is believed.
-    pub(super) proxies: Proxies,
+    pub(super) proxies: Arc<Proxies>,
     /// What any one server and person may have.
     pub(super) bounds: Arc<Bounds>,
     /// How often each person changes something.
@@ -76,6 +76,8 @@ pub struct App {
     pub(super) usage: UsageMeter,
     /// Speaks to containers directly.
     pub(super) server_client: reqwest::Client,
+    /// Servers being tried out.
+    pub(super) trials: Trials,
     /// Long-lived tasks.
     pub(super) tasks: TaskTracker,
     /// EMCP is to end: whatever waits for long ends now, or is answered as it

@@ -220,7 +220,7 @@ impl App {
             return;
         };
         let settled = run_blocking(move || match has_record {
-            true => files.is_recorded(),
+            true => files.keep(),
             false => files.remove(),
         });
         if let Err(error) = settled.await {

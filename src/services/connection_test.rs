@@ -16,13 +16,15 @@ use super::App;
 use crate::access::{CanConnect, TokenTable};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Verdict};
-use crate::mcp::{McpError, Session};
+use crate::mcp::{Bounds, McpError, Session};
 use crate::model::{Finding, Result, Role, Token, TokenId, TokenSecret};
 use crate::vault::random_bytes;
 
 /// For one step. A server that has to be woken or started is waited for at the
 /// gate, at most 25 s.
 const STEP_MAX: Duration = Duration::from_secs(30);
+/// Of a name that a server gives itself.
+const NAME_MAX_CHARS: usize = 200;
 /// How long the token of one test may work.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_secs(120);
 
@@ -78,6 +80,7 @@ impl App {
     /// # Errors
     /// `server_not_found`.
     pub async fn test_connection(&self, leave: &CanConnect) -> Result<ConnectionTest> {
+        let _place = self.trials.begin(leave)?;
         let entry = self.find_server(&leave.server().to_string())?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
@@ -105,26 +108,32 @@ impl App {
         let bearer = format!("Bearer {}", token.secret.expose());
         let session = told(steps, async {
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
-            let session = match Session::open(&client, &url, &headers, STEP_MAX).await {
-                Ok(session) => session,
-                Err(error) => {
-                    let refused = self.why_refused(entry, token);
-                    return Err(refused.unwrap_or_else(|| mcp_failed(error)));
-                }
-            };
+            let session =
+                match Session::open(&client, &url, &headers, STEP_MAX, Bounds::TRIAL).await {
+                    Ok(session) => session,
+                    Err(error) => {
+                        let refused = self.why_refused(entry, token);
+                        return Err(refused.unwrap_or_else(|| mcp_failed(error)));
+                    }
+                };
             let about = session.server();
             let name = about["serverInfo"]["name"].as_str();
             let version = about["protocolVersion"].as_str();
             let finding = Finding::Initialized {
-                server_name: name.unwrap_or("a server").to_owned(),
-                protocol_version: version.unwrap_or("unknown").to_owned(),
+                server_name: beginning_of(name.unwrap_or("a server")),
+                protocol_version: beginning_of(version.unwrap_or("unknown")),
             };
             Ok((session, finding))
         })
         .await?;
         let listed = told(steps, async {
             let tools = session.tools(STEP_MAX).await.map_err(mcp_failed)?;
-            Ok(((), Finding::ToolsListed { tools: tools.len() }))
+            let count = tools.items.len();
+            let finding = match tools.cut {
+                None => Finding::ToolsListed { tools: count },
+                Some(_) => Finding::ToolsListedInPart { tools: count },
+            };
+            Ok(((), finding))
         })
         .await;
         session.close().await;
@@ -137,7 +146,7 @@ impl App {
         let entry = self.directory.get(entry.server.id);
         let caller = token.table.caller_by_id(Some(token.id), Timestamp::now());
         let caller = caller.ok_or_else(gate::no_credential);
-        let refusal = match gate::decide(&GateRequest::default(), caller, entry.as_ref(), &[]) {
+        let refusal = match gate::decide(&GateRequest::default(), || caller, entry.as_ref(), &[]) {
             Verdict::Allow { .. } => return None,
             Verdict::Hold { reason } => gate::waited_too_long(&reason),
             Verdict::Refuse(refusal) => refusal,
@@ -167,7 +176,7 @@ impl App {
 
     /// A client that takes Traefik for the public name, and the URL to use.
     async fn reach(&self, traefik: SocketAddr) -> StepResult<(reqwest::Client, String)> {
-        let public = &self.settings.public_url;
+        let public = self.settings.base_of_servers();
         let host = public.host_str().unwrap_or_default();
         let mut builder = reqwest::Client::builder()
             .no_proxy()
@@ -248,6 +257,11 @@ fn mcp_failed(error: McpError) -> Finding {
     Finding::McpFailed {
         detail: error.to_string(),
     }
+}
+
+/// Enough of what a server calls itself to recognise it by.
+fn beginning_of(text: &str) -> String {
+    text.chars().take(NAME_MAX_CHARS).collect()
 }
 
 /// An error with its causes: reqwest's own words hide the one that matters.

@@ -3,6 +3,7 @@
 //! somebody, but for the gate, which decides on it.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Instant;
 
 use secrecy::ExposeSecret;
@@ -12,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{App, FirewallView};
+use crate::access::Proxies;
 use crate::directory::Entry;
 use crate::metrics::UnderWay;
 use crate::model::{AuditEntry, Error, Result, ServerId};
@@ -64,6 +66,11 @@ impl App {
     /// last line of `X-Forwarded-For`, if it is to be believed.
     pub fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
         self.proxies.client(peer, forwarded, Instant::now())
+    }
+
+    /// Whose word on a client's address is believed.
+    pub fn proxies(&self) -> &Arc<Proxies> {
+        &self.proxies
     }
 
     /// Keeps a line of the audit log. One that tells of a change is kept when
@@ -136,6 +143,11 @@ impl App {
 }
 
 impl AtGate<'_> {
+    /// The server of this name, or of this id.
+    pub fn server_called(&self, name: &str) -> Option<Entry> {
+        self.0.directory.find(name)
+    }
+
     /// Changes with every change of any server.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.0.directory.subscribe()

@@ -27,6 +27,7 @@ mod templates;
 mod tokens;
 mod tools;
 mod traefik_watch;
+mod trials;
 mod upkeep;
 mod usage;
 mod version_files;
@@ -51,6 +52,7 @@ pub use startup::{Endings, start};
 pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
+pub use trials::Trials;
 pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
 pub use views::{EventView, ServerView, Urls};
 

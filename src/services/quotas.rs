@@ -103,9 +103,12 @@ impl App {
         let taken = self
             .writes
             .take(&caller.name, writes_per_minute, Instant::now());
-        taken.map_err(|wait| Error::TooManyWrites {
-            person: caller.name.clone(),
-            per_minute: writes_per_minute,
+        let name = &caller.name;
+        taken.map_err(|wait| Error::TooMany {
+            code: "too_many_writes",
+            message: format!(
+                "\"{name}\" has changed things {writes_per_minute} times within a minute, which is the most that is allowed; try again a little later. An administrator can raise the quota of \"{name}\" (PATCH /api/tokens/{{id}}), or everybody's in EMCP_QUOTA_WRITES_PER_MINUTE"
+            ),
             // Rounded up: who comes back then is listened to.
             retry_after_secs: wait.as_secs() + 1,
         })

@@ -407,7 +407,7 @@ impl App {
     pub fn view(&self, entry: &Entry) -> ServerView {
         ServerView::of(
             entry,
-            &self.settings.public_url,
+            self.settings.base_of_servers(),
             &self.settings.networks,
             self.settings.sleep,
             self.bounds.maxima(),

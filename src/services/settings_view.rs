@@ -2,6 +2,7 @@
 //! settings come from the environment of the process.
 
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 use super::{App, FirewallView};
@@ -17,6 +18,8 @@ pub struct SettingsView {
     pub version: &'static str,
     /// The URL people reach Traefik under.
     pub public_url: String,
+    /// The URL of the servers' own host, if they have one.
+    pub servers_url: Option<String>,
     /// Where the certificate comes from: `local_ca`, `files` or `resolver`.
     pub certificate: &'static str,
     /// Label of everything EMCP makes.
@@ -55,6 +58,8 @@ pub struct SettingsView {
     pub stop_grace_secs: u64,
     /// When idle servers sleep that don't say it themselves; never if absent.
     pub sleep: Option<SleepAfter>,
+    /// Requests of one address that may be under way at once.
+    pub requests_per_address: usize,
     /// Origins browsers may call from.
     pub allowed_origins: Vec<String>,
     /// Whether Traefik fetches its routes.
@@ -94,6 +99,7 @@ impl App {
         SettingsView {
             version: env!("CARGO_PKG_VERSION"),
             public_url: settings.public_url.to_string(),
+            servers_url: settings.servers_url.as_ref().map(Url::to_string),
             certificate: match settings.tls {
                 TlsSource::LocalCa => "local_ca",
                 TlsSource::Files { .. } => "files",
@@ -117,6 +123,7 @@ impl App {
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),
             sleep: settings.sleep,
+            requests_per_address: settings.requests_per_address,
             allowed_origins: settings.allowed_origins.clone(),
             traefik_in_service: self.provider.is_in_service(),
             engine: self.runtime.info().await.ok().map(EngineView::from),

@@ -7,12 +7,13 @@ use anyhow::Context;
 use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::{
-    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays,
+    App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays,
     traefik_watch, upkeep,
 };
-use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::access::{Limiter, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
@@ -83,11 +84,14 @@ pub async fn start(
             internal_url: settings.internal_url.clone(),
             upstream_url: settings.upstream_url.clone(),
             networks: settings.networks,
+            requests_per_address: settings.requests_per_address,
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),
                 TlsSource::LocalCa | TlsSource::Files { .. } => None,
             },
+            public_host: host_of(&settings.public_url),
+            servers_host: settings.servers_url.as_ref().map(host_of),
         },
     )?;
     let routes = Arc::new(routes);
@@ -138,7 +142,7 @@ pub async fn start(
     };
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
-        proxies: Proxies::default(),
+        proxies: Arc::default(),
         audit: AuditLog::new(
             store.clone(),
             &settings,
@@ -167,6 +171,7 @@ pub async fn start(
         metrics,
         usage: UsageMeter::default(),
         server_client,
+        trials: Trials::default(),
         tasks,
         closing,
         cancel,
@@ -177,6 +182,10 @@ pub async fn start(
     firewall_watch::watch(&app);
     traefik_watch::watch(&app);
     Ok((app, reconciling))
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
 }
 
 /// A daemon that has ended properly took its socket along, and without one

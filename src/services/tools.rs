@@ -13,11 +13,13 @@ use utoipa::ToSchema;
 use super::App;
 use crate::access::CanConnect;
 use crate::directory::Entry;
-use crate::mcp::{GATEWAY_KEY_HEADER, McpError, Session};
+use crate::mcp::{Bounds, Cut, GATEWAY_KEY_HEADER, Listed, McpError, Session};
 use crate::model::{Error, Result, ServerId, Status};
 
 /// For the handshake and each list.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
+/// For all lists together.
+const LISTS_MAX: Duration = Duration::from_secs(20);
 /// For a sleeping server to wake.
 const WAKE_MAX: Duration = Duration::from_secs(30);
 /// For a tool's work. Longer ones are for real clients, which can wait and
@@ -42,6 +44,18 @@ pub struct ToolsView {
     pub resource_templates: Vec<Value>,
     /// `Prompt`s.
     pub prompts: Vec<Value>,
+    /// Lists that are not whole, since the server tells more than EMCP reads.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub truncated: Vec<TruncatedList>,
+}
+
+/// A list of which only a part was read.
+#[derive(Serialize, ToSchema)]
+pub struct TruncatedList {
+    /// `tools`, `resources`, `resource_templates` or `prompts`.
+    pub list: &'static str,
+    /// `too_many_pages`, `too_many_items`, `too_large` or `too_slow`.
+    pub code: &'static str,
 }
 
 /// A tool or prompt with its arguments.
@@ -169,6 +183,7 @@ impl App {
         leave: &CanConnect,
         work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
     ) -> Result<T> {
+        let _place = self.trials.begin(leave)?;
         let entry = self.enter(leave.server()).await?;
         let name = &entry.server.name;
         let url = format!(
@@ -180,10 +195,14 @@ impl App {
             entry.gateway_key.expose_secret(),
         );
         let failed = |error: McpError| Error::Upstream {
-            code: "mcp_error",
+            code: match error {
+                McpError::TooMuch(_) => "answer_too_large",
+                _ => "mcp_error",
+            },
             message: format!("the server \"{name}\" gave no good answer: {error}"),
         };
-        let session = Session::open(&self.server_client, &url, &[key], ANSWER_MAX)
+        let client = &self.server_client;
+        let session = Session::open(client, &url, &[key], ANSWER_MAX, Bounds::TRIAL)
             .await
             .map_err(failed)?;
         let done = work(&session).await;
@@ -238,6 +257,14 @@ fn not_running(entry: &Entry) -> Error {
 async fn list_all(session: &Session) -> std::result::Result<ToolsView, McpError> {
     let about = session.server();
     let has = |capability: &str| !about["capabilities"][capability].is_null();
+    let deadline = Instant::now() + LISTS_MAX;
+    let patience = || ANSWER_MAX.min(deadline.saturating_duration_since(Instant::now()));
+    let mut truncated = Vec::new();
+    let mut keep = |list, listed: Listed| {
+        let cut = listed.cut.map(Cut::code);
+        truncated.extend(cut.map(|code| TruncatedList { list, code }));
+        listed.items
+    };
     let mut view = ToolsView {
         server: about["serverInfo"].clone(),
         protocol_version: about["protocolVersion"].clone(),
@@ -246,22 +273,37 @@ async fn list_all(session: &Session) -> std::result::Result<ToolsView, McpError>
         resources: Vec::new(),
         resource_templates: Vec::new(),
         prompts: Vec::new(),
+        truncated: Vec::new(),
     };
     if has("tools") {
-        view.tools = session.tools(ANSWER_MAX).await?;
+        view.tools = keep("tools", session.tools(patience()).await?);
     }
     if has("resources") {
-        view.resources = session.resources(ANSWER_MAX).await?;
+        let listed = or_cut(session.resources(patience()).await)?;
+        view.resources = keep("resources", listed);
         // A part of the capability that some servers leave out.
-        view.resource_templates = session
-            .resource_templates(ANSWER_MAX)
-            .await
-            .unwrap_or_default();
+        let listed = or_cut(session.resource_templates(patience()).await);
+        view.resource_templates = keep("resource_templates", listed.unwrap_or_default());
     }
     if has("prompts") {
-        view.prompts = session.prompts(ANSWER_MAX).await?;
+        view.prompts = keep("prompts", or_cut(session.prompts(patience()).await)?);
     }
+    view.truncated = truncated;
     Ok(view)
+}
+
+/// A list that came too late, after others that used up the whole allowance,
+/// does not spoil those.
+fn or_cut(listed: std::result::Result<Listed, McpError>) -> std::result::Result<Listed, McpError> {
+    let cut = match listed {
+        Err(McpError::TooMuch(_)) => Cut::Bytes,
+        Err(McpError::Timeout(_)) => Cut::Time,
+        other => return other,
+    };
+    Ok(Listed {
+        items: Vec::new(),
+        cut: Some(cut),
+    })
 }
 
 /// The answer, and how long it took in milliseconds.

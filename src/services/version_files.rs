@@ -99,8 +99,8 @@ impl UnrecordedVersion {
         written().map_err(cannot_write)
     }
 
-    /// Takes the mark off: it has its record.
-    pub(super) fn is_recorded(self) {
+    /// Keeps it: takes the mark off, since it has its record.
+    pub(super) fn keep(self) {
         let mark = self.layout.unrecorded_mark(self.server, self.number);
         if let Err(error) = absent_is_fine(fs::remove_file(mark)) {
             tracing::warn!(server = %self.server, number = self.number, %error, "a mark remains until the next start");
@@ -213,7 +213,7 @@ mod tests {
         let first = UnrecordedVersion::take(&layout, id, 0).unwrap();
         first.write(&code).unwrap();
         assert_eq!(layout.unrecorded_on_disk(id).unwrap(), [1]);
-        first.is_recorded();
+        first.keep();
         UnrecordedVersion::take(&layout, id, 1).unwrap().remove();
         assert_eq!(layout.versions_on_disk(id).unwrap(), [1]);
         assert!(layout.unrecorded_on_disk(id).unwrap().is_empty());

@@ -33,6 +33,10 @@ pub struct SettingsInput {
     /// The URL people reach Traefik under.
     #[arg(long, env = "EMCP_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// The URL of a second host, for the servers alone; it leads to the same
+    /// Traefik. Best for security: see docs/security.md.
+    #[arg(long, env = "EMCP_SERVERS_URL")]
+    pub servers_url: Option<String>,
     /// Image the servers run from.
     #[arg(long, env = "EMCP_BASE_IMAGE")]
     pub base_image: Option<String>,
@@ -100,6 +104,10 @@ pub struct SettingsInput {
     /// Wrong tokens from one address within a minute that lock it out.
     #[arg(long, env = "EMCP_WRONG_TOKENS_PER_MINUTE")]
     pub wrong_tokens_per_minute: Option<u32>,
+    /// Requests of one address that may be under way at once, streams among
+    /// them.
+    #[arg(long, env = "EMCP_REQUESTS_PER_ADDRESS")]
+    pub requests_per_address: Option<u32>,
     /// Lines the audit log keeps; the oldest go first.
     #[arg(long, env = "EMCP_AUDIT_MAX_ENTRIES")]
     pub audit_max_entries: Option<u64>,
@@ -166,6 +174,7 @@ impl SettingsInput {
             &mut self.internal_subnet,
             &mut self.firewall,
             &mut self.public_url,
+            &mut self.servers_url,
             &mut self.base_image,
             &mut self.instance,
             &mut self.listen,
@@ -220,6 +229,7 @@ impl SettingsInput {
             internal_subnet,
             firewall,
             public_url,
+            servers_url,
             base_image,
             instance,
             listen,
@@ -241,6 +251,7 @@ impl SettingsInput {
             sleep_stop_after_secs,
             max_code_bytes,
             wrong_tokens_per_minute,
+            requests_per_address,
             audit_max_entries,
             audit_syslog,
             max_memory,

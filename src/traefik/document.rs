@@ -3,11 +3,18 @@
 //! an unchanged document by its hash and rejects a whole document for
 //! `"routers":{}`.
 
+mod shapes;
+
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use bytes::Bytes;
-use serde::Serialize;
 
+use self::shapes::{
+    Backend, Certificate, Document, Domain, ForwardingTimeouts, Http, IpStrategy, LoadBalancer,
+    Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store, Tls,
+};
+use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
 use crate::model::{Error, Result, Server, ServerNetworks};
 
@@ -21,8 +28,14 @@ pub struct RouteFacts {
     pub certificate: Option<ServedCertificate>,
     /// Traefik's certificate resolver, if one is used.
     pub cert_resolver: Option<String>,
+    /// The host of the public URL.
+    pub public_host: String,
+    /// The host servers have for themselves, if they do.
+    pub servers_host: Option<String>,
     /// Where servers are found.
     pub networks: ServerNetworks,
+    /// Requests of one address under way at once, on each router.
+    pub requests_per_address: usize,
 }
 
 const ENTRY_POINT: &str = "websecure";
@@ -32,7 +45,14 @@ const TRANSPORT: &str = "emcp";
 /// 404 under every prefix so that they don't try to sign in.
 const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
+const TOO_LARGE_PRIORITY: u32 = 50_000;
 const FALLBACK_PRIORITY: u32 = 1;
+/// On every server's route: what a server answers is never a page of the host.
+const ISOLATE: &str = "isolate";
+/// The dashboard's host is for HTTPS alone.
+const HSTS: &str = "hsts";
+/// Tells EMCP that a request came by the servers' own host.
+const SERVERS_HOST: &str = "servers-host";
 /// Shorter than servers (120 s) and EMCP's public listener (15 s) keep an idle
 /// connection: Traefik then never sends a request into a connection that is
 /// just being closed.
@@ -48,152 +68,47 @@ const RETRY: &str = "retry";
 const RETRY_ATTEMPTS: u32 = 60;
 const RETRY_INTERVAL: &str = "300ms";
 const RETRY_TIMEOUT: &str = "20s";
+const STRIP: &str = "strip";
 
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
-const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
-/// Removed from the client's request, and set again only where the gate
-/// answered with them: nothing a client writes is taken for the gate's word.
-const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
-/// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
-/// than was told, so Traefik may read these without a limit of its own.
-const TELLS_LENGTH: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
-/// What Traefik reads of those at most, and of the gate's answers, which are
+const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin", "Sec-Fetch-Dest"];
+/// Requests whose body is not waited for: there is none in a sensible one.
+const BARE: &str = "Method(`GET`) || Method(`HEAD`) || Method(`DELETE`) || Method(`OPTIONS`)";
+/// Requests that tell a length below 60,000 bytes, as nearly all do. Go lets no
+/// more be read than was told, so Traefik may read these without a limit of its
+/// own, and before it is known who asks.
+const SMALL: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,4}|[1-5][0-9]{4})$`)";
+/// Those that tell one below 8,000,000.
+const LARGE: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
+/// And those that tell more, which no server gets.
+const TOO_LARGE: &str = "HeaderRegexp(`Content-Length`, `^([89][0-9]{6}|[0-9]{8,})$`)";
+/// What Traefik reads of a told length, and of the gate's answers, which are
 /// EMCP's own and short: all of it, in a buffer that grows. With a limit it makes
 /// a buffer of the limit's size every time, and keeps a request's until that is
 /// answered (ADR 7).
 const NO_LIMIT: i32 = -1;
-/// What it reads of all others: GET and DELETE without a body, chunks, and what
-/// is too large and refused. Each takes a buffer of this size.
+/// What it reads of all others, whose length is untold. Each takes a buffer of
+/// this size.
 const UNTOLD_MAX_BYTES: i32 = 1024 * 1024;
-
-#[derive(Serialize)]
-struct Document {
-    http: Http,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tls: Option<Tls>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Http {
-    routers: BTreeMap<String, Router>,
-    services: BTreeMap<String, Service>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    middlewares: BTreeMap<String, Middleware>,
-    servers_transports: BTreeMap<String, ServersTransport>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Router {
-    entry_points: [&'static str; 1],
-    rule: String,
-    priority: u32,
-    service: String,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    middlewares: Vec<String>,
-    tls: RouterTls,
-}
-
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct RouterTls {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cert_resolver: Option<String>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Service {
-    load_balancer: LoadBalancer,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct LoadBalancer {
-    servers: [Backend; 1],
-    pass_host_header: bool,
-    servers_transport: &'static str,
-}
-
-#[derive(Serialize)]
-struct Backend {
-    url: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-enum Middleware {
-    #[serde(rename_all = "camelCase")]
-    ForwardAuth {
-        address: String,
-        trust_forward_header: bool,
-        auth_request_headers: &'static [&'static str],
-        auth_response_headers_regex: &'static str,
-        max_response_body_size: i32,
-        /// Makes Traefik read a request's body to its end before it forwards
-        /// it. Otherwise an answer that begins at once can overtake the last
-        /// read of the body, and Go's net/http then cuts the connection: up to
-        /// 0.6 % of tool calls were lost (ADR 7). The gate ignores the body.
-        forward_body: bool,
-        max_body_size: i32,
-    },
-    #[serde(rename_all = "camelCase")]
-    StripPrefix { prefixes: [String; 1] },
-    #[serde(rename_all = "camelCase")]
-    Retry {
-        attempts: u32,
-        initial_interval: &'static str,
-        timeout: &'static str,
-    },
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ServersTransport {
-    forwarding_timeouts: ForwardingTimeouts,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct ForwardingTimeouts {
-    dial_timeout: &'static str,
-    /// 0: a tool call may take its time before it answers.
-    response_header_timeout: &'static str,
-    idle_conn_timeout: &'static str,
-}
-
-#[derive(Serialize)]
-struct Tls {
-    certificates: [Certificate; 1],
-    stores: BTreeMap<&'static str, Store>,
-}
-
-#[derive(Serialize, Clone)]
-#[serde(rename_all = "camelCase")]
-struct Certificate {
-    cert_file: String,
-    key_file: String,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Store {
-    default_certificate: Certificate,
-}
+/// Asks who is calling before a large body is read.
+const KNOCK: &str = "knock";
+/// Bounds what one address has under way on a router.
+const FLIGHT: &str = "flight";
+/// The same for large bodies, which are kept until they are answered.
+const FLIGHT_LARGE: &str = "flight-large";
+const LARGE_PER_ADDRESS: usize = 32;
+/// One client chooses its addresses from a /64.
+const IPV6_CLIENT_BITS: u8 = 64;
 
 /// Renders the whole document.
 ///
 /// # Errors
 /// If it cannot be encoded.
 pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts) -> Result<Bytes> {
-    let router_tls = RouterTls {
-        cert_resolver: facts.cert_resolver.clone(),
-    };
     let mut http = Http {
-        routers: fallback_routers(&router_tls),
+        routers: BTreeMap::new(),
         services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
-        middlewares: BTreeMap::new(),
+        middlewares: shared_middlewares(facts),
         servers_transports: BTreeMap::from([(
             TRANSPORT.to_owned(),
             ServersTransport {
@@ -205,18 +120,9 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
             },
         )]),
     };
+    add_fallbacks(&mut http, facts);
     for server in servers {
-        add_server(&mut http, server, facts, &router_tls);
-    }
-    if !http.middlewares.is_empty() {
-        http.middlewares.insert(
-            RETRY.to_owned(),
-            Middleware::Retry {
-                attempts: RETRY_ATTEMPTS,
-                initial_interval: RETRY_INTERVAL,
-                timeout: RETRY_TIMEOUT,
-            },
-        );
+        add_server(&mut http, server, facts);
     }
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
@@ -224,77 +130,211 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     Ok(Bytes::from(bytes))
 }
 
-fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
-    let fallback = |rule: &str, priority| Router {
-        entry_points: [ENTRY_POINT],
-        rule: rule.to_owned(),
-        priority,
-        service: FALLBACK.to_owned(),
-        middlewares: Vec::new(),
-        tls: tls.clone(),
+/// Everything that is no server's: EMCP's, for each host.
+fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
+    let mut add = |name: &str, rule: &str, host: &str, middleware: Option<&str>, above: u32| {
+        for (kind, path, priority) in [
+            ("", "PathPrefix(`/`)", FALLBACK_PRIORITY),
+            (
+                "-well-known",
+                "PathRegexp(`(^|/)\\.well-known(/|$)`)",
+                WELL_KNOWN_PRIORITY,
+            ),
+        ] {
+            let router = Router {
+                entry_points: [ENTRY_POINT],
+                rule: format!("{rule}{path}"),
+                priority: priority + above,
+                service: FALLBACK.to_owned(),
+                middlewares: names(std::iter::once(FLIGHT).chain(middleware)),
+                tls: router_tls(facts, Some(host)),
+            };
+            http.routers.insert(format!("{name}{kind}"), router);
+        }
     };
-    BTreeMap::from([
-        (
-            FALLBACK.to_owned(),
-            fallback("PathPrefix(`/`)", FALLBACK_PRIORITY),
-        ),
-        (
-            "emcp-well-known".to_owned(),
-            fallback("PathRegexp(`(^|/)\\.well-known(/|$)`)", WELL_KNOWN_PRIORITY),
-        ),
-    ])
-}
-
-fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &RouterTls) {
-    let id = server.id;
-    let (name, strip) = (format!("server-{id}"), format!("strip-{id}"));
-    let prefix = server.path_prefix();
-    // PathPrefix without the slash would also match a longer name.
-    let rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
-    let with_length = format!("({rule}) && {TELLS_LENGTH}");
-    http.middlewares.insert(
-        strip.clone(),
-        Middleware::StripPrefix {
-            prefixes: [prefix.clone()],
+    // EMCP's own API has limits of its own, and says them itself.
+    let mut rule =
+        format!("PathPrefix(`/api/`) && !PathRegexp(`^/api/(servers|check)(/|$)`) && {TOO_LARGE}");
+    if let Some(host) = &facts.servers_host {
+        rule = format!("{} && {rule}", host_rule(host));
+    }
+    let hsts = has_public_certificate(facts).then_some(HSTS);
+    add(FALLBACK, "", &facts.public_host, hsts, 0);
+    if let Some(host) = &facts.servers_host {
+        let rule = format!("{} && ", host_rule(host));
+        add("emcp-servers", &rule, host, Some(SERVERS_HOST), 1);
+        let mark = Middleware::Headers {
+            custom_request_headers: headers::of_the_servers_host(),
+            custom_response_headers: Headers::new(),
+        };
+        http.middlewares.insert(SERVERS_HOST.to_owned(), mark);
+    }
+    http.routers.insert(
+        "emcp-too-large".to_owned(),
+        Router {
+            entry_points: [ENTRY_POINT],
+            rule,
+            priority: TOO_LARGE_PRIORITY,
+            service: FALLBACK.to_owned(),
+            middlewares: names([ISOLATE, FLIGHT, "too-large"]),
+            tls: router_tls(facts, None),
         },
     );
+    if hsts.is_some() {
+        let hsts = of_answers(headers::of_the_dashboard());
+        http.middlewares.insert(HSTS.to_owned(), hsts);
+    }
+}
+
+/// Whether browsers take the certificate without being told of EMCP's own CA.
+fn has_public_certificate(facts: &RouteFacts) -> bool {
+    let served = facts.certificate.as_ref();
+    facts.cert_resolver.is_some() || served.is_some_and(ServedCertificate::is_public)
+}
+
+/// `host` is what the resolver must get a certificate for, where the rule does
+/// not say it. It gets none for an address.
+fn router_tls(facts: &RouteFacts, host: Option<&str>) -> RouterTls {
+    let host = host.filter(|host| facts.cert_resolver.is_some() && host.parse::<IpAddr>().is_err());
+    let domains = host.map(|host| Domain {
+        main: host.to_owned(),
+    });
+    RouterTls {
+        cert_resolver: facts.cert_resolver.clone(),
+        domains: domains.into_iter().collect(),
+    }
+}
+
+fn host_rule(host: &str) -> String {
+    format!("Host(`{host}`)")
+}
+
+fn of_answers(custom_response_headers: Headers) -> Middleware {
+    Middleware::Headers {
+        custom_request_headers: Headers::new(),
+        custom_response_headers,
+    }
+}
+
+fn names<'a>(names: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+    names.into_iter().map(str::to_owned).collect()
+}
+
+/// What all routers share. Traefik makes one of each for every router, so what
+/// they count they count there.
+fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
+    let in_flight = |amount| Middleware::InFlightReq {
+        amount,
+        source_criterion: SourceCriterion {
+            ip_strategy: IpStrategy {
+                depth: 0,
+                ipv6_subnet: IPV6_CLIENT_BITS,
+            },
+        },
+    };
+    let asks = |page: &str| gate(format!("{}/gate/{page}", facts.internal_url), Body::Left);
+    let retry = Middleware::Retry {
+        attempts: RETRY_ATTEMPTS,
+        initial_interval: RETRY_INTERVAL,
+        timeout: RETRY_TIMEOUT,
+    };
+    // A name has no slash, and the gate has made sure of the rest.
+    let strip = Middleware::StripPrefixRegex {
+        regex: ["^/api/[^/]+"],
+    };
+    [
+        (FLIGHT, in_flight(facts.requests_per_address)),
+        (FLIGHT_LARGE, in_flight(LARGE_PER_ADDRESS)),
+        (KNOCK, asks("knock")),
+        ("too-large", asks("too-large")),
+        (RETRY, retry),
+        (STRIP, strip),
+        (ISOLATE, of_answers(headers::of_servers_answers())),
+    ]
+    .map(|(name, middleware)| (name.to_owned(), middleware))
+    .into()
+}
+
+/// What becomes of a request's body and credentials at a gate.
+#[derive(Clone, Copy)]
+enum Body {
+    /// Neither is touched: another gate follows.
+    Left,
+    /// The credentials go, the body is sent on as it comes.
+    Streamed,
+    /// The same, when the body has been read to its end.
+    Read { max_bytes: i32 },
+}
+
+fn gate(address: String, body: Body) -> Middleware {
+    Middleware::ForwardAuth {
+        address,
+        trust_forward_header: false,
+        auth_request_headers: AUTH_REQUEST_HEADERS,
+        auth_response_headers_regex: match body {
+            Body::Left => None,
+            Body::Streamed | Body::Read { .. } => Some(headers::NOT_FROM_CLIENTS),
+        },
+        max_response_body_size: NO_LIMIT,
+        forward_body: matches!(body, Body::Read { .. }),
+        max_body_size: match body {
+            Body::Read { max_bytes } => max_bytes,
+            Body::Left | Body::Streamed => NO_LIMIT,
+        },
+    }
+}
+
+fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
+    let id = server.id;
+    let name = format!("server-{id}");
+    let prefix = server.path_prefix();
+    // PathPrefix without the slash would also match a longer name.
+    let mut rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
+    if let Some(host) = &facts.servers_host {
+        rule = format!("{} && ({rule})", host_rule(host));
+    }
     http.services.insert(
         name.clone(),
         service(format!("http://{}", server.endpoint(&facts.networks))),
     );
-    for (kind, rule, priority, max_body_size) in [
-        ("", rule, SERVER_PRIORITY, UNTOLD_MAX_BYTES),
-        ("-sized", with_length, SERVER_PRIORITY + 1, NO_LIMIT),
+    let (told, untold) = (NO_LIMIT, UNTOLD_MAX_BYTES);
+    for (kind, body) in [
+        ("", Body::Streamed),
+        ("-sized", Body::Read { max_bytes: told }),
+        ("-untold", Body::Read { max_bytes: untold }),
     ] {
-        let gate = format!("gate-{id}{kind}");
-        http.middlewares.insert(
-            gate.clone(),
-            Middleware::ForwardAuth {
-                // Where this very route leads, since the gate may know better.
-                address: format!(
-                    "{}/gate?server={id}&at={}",
-                    facts.internal_url,
-                    server.address_in(&facts.networks)
-                ),
-                trust_forward_header: false,
-                auth_request_headers: AUTH_REQUEST_HEADERS,
-                auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
-                max_response_body_size: NO_LIMIT,
-                forward_body: true,
-                max_body_size,
-            },
-        );
+        // Where this very route leads, since the gate may know better.
+        let at = server.address_in(&facts.networks);
+        let address = format!("{}/gate?server={id}&at={at}", facts.internal_url);
+        http.middlewares
+            .insert(format!("gate-{id}{kind}"), gate(address, body));
+    }
+    for (kind, condition, rank, gate, is_large) in [
+        ("-bare", Some(BARE), 3, "", false),
+        ("-small", Some(SMALL), 2, "-sized", false),
+        ("-large", Some(LARGE), 1, "-sized", true),
+        ("", None, 0, "-untold", true),
+    ] {
+        let gate = format!("gate-{id}{gate}");
+        // Behind the gate, which has read what it reads by then: that can be
+        // sent at a later try as at the first.
+        let middlewares = if is_large {
+            names([ISOLATE, FLIGHT, KNOCK, FLIGHT_LARGE, &gate, RETRY, STRIP])
+        } else {
+            names([ISOLATE, FLIGHT, &gate, RETRY, STRIP])
+        };
         http.routers.insert(
             format!("{name}{kind}"),
             Router {
                 entry_points: [ENTRY_POINT],
-                rule,
-                priority,
+                rule: match condition {
+                    Some(condition) => format!("({rule}) && ({condition})"),
+                    None => rule.clone(),
+                },
+                priority: SERVER_PRIORITY + rank,
                 service: name.clone(),
-                // Behind the gate, which has read the request whole by then: it
-                // can be sent at a later try as at the first.
-                middlewares: vec![gate, RETRY.to_owned(), strip.clone()],
-                tls: tls.clone(),
+                middlewares,
+                tls: router_tls(facts, None),
             },
         );
     }
@@ -328,123 +368,4 @@ fn tls_section(served: &ServedCertificate) -> Tls {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use serde_json::Value;
-
-    use super::*;
-    use crate::model::{Actor, AddressPool, Egress, ServerId};
-
-    fn facts() -> RouteFacts {
-        let open = AddressPool::parse("198.18.1.0/24").unwrap();
-        let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
-        RouteFacts {
-            networks,
-            internal_url: "http://emcp:8081".into(),
-            upstream_url: "http://emcp:8080".into(),
-            certificate: None,
-            cert_resolver: None,
-        }
-    }
-
-    fn server(name: &str) -> Server {
-        Server {
-            address: [198, 18, 1, 7].into(),
-            ..Server::new(
-                ServerId::new(),
-                name.parse().unwrap(),
-                Actor("admin".into()),
-                Timestamp::UNIX_EPOCH,
-            )
-        }
-    }
-
-    #[test]
-    fn a_route_leads_into_the_network_the_egress_says() {
-        let mut demo = server("demo");
-        for (egress, url) in [
-            (Egress::Open, "http://198.18.1.7:8000"),
-            (Egress::None, "http://198.18.129.7:8000"),
-        ] {
-            demo.egress = egress;
-            let bytes = render([&demo].into_iter(), &facts()).unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            let service = &value["http"]["services"][format!("server-{}", demo.id)];
-            assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
-        }
-    }
-
-    fn has_empty_map(value: &Value, path: &str) -> Option<String> {
-        match value {
-            Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => {
-                Some(path.to_owned())
-            }
-            Value::Object(map) => map
-                .iter()
-                .find_map(|(key, child)| has_empty_map(child, &format!("{path}/{key}"))),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn no_document_has_an_empty_map() {
-        let demo = server("demo");
-        for servers in [vec![], vec![&demo]] {
-            let bytes = render(servers.into_iter(), &facts()).unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            assert_eq!(has_empty_map(&value, ""), None);
-        }
-    }
-
-    #[test]
-    fn the_same_servers_give_the_same_bytes() {
-        let (one, two) = (server("one"), server("two"));
-        let forth = render([&one, &two].into_iter(), &facts()).unwrap();
-        let back = render([&two, &one].into_iter(), &facts()).unwrap();
-        assert_eq!(forth, back);
-    }
-
-    #[test]
-    fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
-        let demo = server("demo");
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = &value["http"]["routers"][format!("server-{}", demo.id)];
-        assert_eq!(
-            router["rule"],
-            "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
-        );
-        assert_eq!(router["middlewares"][0], format!("gate-{}", demo.id));
-        assert_eq!(router["middlewares"][1], "retry");
-        assert_eq!(router["middlewares"][2], format!("strip-{}", demo.id));
-        let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
-        assert_eq!(
-            gate["address"],
-            format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
-        );
-        assert_eq!(gate["trustForwardHeader"], false);
-        // Left out, Traefik would complain with every change of the routes.
-        assert_eq!(gate["maxResponseBodySize"], -1);
-    }
-
-    #[test]
-    fn only_requests_that_tell_a_bearable_length_are_read_without_a_limit() {
-        let demo = server("demo");
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = |kind: &str| &value["http"]["routers"][format!("server-{}{kind}", demo.id)];
-        let limit = |router: &Value| {
-            let gate = &value["http"]["middlewares"][router["middlewares"][0].as_str().unwrap()];
-            gate["forwardAuth"]["maxBodySize"].clone()
-        };
-        let (sized, other) = (router("-sized"), router(""));
-        assert_eq!(limit(sized), -1);
-        assert_eq!(limit(other), UNTOLD_MAX_BYTES);
-        assert!(sized["priority"].as_u64() > other["priority"].as_u64());
-        assert_eq!(sized["service"], other["service"]);
-        assert_eq!(
-            sized["rule"],
-            "(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)"
-        );
-    }
-}
+mod tests;

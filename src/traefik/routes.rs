@@ -214,6 +214,8 @@ mod tests {
             upstream_url: "http://emcp:8080".into(),
             certificate: None,
             cert_resolver: None,
+            public_host: "localhost".into(),
+            servers_host: None,
         }
     }
 

@@ -80,6 +80,9 @@ def test_the_container_is_locked_down(platform: Platform, prisoner: Json) -> Non
     assert "/tmp" in host["Tmpfs"] and "size=" in host["Tmpfs"]["/tmp"]
     assert (host["Memory"], host["NanoCpus"], host["PidsLimit"]) == (512 * 1024 * 1024, 1_000_000_000, 128)
     assert host["MemorySwap"] == host["Memory"], "swap must not stretch the limit"
+    # The platform has 2048 and -500 (compose.yml), so that it goes first where either runs short.
+    assert host["CpuShares"] == 512
+    assert host["OomScoreAdj"] == 500
     assert not host["PortBindings"] and not host["PublishAllPorts"]
     assert host["LogConfig"]["Config"].get("max-size")
     mounts = [(mount["Destination"], mount["RW"]) for mount in container["Mounts"] if mount["Type"] == "bind"]

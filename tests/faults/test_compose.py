@@ -1,5 +1,6 @@
 """An upgrade as `make up` does it: Compose replaces EMCP's container by one of another image, under load."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -69,6 +70,7 @@ class ComposePlatform:
         self._compose("up", "-d", EMCP_IMAGE=self._image(tag))
 
     def start(self) -> None:
+        self._compose("run", "--rm", "--no-deps", "-T", "emcp", "init", EMCP_IMAGE=self._image("one"))
         self.up("one")
         self.api = Api(self.public_url, self.data_dir / "ca.crt", (self.data_dir / "admin-token").read_text().strip())
         until("the platform to answer", self._answers, UP_DEADLINE_SECS)
@@ -136,6 +138,8 @@ def test_no_call_fails_while_compose_replaces_emcp(
     api.wait_for("echo", "running", UP_DEADLINE_SECS)
     token = api.connect_token("client", ["echo"])
     stay = [platform.container("-sockets"), platform.container("-traefik")]
+    for suffix in ("", "-traefik"):
+        _goes_before_servers(platform.instance + suffix)
     emcp = platform.container()
     took: list[float] = []
     with Load(api, "echo", token) as load, SseSession(api, "echo", bearer(token)) as stream:
@@ -162,3 +166,13 @@ def test_no_call_fails_while_compose_replaces_emcp(
     docker("exec", platform.instance, "emcp", "healthcheck")
     docker("exec", platform.instance, "emcp", "backup", str(platform.data_dir / "backup.tar"))
     assert (platform.data_dir / "backup.tar").stat().st_size > 0
+
+
+def _goes_before_servers(container: str) -> None:
+    """Where processors or memory run short; and it has a limit of its own."""
+    [inspected] = json.loads(docker("inspect", container))
+    host = inspected["HostConfig"]
+    assert host["CpuShares"] == 2048
+    assert host["Memory"] == host["MemorySwap"] == 1024**3
+    # As the kernel has it.
+    assert Path(f"/proc/{inspected['State']['Pid']}/oom_score_adj").read_text().strip() == "-500"

@@ -49,12 +49,15 @@ def hung(engine: EngineTap, platform: FaultPlatform) -> Iterator[None]:
     before = len(engine.asked())
     engine.hang()
     until("EMCP to ask for its containers", lambda: _asks_for_all(engine.asked()[before:]), PROMPT_SECS)
+    yield
+    engine.go_on()
+
+
+def test_readiness_names_it_in_time(platform: FaultPlatform) -> None:
     with httpx.Client(trust_env=False, timeout=PROMPT_SECS) as http:
         checks = http.get(f"{platform.internal_url}/readyz").json()["checks"]
     assert checks["docker"] != "ok"
     assert checks["store"] == checks["traefik"] == "ok"
-    yield
-    engine.go_on()
 
 
 def test_the_api_the_gate_and_wake_ups_go_on_and_nothing_is_forgotten(

@@ -93,6 +93,7 @@
  * @property {{ uri: string, name: string, description?: string, mimeType?: string }[]} resources
  * @property {{ uriTemplate: string, name: string, description?: string, mimeType?: string }[]} resource_templates
  * @property {{ name: string, description?: string, arguments?: { name: string, description?: string, required?: boolean }[] }[]} prompts
+ * @property {{ list: string, code: string }[]} [truncated] lists of which EMCP has read only a part
  *
  * @typedef {object} Token
  * @property {string} id

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CodeBody, CodeForm, FORM_OVERHEAD_BYTES};
+use crate::http::create_form::{self, CodeBody, CodeForm};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json};
 use crate::model::{CodeVersion, Error, Result};
@@ -43,7 +43,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     let leave = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(true);
     let max_code = ctx.app.settings().max_code_bytes;
-    let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
+    let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let code = create_form::read_code(&ctx.headers, bytes, max_code).await?;
     Ok(json(&ctx.app.put_code(&leave, code, restart).await?))
 }

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::http::body::{self, BodyStream, SMALL_BODY_MAX_BYTES};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
@@ -54,7 +54,8 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(false);
-    let bytes = body::read(stream, SMALL_BODY_MAX_BYTES).await?;
+    let bytes = body::read(&ctx, stream, Limit::ENV).await?;
+    body::check_structure(&bytes)?;
     let vars = parse_env_json(&bytes)?;
     let vars = ctx.app.replace_env(&leave, vars, restart).await?;
     Ok(json(&EnvList { env: vars }))

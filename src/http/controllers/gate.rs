@@ -7,17 +7,16 @@ use std::time::Duration;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use secrecy::ExposeSecret;
-use tokio::sync::Semaphore;
 use warp::Reply;
 
-use crate::access::Caller;
+use crate::access::{Caller, Places};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Refusal, Verdict};
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
 use crate::http::error::{CHALLENGE, error_body};
 use crate::http::reply::Answer;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, ServerId};
 
 /// Traefik gives up on forward-auth after 30 s and answers 500.
 /// Counted from when the request came, so that what it waited for a new EMCP
@@ -25,8 +24,10 @@ use crate::model::{Error, Result};
 const HOLD_MAX: Duration = Duration::from_secs(25);
 /// Requests held at once; further ones are told to come back.
 const HELD_MAX: usize = 1_024;
+/// And for one server, so that one which hangs leaves the others theirs.
+const HELD_EACH_MAX: usize = 128;
 
-static HELD: LazyLock<Semaphore> = LazyLock::new(|| Semaphore::new(HELD_MAX));
+static HELD: LazyLock<Places<ServerId>> = LazyLock::new(|| Places::new(HELD_MAX, HELD_EACH_MAX));
 
 pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // Traefik sends the request's body along (ADR 7). It is not looked at, only
@@ -47,11 +48,11 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
         let request = request_of(&ctx);
         let verdict = gate::decide(
             &request,
-            caller(&ctx, &request, entry.as_ref()),
+            || caller(&ctx, &request, entry.as_ref()),
             entry.as_ref(),
             &ctx.app.settings().allowed_origins,
         );
-        let reason = match (verdict, entry) {
+        let (reason, server) = match (verdict, entry) {
             (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry))
                 if !leads_to(&ctx, &entry) =>
             {
@@ -75,17 +76,18 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             }
             (Verdict::Refuse(refusal), _) => return Ok(refuse(&ctx, &refusal)),
             (Verdict::Hold { reason }, entry) => {
-                if let Some(entry) = entry {
-                    ctx.app.want_awake(&entry);
-                }
-                reason
+                let Some(entry) = entry else {
+                    return Err(Error::Internal("held without a server".to_owned()));
+                };
+                ctx.app.want_awake(&entry);
+                (reason, entry.server.id)
             }
         };
         if place.is_none() {
-            place = HELD.try_acquire().ok();
-        }
-        if place.is_none() {
-            return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
+            match HELD.take(server) {
+                Ok(free) => place = Some(free),
+                Err(_) => return Ok(refuse(&ctx, &gate::too_many_waiting(&reason))),
+            }
         }
         // An EMCP that ends answers too, rather than cut who waits.
         let changed = ctx.app.cancel().run_until_cancelled(changes.changed());
@@ -94,6 +96,37 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
         }
     }
+}
+
+/// Who asks, before Traefik reads a large body: everything but whether the
+/// server is ready, which the gate is asked when the body is there. The server is
+/// found by the path, since one page serves all routes; should that ever be
+/// another than the route's, it is only asked too early or for nothing.
+pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
+    let request = request_of(&ctx);
+    let entry =
+        gate::server_in_url(request.uri).and_then(|name| ctx.app.at_gate().server_called(name));
+    let verdict = gate::decide(
+        &request,
+        || caller(&ctx, &request, entry.as_ref()),
+        entry.as_ref(),
+        &ctx.app.settings().allowed_origins,
+    );
+    Ok(match verdict {
+        Verdict::Allow { .. } | Verdict::Hold { .. } => StatusCode::OK.into_response(),
+        Verdict::Refuse(refusal) => refuse(&ctx, &refusal),
+    })
+}
+
+/// The refusal of a body that no server gets. Traefik asks for it without
+/// having read the body.
+pub(in crate::http) async fn too_large(ctx: Ctx) -> Answer {
+    let request = request_of(&ctx);
+    caller(&ctx, &request, None)?;
+    Err(Error::TooLarge {
+        field: None,
+        message: "a request's body may have at most 8,000,000 bytes".to_owned(),
+    })
 }
 
 /// Whether the route that brought this request leads to where the server is,
@@ -128,7 +161,8 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     GateRequest {
         authorization: ctx.header("authorization"),
         api_key: ctx.header("x-api-key"),
-        origin: ctx.header("origin"),
+        origin: ctx.header_or_garbled("origin"),
+        fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
     }
 }

@@ -4,9 +4,9 @@
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CheckBody, FORM_OVERHEAD_BYTES};
+use crate::http::create_form::{self, CheckBody};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::Error;
@@ -61,7 +61,7 @@ pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
 pub(in crate::http) async fn check(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_read()?;
     let max_code = ctx.app.settings().max_code_bytes;
-    let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
+    let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let check = create_form::read_check(&bytes, max_code)?;
     Ok(json(&ctx.app.check_code(&leave, check).await?))
 }

@@ -26,6 +26,8 @@ const BATCH_LINES: usize = 500;
 /// Keeps proxies and firewalls from cutting a silent connection, and finds out
 /// in time that a session has ended.
 const PING_EVERY: Duration = Duration::from_secs(20);
+/// What a viewer may say in one message. Nothing of it is asked for.
+const SAID_MAX_BYTES: usize = 4 * 1024;
 /// The code of a WebSocket's end (RFC 6455 §7.4.1).
 const POLICY_VIOLATION: u16 = 1008;
 
@@ -56,6 +58,9 @@ pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     ctx.server(&id)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
     let log = ctx.app.log(&leave, &id).await?;
+    let ws = ws
+        .max_message_size(SAID_MAX_BYTES)
+        .max_frame_size(SAID_MAX_BYTES);
     let cancel = ctx.app.closing().clone();
     let tasks = ctx.app.tasks().clone();
     let span = ctx.note.span().clone();

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::access::Caller;
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::{Ctx, SESSION_COOKIE};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, no_content};
@@ -64,7 +64,9 @@ pub(in crate::http) async fn show(ctx: Ctx) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
-    let body: SignIn = body::read_json(stream).await?;
+    // No other page may sign a visitor in, in somebody else's name.
+    ctx.check_cookie_use(true)?;
+    let body: SignIn = body::read_json(&ctx, stream, Limit::SIGN_IN).await?;
     let caller = ctx.app.identify(body.token.trim(), ctx.client())?;
     ctx.note.caller(&caller);
     let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;
@@ -82,6 +84,7 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn sign_out(ctx: Ctx) -> Answer {
+    ctx.check_cookie_use(true)?;
     // For the audit log alone: whoever is not signed in is signed out all the
     // same.
     let _ = ctx.caller();

@@ -4,7 +4,7 @@ use http::StatusCode;
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, json_with, no_content};
@@ -39,7 +39,7 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_issue()?;
-    let new: CreateToken = body::read_json(stream).await?;
+    let new: CreateToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
     let created = ctx.app.create_token(&leave, new).await?;
     ctx.note.target(&created.view.name, created.view.id);
     Ok(json_with(StatusCode::CREATED, &created))

@@ -2,7 +2,7 @@
 //! a server out from the dashboard.
 
 use crate::access::CanConnect;
-use crate::http::body::{self, BodyStream};
+use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::error::ErrorBody;
 use crate::http::openapi::Refusals;
@@ -42,7 +42,7 @@ pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
 )]
 pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = may_use(&ctx, &id)?;
-    let call: Invocation = body::read_json(stream).await?;
+    let call: Invocation = body::read_json(&ctx, stream, Limit::CALL).await?;
     Ok(json(&ctx.app.call_tool(&leave, call).await?))
 }
 
@@ -60,7 +60,7 @@ pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> A
 )]
 pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = may_use(&ctx, &id)?;
-    let resource: ResourceRef = body::read_json(stream).await?;
+    let resource: ResourceRef = body::read_json(&ctx, stream, Limit::CALL).await?;
     Ok(json(&ctx.app.read_resource(&leave, resource).await?))
 }
 
@@ -78,7 +78,7 @@ pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> A
 )]
 pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = may_use(&ctx, &id)?;
-    let call: Invocation = body::read_json(stream).await?;
+    let call: Invocation = body::read_json(&ctx, stream, Limit::CALL).await?;
     Ok(json(&ctx.app.get_prompt(&leave, call).await?))
 }
 

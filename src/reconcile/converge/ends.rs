@@ -22,7 +22,7 @@ impl Converge {
             }
             .into(),
             line: None,
-            log_tail: self.log_tail(container).await?,
+            log_tail: failure::bounded_tail(self.log_tail(container).await?),
             at: now,
         };
         let failed = RunState {

@@ -137,11 +137,14 @@ impl Setting {
         });
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {
+            requests_per_address: 512,
             networks,
             internal_url: String::new(),
             upstream_url: String::new(),
             certificate: None,
             cert_resolver: None,
+            public_host: String::new(),
+            servers_host: None,
         };
         let (routes, _) = Routes::new(Arc::clone(&directory), Arc::default(), facts).unwrap();
         let logs = Logs::new(

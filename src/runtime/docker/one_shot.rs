@@ -24,8 +24,9 @@ const LIMITS: Limits = Limits {
     cpus: 1.0,
     pids: 32,
 };
-/// The output is one document of EMCP's own making.
-const OUTPUT_LINES_MAX: usize = 1_000;
+/// The output is one short document of EMCP's own making. What a checked file
+/// can blow up in it is held by this, since lines are cut too (64 KiB).
+const OUTPUT_LINES_MAX: usize = 32;
 /// Older than any of them may become.
 const YOUNG_SECS: i64 = 60;
 

@@ -103,6 +103,8 @@ class Platform:
             "EMCP_HTTP_PORT": str(http),
             # The tests present many wrong tokens from one address; test_lock_out.py has a platform of its own.
             "EMCP_WRONG_TOKENS_PER_MINUTE": "100000",
+            # As in compose.yml.
+            "GOMEMLIMIT": "200MiB",
             **self._emcp_settings,
         }
         if self._holds_sockets:

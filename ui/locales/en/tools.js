@@ -13,6 +13,7 @@ export default {
   "tools.none.tools": "The server has no tools.",
   "tools.none.resources": "The server has no resources.",
   "tools.none.prompts": "The server has no prompts.",
+  "tools.truncated": "The server lists more than EMCP reads. What is shown here is a part; MCP clients get it all.",
   "tools.search": "Search",
   "tools.noArguments": "It takes no arguments.",
   "tools.arguments": "Arguments",

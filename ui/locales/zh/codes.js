@@ -76,6 +76,7 @@ export default {
   "step.refused": "EMCP 没有放行（{refusal}）：{message}",
   "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
   "step.tools_listed": "共 {tools} 个工具。",
+  "step.tools_listed_in_part": "读取了 {tools} 个工具，服务器还有更多，超出了 EMCP 读取的上限。",
   "step.not_reached": "未执行到这一步。",
 
   "template.calculator": "计算器",
@@ -130,6 +131,8 @@ export default {
   "error.body_incomplete": "请求在传输中断开，请重试。",
   "error.body_timeout": "请求传输太慢，已放弃，请重试。",
   "error.token_not_for_server": "这个令牌不能用于该服务器。",
+  "error.not_a_page": "这是 MCP 服务器的地址，不是网页。请把它粘贴到 MCP 客户端中。",
+  "error.server_moved": "服务器现在有单独的主机名，请使用“连接”页上的新地址。",
   "error.not_found": "没有这个地址。",
   "error.version_not_found": "没有这个版本。",
   "error.token_not_found": "没有这个令牌，可能已被吊销。",
@@ -157,6 +160,11 @@ export default {
   "error.version_pruned": "这个旧版本已被删除。如果需要，请重新上传代码。",
   "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
   "error.docker_unavailable": "Docker 引擎没有响应，请稍后再试。",
+  "error.too_many_requests": "来自你的地址的请求太多，请等一些结束后再试。",
+  "error.too_many_bodies": "正在接收的请求太多，请稍后再试。",
+  "error.too_many_trials": "同时进行的试用太多，请等一个结束后再试。",
+  "error.too_many_waiting": "等待该服务器的请求太多，请稍后再试。",
+  "error.answer_too_large": "服务器返回的内容超出了 EMCP 读取的上限。",
   "error.mcp_error": "服务器没有给出有效的回答。",
   "error.server_not_running": "服务器没有在运行。",
 };

@@ -13,6 +13,7 @@ export default {
   "tools.none.tools": "服务器没有工具。",
   "tools.none.resources": "服务器没有资源。",
   "tools.none.prompts": "服务器没有提示词。",
+  "tools.truncated": "服务器列出的内容超出了 EMCP 读取的上限。这里只显示一部分，MCP 客户端可以得到全部。",
   "tools.search": "搜索",
   "tools.noArguments": "不需要参数。",
   "tools.arguments": "参数",

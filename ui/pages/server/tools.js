@@ -97,6 +97,7 @@ function OfferView({ serverId, offer, isLoading, onReload }) {
         ]}
       />
     </section>
+    ${(offer.truncated ?? []).some(({ list }) => kindOf(list) === kind) && html`<p class="hint" role="status">${t("tools.truncated")}</p>`}
     ${lists[kind].length === 0
       ? html`<p class="hint">${t(`tools.none.${kind}`)}</p>`
       : html`<div class="offer">
@@ -139,6 +140,11 @@ function Pane({ serverId, offer, kind, index }) {
   if (kind === "prompts") return prompt ? html`<${PromptPane} serverId=${serverId} prompt=${prompt} />` : null;
   if (resource) return html`<${ResourcePane} serverId=${serverId} resource=${resource} />`;
   return template ? html`<${ResourceTemplatePane} serverId=${serverId} template=${template} />` : null;
+}
+
+/** @param {string} list */
+function kindOf(list) {
+  return list === "resource_templates" ? "resources" : list;
 }
 
 /**
