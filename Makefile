@@ -40,5 +40,5 @@ image: ## Build the base image of the servers and EMCP's own image.
 firewall: ## Install and show the firewall of the servers (root), as make up does.
 	@scripts/firewall.sh install
 
-clean: ## Remove what the other targets made, but for the data (PURGE=1: that too).
+clean: ## Remove what the other targets made, but for the data (PURGE=1: that too, after a question).
 	@scripts/clean.sh

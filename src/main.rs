@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
-use emcp::identity::{Identity, Layout};
+use emcp::identity::{Identity, read_admin_token};
 use emcp::settings::{Settings, SettingsInput};
-use emcp::vault::Vault;
 use emcp::{http, maintenance, services, sockets};
 use secrecy::ExposeSecret;
 use tokio::io::AsyncWriteExt;
@@ -264,18 +263,16 @@ fn end_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {
 }
 
 async fn check(settings: Settings) -> anyhow::Result<()> {
-    let layout = Layout::new(&settings.data_dir);
-    if !layout.database().exists() {
-        bail!("{} does not exist", layout.database().display());
-    }
-    let identity = Identity::load_or_create(&settings)?;
-    let (store, vault) = maintenance::finish_rotation(&settings, Vault::new(&identity.master_key))?;
-    let findings = maintenance::check(&store, &vault, &layout).await?;
+    let findings = maintenance::check_directory(&settings).await?;
     for finding in &findings {
         println!("{}", finding.0);
     }
     if !findings.is_empty() {
-        bail!("{} finding(s)", findings.len());
+        bail!(
+            "{} finding(s) in {}; nothing was changed. Where the database is damaged, restore the last backup: move this directory away, and run `emcp restore FILE` into an empty one (docs/operations.md)",
+            findings.len(),
+            settings.data_dir.display()
+        );
     }
     println!("{} is sound", settings.data_dir.display());
     Ok(())
@@ -283,7 +280,10 @@ async fn check(settings: Settings) -> anyhow::Result<()> {
 
 /// The running EMCP holds the database; it is asked for the backup.
 async fn backup(settings: Settings, file: &Path, with_keys: bool) -> anyhow::Result<()> {
-    let identity = Identity::load_or_create(&settings)?;
+    if file.exists() {
+        bail!("{} exists; choose another name", file.display());
+    }
+    let admin_token = read_admin_token(&settings)?;
     let mut answer = reqwest::Client::builder()
         .no_proxy()
         .build()?
@@ -291,7 +291,7 @@ async fn backup(settings: Settings, file: &Path, with_keys: bool) -> anyhow::Res
             "{}/api/backup?keys={with_keys}",
             settings.local_url()
         ))
-        .bearer_auth(identity.admin_token.expose_secret())
+        .bearer_auth(admin_token.expose_secret())
         .send()
         .await
         .context("EMCP does not answer; is it running on this machine (or in this container)?")?

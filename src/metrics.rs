@@ -7,6 +7,7 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::registry::Registry;
 
+use crate::disk::Space;
 use crate::model::{Error, Result, Status};
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -25,6 +26,8 @@ pub struct Metrics {
     gate: Family<VerdictLabel, Counter>,
     servers: Family<StatusLabel, Gauge>,
     changes: Gauge,
+    disk_free: Gauge,
+    disk_total: Gauge,
 }
 
 /// A change under way; it is over when this is dropped.
@@ -53,11 +56,24 @@ impl Default for Metrics {
             "Calls that change something and are not done yet, also those whose caller has hung up",
             changes.clone(),
         );
+        let (disk_free, disk_total) = (Gauge::default(), Gauge::default());
+        registry.register(
+            "emcp_data_dir_free_bytes",
+            "Room left on the data directory's disk",
+            disk_free.clone(),
+        );
+        registry.register(
+            "emcp_data_dir_total_bytes",
+            "Size of the data directory's disk",
+            disk_total.clone(),
+        );
         Self {
             registry,
             gate,
             servers,
             changes,
+            disk_free,
+            disk_total,
         }
     }
 }
@@ -72,6 +88,15 @@ impl Metrics {
     pub fn change_begins(&self) -> UnderWay {
         self.changes.inc();
         UnderWay(self.changes.clone())
+    }
+
+    /// The room on the data directory's disk was looked at.
+    pub fn disk_has(&self, space: Space) {
+        let set = |gauge: &Gauge, bytes: u64| {
+            gauge.set(i64::try_from(bytes).unwrap_or(i64::MAX));
+        };
+        set(&self.disk_free, space.free_bytes);
+        set(&self.disk_total, space.total_bytes);
     }
 
     /// The text format of Prometheus; servers are counted now.

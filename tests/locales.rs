@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 
-use emcp::model::{Deed, Finding, KnownFault, Reason};
+use emcp::model::{Deed, Finding, KnownFault, KnownNotice, Reason};
 
 use utoipa::PartialSchema;
 
@@ -105,6 +105,19 @@ fn found_in_steps() -> BTreeMap<String, Arguments> {
         .collect()
 }
 
+/// What the operator is told of the platform. That of the firewall has codes
+/// beside it, which say no more than the state.
+fn notices() -> BTreeMap<String, Arguments> {
+    let codes = codes_of::<KnownNotice>().into_iter();
+    codes
+        .map(|(code, args)| (format!("notice.{code}"), args))
+        .chain(
+            ["firewall_open", "firewall_unknown"]
+                .map(|code| (format!("notice.{code}"), Arguments::new())),
+        )
+        .collect()
+}
+
 /// What the bootstrap finds in code beyond Python's own errors, from its list.
 fn problems_in_code() -> BTreeMap<String, Arguments> {
     let source = read("base-image/emcp_bootstrap/check.py");
@@ -141,16 +154,18 @@ fn every_code_has_words_in_both_languages_and_no_words_have_lost_their_code() {
 
 /// What English shows in EMCP's own sentences, with their arguments.
 #[test]
-fn steps_of_a_connection_test_and_problems_in_code_have_chinese_words() {
+fn steps_of_a_connection_test_notices_and_problems_in_code_have_chinese_words() {
     let mut expected = found_in_steps();
     expected.extend(problems_in_code());
+    expected.extend(notices());
     assert!(
         expected.len() > 12,
         "the codes were not found: {expected:?}"
     );
 
     let words = words("ui/locales/zh/codes.js").into_iter();
-    let is_of_these = |key: &str| key.starts_with("step.") || key.starts_with("problem.");
+    let kinds = ["step.", "problem.", "notice."];
+    let is_of_these = |key: &str| kinds.iter().any(|kind| key.starts_with(kind));
     let worded: BTreeMap<String, Arguments> = words
         .filter(|(key, _)| is_of_these(key))
         .map(|(key, words)| (key, placeholders(&words)))
@@ -184,6 +199,7 @@ fn the_codes_are_in_the_apis_description() {
     let mut all = sayable();
     all.extend(found_in_steps());
     all.extend(problems_in_code());
+    all.extend(notices());
     for (key, args) in all {
         let code = key.split_once('.').unwrap().1;
         if code.starts_with("crashed_") {

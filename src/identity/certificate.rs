@@ -9,9 +9,9 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use rustls_pki_types::CertificateDer;
 use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, ServerName};
-use url::{Host, Url};
+use url::Host;
 
 use super::files::write_atomically;
 
@@ -24,7 +24,7 @@ const CA_NAME: &str = "EMCP local CA";
 const LEAF_LIFETIME_DAYS: i32 = 820;
 
 /// A certificate chain and its key, in PEM. Holds a private key: no `Debug`.
-#[derive(Clone)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct ServedCertificate {
     /// Certificate chain.
     pub cert_pem: String,
@@ -75,43 +75,6 @@ pub(super) fn from_local_ca(
         .with_context(|| format!("{} is not a CA certificate in PEM", cert_path.display()))?;
     let leaf = make_leaf(&issuer, hosts)?;
     Ok((cert_pem, leaf))
-}
-
-/// Reads the operator's own certificate and key. The certificate must be for
-/// the servers' own host too, if they have one.
-///
-/// # Errors
-/// If a file cannot be read or is not what it should be.
-pub fn from_files(
-    cert: &Path,
-    key: &Path,
-    servers_url: Option<&Url>,
-) -> anyhow::Result<ServedCertificate> {
-    let cert_pem = read(cert)?;
-    let key_pem = read(key)?;
-    if !cert_pem.contains("BEGIN CERTIFICATE") {
-        bail!("{} holds no certificate in PEM", cert.display());
-    }
-    if !key_pem.contains("PRIVATE KEY") {
-        bail!("{} holds no private key in PEM", key.display());
-    }
-    let leaf = CertificateDer::from_pem_slice(cert_pem.as_bytes())
-        .with_context(|| format!("{} holds no certificate in PEM", cert.display()))?;
-    if let Some(host) = servers_url.and_then(Url::host_str) {
-        check_host(&leaf, host).with_context(|| {
-            format!(
-                "the certificate in {} is not for {host}, the host of servers_url; get one for both hosts",
-                cert.display()
-            )
-        })?;
-    }
-    Ok(ServedCertificate { cert_pem, key_pem })
-}
-
-fn check_host(leaf: &CertificateDer<'_>, host: &str) -> anyhow::Result<()> {
-    let leaf = webpki::EndEntityCert::try_from(leaf)?;
-    leaf.verify_is_valid_for_subject_name(&ServerName::try_from(host)?)?;
-    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -198,13 +161,9 @@ mod tests {
     use super::*;
 
     /// A certificate of the CA of this name, or of its own.
-    fn certificate(
-        ca_name: Option<&str>,
-        hosts: &[&str],
-    ) -> (tempfile::TempDir, ServedCertificate) {
+    fn certificate(ca_name: Option<&str>, hosts: &[&str]) -> ServedCertificate {
         let hosts: Vec<Host<&str>> = hosts.iter().map(|host| Host::Domain(*host)).collect();
-        let dir = tempfile::tempdir().unwrap();
-        let made = match ca_name {
+        match ca_name {
             Some(name) => {
                 let key = KeyPair::generate().unwrap();
                 let mut params = base_params(name, CA_LIFETIME_DAYS);
@@ -220,33 +179,7 @@ mod tests {
                     key_pem: key.serialize_pem(),
                 }
             }
-        };
-        std::fs::write(dir.path().join("cert.pem"), &made.cert_pem).unwrap();
-        std::fs::write(dir.path().join("key.pem"), &made.key_pem).unwrap();
-        (dir, made)
-    }
-
-    fn read_again(dir: &tempfile::TempDir, servers: &str) -> anyhow::Result<ServedCertificate> {
-        let servers = Url::parse(servers).unwrap();
-        let file = |name| dir.path().join(name);
-        from_files(&file("cert.pem"), &file("key.pem"), Some(&servers))
-    }
-
-    #[test]
-    fn own_files_must_be_for_the_servers_host_too() {
-        let hosts = ["mcp.example.com", "servers.example.net"];
-        let (dir, _) = certificate(Some("Some CA"), &hosts);
-        read_again(&dir, "https://servers.example.net:8443").unwrap();
-        let error = read_again(&dir, "https://servers.example.org")
-            .err()
-            .unwrap();
-        assert!(error.to_string().contains("servers.example.org"), "{error}");
-
-        let (dir, _) = certificate(Some("Some CA"), &["*.example.com"]);
-        read_again(&dir, "https://servers.example.com").unwrap();
-        read_again(&dir, "https://deep.servers.example.com")
-            .err()
-            .unwrap();
+        }
     }
 
     #[test]
@@ -256,9 +189,8 @@ mod tests {
             (Some(CA_NAME), false),
             (None, false),
         ] {
-            let (dir, _) = certificate(ca_name, &["mcp.example.com"]);
-            let read = read_again(&dir, "https://mcp.example.com").unwrap();
-            assert_eq!(read.is_public(), is_public, "{ca_name:?}");
+            let made = certificate(ca_name, &["mcp.example.com"]);
+            assert_eq!(made.is_public(), is_public, "{ca_name:?}");
         }
     }
 }

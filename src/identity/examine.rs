@@ -3,19 +3,24 @@
 
 use std::path::Path;
 
-use secrecy::SecretString;
+use jiff::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Identity, Layout, certificate, check_admin_token, parse_master_key, read_secret,
-    render_traefik_config,
+    Identity, Layout, certificate, check_admin_token, own_certificate, parse_master_key,
+    read_secret, refuse_half_restored, render_traefik_config,
 };
+use crate::model::KnownNotice;
 use crate::settings::{SecretSource, Settings, TlsSource};
 
 /// What is there already of an identity. Holds secrets: no `Debug`.
 pub struct Examined {
     /// The key that seals secrets; none before a first start.
     pub master_key: Option<[u8; 32]>,
+    /// What is wrong with the operator's own certificate; EMCP would start all
+    /// the same.
+    pub certificate_problem: Option<KnownNotice>,
     /// SHA-256 of the static configuration that Traefik would be given, in
     /// hexadecimal; none before a first start, which makes a part of it.
     pub traefik_config_sha256: Option<String>,
@@ -28,12 +33,14 @@ impl Identity {
     /// Where that one would refuse what is there.
     pub fn examine(settings: &Settings) -> anyhow::Result<Examined> {
         let layout = Layout::new(&settings.data_dir);
+        refuse_half_restored(&layout)?;
         if let Some(token) = present(&settings.admin_token, &layout.file("admin-token"))? {
             check_admin_token(&token)?;
         }
         let master_key = present(&settings.master_key, &layout.master_key())?
-            .map(|text| parse_master_key(&text))
+            .map(|text| parse_master_key(text.expose_secret()))
             .transpose()?;
+        let mut certificate_problem = None;
         match &settings.tls {
             TlsSource::LocalCa => {
                 let (key, cert) = (layout.file("ca.key"), layout.ca_cert());
@@ -43,7 +50,10 @@ impl Identity {
                 }
             }
             TlsSource::Files { cert, key } => {
-                certificate::from_files(cert, key, settings.servers_url.as_ref())?;
+                let (hosts, now) = (settings.public_hosts(), Timestamp::now());
+                let kept = layout.served_certificate();
+                certificate_problem =
+                    own_certificate::choose(cert, key, &kept, &hosts, now)?.problem;
             }
             TlsSource::Resolver(_) => {}
         }
@@ -52,6 +62,7 @@ impl Identity {
         let rendered = render_traefik_config(settings, &token.clone().unwrap_or_default())?;
         Ok(Examined {
             master_key,
+            certificate_problem,
             traefik_config_sha256: token.map(|_| hex::encode(Sha256::digest(rendered))),
         })
     }

@@ -4,17 +4,20 @@
 mod certificate;
 mod examine;
 mod files;
+mod own_certificate;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
 
-pub use certificate::{ServedCertificate, from_files};
+pub use certificate::ServedCertificate;
 pub use examine::Examined;
 pub use files::{create_dir_private, write_atomically};
+pub use own_certificate::{from_files, keep};
 
-use crate::model::ServerId;
+use crate::model::{KnownNotice, ServerId};
 use crate::settings::{SecretSource, Settings, TlsSource};
 use crate::vault::random_bytes;
 
@@ -117,6 +120,16 @@ impl Layout {
         self.code_dir(id, version).join("server.py")
     }
 
+    /// Where a backup is put together before it is moved into place.
+    pub fn restore_dir(&self) -> PathBuf {
+        self.root.join(".restore")
+    }
+
+    /// The last certificate and key of the operator's own that were good.
+    pub fn served_certificate(&self) -> PathBuf {
+        self.root.join("tls-served.json")
+    }
+
     /// Traefik's rendered static configuration.
     pub fn traefik_config(&self) -> PathBuf {
         self.root.join("traefik").join("traefik.yml")
@@ -140,6 +153,9 @@ pub struct Identity {
     pub ca_cert_pem: Option<String>,
     /// What Traefik serves; none where a certificate resolver does it.
     pub certificate: Option<ServedCertificate>,
+    /// What is wrong with the operator's own certificate, so that another one
+    /// is served, or this one to whoever takes it.
+    pub certificate_problem: Option<KnownNotice>,
 }
 
 impl Identity {
@@ -150,6 +166,7 @@ impl Identity {
     /// If the data directory cannot be written or a file in it is malformed.
     pub fn load_or_create(settings: &Settings) -> anyhow::Result<Self> {
         let layout = Layout::new(&settings.data_dir);
+        refuse_half_restored(&layout)?;
         create_dir_private(&settings.data_dir)?;
         let admin_token = secret(&settings.admin_token, &layout.file("admin-token"), || {
             Ok(format!("emcp_{}", hex::encode(random_bytes::<32>()?)))
@@ -158,12 +175,14 @@ impl Identity {
         let master_key = secret(&settings.master_key, &layout.master_key(), || {
             Ok(hex::encode(random_bytes::<32>()?))
         })?;
-        let key = parse_master_key(&master_key)?;
+        let key = parse_master_key(master_key.expose_secret())?;
         let provider_token = secret(
             &SecretSource::DataDir,
             &layout.file("provider-token"),
             || Ok(hex::encode(random_bytes::<32>()?)),
         )?;
+        let kept = layout.served_certificate();
+        let mut certificate_problem = None;
         let (ca_cert_pem, certificate) = match &settings.tls {
             TlsSource::LocalCa => {
                 let (ca, leaf) = certificate::from_local_ca(
@@ -174,17 +193,24 @@ impl Identity {
                 (Some(ca), Some(leaf))
             }
             TlsSource::Files { cert, key } => {
-                let servers_url = settings.servers_url.as_ref();
-                (None, Some(from_files(cert, key, servers_url)?))
+                let (hosts, now) = (settings.public_hosts(), Timestamp::now());
+                let chosen = own_certificate::choose(cert, key, &kept, &hosts, now)?;
+                chosen.keep_if_good(&kept);
+                certificate_problem = chosen.problem;
+                (None, Some(chosen.certificate))
             }
             TlsSource::Resolver(_) => (None, None),
         };
+        if !matches!(settings.tls, TlsSource::Files { .. }) {
+            own_certificate::forget(&kept)?;
+        }
         let identity = Self {
             admin_token,
             provider_token,
             master_key: key,
             ca_cert_pem,
             certificate,
+            certificate_problem,
         };
         identity.write_traefik_config(settings, &layout)?;
         Ok(identity)
@@ -236,11 +262,59 @@ fn check_admin_token(token: &SecretString) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn parse_master_key(text: &SecretString) -> anyhow::Result<[u8; 32]> {
+/// Neither an empty platform nor keys of its own may come in between a restore
+/// that was cut short and its repetition.
+fn refuse_half_restored(layout: &Layout) -> anyhow::Result<()> {
+    if layout.restore_dir().exists() && !layout.database().exists() {
+        bail!(
+            "a restore into {} was cut short; run it again, or remove {} to begin with an empty platform",
+            layout.root().display(),
+            layout.restore_dir().display()
+        );
+    }
+    Ok(())
+}
+
+/// The master key that is there; none is made.
+///
+/// # Errors
+/// If there is none, or it is malformed.
+pub fn read_master_key(settings: &Settings) -> anyhow::Result<[u8; 32]> {
+    let file = Layout::new(&settings.data_dir).master_key();
+    let key = present_secret(&settings.master_key, &file)?;
+    parse_master_key(key.expose_secret())
+}
+
+/// The administrator's token that is there; none is made.
+///
+/// # Errors
+/// If there is none.
+pub fn read_admin_token(settings: &Settings) -> anyhow::Result<SecretString> {
+    let file = Layout::new(&settings.data_dir).file("admin-token");
+    present_secret(&settings.admin_token, &file)
+}
+
+/// Reads the text of a master key.
+///
+/// # Errors
+/// If it is malformed.
+pub fn parse_master_key(text: &str) -> anyhow::Result<[u8; 32]> {
     let mut key = [0_u8; 32];
-    hex::decode_to_slice(text.expose_secret(), &mut key)
+    hex::decode_to_slice(text.trim(), &mut key)
         .map_err(|_| anyhow::anyhow!("the master key must be 64 hexadecimal digits"))?;
     Ok(key)
+}
+
+fn present_secret(source: &SecretSource, data_file: &Path) -> anyhow::Result<SecretString> {
+    if matches!(source, SecretSource::DataDir) && !data_file.exists() {
+        bail!(
+            "{} does not exist; name the platform's data directory in EMCP_DATA_DIR, or put the file back",
+            data_file.display()
+        );
+    }
+    secret(source, data_file, || {
+        bail!("{} does not exist", data_file.display())
+    })
 }
 
 /// Reads a secret from its source; in the data directory, makes it if missing.

@@ -24,6 +24,7 @@ use tokio_util::task::TaskTracker;
 use crate::blocking::run_blocking;
 use crate::model::ServerId;
 use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
+use crate::trouble;
 use crate::vault::Mask;
 
 use file::LogFile;
@@ -258,8 +259,9 @@ impl ServerLog {
                 .append(&records)
         })
         .await;
-        if let Ok(Err(error)) = written {
-            tracing::warn!(%error, "log lines could not be kept on disk");
+        match written {
+            Ok(Err(error)) => trouble::OUTPUT.met(&error),
+            _ => trouble::OUTPUT.worked(),
         }
     }
 

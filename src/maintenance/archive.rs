@@ -83,15 +83,21 @@ pub fn write_backup(
     archive.finish()
 }
 
-/// Reads an archive to its end and tells whether it is whole and of a format
-/// that this EMCP knows. Blocking.
+/// Hands over every entry but the digest, in order, and reads the archive to
+/// its end: whether it is whole and of a format that this EMCP knows is told
+/// only then. Blocking.
 ///
 /// # Errors
-/// If it is not, saying why.
-pub(super) fn verify(archive: &Path) -> anyhow::Result<()> {
+/// If it is not, saying why; or what `take` says.
+pub(super) fn read(
+    archive: &Path,
+    mut take: impl FnMut(&Path, &[u8]) -> anyhow::Result<()>,
+) -> anyhow::Result<()> {
     let mut digest = Sha256::new();
     let mut written = None;
     let mut has_manifest = false;
+    // What is wrong with an entry is told only of a whole archive.
+    let mut refused = Ok(());
     for_each_entry(archive, |name, bytes| {
         ensure!(
             written.is_none(),
@@ -106,6 +112,9 @@ pub(super) fn verify(archive: &Path) -> anyhow::Result<()> {
             written = Some(bytes.to_vec());
         } else {
             take_up(&mut digest, name, bytes);
+            if refused.is_ok() {
+                refused = take(name, bytes);
+            }
         }
         Ok(())
     })?;
@@ -115,23 +124,7 @@ pub(super) fn verify(archive: &Path) -> anyhow::Result<()> {
         written == hex::encode(digest.finalize()).as_bytes(),
         "the archive is damaged: its content is not what was written"
     );
-    Ok(())
-}
-
-/// Hands over every entry but the digest, in order. Blocking.
-///
-/// # Errors
-/// If the archive cannot be read, or what `take` says.
-pub(super) fn unpack(
-    archive: &Path,
-    mut take: impl FnMut(&Path, &[u8]) -> anyhow::Result<()>,
-) -> anyhow::Result<()> {
-    for_each_entry(archive, |name, bytes| {
-        if name == Path::new(DIGEST) {
-            return Ok(());
-        }
-        take(name, bytes)
-    })
+    refused
 }
 
 fn for_each_entry(

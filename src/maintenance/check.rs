@@ -2,17 +2,72 @@
 //! code file is what was uploaded, nothing points nowhere.
 
 use std::collections::BTreeSet;
+use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::identity::Layout;
+use super::rotate::next_key;
+use crate::identity::{Layout, read_master_key};
 use crate::model::{AuditFilter, Result, Server};
-use crate::store::{Store, StoredValue};
+use crate::settings::Settings;
+use crate::store::{Damage, Examined, OpenError, Store, StoredServer, StoredValue};
 use crate::vault::{Place, Vault};
 
 /// Something that is not as it should be, in words.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Finding(pub String);
+
+/// Checks a data directory that no EMCP is using, and changes nothing in it.
+/// An empty list means that all is well.
+///
+/// # Errors
+/// If there is no platform, it is in use, or the key does not fit.
+pub async fn check_directory(settings: &Settings) -> anyhow::Result<Vec<Finding>> {
+    let layout = Layout::new(&settings.data_dir);
+    let database = layout.database();
+    if !database.exists() {
+        return Err(OpenError::Missing(database.display().to_string()).into());
+    }
+    let (examined, vault) = examine(settings, &database)?;
+    let mut findings: Vec<Finding> = examined.damages.iter().map(Finding::of_damage).collect();
+    if let Some(store) = examined.store {
+        findings.extend(check(&store, &vault, &layout).await?);
+    }
+    Ok(findings)
+}
+
+/// Under the key that the next start would use: a rotation that was cut short
+/// behind its transaction has left the new one beside the old.
+fn examine(settings: &Settings, database: &Path) -> anyhow::Result<(Examined, Vault)> {
+    let vault = Vault::new(&read_master_key(settings)?);
+    match (Store::examine(database, &vault), next_key(settings)) {
+        (Err(OpenError::WrongMasterKey), Some(key)) => {
+            let vault = Vault::new(&key);
+            Ok((Store::examine(database, &vault)?, vault))
+        }
+        (examined, _) => Ok((examined?, vault)),
+    }
+}
+
+impl Finding {
+    fn of_damage(damage: &Damage) -> Self {
+        let place = match (damage.table, &damage.key) {
+            (Some(table), Some(key)) => format!("the database, table {table}, record {key}"),
+            (Some(table), None) => format!("the database, table {table}"),
+            (None, _) => "the database file".to_owned(),
+        };
+        Self(format!("{place}: {}", damage.detail))
+    }
+}
+
+/// The secrets and keys that do not open.
+pub(super) async fn unopenable(store: &Store, vault: &Vault) -> Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for stored in &store.load_servers().await? {
+        check_secrets(store, vault, stored, &mut findings).await?;
+    }
+    Ok(findings)
+}
 
 /// Checks everything; an empty list means that all is well.
 ///
@@ -23,13 +78,7 @@ pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<
     let servers = store.load_servers().await?;
     for stored in &servers {
         let server = &stored.server;
-        if vault
-            .open(Place::GatewayKey(server.id), &stored.gateway_key)
-            .is_err()
-        {
-            findings.push(finding(server, "its gateway key does not open"));
-        }
-        check_env(store, vault, server, &mut findings).await?;
+        check_secrets(store, vault, stored, &mut findings).await?;
         check_code(store, layout, server, &mut findings).await?;
     }
     findings.extend(store.inconsistencies().await?.into_iter().map(Finding));
@@ -45,12 +94,17 @@ pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<
     Ok(findings)
 }
 
-async fn check_env(
+async fn check_secrets(
     store: &Store,
     vault: &Vault,
-    server: &Server,
+    stored: &StoredServer,
     findings: &mut Vec<Finding>,
 ) -> Result<()> {
+    let server = &stored.server;
+    let gateway_key = vault.open(Place::GatewayKey(server.id), &stored.gateway_key);
+    if gateway_key.is_err() {
+        findings.push(finding(server, "its gateway key does not open"));
+    }
     for var in store.env_of(server.id).await? {
         if let StoredValue::Sealed(sealed) = &var.value
             && vault

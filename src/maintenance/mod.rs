@@ -8,7 +8,7 @@ mod restore;
 mod rotate;
 
 pub use archive::write_backup;
-pub use check::{Finding, check};
+pub use check::{Finding, check, check_directory};
 pub use preflight::{Preflight, preflight};
 pub use restore::restore;
 pub use rotate::{finish_rotation, rotate_key};

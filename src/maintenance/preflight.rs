@@ -41,6 +41,11 @@ pub async fn preflight(settings: &Settings) -> anyhow::Result<Preflight> {
     }
     let examined = Identity::examine(settings)?;
     let mut notes = Vec::new();
+    notes.extend(
+        examined
+            .certificate_problem
+            .map(|problem| problem.to_string()),
+    );
     let database = layout.database();
     if database.exists() {
         let Some(key) = examined.master_key else {

@@ -1,113 +1,391 @@
 //! Brings a backup back into an empty data directory.
+//!
+//! The whole archive is read and tried in memory first: its digest, every
+//! record, every secret under the key at hand. Only then is anything written,
+//! in a folder of its own, and moved into place when all of it is on disk, the
+//! database last: until that is there, there is no platform, and the same
+//! restore can be made again.
 
-use std::fs;
+use std::collections::BTreeMap;
+use std::fs::{self, File, TryLockError};
+use std::io;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Component, Path};
+use std::path::{Component, Path, PathBuf};
 
-use anyhow::{Context, bail};
+use anyhow::{Context, bail, ensure};
+use sha2::{Digest, Sha256};
 
-use super::archive::{DATABASE, KEY_FILES, MANIFEST, unpack, verify};
-use crate::identity::{Identity, Layout, create_dir_private, write_atomically};
-use crate::model::AddressPool;
-use crate::settings::Settings;
-use crate::store::Store;
+use super::archive::{DATABASE, KEY_FILES, MANIFEST, read};
+use super::check::unopenable;
+use crate::identity::{
+    Layout, create_dir_private, parse_master_key, read_master_key, write_atomically,
+};
+use crate::model::{AddressPool, ServerId};
+use crate::settings::{SecretSource, Settings};
+use crate::store::{OpenError, Store};
 use crate::vault::Vault;
 
 /// Restores a backup. The next start brings every server to its wanted state.
-/// Returns how many servers there are.
+/// Returns how many servers there are. Where it fails, the data directory is as
+/// it was.
 ///
 /// # Errors
-/// If the data directory has a database, the archive is not a whole backup of a
-/// known format, or its secrets do not open under the master key at hand.
+/// If the data directory has a database or other files that the backup brings,
+/// the archive is not a whole backup of a known format, or its secrets do not
+/// open under the master key at hand.
 pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usize> {
     let layout = Layout::new(&settings.data_dir);
-    if layout.database().exists() {
-        bail!(
-            "{} exists: a backup is restored into an empty data directory only; name another one in EMCP_DATA_DIR, or move this one away",
-            layout.database().display()
-        );
-    }
-    // Before anything is written: a refused archive leaves no trace.
-    verify(archive)?;
+    refuse_a_platform(&layout)?;
+    let backup = Backup::read(archive)?;
+    let vault = backup.vault(settings)?;
+    let pool = settings.networks.open();
+    let servers = backup.try_out(&vault, pool).await?;
+
+    let made = !settings.data_dir.exists();
     create_dir_private(&settings.data_dir)?;
-    let dump = unpack_into(&settings.data_dir, archive)?;
-    let identity = Identity::load_or_create(settings)?;
-    let vault = Vault::new(&identity.master_key);
-    let restored = fill(&layout, &vault, dump, settings.networks.open()).await;
-    if restored.is_err() {
-        // A half-filled database must not pass for a whole one.
-        let _ = fs::remove_file(layout.database());
+    let restored = put_in_place(&layout, &backup, archive, &vault, pool).await;
+    if restored.is_err() && made {
+        // Only if nothing came into it.
+        let _ = fs::remove_dir(&settings.data_dir);
     }
-    restored
+    restored.map(|()| servers)
+}
+
+/// What an archive holds, without the code itself.
+struct Backup {
+    dump: Vec<u8>,
+    keys: BTreeMap<&'static str, Vec<u8>>,
+    /// The digest of each code file.
+    code: BTreeMap<(ServerId, u32), [u8; 32]>,
+}
+
+impl Backup {
+    fn read(archive: &Path) -> anyhow::Result<Self> {
+        let mut dump = None;
+        let mut keys = BTreeMap::new();
+        let mut code = BTreeMap::new();
+        read(archive, |name, bytes| {
+            match Entry::of(name)? {
+                Entry::Manifest => {}
+                Entry::Database => dump = Some(bytes.to_vec()),
+                Entry::Key(key) => {
+                    keys.insert(key, bytes.to_vec());
+                }
+                Entry::Code(id, number) => {
+                    code.insert((id, number), Sha256::digest(bytes).into());
+                }
+            }
+            Ok(())
+        })?;
+        Ok(Self {
+            dump: dump.context("the archive has no database")?,
+            keys,
+            code,
+        })
+    }
+
+    /// The key that the platform will start with.
+    fn vault(&self, settings: &Settings) -> anyhow::Result<Vault> {
+        let brought = match (&settings.master_key, self.keys.get("master.key")) {
+            (SecretSource::DataDir, Some(key)) => Some(String::from_utf8_lossy(key)),
+            _ => None,
+        };
+        let key = match brought {
+            Some(text) => parse_master_key(&text).context("the backup's master.key")?,
+            None => read_master_key(settings).context(
+                "the backup is without keys: put the master.key of the platform that was backed up in place first",
+            )?,
+        };
+        Ok(Vault::new(&key))
+    }
+
+    /// Fills a database in memory, and opens everything in it.
+    async fn try_out(&self, vault: &Vault, pool: AddressPool) -> anyhow::Result<usize> {
+        let store = Store::in_memory(vault)?;
+        fill(&store, vault, self.dump.clone(), pool).await?;
+        if let Some(problem) = unopenable(&store, vault).await?.first() {
+            bail!("the backup cannot be used: {}", problem.0);
+        }
+        let servers = store.load_servers().await?;
+        for stored in &servers {
+            let id = stored.server.id;
+            for version in store.versions_of(id).await? {
+                let digest = self.code.get(&(id, version.number)).map(hex::encode);
+                if digest.is_none_or(|digest| digest != version.sha256) {
+                    // It was so when the backup was made, which said so.
+                    tracing::warn!(server = %id, version = version.number, "the backup is without the code of this version as it was uploaded");
+                }
+            }
+        }
+        Ok(servers.len())
+    }
 }
 
 async fn fill(
-    layout: &Layout,
+    store: &Store,
     vault: &Vault,
     dump: Vec<u8>,
     pool: AddressPool,
-) -> anyhow::Result<usize> {
-    let store = Store::open(&layout.database(), vault)?;
+) -> anyhow::Result<()> {
     store.load_dump(dump, pool).await?;
-    drop(store);
     // The backup's canary took the place of the new one: a master key that is
     // not the backup's is refused here.
-    let store = Store::open(&layout.database(), vault).context(
-        "put the master.key of the platform that was backed up into the data directory first",
-    )?;
-    Ok(store.load_servers().await?.len())
+    store.verify_key(vault).map_err(|error| match error {
+        OpenError::WrongMasterKey => anyhow::anyhow!(
+            "the master key does not fit the backup; put the master.key of the platform that was backed up in place first"
+        ),
+        other => other.into(),
+    })
 }
 
-/// Puts files in their places and returns the database's dump.
-fn unpack_into(root: &Path, archive: &Path) -> anyhow::Result<Vec<u8>> {
-    let mut dump = None;
-    unpack(archive, |name, bytes| match name.to_str() {
-        Some(MANIFEST) => Ok(()),
-        Some(DATABASE) => {
-            dump = Some(bytes.to_vec());
-            Ok(())
+/// One entry of an archive, if it is EMCP's: an archive from elsewhere must not
+/// write where it likes.
+enum Entry {
+    Manifest,
+    Database,
+    Key(&'static str),
+    Code(ServerId, u32),
+}
+
+impl Entry {
+    fn of(name: &Path) -> anyhow::Result<Self> {
+        let foreign = || {
+            format!(
+                "the archive has an entry that is not EMCP's: {}",
+                name.display()
+            )
+        };
+        let text = name.to_str().with_context(foreign)?;
+        if let Some(key) = KEY_FILES.into_iter().find(|key| *key == text) {
+            return Ok(Self::Key(key));
         }
-        Some(key) if KEY_FILES.contains(&key) => put_key(root, key, bytes),
-        _ => put_code(root, name, bytes),
-    })?;
-    dump.context("the archive has no database")
-}
-
-/// Never replaces a key that is there.
-fn put_key(root: &Path, name: &str, bytes: &[u8]) -> anyhow::Result<()> {
-    let path = root.join(name);
-    if path.exists() {
-        bail!(
-            "{} exists and is not replaced; move it away",
-            path.display()
-        );
+        match text {
+            MANIFEST => return Ok(Self::Manifest),
+            DATABASE => return Ok(Self::Database),
+            _ => {}
+        }
+        let parts: Vec<&str> = name
+            .components()
+            .filter_map(|part| match part {
+                Component::Normal(text) => text.to_str(),
+                _ => None,
+            })
+            .collect();
+        let [id, "versions", number, "server.py"] = parts.as_slice() else {
+            bail!(foreign());
+        };
+        Ok(Self::Code(
+            id.parse().map_err(|_| anyhow::anyhow!(foreign()))?,
+            number.parse().map_err(|_| anyhow::anyhow!(foreign()))?,
+        ))
     }
-    let mode = if name == "ca.crt" { 0o644 } else { 0o600 };
-    write_atomically(&path, bytes, mode).with_context(|| format!("cannot write {}", path.display()))
 }
 
-/// Writes `{server id}/versions/{n}/server.py` and nothing else: an archive
-/// from elsewhere must not write where it likes.
-fn put_code(root: &Path, name: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    let parts: Vec<&str> = name
-        .components()
-        .filter_map(|part| match part {
-            Component::Normal(text) => text.to_str(),
-            _ => None,
-        })
-        .collect();
-    let [id, "versions", number, "server.py"] = parts.as_slice() else {
-        bail!(
-            "the archive has an entry that is not EMCP's: {}",
-            name.display()
-        );
-    };
-    let (id, number) = (id.parse()?, number.parse()?);
-    let layout = Layout::new(root);
-    let dir = layout.code_dir(id, number);
-    fs::create_dir_all(&dir)?;
-    // The container's user reads it.
-    fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
-    write_atomically(&layout.code_file(id, number), bytes, 0o644)?;
+/// Writes everything beside, then moves it.
+async fn put_in_place(
+    layout: &Layout,
+    backup: &Backup,
+    archive: &Path,
+    vault: &Vault,
+    pool: AddressPool,
+) -> anyhow::Result<()> {
+    let _alone = alone(layout.root())?;
+    // Another restore may have ended meanwhile.
+    refuse_a_platform(layout)?;
+    refuse_what_differs(layout, backup)?;
+    let beside = Layout::new(&layout.restore_dir());
+    // Of a restore that was killed.
+    remove_if_there(beside.root())?;
+    let mut moved = Moved::default();
+    let done = async {
+        write_beside(&beside, backup, archive, vault, pool).await?;
+        moved.all(&beside, layout, backup)
+    }
+    .await;
+    if done.is_err() {
+        moved.take_back();
+    }
+    let cleared = remove_if_there(beside.root());
+    done.and(cleared)
+}
+
+fn refuse_a_platform(layout: &Layout) -> anyhow::Result<()> {
+    ensure!(
+        !layout.database().exists(),
+        "{} exists: a backup is restored into an empty data directory only; name another one in EMCP_DATA_DIR, or move this one away",
+        layout.database().display()
+    );
     Ok(())
+}
+
+/// One restore at a time; the lock goes with the process.
+fn alone(root: &Path) -> anyhow::Result<File> {
+    let folder = File::open(root).with_context(|| format!("cannot open {}", root.display()))?;
+    match folder.try_lock() {
+        Ok(()) => Ok(folder),
+        Err(TryLockError::WouldBlock) => bail!("another restore into {} runs", root.display()),
+        Err(TryLockError::Error(error)) => {
+            Err(error).with_context(|| format!("cannot lock {}", root.display()))
+        }
+    }
+}
+
+/// What the backup brings and is there already with another content is not
+/// replaced: it may be the only one of its kind.
+fn refuse_what_differs(layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
+    for (name, bytes) in &backup.keys {
+        let path = layout.root().join(name);
+        if let Some(present) = content(&path)?
+            && present.trim_ascii() != bytes.trim_ascii()
+        {
+            bail!(
+                "{} exists and is not the backup's; it is not replaced: move it away",
+                path.display()
+            );
+        }
+    }
+    for ((id, number), digest) in &backup.code {
+        let path = layout.code_file(*id, *number);
+        if let Some(present) = content(&path)? {
+            ensure!(
+                Sha256::digest(&present)[..] == digest[..],
+                "{} exists and is not the backup's; it is not replaced: move it away",
+                path.display()
+            );
+        }
+    }
+    Ok(())
+}
+
+fn content(path: &Path) -> anyhow::Result<Option<Vec<u8>>> {
+    match fs::read(path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error)
+            if matches!(
+                error.kind(),
+                io::ErrorKind::NotFound | io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(error) => Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+async fn write_beside(
+    beside: &Layout,
+    backup: &Backup,
+    archive: &Path,
+    vault: &Vault,
+    pool: AddressPool,
+) -> anyhow::Result<()> {
+    create_dir_private(beside.root())?;
+    let store = Store::open(&beside.database(), vault)?;
+    fill(&store, vault, backup.dump.clone(), pool).await?;
+    drop(store);
+    // Read once more, and whole once more: it may have been replaced meanwhile.
+    read(archive, |name, bytes| {
+        match Entry::of(name)? {
+            Entry::Manifest | Entry::Database => {}
+            Entry::Key(key) => {
+                ensure!(
+                    backup.keys.get(key).is_some_and(|known| known == bytes),
+                    "the archive was altered meanwhile"
+                );
+                let mode = if key == "ca.crt" { 0o644 } else { 0o600 };
+                write(&beside.root().join(key), bytes, mode)?;
+            }
+            Entry::Code(id, number) => {
+                let dir = beside.code_dir(id, number);
+                fs::create_dir_all(&dir)
+                    .with_context(|| format!("cannot make {}", dir.display()))?;
+                // The container's user reads it.
+                fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
+                write(&beside.code_file(id, number), bytes, 0o644)?;
+            }
+        }
+        Ok(())
+    })
+}
+
+fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
+    write_atomically(path, bytes, mode).with_context(|| format!("cannot write {}", path.display()))
+}
+
+fn remove_if_there(folder: &Path) -> anyhow::Result<()> {
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            Err(error).with_context(|| format!("cannot remove {}", folder.display()))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What has been moved, so that it can be moved back.
+#[derive(Default)]
+struct Moved {
+    files: Vec<PathBuf>,
+    folders: Vec<PathBuf>,
+}
+
+impl Moved {
+    fn all(&mut self, beside: &Layout, layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
+        for (id, number) in backup.code.keys() {
+            self.make_folder(&layout.server_dir(*id), 0o755)?;
+            let versions = layout.server_dir(*id).join("versions");
+            self.make_folder(&versions, 0o755)?;
+            self.make_folder(&layout.code_dir(*id, *number), 0o755)?;
+            self.rename(
+                &beside.code_file(*id, *number),
+                &layout.code_file(*id, *number),
+            )?;
+        }
+        for name in backup.keys.keys() {
+            self.rename(&beside.root().join(name), &layout.root().join(name))?;
+        }
+        // With the database there is a platform.
+        self.rename(&beside.database(), &layout.database())?;
+        sync(layout.root())
+    }
+
+    fn make_folder(&mut self, path: &Path, mode: u32) -> anyhow::Result<()> {
+        match fs::create_dir(path) {
+            Ok(()) => self.folders.push(path.to_owned()),
+            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
+            Err(error) => {
+                return Err(error).with_context(|| format!("cannot make {}", path.display()));
+            }
+        }
+        fs::set_permissions(path, fs::Permissions::from_mode(mode))
+            .with_context(|| format!("cannot make {}", path.display()))
+    }
+
+    /// Leaves a file alone that is there: it has the same content.
+    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
+        if to.exists() {
+            return Ok(());
+        }
+        fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))?;
+        self.files.push(to.to_owned());
+        match to.parent() {
+            Some(folder) => sync(folder),
+            None => Ok(()),
+        }
+    }
+
+    /// The error that led here is the one to tell.
+    fn take_back(&self) {
+        for file in self.files.iter().rev() {
+            let _ = fs::remove_file(file);
+        }
+        for folder in self.folders.iter().rev() {
+            let _ = fs::remove_dir(folder);
+        }
+    }
+}
+
+fn sync(folder: &Path) -> anyhow::Result<()> {
+    File::open(folder)
+        .and_then(|folder| folder.sync_all())
+        .with_context(|| format!("cannot write {}", folder.display()))
 }

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, bail};
 use secrecy::ExposeSecret;
 
-use crate::identity::{Identity, Layout, write_atomically};
+use crate::identity::{Layout, read_master_key, write_atomically};
 use crate::settings::{SecretSource, Settings};
 use crate::store::{OpenError, Store};
 use crate::vault::{Vault, random_bytes};
@@ -18,14 +18,17 @@ use crate::vault::{Vault, random_bytes};
 /// Seals everything under a new random key. Returns how many values there were.
 ///
 /// # Errors
-/// If an EMCP is using the data directory, a value does not open, or the key
-/// was given as a value rather than a file.
+/// If there is no database, an EMCP is using it, a value does not open, or the
+/// key was given as a value rather than a file.
 pub async fn rotate_key(settings: &Settings) -> anyhow::Result<usize> {
     let key_file = key_file(settings)?;
-    let identity = Identity::load_or_create(settings)?;
-    let old = Vault::new(&identity.master_key);
-    let layout = Layout::new(&settings.data_dir);
-    let store = Store::open(&layout.database(), &old)?;
+    let database = Layout::new(&settings.data_dir).database();
+    if !database.exists() {
+        return Err(OpenError::Missing(database.display().to_string()).into());
+    }
+    let old = Vault::new(&read_master_key(settings)?);
+    // Also takes up what an earlier rotation left.
+    let (store, old) = finish_rotation(settings, old)?;
     let key = random_bytes::<32>()?;
     let new = Vault::new(&key);
     let next = next_file(&key_file);
@@ -75,10 +78,8 @@ pub fn finish_rotation(settings: &Settings, vault: Vault) -> anyhow::Result<(Sto
 /// The vaults one of which fits the database: a rotation that was cut short
 /// leaves a second key behind.
 pub(super) fn possible_vaults(settings: &Settings, vault: Vault) -> Vec<Vault> {
-    let next = key_file(settings).ok().map(|file| next_file(&file));
-    let next_key = next.as_deref().and_then(read_key);
     std::iter::once(vault)
-        .chain(next_key.map(|key| Vault::new(&key)))
+        .chain(next_key(settings).map(|key| Vault::new(&key)))
         .collect()
 }
 
@@ -90,6 +91,11 @@ fn key_file(settings: &Settings) -> anyhow::Result<PathBuf> {
             "the master key is given as a value (EMCP_MASTER_KEY); put it into a file and name that in EMCP_MASTER_KEY_FILE, so that it can be replaced"
         ),
     }
+}
+
+/// The new key of a rotation that was cut short.
+pub(super) fn next_key(settings: &Settings) -> Option<[u8; 32]> {
+    read_key(&next_file(&key_file(settings).ok()?))
 }
 
 fn next_file(key_file: &Path) -> PathBuf {

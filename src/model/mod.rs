@@ -11,6 +11,7 @@ mod fault;
 mod finding;
 mod history;
 mod name;
+mod notice;
 mod reason;
 mod server;
 mod sleep;
@@ -28,6 +29,7 @@ pub use fault::{Fault, KnownFault};
 pub use finding::Finding;
 pub use history::{Deed, Event, Happening};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
+pub use notice::KnownNotice;
 pub use reason::Reason;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,

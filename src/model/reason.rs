@@ -78,6 +78,9 @@ pub enum Reason {
         /// How often in a row.
         failures: u32,
     },
+    /// Its container ended with Docker Engine or the host, and is started
+    /// again. No failure of the server.
+    EngineRestarted,
     /// It runs with an older configuration than it has now.
     RestartNeeded,
     /// The operator has paused EMCP for it.
@@ -90,7 +93,7 @@ pub enum Reason {
 }
 
 /// Those that always say the same.
-const FIXED: [Reason; 14] = [
+const FIXED: [Reason; 15] = [
     Reason::NotStarted,
     Reason::StartPending,
     Reason::StopPending,
@@ -103,6 +106,7 @@ const FIXED: [Reason; 14] = [
     Reason::WokenUp,
     Reason::WakingByStart,
     Reason::RemovedWhilePaused,
+    Reason::EngineRestarted,
     Reason::RestartNeeded,
     Reason::Held,
 ];
@@ -169,6 +173,9 @@ impl fmt::Display for Reason {
                 f,
                 "{}; it failed {failures} times in a row, so it is not tried again by itself",
                 failure.message
+            ),
+            Self::EngineRestarted => f.write_str(
+                "Docker Engine or its host was restarted, and the server ended with it; it is started again",
             ),
             Self::RestartNeeded => f.write_str("it runs with an older configuration; restart it"),
             Self::Held => f.write_str("EMCP leaves it alone, since it is on hold"),

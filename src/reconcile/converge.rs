@@ -10,11 +10,14 @@ use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use super::Parts;
+use super::failure::restarts_with_this;
 use super::plan::{Observed, Step, plan};
 use super::probe::{Probe, probe};
+use super::told::Told;
 use crate::directory::Entry;
 use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Status};
 use crate::runtime::{Container, Phase, Run, RuntimeError};
+use crate::trouble;
 
 /// How long one look for readiness takes before the container is observed
 /// again: Docker's events may have been missed.
@@ -35,9 +38,10 @@ impl Converge {
     /// Runs until there is nothing to do.
     pub(super) async fn run(self) {
         let mut answering_run: Option<String> = None;
+        let mut told = Told::default();
         loop {
             let Some(entry) = self.parts.directory.get(self.id) else {
-                if super::sweep::sweep(&self.parts, self.id).await {
+                if super::sweep::sweep(&self.parts, self.id, &mut told).await {
                     return;
                 }
                 self.pause(DOCKER_RETRY).await;
@@ -47,7 +51,7 @@ impl Converge {
             let observed = match self.observe().await {
                 Ok(observed) => observed,
                 Err(error) => {
-                    tracing::warn!(server = %self.id, %error, "cannot observe");
+                    told.engine(self.id, &error, "cannot observe");
                     self.pause(DOCKER_RETRY).await;
                     continue;
                 }
@@ -66,10 +70,10 @@ impl Converge {
                 .execute(&entry, step, &observed, &mut answering_run)
                 .await
             {
-                Ok(Next::Look) => {}
+                Ok(Next::Look) => told = Told::default(),
                 Ok(Next::Rest) => return,
                 Err(error) => {
-                    tracing::warn!(server = %self.id, %error, "a step failed");
+                    told.engine(self.id, &error, "a step failed");
                     self.pause(DOCKER_RETRY).await;
                 }
             }
@@ -271,7 +275,7 @@ impl Converge {
             reason: Reason::AwaitingAnswer,
             container_id: Some(container.to_owned()),
             applied_revision: revision,
-            restarts: state.restarts + u32::from(state.quick_failures > 0),
+            restarts: restarts_with_this(state),
             retry_at: None,
             ready_run: None,
             started_at: Some(Timestamp::now()),
@@ -368,8 +372,9 @@ impl Converge {
             );
         }
         self.parts.directory.put_state(self.id, after.clone());
-        if let Err(error) = self.parts.store.save_state(self.id, after, event).await {
-            tracing::error!(server = %self.id, %error, "a status could not be kept");
+        match self.parts.store.save_state(self.id, after, event).await {
+            Ok(()) => trouble::STATES.worked(),
+            Err(error) => trouble::STATES.met(&error),
         }
     }
 

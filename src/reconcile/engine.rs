@@ -21,6 +21,7 @@ use super::converge::Converge;
 use super::waker::Pending;
 use crate::model::{Desired, Rest, ServerId, Status};
 use crate::runtime::{Container, Phase};
+use crate::trouble;
 
 const FULL_PASS: Duration = Duration::from_secs(30);
 /// How often memory is searched for servers that are to sleep or wake. Nobody
@@ -279,9 +280,12 @@ impl Drop for Reporter {
 /// All containers, and what else may have to be swept up.
 async fn survey(parts: &Parts) -> Option<Surveyed> {
     let containers = match parts.runtime.list(None).await {
-        Ok(containers) => containers,
+        Ok(containers) => {
+            trouble::DOCKER.worked();
+            containers
+        }
         Err(error) => {
-            tracing::warn!(%error, "cannot see the containers; the next pass tries again");
+            trouble::DOCKER.met(&error);
             return None;
         }
     };

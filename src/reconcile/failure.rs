@@ -45,6 +45,46 @@ struct ReportBody {
     line: Option<u32>,
 }
 
+/// Whether a run ended because the engine did, not by itself: it ended before
+/// the present engine began. One that ends under an engine that runs on is
+/// accounted for within moments, so it is not met again behind a restart; the
+/// engine stops containers when it ends, and those it finds when it begins,
+/// before it answers anybody, and writes down those that a power cut took.
+/// What the server itself left as its reason stays one.
+pub(super) fn ended_with_engine(run: &Run, engine_began_at: Option<Timestamp>) -> bool {
+    let is_own = run.oom_killed || BOOTSTRAP_CODES.contains(&run.exit_code);
+    // Where nobody saw the end there may be no time of it.
+    match (run.finished_at.or(run.started_at), engine_began_at) {
+        (Some(end), Some(began)) => !is_own && end < began,
+        _ => false,
+    }
+}
+
+/// The state after an end that was the engine's: nothing is counted, and the
+/// server is started again at once.
+pub(super) fn after_engine_restart(state: &RunState, healthy_before: bool) -> RunState {
+    RunState {
+        status: Status::Building,
+        reason: Reason::EngineRestarted,
+        quick_failures: if healthy_before {
+            0
+        } else {
+            state.quick_failures
+        },
+        retry_at: None,
+        ready_run: None,
+        started_at: None,
+        ..state.clone()
+    }
+}
+
+/// How many restarts there are with the start that begins now: those after
+/// failures count.
+pub(super) fn restarts_with_this(state: &RunState) -> u32 {
+    let follows_failure = state.quick_failures > 0 && state.reason != Reason::EngineRestarted;
+    state.restarts + u32::from(follows_failure)
+}
+
 /// Explains the end of a run from its exit code, what the engine says, and the
 /// last lines of its output.
 pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Timestamp) -> Failure {
@@ -304,6 +344,49 @@ mod tests {
             ..serving_since(0)
         };
         assert!(!was_healthy(&never_ready, &ended));
+    }
+
+    #[test]
+    fn an_end_before_the_engine_began_is_the_engines_unless_the_server_left_a_reason() {
+        let began = Some(Timestamp::from_second(30).unwrap());
+        let ended = |second, exit_code| Run {
+            finished_at: Some(Timestamp::from_second(second).unwrap()),
+            ..run(exit_code)
+        };
+        // Stopped nicely, killed, and taken by a power cut.
+        for exit_code in [0, 137, 143, 255, 1] {
+            assert!(ended_with_engine(&ended(29, exit_code), began));
+        }
+        // It runs on: the end is the server's own.
+        assert!(!ended_with_engine(&ended(31, 0), began));
+        assert!(!ended_with_engine(&ended(29, 70), began), "a report of it");
+        let oom = Run {
+            oom_killed: true,
+            ..ended(29, 137)
+        };
+        assert!(!ended_with_engine(&oom, began));
+        // An engine that does not tell leaves it as it was before.
+        assert!(!ended_with_engine(&ended(29, 0), None));
+    }
+
+    #[test]
+    fn an_end_with_the_engine_counts_for_nothing_and_waits_for_nothing() {
+        let state = RunState {
+            status: Status::Running,
+            quick_failures: 3,
+            restarts: 3,
+            ready_run: Some("c 1".into()),
+            retry_at: Some(NOW),
+            ..RunState::never_ran(NOW)
+        };
+        let after = after_engine_restart(&state, true);
+        assert_eq!(after.reason, Reason::EngineRestarted);
+        assert_eq!((after.status, after.quick_failures), (Status::Building, 0));
+        assert_eq!((after.retry_at, after.gave_up), (None, false));
+        assert_eq!(after.last_error, None);
+        let unhealthy = after_engine_restart(&state, false);
+        assert_eq!(restarts_with_this(&unhealthy), 3);
+        assert_eq!(restarts_with_this(&state), 4);
     }
 
     #[test]

@@ -12,6 +12,7 @@ mod idle;
 mod plan;
 mod probe;
 mod sweep;
+mod told;
 mod waker;
 
 use std::sync::Arc;

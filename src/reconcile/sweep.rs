@@ -1,15 +1,16 @@
 //! What remains of a deleted server: containers, files, its address.
 
 use super::Parts;
+use super::told::Told;
 use crate::model::ServerId;
 
 /// Removes it all; tells whether nothing is left. The address is freed last,
 /// so that a crash in between is swept up by the next pass.
-pub(super) async fn sweep(parts: &Parts, id: ServerId) -> bool {
+pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool {
     let containers = match parts.runtime.list(Some(id)).await {
         Ok(containers) => containers,
         Err(error) => {
-            tracing::warn!(server = %id, %error, "cannot see what remains of a deleted server");
+            told.engine(id, &error, "cannot see what remains of a deleted server");
             return false;
         }
     };
@@ -22,7 +23,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId) -> bool {
             parts.runtime.remove(&container.id).await
         };
         if let Err(error) = gone.await {
-            tracing::warn!(server = %id, container = container.id, %error, "cannot remove a container");
+            told.engine(id, &error, "cannot remove a container of a deleted server");
             return false;
         }
     }
@@ -35,7 +36,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId) -> bool {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
         Err(error) => {
-            tracing::warn!(server = %id, %error, "cannot remove a deleted server's files");
+            told.tell(id, &error, "cannot remove a deleted server's files");
             return false;
         }
     }
@@ -45,7 +46,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId) -> bool {
             true
         }
         Err(error) => {
-            tracing::error!(server = %id, %error, "cannot free a deleted server's address");
+            told.tell(id, &error, "cannot free a deleted server's address");
             false
         }
     }

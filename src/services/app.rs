@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, FirewallWatch, Trials};
+use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Trials};
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -63,6 +63,10 @@ pub struct App {
     pub(super) ca_cert_pem: Option<String>,
     /// Whether servers are cut off from the host and cloud metadata.
     pub(super) firewall: FirewallWatch,
+    /// What else the operator should know.
+    pub(super) notice_board: NoticeBoard,
+    /// The room on the data directory's disk.
+    pub(super) disk: DiskWatch,
     /// Counts for Prometheus.
     pub(super) metrics: Metrics,
     /// What containers use.

@@ -10,6 +10,7 @@ use super::App;
 use crate::access::CanAdminister;
 use crate::model::{AuditEntry, AuditFilter, AuditRecord, AuditResult, Result};
 use crate::store::Store;
+use crate::trouble;
 
 /// Lines kept in memory while the database does not take them.
 const PENDING_MAX: usize = 10_000;
@@ -50,7 +51,7 @@ impl AuditLog {
         let mut pending = lock(&self.pending);
         if pending.len() >= PENDING_MAX {
             pending.pop_front();
-            tracing::error!("the audit log could not be written; its oldest line is lost");
+            trouble::AUDIT_LOST.met(&"there are too many to keep in memory");
         }
         pending.push_back(entry);
     }
@@ -70,11 +71,14 @@ impl AuditLog {
             return;
         }
         if let Err(error) = self.store.append_audit(batch.clone(), self.kept).await {
-            tracing::error!(%error, "the audit log could not be written; it is tried again");
+            trouble::AUDIT.met(&error);
             let mut pending = lock(&self.pending);
             for entry in batch.into_iter().rev() {
                 pending.push_front(entry);
             }
+        } else {
+            trouble::AUDIT.worked();
+            trouble::AUDIT_LOST.worked();
         }
     }
 

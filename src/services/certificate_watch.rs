@@ -1,30 +1,56 @@
 //! Takes over a renewed certificate: whoever renews the operator's files (ACME
-//! clients, company scripts) need not restart anything.
+//! clients, company scripts) need not restart anything. What is not a whole,
+//! valid pair is not taken: the one before it stays.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
+use tokio::time::{MissedTickBehavior, interval};
 
-use super::App;
-use crate::identity::from_files;
+use super::{App, Subject};
+use crate::identity::{ServedCertificate, from_files, keep};
 use crate::settings::TlsSource;
 
 /// Certificate and key are written one after the other: wait until both are.
 const SETTLE: Duration = Duration::from_millis(500);
+/// A look without being told: time alone makes a certificate valid or invalid,
+/// and not every file system tells of changes.
+const RECHECK: Duration = Duration::from_secs(60);
 
-/// Watches the certificate's files, if the operator gave any.
-///
-/// # Errors
-/// If their directories cannot be watched.
-pub(super) fn watch(app: &Arc<App>) -> anyhow::Result<()> {
+/// Watches the certificate's files, if the operator gave any. `served` is what
+/// is served now.
+pub(super) fn watch(app: &Arc<App>, served: Option<ServedCertificate>) {
     let TlsSource::Files { cert, key } = app.settings.tls.clone() else {
-        return Ok(());
+        return;
     };
     let (sender, changes) = mpsc::channel(1);
+    let watcher = watch_directories(&[&cert, &key], sender.clone())
+        .inspect_err(|error| {
+            tracing::warn!(%error, "the certificate's files are looked at once a minute only");
+        })
+        .ok();
+    let task = take_over(
+        Arc::clone(app),
+        (watcher, sender),
+        changes,
+        cert,
+        key,
+        served,
+    );
+    app.tasks
+        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
+}
+
+/// Directories rather than files: a renewal usually replaces the file, or a
+/// link to it.
+fn watch_directories(
+    files: &[&Path],
+    sender: mpsc::Sender<()>,
+) -> notify::Result<RecommendedWatcher> {
     let mut watcher = notify::recommended_watcher(move |event: notify::Result<notify::Event>| {
         // Reading a file is an event too, and not one of interest. A full
         // channel means that a look is due already.
@@ -32,39 +58,46 @@ pub(super) fn watch(app: &Arc<App>) -> anyhow::Result<()> {
             let _ = sender.try_send(());
         }
     })?;
-    // Directories rather than files: a renewal usually replaces the file, or a
-    // link to it.
-    for path in [&cert, &key] {
+    for path in files {
         let dir = path.parent().unwrap_or(Path::new("/"));
-        watcher
-            .watch(dir, RecursiveMode::NonRecursive)
-            .with_context(|| format!("cannot watch {}", dir.display()))?;
+        watcher.watch(dir, RecursiveMode::NonRecursive)?;
     }
-    let task = take_over(Arc::clone(app), watcher, changes, cert, key);
-    app.tasks
-        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
-    Ok(())
+    Ok(watcher)
 }
 
 async fn take_over(
     app: Arc<App>,
-    watcher: RecommendedWatcher,
+    // They watch, and keep the channel open, as long as they live.
+    _watching: (Option<RecommendedWatcher>, mpsc::Sender<()>),
     mut changes: mpsc::Receiver<()>,
     cert: PathBuf,
     key: PathBuf,
+    mut served: Option<ServedCertificate>,
 ) {
-    // It watches as long as it lives.
-    let _watcher = watcher;
-    while changes.recv().await.is_some() {
-        tokio::time::sleep(SETTLE).await;
-        match from_files(&cert, &key, app.settings.servers_url.as_ref()) {
-            Ok(certificate) => {
-                app.routes.use_certificate(certificate);
-                tracing::info!(file = %cert.display(), "the certificate was read again");
-            }
-            Err(error) => {
-                tracing::error!(%error, "the renewed certificate cannot be used; the present one stays");
-            }
+    let hosts = app.settings.public_hosts();
+    let mut ticks = interval(RECHECK);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = changes.recv() => tokio::time::sleep(SETTLE).await,
         }
+        let pair = match from_files(&cert, &key, &hosts, Timestamp::now()) {
+            Ok(pair) => pair,
+            Err(problem) => {
+                app.notice_board.put(Subject::Certificate, Some(problem));
+                continue;
+            }
+        };
+        app.notice_board.put(Subject::Certificate, None);
+        if served.as_ref() == Some(&pair) {
+            continue;
+        }
+        app.routes.use_certificate(pair.clone());
+        tracing::info!(file = %cert.display(), "the certificate was read again");
+        if let Err(error) = keep(&app.layout.served_certificate(), &pair) {
+            tracing::warn!(%error, "the certificate is served, and not kept for the next start");
+        }
+        served = Some(pair);
     }
 }

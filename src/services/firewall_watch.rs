@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::App;
+use super::{App, Notice};
 use crate::runtime::OneShot;
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
@@ -51,15 +51,6 @@ struct Reach {
     host: bool,
     /// The address under which clouds give a machine its credentials.
     metadata: bool,
-}
-
-/// Something the operator should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Notice {
-    /// Stable code.
-    pub code: &'static str,
-    /// What it is, and what to do.
-    pub message: String,
 }
 
 /// What was found, in one word.
@@ -148,8 +139,9 @@ impl FirewallView {
             Firewall::Closed | Firewall::Off => return None,
         };
         Some(Notice {
-            code,
+            code: code.to_owned(),
             message: self.message.clone(),
+            args: None,
         })
     }
 }

@@ -12,13 +12,15 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, FirewallView};
+use super::{App, FirewallView, Notice};
 use crate::access::Proxies;
 use crate::directory::Entry;
+use crate::disk::Space;
 use crate::metrics::UnderWay;
 use crate::model::{AuditEntry, Error, Result, ServerId};
 use crate::settings::Settings;
 use crate::traefik::{ConnectionId, Poll};
+use crate::trouble;
 
 /// What the gate looks at.
 pub struct AtGate<'a>(&'a App);
@@ -33,6 +35,10 @@ pub struct Readiness {
     pub traefik: bool,
     /// A warning: servers are served all the same.
     pub firewall: FirewallView,
+    /// All warnings.
+    pub notices: Vec<Notice>,
+    /// The room on the data directory's disk, as last looked at.
+    pub disk: Option<Space>,
 }
 
 impl App {
@@ -112,17 +118,21 @@ impl App {
     /// Whether each part does its work. What does not is in the log.
     pub async fn readiness(&self) -> Readiness {
         let (store, docker) = tokio::join!(self.store.check(), self.runtime.ping());
-        if let Err(error) = &store {
-            tracing::error!(%error, "not ready: the database");
+        match &store {
+            Ok(()) => trouble::STORE_CHECK.worked(),
+            Err(error) => trouble::STORE_CHECK.met(error),
         }
-        if let Err(error) = &docker {
-            tracing::error!(%error, "not ready: Docker");
+        match &docker {
+            Ok(()) => trouble::DOCKER.worked(),
+            Err(error) => trouble::DOCKER.met(error),
         }
         Readiness {
             store: store.is_ok(),
             docker: docker.is_ok(),
             traefik: self.provider.is_in_service(),
             firewall: self.firewall.view(),
+            notices: self.notices(),
+            disk: self.disk.view(),
         }
     }
 

@@ -11,6 +11,7 @@ use super::views::{EventView, ReasonView, is_restart_needed};
 use super::{App, Notice};
 use crate::access::CanRead;
 use crate::directory::Entry;
+use crate::disk::Space;
 use crate::model::{Reason, Result, ServerId, Status};
 
 /// Events shown.
@@ -28,6 +29,8 @@ pub struct OverviewView {
     pub by_status: BTreeMap<&'static str, usize>,
     /// What the operator should know of the platform; empty when all is well.
     pub notices: Vec<Notice>,
+    /// The room on the data directory's disk, as last looked at.
+    pub disk: Option<Space>,
     /// What all containers use, as last measured. Nothing is measured while
     /// nobody looks: the first look finds nothing yet.
     pub usage: Option<TotalUsage>,
@@ -106,7 +109,8 @@ impl App {
         Ok(OverviewView {
             total: entries.len(),
             by_status: count(&entries),
-            notices: self.firewall.view().notice().into_iter().collect(),
+            notices: self.notices(),
+            disk: self.disk.view(),
             usage: self.usage.latest().total,
             history: self.usage.history(),
             attention: attention(&entries),

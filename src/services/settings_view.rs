@@ -26,6 +26,10 @@ pub struct SettingsView {
     pub instance: String,
     /// Where EMCP keeps everything.
     pub data_dir: String,
+    /// What is free there; absent before the first look.
+    pub data_dir_free_bytes: Option<u64>,
+    /// Below this the operator is told.
+    pub min_free_bytes: u64,
     /// Docker network of the servers.
     pub network: String,
     /// Its subnet.
@@ -95,6 +99,8 @@ impl App {
             },
             instance: settings.instance.clone(),
             data_dir: settings.data_dir.display().to_string(),
+            data_dir_free_bytes: self.disk.view().map(|space| space.free_bytes),
+            min_free_bytes: settings.min_free_bytes,
             network: settings.network.clone(),
             subnet: settings.networks.open().subnet(),
             internal_subnet: settings.networks.internal().subnet(),

@@ -10,8 +10,8 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::{
-    App, AuditLog, FirewallWatch, Trials, UsageMeter, certificate_watch, firewall_watch, strays,
-    traefik_watch, upkeep,
+    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
+    certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
 use crate::access::{Limiter, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -76,6 +76,7 @@ pub async fn start(
     strays::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
+    let served = identity.certificate.clone();
     let (routes, publisher) = Routes::new(
         Arc::clone(&directory),
         Arc::clone(&provider),
@@ -137,6 +138,8 @@ pub async fn start(
         proxies: Arc::default(),
         audit: AuditLog::new(store.clone(), settings.audit_max_entries),
         firewall: FirewallWatch::new(settings.firewall),
+        notice_board: NoticeBoard::default(),
+        disk: DiskWatch::default(),
         settings,
         layout,
         store,
@@ -159,7 +162,10 @@ pub async fn start(
         closing,
         cancel,
     });
-    certificate_watch::watch(&app)?;
+    app.notice_board
+        .put(Subject::Certificate, identity.certificate_problem);
+    certificate_watch::watch(&app, served);
+    disk_watch::watch(&app);
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
@@ -175,10 +181,14 @@ fn host_of(url: &Url) -> String {
 /// there is no client to be made: it is waited for like an answer.
 async fn find_docker(settings: &Settings) -> anyhow::Result<DockerRuntime> {
     let host = &settings.docker_host;
+    let mut is_told = false;
     loop {
         match DockerRuntime::new(host, &settings.network, &settings.instance) {
             Err(error @ RuntimeError::Unreachable(_)) if host.starts_with("unix://") => {
-                tracing::warn!(host, %error, "waiting for Docker Engine");
+                // Once: it may be away for long.
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(host, %error, "waiting for Docker Engine");
+                }
                 tokio::time::sleep(DOCKER_RETRY).await;
             }
             made => return made.with_context(|| format!("at {host}")),
@@ -192,6 +202,7 @@ async fn connect_to_docker(
     runtime: &DockerRuntime,
     networks: ServerNetworks,
 ) -> Result<(), RuntimeError> {
+    let mut is_told = false;
     loop {
         let connected = async {
             runtime.negotiate().await?;
@@ -200,7 +211,9 @@ async fn connect_to_docker(
         };
         match connected.await {
             Err(error @ RuntimeError::Unreachable(_)) => {
-                tracing::warn!(%error, "waiting for Docker Engine");
+                if !std::mem::replace(&mut is_told, true) {
+                    tracing::warn!(%error, "waiting for Docker Engine");
+                }
                 tokio::time::sleep(DOCKER_RETRY).await;
             }
             settled => return settled,

@@ -11,6 +11,7 @@ use crate::directory::Entry;
 use crate::model::{
     ADMINISTRATOR, Error, Result, Role, ServerId, Token, TokenId, TokenSecret, check_person,
 };
+use crate::trouble;
 use crate::vault::random_bytes;
 
 /// What a new token is made from.
@@ -183,8 +184,11 @@ impl App {
             return;
         }
         match self.store.save_token_uses(uses.clone()).await {
-            Ok(()) => self.tokens.uses_saved(&uses),
-            Err(error) => tracing::error!(%error, "the tokens' last use could not be written"),
+            Ok(()) => {
+                self.tokens.uses_saved(&uses);
+                trouble::TOKEN_USES.worked();
+            }
+            Err(error) => trouble::TOKEN_USES.met(&error),
         }
     }
 }

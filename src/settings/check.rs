@@ -10,6 +10,9 @@ use url::{Host, Url};
 use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
 use crate::model::{AddressPool, ServerNetworks, SleepAfter};
 
+/// A day of work of a small company, about.
+const MIN_FREE_BYTES: u64 = 1024 * 1024 * 1024;
+
 impl SettingsInput {
     /// Checks everything and fills in the defaults.
     ///
@@ -203,6 +206,7 @@ impl SettingsInput {
             wrong_tokens_per_minute,
             requests_per_address: requests_per_address as usize,
             audit_max_entries,
+            min_free_bytes: self.min_free_bytes.unwrap_or(MIN_FREE_BYTES),
             admin_token,
             master_key,
         })

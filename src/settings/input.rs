@@ -111,6 +111,10 @@ pub struct SettingsInput {
     /// Lines the audit log keeps; the oldest go first.
     #[arg(long, env = "EMCP_AUDIT_MAX_ENTRIES")]
     pub audit_max_entries: Option<u64>,
+    /// Bytes free on the data directory's disk below which the dashboard and
+    /// readiness warn; 0 for never before it is full.
+    #[arg(long, env = "EMCP_MIN_FREE_BYTES")]
+    pub min_free_bytes: Option<u64>,
     /// The administrator's token. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -214,6 +218,7 @@ impl SettingsInput {
             wrong_tokens_per_minute,
             requests_per_address,
             audit_max_entries,
+            min_free_bytes,
             admin_token,
             admin_token_file,
             master_key,

@@ -104,6 +104,9 @@ pub struct Settings {
     pub requests_per_address: usize,
     /// Lines the audit log keeps.
     pub audit_max_entries: u64,
+    /// Room on the data directory's disk below which the operator is told; 0 for
+    /// never before it is full.
+    pub min_free_bytes: u64,
     /// The administrator's token.
     pub admin_token: SecretSource,
     /// The key that seals secrets.
@@ -121,6 +124,12 @@ impl Settings {
     pub fn hosts(&self) -> impl Iterator<Item = Host<&str>> {
         let urls = std::iter::once(&self.public_url).chain(&self.servers_url);
         urls.filter_map(Url::host)
+    }
+
+    /// The same, to be kept.
+    #[must_use]
+    pub fn public_hosts(&self) -> Vec<Host<String>> {
+        self.hosts().map(|host| host.to_owned()).collect()
     }
 
     /// Where a command on this machine, or in this container, reaches the

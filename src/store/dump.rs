@@ -162,6 +162,8 @@ fn dump_table<K: redb::Key + 'static>(
     let table = txn.open_table(definition).map_err(codec::db)?;
     for row in table.iter().map_err(codec::db)? {
         let (k, v) = row.map_err(codec::db)?;
+        // A damaged record must not get into a backup.
+        codec::verify(v.value())?;
         let value = serde_json::from_slice(v.value())
             .map_err(|error| Error::internal("a record could not be decoded", error))?;
         let line = Line {
@@ -180,6 +182,9 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
     use redb::TableHandle;
     let damaged = || Error::Internal("the backup's database has a record that is not known".into());
     let value = line.value.get().as_bytes();
+    // Also says whether the record is what was written.
+    let sealed = codec::with_checksum(value)?;
+    let value = sealed.as_deref().unwrap_or(value);
     let number = |index: usize| line.key.get(index).and_then(|text| text.parse().ok());
     let id: Option<u128> = number(0);
     let table = line.table.as_str();

@@ -10,6 +10,7 @@ use std::sync::{Arc, RwLock};
 use redb::backends::InMemoryBackend;
 use redb::{Database, StorageBackend};
 
+use super::guard::guarded;
 use super::{OpenError, Store, prepare};
 use crate::model::Error;
 use crate::vault::Vault;
@@ -64,13 +65,13 @@ impl Store {
                 "written all the time, so it could not be looked into beforehand",
             ));
         };
-        let db = Database::builder()
-            .create_with_backend(copy)
+        let db = guarded(|| Database::builder().create_with_backend(copy))
+            .map_err(damaged)?
             .map_err(|error| damaged(error.to_string()))?;
         let mut fits = Err(OpenError::WrongMasterKey);
         for vault in vaults {
             if matches!(fits, Err(OpenError::WrongMasterKey)) {
-                fits = prepare(&db, vault);
+                fits = guarded(|| prepare(&db, vault)).map_err(damaged)?;
             }
         }
         fits?;

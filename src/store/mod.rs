@@ -7,8 +7,11 @@ mod audit;
 mod codec;
 mod dump;
 mod events;
+mod examine;
 mod glance;
+mod guard;
 mod records;
+mod scan;
 mod servers;
 mod tables;
 mod tokens;
@@ -22,11 +25,14 @@ use redb::{Database, ReadableDatabase, ReadableTable};
 
 use crate::blocking::run_blocking;
 use crate::model::{Error, Result};
+use crate::trouble;
 use crate::vault::{Sealed, Vault};
 
+use guard::guarded;
 use records::Record;
 
 pub use dump::Dump;
+pub use examine::{Damage, Examined};
 pub use glance::Glance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
@@ -47,6 +53,9 @@ pub enum OpenError {
         "the database {0} is in use by another EMCP; stop that one first (one EMCP a data directory)"
     )]
     InUse(String),
+    /// There is none, where there must be one.
+    #[error("there is no database at {0}; name the platform's data directory in EMCP_DATA_DIR")]
+    Missing(String),
     /// It is not readable as a database. It is never overwritten.
     #[error(
         "the database {path} cannot be read ({detail}); nothing was changed. Restore a backup, or move the file away to begin with an empty platform (the code of the servers stays on disk)"
@@ -90,21 +99,48 @@ impl Store {
                 detail: "the file is empty".to_owned(),
             });
         }
-        let db = Database::create(path).map_err(|error| match error {
-            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
-            other => OpenError::Damaged {
-                path: shown.clone(),
-                detail: other.to_string(),
-            },
-        })?;
+        let damaged = |detail| OpenError::Damaged {
+            path: shown.clone(),
+            detail,
+        };
+        let db = guarded(|| Database::create(path))
+            .map_err(damaged)?
+            .map_err(|error| match error {
+                redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
+                redb::DatabaseError::Storage(redb::StorageError::Io(error))
+                    if is_of_the_disk(&error) =>
+                {
+                    OpenError::Failed(codec::db(redb::StorageError::Io(error)))
+                }
+                other => damaged(other.to_string()),
+            })?;
         // It holds what was sealed, and the names of what was not.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(|error| Error::internal("the database file cannot be protected", error))?;
-        prepare(&db, vault)?;
+        guarded(|| prepare(&db, vault)).map_err(damaged)??;
         Ok(Self {
             path: Arc::from(path),
             db: Arc::new(RwLock::new(Some(Arc::new(db)))),
         })
+    }
+
+    /// As [`Store::open`], where there must be a database already.
+    ///
+    /// # Errors
+    /// `Missing` where there is none; else as [`Store::open`].
+    pub fn open_existing(path: &Path, vault: &Vault) -> std::result::Result<Self, OpenError> {
+        if !path.exists() {
+            return Err(OpenError::Missing(path.display().to_string()));
+        }
+        Self::open(path, vault)
+    }
+
+    /// Checks format and key anew, after everything was filled in from a dump.
+    ///
+    /// # Errors
+    /// As [`Store::open`].
+    pub fn verify_key(&self, vault: &Vault) -> std::result::Result<(), OpenError> {
+        prepare(&*self.database()?, vault)
     }
 
     /// Runs one read transaction off the async threads.
@@ -141,9 +177,11 @@ impl Store {
         let store = self.clone();
         run_blocking(move || {
             let db = store.database()?;
-            let result = work(&db);
+            trouble::DATABASE.worked();
+            let result = guarded(|| work(&db)).unwrap_or_else(|panic| Err(codec::damaged(&panic)));
             if let Err(Error::Internal(_) | Error::Unavailable { .. }) = &result {
-                store.close_if_refusing(db);
+                // What panics here too refuses as well.
+                let _ = guarded(|| store.close_if_refusing(db));
             }
             result
         })
@@ -160,8 +198,9 @@ impl Store {
         if let Some(db) = &*slot {
             return Ok(Arc::clone(db));
         }
-        let db = Arc::new(Database::create(&*self.path).map_err(codec::db)?);
-        tracing::info!("the database was opened anew after a failed write");
+        let opened = guarded(|| Database::create(&*self.path));
+        let opened = opened.map_err(|panic| codec::damaged(&panic))?;
+        let db = Arc::new(opened.map_err(codec::db)?);
         *slot = Some(Arc::clone(&db));
         Ok(db)
     }
@@ -169,15 +208,17 @@ impl Store {
     /// Gives up a database that refuses to work. It closes when the last call
     /// that uses it has ended; until then opening it anew fails.
     fn close_if_refusing(&self, db: Arc<Database>) {
-        let refuses = match db.begin_write() {
+        let refuses = guarded(|| match db.begin_write() {
             Ok(txn) => txn.open_table(tables::META).is_err(),
             Err(_) => true,
-        };
+        });
+        let refuses = refuses.unwrap_or(true);
         if !refuses {
             return;
         }
         let mut slot = self.db.write().unwrap_or_else(PoisonError::into_inner);
         slot.take_if(|present| Arc::ptr_eq(present, &db));
+        trouble::DATABASE.met(&"a write failed");
     }
 
     /// Whether the database can be written to; for readiness. A transaction
@@ -193,6 +234,18 @@ impl Store {
         })
         .await
     }
+}
+
+/// Whether an error says nothing of what is in the file.
+fn is_of_the_disk(error: &std::io::Error) -> bool {
+    use std::io::ErrorKind;
+    matches!(
+        error.kind(),
+        ErrorKind::StorageFull
+            | ErrorKind::PermissionDenied
+            | ErrorKind::ReadOnlyFilesystem
+            | ErrorKind::NotFound
+    )
 }
 
 /// Makes all tables, checks the format and the canary.
@@ -215,6 +268,10 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
             Some(canary) if !vault.knows(&canary) => return Err(OpenError::WrongMasterKey),
             Some(_) => {}
             None => write_meta(&mut meta, tables::META_CANARY, &vault.canary()?)?,
+        }
+        if read_meta::<u64>(&meta, tables::META_LEVEL)?.unwrap_or(0) < tables::LEVEL {
+            scan::add_checksums(&txn)?;
+            write_meta(&mut meta, tables::META_LEVEL, &tables::LEVEL)?;
         }
     }
     txn.commit().map_err(codec::db)?;

@@ -11,6 +11,12 @@ pub(super) const FORMAT: u64 = 1;
 
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_CANARY: &str = "canary";
+/// Which [`LEVEL`] all records have been brought to.
+pub(super) const META_LEVEL: &str = "level";
+
+/// What has been done to all records since [`FORMAT`] began, and is no hindrance
+/// to an earlier EMCP: 1 gave each a checksum.
+pub(super) const LEVEL: u64 = 1;
 
 /// Facts of the database itself.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -40,6 +46,19 @@ pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("
 /// The tables with one record a server that are not indexes.
 pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 4] =
     [SERVERS, STATES, GATEWAY_KEYS, ENV];
+
+/// The names of the tables that hold records.
+pub(super) const NAMES_OF_ALL: [&str; 9] = [
+    "meta",
+    "servers",
+    "states",
+    "gateway_keys",
+    "env",
+    "tokens",
+    "versions",
+    "events",
+    "audit",
+];
 
 /// Makes every table, so that reads never meet a missing one.
 pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {

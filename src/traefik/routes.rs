@@ -215,6 +215,7 @@ mod tests {
             upstream_url: "http://emcp:8080".into(),
             certificate: None,
             cert_resolver: None,
+            requests_per_address: 512,
             public_host: "localhost".into(),
             servers_host: None,
         }

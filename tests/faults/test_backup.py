@@ -113,12 +113,15 @@ def test_a_backup_without_keys_opens_with_the_master_key_alone(
 ) -> None:
     refused = empty.run_emcp("restore", str(backups["without keys"]))
     assert refused.returncode != 0 and "master.key" in refused.stdout, refused.stdout
+    assert not empty.data_dir.exists(), "a failed restore has left something"
+    empty.data_dir.mkdir()
     (empty.data_dir / "master.key").write_bytes((platform.data_dir / "master.key").read_bytes())
     done = empty.run_emcp("restore", str(backups["without keys"]))
     assert done.returncode == 0, done.stdout
     checked = empty.check()
     assert checked.returncode == 0, checked.stdout
-    assert (empty.data_dir / "admin-token").read_text().strip() != platform.admin_token
+    # Its own tokens come with the first start.
+    assert not (empty.data_dir / "admin-token").exists()
 
 
 def test_a_damaged_backup_is_refused_and_nothing_written(

@@ -70,10 +70,9 @@ class ComposePlatform:
         self._compose("up", "-d", EMCP_IMAGE=self._image(tag))
 
     def start(self) -> None:
+        self._compose("run", "--rm", "--no-deps", "-T", "emcp", "init", EMCP_IMAGE=self._image("one"))
         self.up("one")
-        token = self.data_dir / "admin-token"
-        until("EMCP to have made what a first start makes", (self.data_dir / "emcp.redb").exists, UP_DEADLINE_SECS)
-        self.api = Api(self.public_url, self.data_dir / "ca.crt", token.read_text().strip())
+        self.api = Api(self.public_url, self.data_dir / "ca.crt", (self.data_dir / "admin-token").read_text().strip())
         until("the platform to answer", self._answers, UP_DEADLINE_SECS)
 
     def container(self, suffix: str = "") -> str:

@@ -16,6 +16,8 @@ from support.tiny import tiny_server
 from support.waits import until
 
 DISK_BYTES = 24 * 1024 * 1024
+MIN_FREE_BYTES = 4 * 1024 * 1024
+FULL_BELOW_BYTES = 1024 * 1024
 RECOVERY_DEADLINE_SECS = 60.0
 # Larger than what is left of a page or two that the file system may still have.
 LARGE = "#" * 200_000
@@ -42,7 +44,7 @@ def disk() -> Iterator[Path]:
 @pytest.fixture(scope="module")
 def platform(disk: Path) -> Iterator[FaultPlatform]:
     """A platform whose data directory is on the small disk, with one running server."""
-    made = FaultPlatform()
+    made = FaultPlatform(EMCP_MIN_FREE_BYTES=str(MIN_FREE_BYTES))
     made.data_dir = disk / "data"
     try:
         made.start()
@@ -93,6 +95,57 @@ def test_every_write_says_that_the_disk_is_full(platform: FaultPlatform, full_di
     assert _folders_fit(platform)
 
 
+CHATTY = """
+import threading, time
+
+def talk():
+    number = 0
+    while True:
+        print("line", number, "x" * 200, flush=True)
+        number += 1
+        time.sleep(0.01)
+
+threading.Thread(target=talk, daemon=True).start()
+"""
+
+
+def test_a_full_disk_is_told_once_and_its_end_once(platform: FaultPlatform, disk: Path) -> None:
+    """A hundred lines of output a second, a status and audit lines that cannot be kept: one line of the log each."""
+    until("no notice of the disk", lambda: not _disk_notices(platform), RECOVERY_DEADLINE_SECS)
+    platform.api.create("talks", CHATTY + tiny_server("talks"), entry_object="app", start="true")
+    platform.api.wait_for("talks", "running")
+    ballast = disk / "ballast"
+    try:
+        _write_until_full(ballast, leaving=MIN_FREE_BYTES // 2)
+        low = until("a notice that the disk is low", lambda: _disk_notices(platform).get("disk_low"), 30)
+        assert FULL_BELOW_BYTES < low["args"]["free_bytes"] < low["args"]["min_free_bytes"] == MIN_FREE_BYTES
+        said_before = platform.emcp_log.stat().st_size
+        _write_until_full(ballast)
+        full = until("a notice that the disk is full", lambda: _disk_notices(platform).get("disk_full"), 30)
+        assert full["args"]["free_bytes"] < FULL_BELOW_BYTES
+
+        def tells_of_output() -> bool:
+            return _told(platform, said_before, "output cannot be kept").count("ERROR") == 1
+
+        until("the log to tell of output that is lost", tells_of_output, RECOVERY_DEADLINE_SECS)
+        # A few hundred more lines.
+        lines = len(platform.api.log("talks", tail="5000").splitlines())
+        until("more output", lambda: len(platform.api.log("talks", tail="5000").splitlines()) > lines + 300, 60)
+        with platform.direct() as http:
+            notices = http.get("/api/overview").json()["notices"]
+        assert [notice["code"] for notice in notices] == ["disk_full"]
+        metrics = httpx.get(f"{platform.internal_url}/metrics", trust_env=False).text
+        free = next(line for line in metrics.splitlines() if line.startswith("emcp_data_dir_free_bytes"))
+        assert int(free.split()[1]) < FULL_BELOW_BYTES
+    finally:
+        ballast.unlink(missing_ok=True)
+    until("the end to be told", lambda: "this is over" in _told(platform, said_before, "output cannot"), 60)
+    until("no notice of the disk", lambda: not _disk_notices(platform), RECOVERY_DEADLINE_SECS)
+    troubles = [line for line in _told(platform, said_before).splitlines() if " WARN " in line or " ERROR " in line]
+    assert len(troubles) <= 6, troubles
+    platform.api.delete("talks")
+
+
 def test_running_servers_and_reads_go_on(platform: FaultPlatform, full_disk: Callable[[], None]) -> None:
     _fill_the_database(platform)
     with platform.direct() as http:
@@ -139,6 +192,31 @@ def test_emcp_dies_and_comes_back_on_a_full_disk(platform: FaultPlatform, full_d
     platform.wait_settled()
     assert _snapshot(platform) == before
     platform.assert_sound()
+
+
+def _write_until_full(path: Path, leaving: int = 0) -> None:
+    with path.open("ab", buffering=0) as file:
+        try:
+            while leaving == 0 or _free_bytes(path) > leaving:
+                file.write(b"\0" * 4096)
+        except OSError as error:
+            assert error.errno == errno.ENOSPC
+
+
+def _free_bytes(path: Path) -> int:
+    found = os.statvfs(path.parent)
+    return found.f_bavail * found.f_frsize
+
+
+def _disk_notices(platform: FaultPlatform) -> dict[str, Json]:
+    answer = httpx.get(f"{platform.internal_url}/readyz", timeout=10, trust_env=False)
+    assert answer.status_code == 200, answer.text
+    return {each["code"]: each for each in answer.json()["notices"]}
+
+
+def _told(platform: FaultPlatform, since: int, what: str = "") -> str:
+    lines = platform.emcp_log.read_bytes()[since:].decode(errors="replace").splitlines()
+    return "\n".join(line for line in lines if what in line)
 
 
 def _fill_the_database(platform: FaultPlatform) -> None:

@@ -13,6 +13,7 @@ import pytest
 from daemon import INTERFACES_FILE, Daemon, new_home, processes_of, remove_dead_daemons, remove_remains
 from harness import FaultPlatform, Json
 from support import settings
+from support.docker import docker
 from support.tiny import tiny_server
 from support.waits import until
 
@@ -100,6 +101,36 @@ def test_readiness_names_docker_and_the_api_answers_meanwhile(
     assert _statuses(platform) == {"runs": "running", "rests": "running", "meanwhile": "running"}
     for name in ("runs", "rests", "meanwhile"):
         until(f"{name} to answer", lambda name=name: _says(platform, name) == name, RECOVERY_DEADLINE_SECS)
+
+
+def test_an_end_of_the_engine_is_not_told_as_one_of_the_server(
+    platform: FaultPlatform, down: Callable[[], None]
+) -> None:
+    down()
+    until("it to run again", lambda: _statuses(platform).get("runs") == "running", RECOVERY_DEADLINE_SECS)
+    with platform.direct() as http:
+        server = http.get("/api/servers/runs").raise_for_status().json()
+        events = http.get("/api/servers/runs/events").raise_for_status().json()["events"]
+    codes = [event["code"] for event in events]
+    assert codes.count("engine_restarted") == 1, codes
+    assert not [code for code in codes if code.startswith("failed")], codes
+    assert server["restarts"] == 0, server
+    assert not server.get("last_error"), server
+
+
+def test_a_crash_is_still_told_as_one_after_the_engine_came_back(
+    platform: FaultPlatform, down: Callable[[], None]
+) -> None:
+    down()
+    assert _statuses(platform)["runs"] == "running"
+    docker("kill", platform.container_of("runs"))
+
+    def is_told() -> Json | None:
+        server = platform.api.server("runs")
+        return server if server["status"] == "running" and server["restarts"] == 1 else None
+
+    server = until("the crash to be counted", is_told, RECOVERY_DEADLINE_SECS)
+    assert server["last_error"]["code"] == "crashed", server
 
 
 def test_a_stop_and_a_deletion_meanwhile_are_done_afterwards(platform: FaultPlatform, down: Callable[[], None]) -> None:

@@ -134,7 +134,8 @@
  * @property {(Use & { at: string })[]} [history]
  * @property {({ server: ServerRef, status: Status, code: string, since: string } & Reasoned)[]} [attention]
  * @property {(ServerEvent & { server: ServerRef })[]} [recent_events]
- * @property {{ code: string, message: string }[]} [notices]
+ * @property {{ code: string, message: string, args?: Args }[]} [notices]
+ * @property {{ free_bytes: number, total_bytes: number } | null} [disk] of the data directory
  *
  * @typedef {{ id: string, title: string, description: string, entry_object: string, code: string, env?: EnvVar[] }} Template
  *

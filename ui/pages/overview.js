@@ -57,11 +57,11 @@ export function OverviewPage() {
   `;
 }
 
-/** @param {{ notice: { code: string, message: string } }} props */
+/** @param {{ notice: { code: string, message: string, args?: import("../lib/types.js").Args } }} props */
 function Notice({ notice }) {
   return html`<div class="notice warn" role="status" data-notice=${notice.code}>
     <${Icon} name="error" />
-    <p dir="auto"><${Text} text=${inWords("notice", notice.code, null, notice.message)} /></p>
+    <p dir="auto"><${Text} text=${inWords("notice", notice.code, notice.args ?? null, notice.message)} /></p>
   </div>`;
 }
 

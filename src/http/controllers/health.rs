@@ -40,13 +40,17 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
         docker,
         traefik,
         firewall,
+        notices,
+        disk,
     } = ctx.app.readiness().await;
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
     let is_ready = store && docker && traefik;
     let body = json!({
         "ready": is_ready,
-        // A warning: servers are served all the same.
+        // Warnings: servers are served all the same.
         "firewall": firewall,
+        "notices": notices,
+        "disk": disk,
         "checks": {
             "store": word(store, "the database does not answer"),
             "docker": word(docker, "Docker Engine does not answer"),

@@ -40,6 +40,18 @@ impl Converge {
         container: &str,
         run: &Run,
     ) -> std::result::Result<(), RuntimeError> {
+        let engine_began_at = self.parts.runtime.began_at().await?;
+        if failure::ended_with_engine(run, engine_began_at) {
+            tracing::info!(server = %self.id, exit_code = run.exit_code, "a run ended with Docker Engine");
+            let ended = RunState {
+                accounted_run: Some(run.key.clone()),
+                exit_code: Some(run.exit_code),
+                container_id: Some(container.to_owned()),
+                ..failure::after_engine_restart(state, failure::was_healthy(state, run))
+            };
+            self.save(state, ended).await;
+            return Ok(());
+        }
         let now = Timestamp::now();
         let tail = self.log_tail(container).await?;
         let failure = failure::explain(run, server.limits.memory_bytes, tail, now);

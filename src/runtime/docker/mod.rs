@@ -19,6 +19,7 @@ use bollard::query_parameters::{
     RemoveContainerOptions, StopContainerOptions,
 };
 use futures_util::{Stream, StreamExt};
+use jiff::Timestamp;
 use secrecy::SecretString;
 
 pub use one_shot::OneShot;
@@ -124,6 +125,17 @@ impl DockerRuntime {
             cpus: count(info.ncpu),
             memory_bytes: count(info.mem_total),
         })
+    }
+
+    /// When the engine began to run: it makes its default network anew each time
+    /// (but where containers run through its restart, which none of EMCP's do),
+    /// before it answers anybody and after it has settled what the last one left.
+    /// `None` for an engine that has no such network (`--bridge none`).
+    ///
+    /// # Errors
+    /// If it does not answer.
+    pub async fn began_at(&self) -> Result<Option<Timestamp>, RuntimeError> {
+        network::default_made_at(&self.docker).await
     }
 
     /// All containers of this instance, or those of one server.

@@ -6,10 +6,28 @@ use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
 use bollard::query_parameters::InspectNetworkOptions;
+use jiff::Timestamp;
 
 use super::{LABEL_INSTANCE, explain};
 use crate::model::{AddressPool, Egress};
 use crate::runtime::RuntimeError;
+
+/// Docker's own, which containers get that name none.
+const DEFAULT_NETWORK: &str = "bridge";
+
+/// When the engine made its default network, if it has one.
+pub(super) async fn default_made_at(docker: &Docker) -> Result<Option<Timestamp>, RuntimeError> {
+    let found = docker
+        .inspect_network(DEFAULT_NETWORK, None::<InspectNetworkOptions>)
+        .await;
+    match found {
+        Ok(found) => Ok(found.created.and_then(|at| at.parse().ok())),
+        Err(BollardError::DockerResponseServerError {
+            status_code: 404, ..
+        }) => Ok(None),
+        Err(other) => Err(explain(other)),
+    }
+}
 
 /// Makes the network unless it is there with the right subnet and range.
 pub(super) async fn ensure(

@@ -23,6 +23,7 @@ export default {
   "reason.failed_restarting": "{failure}; it is started again",
   "reason.failed_retrying": "{failure}; next try in {wait_secs}",
   "reason.failed_too_often": "{failure}; it failed {failures} times in a row, so it is not tried again by itself",
+  "reason.engine_restarted": "Docker Engine or its host was restarted, and the server ended with it; it is started again",
   "reason.restart_needed": "it runs with an older configuration; restart it",
   "reason.held": "EMCP leaves it alone, since it is on hold",
 

@@ -30,6 +30,7 @@ export default {
   "setting.engine.memory_bytes": "Memory of the machine",
   "setting.log_bytes_per_server": "Log kept of each server",
   "setting.data_dir_free_bytes": "Free in the data directory",
+  "setting.min_free_bytes": "Warned below that much free",
   "setting.sleep": "Idle servers sleep",
   "setting.sleep.pause_after_secs": "Idle servers are paused after",
   "setting.sleep.stop_after_secs": "Idle servers are stopped after",

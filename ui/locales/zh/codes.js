@@ -22,6 +22,7 @@ export default {
   "reason.failed_restarting": "{failure}；正在重新启动。",
   "reason.failed_retrying": "{failure}；{wait_secs}后重试。",
   "reason.failed_too_often": "{failure}；已连续失败 {failures} 次，不再自动重试。",
+  "reason.engine_restarted": "Docker 引擎或主机重启过，服务器随之结束，正在重新启动。",
   "reason.restart_needed": "运行中的是旧配置，请重启。",
   "reason.held": "已被运维暂停，EMCP 不会处理它。",
 
@@ -55,6 +56,14 @@ export default {
 
   "notice.firewall_open": "服务器能访问本机的端口或云的元数据。请在主机上以 root 运行 `make up` 或 `scripts/firewall.sh install`；若有意如此，请设置 EMCP_FIREWALL=off。",
   "notice.firewall_unknown": "尚未能确认服务器可以访问哪些地址，防火墙是否生效未知。",
+
+  "notice.certificate_unreadable": "无法使用您自己的证书：{detail}。在它正确之前，继续使用上一份有效的证书。",
+  "notice.certificate_key_mismatch": "EMCP_TLS_KEY_FILE 中的私钥与 EMCP_TLS_CERT_FILE 中的证书不匹配（续期只完成了一半？）。在它们匹配之前，继续使用上一份有效的证书。",
+  "notice.certificate_not_yet_valid": "EMCP_TLS_CERT_FILE 中的证书要到 {valid_from} 才生效。在此之前，继续使用上一份有效的证书。",
+  "notice.certificate_expired": "EMCP_TLS_CERT_FILE 中的证书已于 {expired_at} 过期，请续期。在此之前，继续使用上一份有效的证书。",
+  "notice.certificate_wrong_host": "EMCP_TLS_CERT_FILE 中的证书不适用于 {host}，请换一份包含它的证书。在此之前，继续使用上一份有效的证书。",
+  "notice.disk_low": "数据目录所在的磁盘只剩 {free_bytes}，低于 EMCP_MIN_FREE_BYTES 的 {min_free_bytes}。请在写满之前腾出空间。",
+  "notice.disk_full": "数据目录所在的磁盘已满（剩余 {free_bytes}）：服务器继续运行，但无法更改任何内容，也不再保存输出。请腾出空间。",
 
   "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加 {distribution}，或改用其他方式；您自己项目中的其他文件不会随此文件上传。",
   "problem.relative_import": "相对导入找不到任何模块：只上传了这一个文件，没有它旁边的模块。",
