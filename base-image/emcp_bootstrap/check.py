@@ -27,8 +27,7 @@ _APPS = frozenset(
 
 # What can be wrong, in words. The dashboard has them in Chinese too.
 _MESSAGES = {
-    "module_not_available": "the module {module} is not in the image; ask for {distribution} to be added, or do without; "
-    "a file of your own project is not uploaded with this one",
+    "module_not_available": "the module {module} is not in the image: ask for {distribution}, or do without; files beside this one are not uploaded",
     "relative_import": "a relative import finds nothing: this one file is uploaded, without the modules beside it",
     "entry_not_found": "there is no object {entry_object}, but {found}: set the entry object to the one to serve",
     "no_entry": "the file makes no MCP server; it needs, for example, {entry_object} = FastMCP(...)",
