@@ -188,6 +188,7 @@ fn token(number: usize, secret: &TokenSecret, server: ServerId, now: Timestamp) 
         bound_to_maker: true,
         expires_at: None,
         last_used_at: None,
+        quota: Default::default(),
     }
 }
 

@@ -67,7 +67,7 @@ impl Directory {
         if let Ok(id) = id_or_name.parse() {
             return self.get(id);
         }
-        let name: ServerName = id_or_name.parse().ok()?;
+        let name = ServerName::try_from(id_or_name.to_owned()).ok()?;
         let inner = self.read();
         inner
             .by_name

@@ -7,6 +7,7 @@
 pub mod access;
 pub mod activity;
 mod blocking;
+pub mod bounds;
 pub mod directory;
 pub mod disk;
 pub mod gate;

@@ -28,6 +28,23 @@ pub struct Metrics {
     changes: Gauge,
     disk_free: Gauge,
     disk_total: Gauge,
+    syslog_dropped: Count,
+}
+
+/// A count that somebody else keeps; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Count(Counter);
+
+impl Count {
+    /// Counts one more.
+    pub fn add_one(&self) {
+        self.0.inc();
+    }
+
+    /// How many so far.
+    pub fn get(&self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// A change under way; it is over when this is dropped.
@@ -67,6 +84,12 @@ impl Default for Metrics {
             "Size of the data directory's disk",
             disk_total.clone(),
         );
+        let syslog_dropped = Count(Counter::default());
+        registry.register(
+            "emcp_audit_syslog_dropped",
+            "Lines of the audit log that the syslog target did not take in time",
+            syslog_dropped.0.clone(),
+        );
         Self {
             registry,
             gate,
@@ -74,6 +97,7 @@ impl Default for Metrics {
             changes,
             disk_free,
             disk_total,
+            syslog_dropped,
         }
     }
 }
@@ -82,6 +106,11 @@ impl Metrics {
     /// Counts one decision of the gate: `allow` or the refusal's code.
     pub fn gate_decided(&self, verdict: &'static str) {
         self.gate.get_or_create(&VerdictLabel { verdict }).inc();
+    }
+
+    /// Counts lines of the audit log that were not sent to syslog.
+    pub fn syslog_dropped(&self) -> Count {
+        self.syslog_dropped.clone()
     }
 
     /// Counts a change until the value is dropped.

@@ -13,7 +13,7 @@ use emcp::model::{
     ServerId, Token, TokenId,
 };
 use emcp::settings::SettingsInput;
-use emcp::store::{NewServer, Store, StoredEnvVar, StoredValue};
+use emcp::store::{AuditWrite, NewServer, Store, StoredEnvVar, StoredValue};
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
@@ -124,6 +124,7 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
             size_bytes: code.len() as u64,
             uploaded_by: actor.clone(),
             uploaded_at: now,
+            last_in_use_at: None,
         },
         env: vec![StoredEnvVar {
             key: "TOKEN".parse().unwrap(),
@@ -134,7 +135,7 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
         event: Event::of_deed(now, Deed::Created, &actor),
     };
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
-    store.insert_server(new, pool).await.unwrap();
+    store.insert_server(new, pool, None).await.unwrap();
     fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
     fs::write(layout.code_file(id, 1), code).unwrap();
     let token = Token {
@@ -148,8 +149,9 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
         bound_to_maker: false,
         expires_at: None,
         last_used_at: None,
+        quota: Default::default(),
     };
-    store.insert_token(token).await.unwrap();
+    store.insert_token(token, None).await.unwrap();
     let entry = AuditEntry {
         at: now,
         actor: Some("admin".into()),
@@ -160,8 +162,15 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
         result: AuditResult::Ok,
         code: None,
         from: None,
+        made_by: None,
+        count: None,
+        last_at: None,
     };
-    store.append_audit(vec![entry; 20], 10_000).await.unwrap();
+    let line = AuditWrite {
+        entry,
+        repeats: None,
+    };
+    store.write_audit(vec![line; 20], 10_000).await.unwrap();
 }
 
 /// Everything, as the service reads it; or its error.

@@ -14,7 +14,9 @@ use emcp::model::{
     Reason, Role, RunState, Server, ServerId, ServerNetworks, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
-use emcp::store::{NewServer, OpenError, ServerChange, Store, StoredEnvVar, StoredValue};
+use emcp::store::{
+    AuditWrite, NewServer, OpenError, ServerChange, Store, StoredEnvVar, StoredValue,
+};
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
@@ -53,6 +55,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
             size_bytes: CODE.len() as u64,
             uploaded_by: actor,
             uploaded_at: now,
+            last_in_use_at: None,
         },
         env: vec![StoredEnvVar {
             key: "TOKEN".parse().unwrap(),
@@ -63,7 +66,7 @@ async fn platform(data_dir: &Path) -> (Settings, ServerId) {
         event: Event::of_deed(now, Deed::Created, &Actor("admin".into())),
     };
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
-    store.insert_server(new, pool).await.unwrap();
+    store.insert_server(new, pool, None).await.unwrap();
     fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
     fs::write(layout.code_file(id, 1), CODE).unwrap();
     (settings, id)
@@ -456,7 +459,7 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
         env: Some(env),
         event: Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &Actor("a".into())),
     };
-    store.update_server(id, |_| Ok(change)).await.unwrap();
+    store.update_server(id, None, |_| Ok(change)).await.unwrap();
     drop(store);
     let file = here.path().join("full.tar");
     back_up(&settings_here, &file, true).await;
@@ -533,7 +536,18 @@ fn audit_entry(actor: &str, action: &str) -> AuditEntry {
         result: AuditResult::Ok,
         code: None,
         from: Some([203, 0, 113, 7].into()),
+        made_by: None,
+        count: None,
+        last_at: None,
     }
+}
+
+async fn append(store: &Store, entries: Vec<AuditEntry>, kept: u64) -> Vec<u64> {
+    let lines = entries.into_iter().map(|entry| AuditWrite {
+        entry,
+        repeats: None,
+    });
+    store.write_audit(lines.collect(), kept).await.unwrap()
 }
 
 #[tokio::test]
@@ -543,8 +557,8 @@ async fn the_audit_log_keeps_the_newest_and_is_read_in_pages() {
     let (store, _) = open(&settings);
     for n in 0..30 {
         let actor = if n % 2 == 0 { "ada" } else { "bob" };
-        let entries = vec![audit_entry(actor, "server.start"); 2];
-        store.append_audit(entries, 40).await.unwrap();
+        let entry = audit_entry(actor, "server.start");
+        append(&store, vec![entry; 2], 40).await;
     }
     let page = |filter, limit| store.audit_page(filter, limit);
     let (all, has_more) = page(AuditFilter::default(), 100).await.unwrap();
@@ -569,7 +583,7 @@ async fn a_backup_has_the_audit_log_and_the_members() {
     let (settings_here, id) = platform(here.path()).await;
     let (store, _) = open(&settings_here);
     let line = audit_entry("ada", "server.create");
-    store.append_audit(vec![line.clone()], 1_000).await.unwrap();
+    append(&store, vec![line.clone()], 1_000).await;
     drop(store);
     let file = here.path().join("backup.tar");
     back_up(&settings_here, &file, true).await;
@@ -585,7 +599,7 @@ async fn a_backup_has_the_audit_log_and_the_members() {
         (id, &vec![Actor("ada".into())])
     );
     // The next line follows the restored ones.
-    store.append_audit(vec![line], 1_000).await.unwrap();
+    append(&store, vec![line], 1_000).await;
     let (lines, _) = store.audit_page(AuditFilter::default(), 10).await.unwrap();
     assert_eq!(lines[0].id, 2);
 }
@@ -607,11 +621,15 @@ async fn two_live_tokens_never_have_one_name() {
         bound_to_maker: false,
         expires_at: Some(now + jiff::SignedDuration::from_secs(ends_in_secs)),
         last_used_at: None,
+        quota: Default::default(),
     };
-    store.insert_token(token("ada", -1)).await.unwrap();
+    store.insert_token(token("ada", -1), None).await.unwrap();
     let live = token("Ada", 60);
-    store.insert_token(live.clone()).await.unwrap();
-    let error = store.insert_token(token("ADA", 60)).await.unwrap_err();
+    store.insert_token(live.clone(), None).await.unwrap();
+    let error = store
+        .insert_token(token("ADA", 60), None)
+        .await
+        .unwrap_err();
     assert_eq!(error.code(), "token_name_taken");
 
     store.save_token_uses(vec![(live.id, now)]).await.unwrap();
@@ -619,7 +637,7 @@ async fn two_live_tokens_never_have_one_name() {
     // A use that is written after the revocation does not bring it back.
     store.save_token_uses(vec![(live.id, now)]).await.unwrap();
     assert_eq!(store.load_tokens().await.unwrap().len(), 1);
-    store.insert_token(token("ada", 60)).await.unwrap();
+    store.insert_token(token("ada", 60), None).await.unwrap();
 }
 
 async fn back_up(settings: &Settings, file: &Path, with_keys: bool) {

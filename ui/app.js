@@ -23,6 +23,7 @@ const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePa
 const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, { words: ["servers", "editing", "server"], styles: ["console", "editing", "lists"] });
 const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, { words: ["servers"], styles: ["lists"] });
 const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, { words: ["settings"], styles: ["lists"] });
+const UsagePage = lazy(async () => (await import("./pages/usage.js")).UsagePage, { words: ["usage"], styles: ["lists"] });
 const TokensPage = lazy(async () => (await import("./pages/tokens.js")).TokensPage, { words: ["tokens"], styles: ["lists"] });
 
 export function App() {
@@ -42,7 +43,7 @@ export function App() {
       <nav aria-label=${t("nav.main")}>
         <${NavLink} to="overview" words=${t("nav.overview")} />
         <${NavLink} to="servers" words=${t("nav.servers")} />
-        ${canWrite.value && html`<${NavLink} to="tokens" words=${t("nav.tokens")} />`}
+        ${canWrite.value && html`<${NavLink} to="tokens" words=${t("nav.tokens")} /><${NavLink} to="usage" words=${t("nav.usage")} />`}
         ${isAdmin.value && html`<${NavLink} to="audit" words=${t("nav.audit")} /><${NavLink} to="settings" words=${t("nav.settings")} />`}
       </nav>
       <div class="top-end">
@@ -77,6 +78,7 @@ function Page() {
     if (first === "servers" && second !== undefined) return html`<${ServerPage} key=${second} name=${second} tab=${third ?? "overview"} />`;
     if (first === "new" && second === undefined && canWrite.value) return html`<${CreatePage} />`;
     if (first === "tokens" && second === undefined && canWrite.value) return html`<${TokensPage} />`;
+    if (first === "usage" && second === undefined && canWrite.value) return html`<${UsagePage} />`;
     if (first === "audit" && second === undefined && isAdmin.value) return html`<${AuditPage} query=${query} />`;
     if (first === "settings" && second === undefined && isAdmin.value) return html`<${SettingsPage} />`;
   }
@@ -89,6 +91,7 @@ const TITLES = /** @type {const} */ ({
   servers: "nav.servers",
   new: "servers.new",
   tokens: "nav.tokens",
+  usage: "nav.usage",
   audit: "nav.audit",
   settings: "nav.settings",
 });

@@ -11,13 +11,15 @@ mod client;
 mod limiter;
 mod places;
 mod table;
+mod writes;
 
 use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, Token, TokenId};
 
 pub use client::{ClientKey, Proxies};
 pub use limiter::{Limiter, Standing, Wrong};
 pub use places::{Full, Place, Places};
-pub use table::{Found, TokenTable};
+pub use table::{Found, PersonQuota, TokenTable};
+pub use writes::WriteMeter;
 
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -49,6 +51,7 @@ pub struct CanInspect {
 #[derive(Debug)]
 pub struct CanCreate {
     actor: Actor,
+    is_exempt: bool,
 }
 
 /// Leave to change one server, in somebody's name.
@@ -56,6 +59,7 @@ pub struct CanCreate {
 pub struct CanWrite {
     server: ServerId,
     actor: Actor,
+    is_exempt: bool,
     /// Why its members may not be changed, for who is only one of them.
     not_to_share: Option<String>,
 }
@@ -71,6 +75,12 @@ pub struct CanShare {
 #[derive(Debug)]
 pub struct CanIssue {
     issuer: Caller,
+}
+
+/// Leave to see what people have and may have.
+#[derive(Debug)]
+pub struct CanSeeUsage {
+    only: Option<String>,
 }
 
 /// Leave to do what concerns the whole platform, in somebody's name.
@@ -130,6 +140,7 @@ impl Caller {
         match self.role {
             Role::Admin | Role::Developer => Ok(CanCreate {
                 actor: self.actor(),
+                is_exempt: self.role == Role::Admin,
             }),
             Role::Viewer | Role::Connect => Err(lacks("developer or admin")),
         }
@@ -149,6 +160,7 @@ impl Caller {
         Ok(CanWrite {
             server: server.id,
             actor: self.actor(),
+            is_exempt: self.role == Role::Admin,
             not_to_share: (!may_share).then(|| {
                 format!(
                     "only \"{}\", who created this server, or an administrator may say who its members are",
@@ -166,6 +178,18 @@ impl Caller {
         self.may_create()?;
         Ok(CanIssue {
             issuer: self.clone(),
+        })
+    }
+
+    /// Leave to see what this person has and may have; for an administrator,
+    /// what everybody has.
+    ///
+    /// # Errors
+    /// `forbidden` for a token that may only look or connect.
+    pub fn may_see_usage(&self) -> Result<CanSeeUsage> {
+        self.may_create()?;
+        Ok(CanSeeUsage {
+            only: (self.role != Role::Admin).then(|| self.name.clone()),
         })
     }
 
@@ -238,6 +262,11 @@ impl CanCreate {
     pub fn actor(&self) -> &Actor {
         &self.actor
     }
+
+    /// Whether no quota holds for who is creating: an administrator.
+    pub fn is_exempt(&self) -> bool {
+        self.is_exempt
+    }
 }
 
 impl CanWrite {
@@ -249,6 +278,11 @@ impl CanWrite {
     /// Who is writing.
     pub fn actor(&self) -> &Actor {
         &self.actor
+    }
+
+    /// Whether no quota holds for what is written: an administrator writes.
+    pub fn is_exempt(&self) -> bool {
+        self.is_exempt
     }
 
     /// Leave to say who its members are, too.
@@ -330,6 +364,13 @@ impl CanIssue {
             .iter()
             .find(|server| !server.belongs_to(&self.issuer.name))
             .map_or(Ok(()), |other| Err(not_yours(other)))
+    }
+}
+
+impl CanSeeUsage {
+    /// The one person whose it is; none: everybody's.
+    pub fn only(&self) -> Option<&str> {
+        self.only.as_deref()
     }
 }
 

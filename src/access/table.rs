@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use subtle::ConstantTimeEq;
 
 use super::{Caller, ClientKey};
-use crate::model::{Token, TokenId, TokenSecret};
+use crate::model::{ADMINISTRATOR, OwnQuota, Role, Token, TokenId, TokenSecret};
 
 type Hash = [u8; 32];
 
@@ -49,6 +49,15 @@ pub struct Found {
     pub caller: Caller,
     /// Whether it has worked from this address before.
     pub is_known_here: bool,
+}
+
+/// What bounds a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PersonQuota {
+    /// Nothing: an administrator.
+    Exempt,
+    /// The platform's quota, but for what is named here.
+    Bounded(OwnQuota),
 }
 
 impl TokenTable {
@@ -130,6 +139,42 @@ impl TokenTable {
                 used.is_saved = true;
             }
         }
+    }
+
+    /// What bounds the person of this name. Of people without a live token, the
+    /// platform's quota does.
+    pub fn quota_of(&self, person: &str, now: Timestamp) -> PersonQuota {
+        if person == ADMINISTRATOR {
+            return PersonQuota::Exempt;
+        }
+        let tokens = self.tokens();
+        let mut live = tokens.by_id.values().map(|known| &known.token);
+        match live.find(|token| token.name == person && token.is_live(now)) {
+            Some(token) if token.role == Role::Admin => PersonQuota::Exempt,
+            Some(token) => PersonQuota::Bounded(token.quota),
+            None => PersonQuota::Bounded(OwnQuota::default()),
+        }
+    }
+
+    /// Takes over a changed quota of a known token.
+    pub fn set_quota(&self, id: TokenId, quota: OwnQuota) {
+        let mut tokens = self.tokens.write().unwrap_or_else(PoisonError::into_inner);
+        let Some(known) = tokens.by_id.get(&id) else {
+            return;
+        };
+        let changed = Arc::new(Known {
+            token: Token {
+                quota,
+                ..known.token.clone()
+            },
+            used: Mutex::new(std::mem::take(&mut *lock(&known.used))),
+        });
+        for known in tokens.by_hash.values_mut() {
+            if known.token.id == id {
+                *known = Arc::clone(&changed);
+            }
+        }
+        tokens.by_id.insert(id, changed);
     }
 
     /// All stored tokens, oldest first, with their last use as of now.

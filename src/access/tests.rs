@@ -49,6 +49,7 @@ fn token(name: &str, secret: &str) -> Token {
         bound_to_maker: false,
         expires_at: None,
         last_used_at: None,
+        quota: Default::default(),
     }
 }
 

@@ -53,6 +53,7 @@ fn token(secret: &str, role: Role, servers: Option<Vec<ServerId>>) -> Token {
         bound_to_maker: false,
         expires_at: None,
         last_used_at: None,
+        quota: Default::default(),
     }
 }
 

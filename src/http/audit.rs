@@ -67,9 +67,19 @@ impl Note {
         }
     }
 
-    pub(super) fn caller(&self, caller: &Caller) {
+    /// Who asks; tells whether that was not known yet.
+    pub(super) fn caller(&self, caller: &Caller) -> bool {
         self.actor(caller);
-        self.lock().caller = Some(caller.clone());
+        self.lock().caller.replace(caller.clone()).is_none()
+    }
+
+    /// Whether the route changes something of EMCP's own. Trying a server out,
+    /// and signing in, does not.
+    pub(super) fn is_write(&self) -> bool {
+        let action = self.lock().action;
+        action.is_some_and(|action| {
+            !action.starts_with("session.") && !matches!(action, "server.call" | "server.test")
+        })
     }
 
     /// Who asks, for EMCP's own log alone.
@@ -126,6 +136,9 @@ impl Note {
             result,
             code: outcome.err().map(|error| error.code().to_owned()),
             from: Some(ctx.client()),
+            made_by: caller.bound_to,
+            count: None,
+            last_at: None,
         })
     }
 }

@@ -150,8 +150,16 @@ impl Ctx {
     /// Who is calling: by token, or by the dashboard's session.
     pub(super) fn caller(&self) -> Result<Caller> {
         let caller = self.authenticate()?;
-        self.note.caller(&caller);
+        if self.note.caller(&caller) && self.is_write() {
+            self.app.count_write(&caller)?;
+        }
         Ok(caller)
+    }
+
+    /// Whether the route is one that adds or changes something. Deleting is not:
+    /// it must always be possible.
+    fn is_write(&self) -> bool {
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH) && self.note.is_write()
     }
 
     fn authenticate(&self) -> Result<Caller> {

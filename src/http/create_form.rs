@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{
-    Egress, EntryObject, Error, Limits, RawEnvVar, Result, RuntimeChoice, SleepChoice,
+    Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice,
     parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
@@ -31,7 +31,7 @@ pub(super) struct CreateServerBody {
     /// Where the server's own connections may lead; "open" by default.
     #[schema(value_type = Option<Egress>)]
     egress: Option<String>,
-    limits: Option<Limits>,
+    limits: Option<LimitsPatch>,
     /// When it is put to sleep; by default as the platform says.
     #[schema(value_type = Option<SleepChoice>)]
     sleep: Option<Value>,
@@ -293,7 +293,7 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
             None | Some("") => Egress::default(),
             Some(text) => text.parse()?,
         },
-        limits: fields.limits.unwrap_or_default().checked()?,
+        limits: fields.limits.unwrap_or_default(),
         sleep: SleepChoice::from_json(fields.sleep.unwrap_or_default())?,
         code,
         env,

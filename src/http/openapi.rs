@@ -12,7 +12,7 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 use super::context::{Ctx, SESSION_COOKIE};
 use super::controllers::{
     audit, backup, code, connection, env, health, helpers, live, logs, overview, servers, session,
-    settings, tokens, tools,
+    settings, tokens, tools, usage,
 };
 use super::error::ErrorBody;
 use super::reply::{Answer, content};
@@ -57,7 +57,9 @@ use crate::model::{Error, RESERVED_NAMES};
         backup::get,
         tokens::list,
         tokens::create,
+        tokens::change,
         tokens::revoke,
+        usage::get,
         session::show,
         session::sign_in,
         session::sign_out,

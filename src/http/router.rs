@@ -16,7 +16,7 @@ use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
     audit, backup, code, connection, env, gate, health, helpers, live, logs, overview, provider,
-    servers, session, settings, tokens, tools,
+    servers, session, settings, tokens, tools, usage,
 };
 use super::error::error_body;
 use super::openapi;
@@ -44,21 +44,21 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "servers" / String / "events").and(get()).and(ctx()).then(|id, c| call(c, |c| servers::events(c, id))).boxed(),
     ]);
     let parts = any_of([
-        path!("api" / "servers" / String / "code").and(get()).and(ctx()).then(|id, c| call(c, |c| code::get(c, id))).boxed(),
+        path!("api" / "servers" / String / "code").and(get()).and(ctx()).then(|id, c| audited(c, "code.read", |c| code::get(c, id))).boxed(),
         path!("api" / "servers" / String / "code").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "code.put", |c| code::put(c, id, b))).boxed(),
         path!("api" / "servers" / String / "versions").and(get()).and(ctx()).then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
-        path!("api" / "servers" / String / "versions" / String / "code").and(get()).and(ctx()).then(|id, n, c| call(c, |c| code::get_version(c, id, n))).boxed(),
+        path!("api" / "servers" / String / "versions" / String / "code").and(get()).and(ctx()).then(|id, n, c| audited(c, "code.read", |c| code::get_version(c, id, n))).boxed(),
         path!("api" / "servers" / String / "versions" / String / "activate").and(post()).and(ctx()).then(|id, n, c| audited(c, "code.activate", |c| code::activate(c, id, n))).boxed(),
-        path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| call(c, |c| env::get(c, id))).boxed(),
+        path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| audited(c, "env.read", |c| env::get(c, id))).boxed(),
         path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "env.put", |c| env::put(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| call(c, |c| logs::stream(c, id, ws))).boxed(),
-        path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| call(c, |c| logs::text(c, id))).boxed(),
+        path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| audited(c, "log.read", |c| logs::stream(c, id, ws))).boxed(),
+        path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| audited(c, "log.read", |c| logs::text(c, id))).boxed(),
         path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
-        path!("api" / "servers" / String / "tools").and(get()).and(ctx()).then(|id, c| call(c, |c| tools::list(c, id))).boxed(),
+        path!("api" / "servers" / String / "tools").and(get()).and(ctx()).then(|id, c| audited(c, "server.list_tools", |c| tools::list(c, id))).boxed(),
         path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::call(c, id, b))).boxed(),
         path!("api" / "servers" / String / "resources" / "read").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::read(c, id, b))).boxed(),
         path!("api" / "servers" / String / "prompts" / "get").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::prompt(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "test").and(post()).and(ctx()).then(|id, c| call(c, |c| tools::test(c, id))).boxed(),
+        path!("api" / "servers" / String / "test").and(post()).and(ctx()).then(|id, c| audited(c, "server.test", |c| tools::test(c, id))).boxed(),
     ]);
     let rest = any_of([
         path!("api" / "names" / String).and(get()).and(ctx()).then(|name, c| call(c, |c| helpers::name(c, name))).boxed(),
@@ -67,10 +67,12 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "events" / "stream").and(get()).and(ctx()).then(|c| call(c, live::stream)).boxed(),
         path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
         path!("api" / "settings").and(get()).and(ctx()).then(|c| call(c, settings::get)).boxed(),
+        path!("api" / "usage").and(get()).and(ctx()).then(|c| call(c, usage::get)).boxed(),
         path!("api" / "audit").and(get()).and(ctx()).then(|c| call(c, audit::list)).boxed(),
         path!("api" / "backup").and(get()).and(ctx()).then(|c| audited(c, "backup.make", backup::get)).boxed(),
         path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),
         path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "token.create", |c| tokens::create(c, b))).boxed(),
+        path!("api" / "tokens" / String).and(patch()).and(ctx()).and(body()).then(|id, c, b| audited(c, "token.change", |c| tokens::change(c, id, b))).boxed(),
         path!("api" / "tokens" / String).and(delete()).and(ctx()).then(|id, c| audited(c, "token.revoke", |c| tokens::revoke(c, id))).boxed(),
         path!("api" / "session").and(get()).and(ctx()).then(|c| call(c, session::show)).boxed(),
         path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "session.sign_in", |c| session::sign_in(c, b))).boxed(),

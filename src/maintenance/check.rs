@@ -134,8 +134,11 @@ async fn check_code(
         ));
     }
     let cannot = |error| crate::model::Error::internal("the data directory cannot be read", error);
+    let pruned = store.pruned_files().await?;
     for number in layout.versions_on_disk(server.id).map_err(cannot)? {
-        if !versions.iter().any(|v| v.number == number) {
+        // The next start removes what a crash kept from being removed.
+        let is_pruned = pruned.contains(&(server.id, number));
+        if !is_pruned && !versions.iter().any(|v| v.number == number) {
             let problem = format!("the code of version {number} has no record");
             findings.push(finding(server, &problem));
         }

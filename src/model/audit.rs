@@ -21,6 +21,16 @@ pub enum AuditResult {
     Failed,
 }
 
+/// What only looks: the same again within a minute says nothing new, and is
+/// counted.
+const READS: [&str; 5] = [
+    "code.read",
+    "env.read",
+    "log.read",
+    "server.list_tools",
+    "server.test",
+];
+
 /// One line.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
 pub struct AuditEntry {
@@ -50,6 +60,49 @@ pub struct AuditEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub from: Option<IpAddr>,
+    /// The developer who has made the token, where it is a `connect` token of
+    /// one: its lines are theirs when the log is full.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub made_by: Option<String>,
+    /// How often the same was done; absent for once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub count: Option<u64>,
+    /// When it was done the last time, where that was more than once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_at: Option<Timestamp>,
+}
+
+impl AuditEntry {
+    /// Whether it must be kept before its caller is answered.
+    pub fn is_a_change(&self) -> bool {
+        self.result == AuditResult::Ok
+            && !self.action.starts_with("session.")
+            && !READS.contains(&self.action.as_str())
+    }
+
+    /// What is the same in two lines that say the same.
+    pub fn without_time(&self) -> Self {
+        Self {
+            at: Timestamp::UNIX_EPOCH,
+            count: None,
+            last_at: None,
+            ..self.clone()
+        }
+    }
+
+    /// Takes in another line that says the same.
+    pub fn again(&mut self, other: &Self) {
+        self.count = Some(self.count.unwrap_or(1) + other.count.unwrap_or(1));
+        self.last_at = Some(other.last_at.unwrap_or(other.at));
+    }
+
+    /// Whose share of the log the line takes up; empty where nobody was
+    /// recognised.
+    pub fn holder(&self) -> &str {
+        let actor = self.made_by.as_deref().or(self.actor.as_deref());
+        actor.unwrap_or_default()
+    }
 }
 
 /// A line as kept.
@@ -106,6 +159,9 @@ mod tests {
             result: AuditResult::Ok,
             code: None,
             from: None,
+            made_by: None,
+            count: None,
+            last_at: None,
         };
         let by_action = |text: &str| AuditFilter {
             action: Some(text.into()),

@@ -151,6 +151,16 @@ impl Error {
         }
     }
 
+    /// A version that EMCP has removed for its age.
+    pub fn version_pruned(number: u32) -> Self {
+        Self::NotFound {
+            code: "version_pruned",
+            message: format!(
+                "version {number} was removed, since it is old and was not in use lately (EMCP_VERSIONS_KEPT, EMCP_VERSIONS_KEPT_DAYS); upload that code again if it is needed"
+            ),
+        }
+    }
+
     /// The disk of the data directory has no room left.
     pub fn disk_full() -> Self {
         Self::Unavailable {

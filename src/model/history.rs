@@ -35,6 +35,16 @@ impl Event {
         }
     }
 
+    /// EMCP did something by itself.
+    pub fn of_upkeep(at: Timestamp, deed: Deed) -> Self {
+        Self {
+            at,
+            kind: deed.kind().to_owned(),
+            what: Happening::Deed(deed),
+            actor: None,
+        }
+    }
+
     /// Somebody did something.
     pub fn of_deed(at: Timestamp, deed: Deed, actor: &Actor) -> Self {
         Self {
@@ -73,7 +83,7 @@ impl fmt::Display for Happening {
     }
 }
 
-/// What a person does to a server. `code` is stable; `args` is there where the
+/// What a person, or EMCP by itself, does to a server. `code` is stable; `args` is there where the
 /// code has any.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(tag = "code", content = "args", rename_all = "snake_case")]
@@ -100,6 +110,13 @@ pub enum Deed {
         /// Its number.
         version: u32,
     },
+    /// Old versions of its code were removed.
+    VersionsPruned {
+        /// How many.
+        versions: usize,
+        /// The highest number among them.
+        newest: u32,
+    },
     /// Its environment was replaced.
     EnvironmentSet {
         /// How many variables it has now.
@@ -123,7 +140,9 @@ impl Deed {
             Self::Created => "created",
             Self::SettingsChanged => "changed",
             Self::StartAsked | Self::WakeAsked | Self::StopAsked | Self::RestartAsked => "action",
-            Self::CodeUploaded { .. } | Self::VersionActivated { .. } => "code",
+            Self::CodeUploaded { .. }
+            | Self::VersionActivated { .. }
+            | Self::VersionsPruned { .. } => "code",
             Self::EnvironmentSet { .. } => "env",
         }
     }
@@ -143,6 +162,12 @@ impl fmt::Display for Deed {
             }
             Self::VersionActivated { version } => {
                 write!(f, "version {version} was put into use")
+            }
+            Self::VersionsPruned { versions, newest } => {
+                write!(
+                    f,
+                    "old versions of its code were removed: {versions}, the newest of them {newest}"
+                )
             }
             Self::EnvironmentSet { variables } => {
                 write!(f, "its environment was set: {variables} variables")

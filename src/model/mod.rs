@@ -12,7 +12,9 @@ mod finding;
 mod history;
 mod name;
 mod notice;
+mod quota;
 mod reason;
+mod retention;
 mod server;
 mod sleep;
 mod state;
@@ -30,7 +32,9 @@ pub use finding::Finding;
 pub use history::{Deed, Event, Happening};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
 pub use notice::KnownNotice;
+pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
+pub use retention::Retention;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };

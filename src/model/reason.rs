@@ -85,6 +85,8 @@ pub enum Reason {
     RestartNeeded,
     /// The operator has paused EMCP for it.
     Held,
+    /// It is given less than its limits, which are above the platform's maxima.
+    LimitsCapped,
     /// Written by an EMCP that kept no codes: its words alone.
     Older {
         /// The words.
@@ -93,7 +95,7 @@ pub enum Reason {
 }
 
 /// Those that always say the same.
-const FIXED: [Reason; 15] = [
+const FIXED: [Reason; 16] = [
     Reason::NotStarted,
     Reason::StartPending,
     Reason::StopPending,
@@ -109,6 +111,7 @@ const FIXED: [Reason; 15] = [
     Reason::EngineRestarted,
     Reason::RestartNeeded,
     Reason::Held,
+    Reason::LimitsCapped,
 ];
 
 impl Reason {
@@ -179,6 +182,9 @@ impl fmt::Display for Reason {
             ),
             Self::RestartNeeded => f.write_str("it runs with an older configuration; restart it"),
             Self::Held => f.write_str("EMCP leaves it alone, since it is on hold"),
+            Self::LimitsCapped => f.write_str(
+                "it is given less than its limits, which are above what any server may have here; lower them, or have EMCP_MAX_MEMORY, EMCP_MAX_CPUS or EMCP_MAX_PIDS raised",
+            ),
             Self::Older { text } => f.write_str(text),
         }
     }

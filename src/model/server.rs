@@ -179,6 +179,19 @@ impl Default for Limits {
 }
 
 impl Limits {
+    /// The least that a Python server can be held to.
+    pub const LOWEST: Self = Self {
+        memory_bytes: 64 * 1024 * 1024,
+        cpus: 0.05,
+        pids: 16,
+    };
+    /// The most that Docker is asked for, on whatever host.
+    pub const HIGHEST: Self = Self {
+        memory_bytes: 1024 * 1024 * 1024 * 1024,
+        cpus: 256.0,
+        pids: 32_768,
+    };
+
     /// These limits with some replaced.
     #[must_use]
     pub fn patched(self, patch: LimitsPatch) -> Self {
@@ -194,15 +207,15 @@ impl Limits {
     /// # Errors
     /// `invalid_limits` naming the limit that is out of range.
     pub fn checked(self) -> Result<Self, Error> {
-        const MIB: u64 = 1024 * 1024;
+        let (least, most) = (Self::LOWEST, Self::HIGHEST);
         let refuse = |message: &str| Err(Error::invalid("invalid_limits", "limits", message));
-        if !(64 * MIB..=1024 * 1024 * MIB).contains(&self.memory_bytes) {
+        if !(least.memory_bytes..=most.memory_bytes).contains(&self.memory_bytes) {
             return refuse("memory_bytes must be from 67108864 (64 MiB) to 1099511627776 (1 TiB)");
         }
-        if !self.cpus.is_finite() || !(0.05..=256.0).contains(&self.cpus) {
+        if !self.cpus.is_finite() || !(least.cpus..=most.cpus).contains(&self.cpus) {
             return refuse("cpus must be from 0.05 to 256");
         }
-        if !(16..=32_768).contains(&self.pids) {
+        if !(least.pids..=most.pids).contains(&self.pids) {
             return refuse("pids must be from 16 to 32768");
         }
         Ok(self)
@@ -327,6 +340,11 @@ pub struct CodeVersion {
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub uploaded_at: Timestamp,
+    /// Until when it was in use, the last time; absent for the one in use, and
+    /// where an earlier EMCP did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub last_in_use_at: Option<Timestamp>,
 }
 
 #[cfg(test)]

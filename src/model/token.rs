@@ -9,7 +9,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, ServerId};
+use super::{Error, OwnQuota, ServerId};
 
 /// The name of the administrator's token from the settings: nobody else's.
 pub const ADMINISTRATOR: &str = "admin";
@@ -91,6 +91,9 @@ pub struct Token {
     /// be a minute too old.
     #[serde(default)]
     pub last_used_at: Option<Timestamp>,
+    /// Where the quota of its holder is not the platform's.
+    #[serde(default)]
+    pub quota: OwnQuota,
 }
 
 /// Checks a token's name, which stands for a person in histories, in a

@@ -59,7 +59,7 @@ impl Parts {
             code_dir: self.layout.code_dir(server.id, server.version),
             env,
             secret_keys,
-            limits: server.limits,
+            limits: self.bounds.maxima().cap(server.limits),
             stop_grace: self.config.stop_grace,
         })
     }

@@ -21,6 +21,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use tokio::sync::RwLock;
 
+use crate::bounds::Bounds;
 use crate::directory::Directory;
 use crate::identity::Layout;
 use crate::logs::Logs;
@@ -51,6 +52,8 @@ pub struct Parts {
     pub waker: Arc<Waker>,
     /// Held for writing where code of a deleted server is removed.
     pub code_removal: Arc<RwLock<()>>,
+    /// What a container is given at most.
+    pub bounds: Arc<Bounds>,
     /// For probes.
     pub http: reqwest::Client,
     /// Where code lies.

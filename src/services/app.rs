@@ -8,7 +8,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Trials};
-use crate::access::{Limiter, Proxies, TokenTable};
+use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
@@ -40,6 +41,12 @@ pub struct App {
     pub(super) limiter: Mutex<Limiter>,
     /// Whose word on a client's address is believed.
     pub(super) proxies: Arc<Proxies>,
+    /// What any one server and person may have.
+    pub(super) bounds: Arc<Bounds>,
+    /// How often each person changes something.
+    pub(super) writes: WriteMeter,
+    /// Held while a token's quota changes here and in the database.
+    pub(super) quota_changing: tokio::sync::Mutex<()>,
     /// Who did what.
     pub(super) audit: AuditLog,
     /// Seals and opens secrets.

@@ -58,6 +58,7 @@ impl CodeUpload {
             size_bytes: self.0.len() as u64,
             uploaded_by: actor,
             uploaded_at: now,
+            last_in_use_at: None,
         }
     }
 
@@ -82,13 +83,17 @@ impl App {
     /// The code of one version.
     ///
     /// # Errors
-    /// `server_not_found`, `version_not_found`, or if the file cannot be read.
+    /// `server_not_found`, `version_not_found`, `version_pruned`, or if the file cannot be read.
     pub async fn code_of_version(&self, leave: &CanInspect, number: u32) -> Result<Vec<u8>> {
         let id = leave.server();
         self.require_version(id, number).await?;
         tokio::fs::read(self.layout.code_file(id, number))
             .await
-            .map_err(|error| Error::internal("a code file could not be read", error))
+            .map_err(|error| match error.kind() {
+                // Removed since its record was looked up.
+                std::io::ErrorKind::NotFound => Error::version_pruned(number),
+                _ => Error::internal("a code file could not be read", error),
+            })
     }
 
     /// Takes the next version of a server's code; a running server is
@@ -109,7 +114,7 @@ impl App {
         let number = files.number();
         let record = code.version(number, leave.actor().clone(), Timestamp::now());
         let actor = leave.actor().clone();
-        let changed = self.change(id, move |server| {
+        let changed = self.change(leave, move |server| {
             // One that came later may have been quicker; it stays in use.
             if server.newest_version < number {
                 server.newest_version = number;
@@ -128,6 +133,9 @@ impl App {
         });
         let changed = changed.await;
         self.settle_version(files, changed.is_ok()).await;
+        if changed.is_ok() {
+            self.prune_versions(id).await;
+        }
         changed
     }
 
@@ -143,12 +151,12 @@ impl App {
     /// Puts an earlier version into use.
     ///
     /// # Errors
-    /// `server_not_found`, `version_not_found`, or if the database fails.
+    /// `server_not_found`, `version_not_found`, `version_pruned`, or if the database fails.
     pub async fn activate_version(&self, leave: &CanWrite, number: u32) -> Result<ServerView> {
         let id = leave.server();
         self.require_version(id, number).await?;
         let event = event(Deed::VersionActivated { version: number }, leave);
-        self.change(id, move |server| {
+        self.change(leave, move |server| {
             server.version = number;
             server.revision += 1;
             server.wish_again_if_running();
@@ -161,6 +169,10 @@ impl App {
         let known = self.store.versions_of(id).await?;
         if known.iter().any(|version| version.number == number) {
             return Ok(());
+        }
+        let newest = self.find_server(&id.to_string())?.server.newest_version;
+        if (1..=newest).contains(&number) {
+            return Err(Error::version_pruned(number));
         }
         Err(Error::NotFound {
             code: "version_not_found",

@@ -299,6 +299,7 @@ impl<'a> TestToken<'a> {
             bound_to_maker: false,
             expires_at: now.checked_add(TOKEN_LIFETIME).ok(),
             last_used_at: None,
+            quota: Default::default(),
         });
         Ok(Self { table, id, secret })
     }

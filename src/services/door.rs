@@ -71,6 +71,9 @@ impl App {
                     result: AuditResult::Refused,
                     code: Some("too_many_attempts".to_owned()),
                     from: Some(from),
+                    made_by: None,
+                    count: None,
+                    last_at: None,
                 });
             }
         }

@@ -38,7 +38,7 @@ impl App {
             variables: sealed.len(),
         };
         let event = event(set, leave);
-        self.change(id, move |server| {
+        self.change(leave, move |server| {
             server.revision += 1;
             if restart {
                 server.wish_again_if_running();

@@ -87,6 +87,7 @@ impl App {
             .view()
             .notice()
             .into_iter()
+            .chain(self.audit.notice())
             .chain(known)
             .collect()
     }

@@ -12,7 +12,7 @@ use super::{App, Notice};
 use crate::access::CanRead;
 use crate::directory::Entry;
 use crate::disk::Space;
-use crate::model::{Reason, Result, ServerId, Status};
+use crate::model::{Maxima, Reason, Result, ServerId, Status};
 
 /// Events shown.
 const EVENTS_MAX: usize = 20;
@@ -58,7 +58,8 @@ pub struct Attention {
     pub server: ServerRef,
     /// What it is doing.
     pub status: Status,
-    /// Why it is here: `failed`, `failing`, `restart_needed` or `held`.
+    /// Why it is here: `failed`, `failing`, `restart_needed`, `held` or
+    /// `limits_capped`.
     pub code: &'static str,
     /// The same for people, and more of it for programs.
     #[serde(flatten)]
@@ -113,7 +114,7 @@ impl App {
             disk: self.disk.view(),
             usage: self.usage.latest().total,
             history: self.usage.history(),
-            attention: attention(&entries),
+            attention: attention(&entries, self.bounds.maxima()),
             recent_events,
         })
     }
@@ -132,8 +133,9 @@ fn count(entries: &[Entry]) -> BTreeMap<&'static str, usize> {
 
 /// What has failed for good first, then what is being tried again, then what
 /// waits for a decision; within each, the latest first.
-fn attention(entries: &[Entry]) -> Vec<Attention> {
-    let mut found: Vec<(u8, Attention)> = entries.iter().filter_map(urgency).collect();
+fn attention(entries: &[Entry], maxima: Maxima) -> Vec<Attention> {
+    let urgent = entries.iter().filter_map(|entry| urgency(entry, maxima));
+    let mut found: Vec<(u8, Attention)> = urgent.collect();
     found.sort_by_key(|(urgency, item)| (*urgency, std::cmp::Reverse(item.since)));
     found
         .into_iter()
@@ -142,7 +144,7 @@ fn attention(entries: &[Entry]) -> Vec<Attention> {
         .collect()
 }
 
-fn urgency(entry: &Entry) -> Option<(u8, Attention)> {
+fn urgency(entry: &Entry, maxima: Maxima) -> Option<(u8, Attention)> {
     let state = &entry.state;
     let item = |code, reason: &Reason, since| Attention {
         server: ServerRef::of(entry),
@@ -166,6 +168,10 @@ fn urgency(entry: &Entry) -> Option<(u8, Attention)> {
     if entry.server.hold {
         let since = entry.server.updated_at;
         return Some((3, item("held", &Reason::Held, since)));
+    }
+    if maxima.cap(entry.server.limits) != entry.server.limits {
+        let since = entry.server.updated_at;
+        return Some((4, item("limits_capped", &Reason::LimitsCapped, since)));
     }
     None
 }

@@ -37,8 +37,8 @@ pub struct CreateServer {
     pub runtime: RuntimeChoice,
     /// Where its own connections may lead.
     pub egress: Egress,
-    /// What it may use.
-    pub limits: Limits,
+    /// What it may use, where that is not the default.
+    pub limits: LimitsPatch,
     /// When it is put to sleep.
     pub sleep: SleepChoice,
     /// Its code.
@@ -144,10 +144,16 @@ impl App {
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
-    /// `name_taken`, `address_pool_full`, `description_too_long`, or a full
-    /// disk.
+    /// `name_taken`, `address_pool_full`, `description_too_long`,
+    /// `limit_above_maximum`, a quota's code, or a full disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
+        let maxima = self.bounds.maxima();
+        let limits = maxima
+            .cap(Limits::default())
+            .patched(new.limits)
+            .checked()?;
+        maxima.check(&limits, None)?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
             return Err(Error::name_taken(&taken.server.name));
@@ -160,7 +166,7 @@ impl App {
             description: new.description,
             entry_object: new.entry_object,
             runtime: new.runtime,
-            limits: new.limits.checked()?,
+            limits,
             egress: new.egress,
             desired: if new.start {
                 Desired::Running
@@ -185,7 +191,8 @@ impl App {
         };
         let (files, _) = self.write_version(id, 0, new.code).await?;
         let pool = self.settings.networks.open();
-        let inserted = self.store.insert_server(record, pool).await;
+        let allowance = self.allowance(leave.actor(), leave.is_exempt());
+        let inserted = self.store.insert_server(record, pool, allowance).await;
         self.settle_version(files, inserted.is_ok()).await;
         let server = inserted?;
         let entry = Entry {
@@ -204,7 +211,6 @@ impl App {
     /// # Errors
     /// `server_not_found`, or the code of the field that is wrong.
     pub async fn patch_server(&self, leave: &CanWrite, patch: PatchServer) -> Result<ServerView> {
-        let id = leave.server();
         if let Some(text) = &patch.description {
             check_description(text)?;
         }
@@ -219,7 +225,8 @@ impl App {
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
         let event = event(Deed::SettingsChanged, leave);
-        self.change(id, move |server| {
+        let maxima = self.bounds.maxima();
+        self.change(leave, move |server| {
             let before = server.clone();
             if let Some(text) = patch.description {
                 server.description = text;
@@ -230,6 +237,7 @@ impl App {
                 .limits
                 .patched(patch.limits.unwrap_or_default())
                 .checked()?;
+            maxima.check(&server.limits, Some(&before.limits))?;
             server.hold = patch.hold.unwrap_or(before.hold);
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
@@ -282,7 +290,7 @@ impl App {
             let event = event(Deed::WakeAsked, leave);
             self.want_awake(&entry);
             return self
-                .change(id, |_| Ok(ServerChange::of_record(event)))
+                .change(leave, |_| Ok(ServerChange::of_record(event)))
                 .await;
         }
         let is_done = match action {
@@ -299,7 +307,7 @@ impl App {
             Action::Restart => (Desired::Running, Deed::RestartAsked),
         };
         let event = event(deed, leave);
-        self.change(id, move |server| {
+        self.change(leave, move |server| {
             server.desired = desired;
             server.generation += 1;
             Ok(ServerChange::of_record(event))
@@ -372,12 +380,15 @@ impl App {
     /// reconciler.
     pub(super) async fn change(
         &self,
-        id: ServerId,
+        leave: &CanWrite,
         change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
     ) -> Result<ServerView> {
+        let id = leave.server();
+        let creator = &self.find_server(&id.to_string())?.server.creator;
+        let allowance = self.allowance(creator, leave.is_exempt());
         let server = self
             .store
-            .update_server(id, move |server| {
+            .update_server(id, allowance, move |server| {
                 let change = change(server)?;
                 server.updated_at = Timestamp::now();
                 Ok(change)
@@ -399,6 +410,7 @@ impl App {
             self.settings.base_of_servers(),
             &self.settings.networks,
             self.settings.sleep,
+            self.bounds.maxima(),
         )
     }
 }

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 
 use super::{App, FirewallView};
 use crate::access::CanAdminister;
-use crate::model::{Limits, SleepAfter};
+use crate::model::{Limits, Maxima, Quota, SleepAfter};
 use crate::runtime::EngineInfo;
 use crate::settings::TlsSource;
 
@@ -42,6 +42,18 @@ pub struct SettingsView {
     pub base_image: String,
     /// Limits of a server that is given none.
     pub default_limits: Limits,
+    /// The highest limits that any one server may be given.
+    pub maxima: Maxima,
+    /// What each person may have who has no quota of their own.
+    pub quota: Quota,
+    /// The newest versions of a server's code that are kept.
+    pub versions_kept: usize,
+    /// For how many days others are kept after their last use.
+    pub versions_kept_days: u32,
+    /// Lines the audit log keeps.
+    pub audit_max_entries: u64,
+    /// Where it is sent besides.
+    pub audit_syslog: Option<String>,
     /// Largest code file taken.
     pub max_code_bytes: u64,
     /// From start to the first MCP answer.
@@ -106,7 +118,13 @@ impl App {
             internal_subnet: settings.networks.internal().subnet(),
             firewall: self.firewall.view(),
             base_image: settings.base_image.clone(),
-            default_limits: Limits::default(),
+            default_limits: self.bounds.maxima().cap(Limits::default()),
+            maxima: self.bounds.maxima(),
+            quota: self.bounds.quota(),
+            versions_kept: settings.retention.newest,
+            versions_kept_days: settings.retention.days,
+            audit_max_entries: settings.audit_max_entries,
+            audit_syslog: settings.audit_syslog.as_ref().map(ToString::to_string),
             max_code_bytes: settings.max_code_bytes,
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),

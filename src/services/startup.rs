@@ -13,7 +13,8 @@ use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
     certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
-use crate::access::{Limiter, TokenTable};
+use crate::access::{Limiter, TokenTable, WriteMeter};
+use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
@@ -104,6 +105,8 @@ pub async fn start(
     ));
     let waker = Arc::new(Waker::default());
     let code_removal = Arc::default();
+    let bounds = Arc::new(Bounds::new(settings.bounds));
+    let metrics = Metrics::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
     let server_client = server_client()?;
     let parts = Arc::new(reconcile::Parts {
@@ -115,6 +118,7 @@ pub async fn start(
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
         code_removal: Arc::clone(&code_removal),
+        bounds: Arc::clone(&bounds),
         http: server_client.clone(),
         layout: layout.clone(),
         config: reconcile_config(&settings),
@@ -123,12 +127,16 @@ pub async fn start(
         let (runtime, networks) = (runtime.clone(), settings.networks);
         let host = settings.docker_host.clone();
         let (tasks, cancel) = (tasks.clone(), cancel.clone());
+        let bounds = Arc::clone(&bounds);
         async move {
             let connecting = connect_to_docker(&runtime, networks);
             let connected = cancel.run_until_cancelled(connecting).await;
             connected
                 .unwrap_or(Ok(()))
                 .with_context(|| format!("at {host}"))?;
+            if let Some(Ok(engine)) = cancel.run_until_cancelled(runtime.info()).await {
+                bounds.learn(engine.memory_bytes, engine.cpus);
+            }
             reconcile::run(parts, tasks, cancel).await;
             Ok(())
         }
@@ -136,7 +144,16 @@ pub async fn start(
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
         proxies: Arc::default(),
-        audit: AuditLog::new(store.clone(), settings.audit_max_entries),
+        audit: AuditLog::new(
+            store.clone(),
+            &settings,
+            metrics.syslog_dropped(),
+            &tasks,
+            cancel.clone(),
+        ),
+        bounds,
+        writes: WriteMeter::default(),
+        quota_changing: tokio::sync::Mutex::default(),
         firewall: FirewallWatch::new(settings.firewall),
         notice_board: NoticeBoard::default(),
         disk: DiskWatch::default(),
@@ -154,7 +171,7 @@ pub async fn start(
         routes,
         provider_token: identity.provider_token,
         ca_cert_pem: identity.ca_cert_pem,
-        metrics: Metrics::default(),
+        metrics,
         usage: UsageMeter::default(),
         server_client,
         trials: Trials::default(),

@@ -20,7 +20,8 @@ use super::{App, CodeUpload, CreateServer, Endings, start, strays};
 use crate::access::Caller;
 use crate::maintenance::check;
 use crate::model::{
-    Actor, Deed, Egress, EntryObject, Error, Event, Limits, RuntimeChoice, ServerId, SleepChoice,
+    Actor, Deed, Egress, EntryObject, Error, Event, LimitsPatch, RuntimeChoice, ServerId,
+    SleepChoice,
 };
 use crate::settings::SettingsInput;
 use crate::store::ServerChange;
@@ -74,7 +75,7 @@ impl Setting {
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::default(),
             egress: Egress::default(),
-            limits: Limits::default(),
+            limits: LimitsPatch::default(),
             sleep: SleepChoice::default(),
             code: code(name),
             env: Vec::new(),
@@ -170,7 +171,7 @@ async fn an_upload_is_on_disk_before_it_waits_for_the_database() {
     let holding = {
         let store = setting.app.store.clone();
         tokio::spawn(async move {
-            let held = store.update_server(id, move |_| {
+            let held = store.update_server(id, None, move |_| {
                 is_held_sender.send(()).unwrap();
                 let _ = may_go.recv();
                 Err(Error::Internal("it only held the database".to_owned()))
@@ -255,7 +256,10 @@ async fn an_upload_that_is_cut_off_is_there_whole_or_not_at_all() {
                 version: Some(version),
                 ..ServerChange::of_record(event)
             };
-            app.store.update_server(id, |_| Ok(change)).await.unwrap();
+            app.store
+                .update_server(id, None, |_| Ok(change))
+                .await
+                .unwrap();
         }
         setting.start_again().await;
         let expected: &[u32] = if cut == Cut::Recorded {

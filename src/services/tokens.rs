@@ -9,7 +9,8 @@ use super::App;
 use crate::access::CanIssue;
 use crate::directory::Entry;
 use crate::model::{
-    ADMINISTRATOR, Error, Result, Role, ServerId, Token, TokenId, TokenSecret, check_person,
+    ADMINISTRATOR, Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret,
+    check_person,
 };
 use crate::trouble;
 use crate::vault::random_bytes;
@@ -30,6 +31,10 @@ pub struct CreateToken {
     #[serde(default)]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub expires_at: Option<Timestamp>,
+    /// For `developer`: what its holder may have, where that is not as for
+    /// everybody.
+    #[serde(default)]
+    pub quota: Option<OwnQuota>,
 }
 
 /// A token as shown; without its secret.
@@ -54,6 +59,8 @@ pub struct TokenView {
     /// When it last opened something.
     #[schema(value_type = Option<String>, format = DateTime)]
     pub last_used_at: Option<Timestamp>,
+    /// What its holder may have, where that is not as for everybody.
+    pub quota: OwnQuota,
 }
 
 /// A new token: the one time its secret is shown. Not `Debug`.
@@ -77,6 +84,7 @@ impl From<Token> for TokenView {
             created_by: token.created_by,
             expires_at: token.expires_at,
             last_used_at: token.last_used_at,
+            quota: token.quota,
         }
     }
 }
@@ -97,7 +105,8 @@ impl App {
     /// # Errors
     /// `invalid_token_name`, `token_name_taken`, `invalid_expiry`,
     /// `servers_not_for_role`, `servers_required`, `not_your_server`,
-    /// `forbidden`, `server_not_found`, or if the database fails.
+    /// `quota_not_for_role`, `invalid_quota`, `quota_tokens`, `forbidden`,
+    /// `server_not_found`, or if the database fails.
     pub async fn create_token(&self, leave: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
         let now = Timestamp::now();
         let name = check_person(&new.name, "invalid_token_name", "name")?;
@@ -126,6 +135,8 @@ impl App {
             .as_ref()
             .map(|entries| entries.iter().map(|entry| &*entry.server).collect());
         leave.check(new.role, servers.as_deref())?;
+        let quota = new.quota.unwrap_or_default().checked()?;
+        require_developer(new.role, quota)?;
         let secret = TokenSecret::from_random(random_bytes()?);
         let token = Token {
             id: TokenId(Uuid::now_v7()),
@@ -138,8 +149,11 @@ impl App {
             bound_to_maker: leave.is_bound(),
             expires_at: new.expires_at,
             last_used_at: None,
+            quota,
         };
-        self.store.insert_token(token.clone()).await?;
+        let makers = self.allowance(&leave.actor(), !leave.is_bound());
+        let makers = makers.map(|allowance| allowance.quota);
+        self.store.insert_token(token.clone(), makers).await?;
         self.tokens.insert(token.clone());
         Ok(CreatedToken {
             token: secret.expose().to_owned(),
@@ -191,4 +205,19 @@ impl App {
             Err(error) => trouble::TOKEN_USES.met(&error),
         }
     }
+}
+
+/// Nobody else has a quota: administrators have none, others change nothing.
+///
+/// # Errors
+/// `quota_not_for_role`.
+pub(super) fn require_developer(role: Role, quota: OwnQuota) -> Result<()> {
+    if role == Role::Developer || quota == OwnQuota::default() {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "quota_not_for_role",
+        "quota",
+        "only holders of tokens with the role \"developer\" have a quota",
+    ))
 }

@@ -12,11 +12,15 @@ const AUDIT_EVERY: Duration = Duration::from_secs(1);
 /// How long the last use of a token may wait.
 const USES_EVERY: Duration = Duration::from_secs(60);
 
+/// How long a version may stay after its time, and files after their version.
+const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
+
 /// Runs until cancelled, and writes everything once more then.
 pub(super) async fn run(app: Arc<App>) {
     let mut ticks = interval(AUDIT_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut uses_due = Instant::now() + USES_EVERY;
+    let mut prune_due = Instant::now();
     loop {
         tokio::select! {
             () = app.cancel.cancelled() => break,
@@ -26,6 +30,10 @@ pub(super) async fn run(app: Arc<App>) {
         if Instant::now() >= uses_due {
             app.save_token_uses().await;
             uses_due = Instant::now() + USES_EVERY;
+        }
+        if Instant::now() >= prune_due {
+            app.prune_all_versions().await;
+            prune_due = Instant::now() + PRUNE_EVERY;
         }
     }
     app.audit.flush().await;

@@ -13,8 +13,9 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use utoipa::ToSchema;
 
 use super::App;
+use crate::bounds::Bounds;
 use crate::directory::Directory;
-use crate::model::ServerId;
+use crate::model::{Maxima, ServerId};
 use crate::runtime::{DockerRuntime, Usage};
 
 /// Between two looks.
@@ -96,7 +97,12 @@ impl UsageMeter {
     }
 
     /// Measures until it is dropped.
-    pub(super) async fn run(&self, runtime: &DockerRuntime, directory: &Directory) {
+    pub(super) async fn run(
+        &self,
+        runtime: &DockerRuntime,
+        directory: &Directory,
+        bounds: &Bounds,
+    ) {
         let mut wanted = self.wanted.subscribe();
         let mut counters = HashMap::new();
         let mut clock = interval(STEP);
@@ -107,7 +113,7 @@ impl UsageMeter {
                 return;
             }
             clock.tick().await;
-            let view = look(runtime, directory, &mut counters).await;
+            let view = look(runtime, directory, bounds.maxima(), &mut counters).await;
             if let Some(total) = view.total {
                 let mut kept = self.kept();
                 if kept.len() == HISTORY_MAX {
@@ -134,6 +140,7 @@ struct Counters {
 async fn look(
     runtime: &DockerRuntime,
     directory: &Directory,
+    maxima: Maxima,
     counters: &mut HashMap<ServerId, Counters>,
 ) -> UsageView {
     let running: Vec<_> = directory
@@ -143,7 +150,7 @@ async fn look(
         .collect();
     let memory_limit_bytes = running
         .iter()
-        .map(|(server, _)| server.limits.memory_bytes)
+        .map(|(server, _)| maxima.cap(server.limits).memory_bytes)
         .sum();
     let looks: Vec<_> = stream::iter(running)
         .map(|(server, container)| async move {
@@ -207,7 +214,11 @@ impl App {
     /// Starts the meter, which ends with the app.
     pub(super) fn start_meter(self: &Arc<Self>) {
         let app = Arc::clone(self);
-        let work = async move { app.usage.run(&app.runtime, &app.directory).await };
+        let work = async move {
+            app.usage
+                .run(&app.runtime, &app.directory, &app.bounds)
+                .await
+        };
         self.tasks
             .spawn(self.cancel.clone().run_until_cancelled_owned(work));
     }

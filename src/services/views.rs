@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Egress, Event, Failure, Happening, Limits, Reason, Rest, RuntimeChoice,
+    Actor, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest, RuntimeChoice,
     ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
 };
 
@@ -103,6 +103,10 @@ pub struct ServerView {
     pub runtime: RuntimeChoice,
     /// What it may use.
     pub limits: Limits,
+    /// What it is given from its next start on, where its limits are above what
+    /// any server may have.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limits_given: Option<Limits>,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// Who created it.
@@ -164,6 +168,7 @@ impl ServerView {
         base_url: &Url,
         networks: &ServerNetworks,
         sleep: Option<SleepAfter>,
+        maxima: Maxima,
     ) -> Self {
         let (server, state) = (&entry.server, &entry.state);
         Self {
@@ -173,6 +178,7 @@ impl ServerView {
             entry_object: server.entry_object.as_str().to_owned(),
             runtime: server.runtime,
             limits: server.limits,
+            limits_given: Some(maxima.cap(server.limits)).filter(|given| *given != server.limits),
             egress: server.egress,
             creator: server.creator.clone(),
             members: server.members.clone(),

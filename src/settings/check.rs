@@ -21,6 +21,10 @@ impl SettingsInput {
     pub fn check(self) -> Result<Settings, SettingsError> {
         let mut problems = Problems::default();
 
+        let bounds = self.check_bounds();
+        let bounds = problems.take_all(bounds);
+        let retention = problems.take("versions_kept, versions_kept_days", self.check_retention());
+        let audit_syslog = problems.take("audit_syslog", self.check_audit_syslog());
         let https_port = self.https_port.unwrap_or(8443);
         let public_url = self
             .public_url
@@ -144,6 +148,7 @@ impl SettingsInput {
             start_timeout,
             stop_grace,
             sleep,
+            (bounds, retention, audit_syslog),
         );
         let (
             Some(public_url),
@@ -162,6 +167,7 @@ impl SettingsInput {
             Some(start_timeout),
             Some(stop_grace),
             Some(sleep),
+            (Some(bounds), Some(retention), Some(audit_syslog)),
         ) = complete
         else {
             return Err(SettingsError(problems.0));
@@ -207,6 +213,9 @@ impl SettingsInput {
             requests_per_address: requests_per_address as usize,
             audit_max_entries,
             min_free_bytes: self.min_free_bytes.unwrap_or(MIN_FREE_BYTES),
+            audit_syslog,
+            bounds,
+            retention,
             admin_token,
             master_key,
         })
@@ -225,6 +234,15 @@ impl Problems {
             .collect();
         self.0
             .push(format!("{field} ({}): {problem}", variables.join(", ")));
+    }
+
+    fn take_all<T>(&mut self, result: Result<T, Vec<(&'static str, String)>>) -> Option<T> {
+        let found = result.map_err(|found| {
+            for (field, problem) in found {
+                self.add(field, &problem);
+            }
+        });
+        found.ok()
     }
 
     fn take<T>(&mut self, field: &str, result: Result<T, String>) -> Option<T> {

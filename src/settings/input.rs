@@ -115,6 +115,41 @@ pub struct SettingsInput {
     /// readiness warn; 0 for never before it is full.
     #[arg(long, env = "EMCP_MIN_FREE_BYTES")]
     pub min_free_bytes: Option<u64>,
+    /// Where the audit log is sent besides, as syslog (RFC 5424):
+    /// udp://HOST:PORT, tcp://HOST:PORT or unix:///dev/log.
+    #[arg(long, env = "EMCP_AUDIT_SYSLOG")]
+    pub audit_syslog: Option<String>,
+    /// Most memory of any one server, such as 16g; half the host's if not set.
+    #[arg(long, env = "EMCP_MAX_MEMORY")]
+    pub max_memory: Option<String>,
+    /// Most CPUs of any one server; all of the host's if not set.
+    #[arg(long, env = "EMCP_MAX_CPUS")]
+    pub max_cpus: Option<f64>,
+    /// Most processes and threads of any one server.
+    #[arg(long, env = "EMCP_MAX_PIDS")]
+    pub max_pids: Option<u32>,
+    /// Most servers of one person.
+    #[arg(long, env = "EMCP_QUOTA_SERVERS")]
+    pub quota_servers: Option<u32>,
+    /// Most memory of one person's running servers together, such as 16g; half
+    /// the host's if not set.
+    #[arg(long, env = "EMCP_QUOTA_MEMORY")]
+    pub quota_memory: Option<String>,
+    /// Most that is stored of one person's servers, such as 512m.
+    #[arg(long, env = "EMCP_QUOTA_STORAGE")]
+    pub quota_storage: Option<String>,
+    /// Most tokens that one person has made and not revoked.
+    #[arg(long, env = "EMCP_QUOTA_TOKENS")]
+    pub quota_tokens: Option<u32>,
+    /// Calls of one person within a minute that change something.
+    #[arg(long, env = "EMCP_QUOTA_WRITES_PER_MINUTE")]
+    pub quota_writes_per_minute: Option<u32>,
+    /// Code versions kept of each server, besides those in use lately.
+    #[arg(long, env = "EMCP_VERSIONS_KEPT")]
+    pub versions_kept: Option<u32>,
+    /// Days for which a version is kept after its last use.
+    #[arg(long, env = "EMCP_VERSIONS_KEPT_DAYS")]
+    pub versions_kept_days: Option<u32>,
     /// The administrator's token. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -154,6 +189,10 @@ impl SettingsInput {
             &mut self.http_address,
             &mut self.tls_cert_resolver,
             &mut self.allowed_origins,
+            &mut self.audit_syslog,
+            &mut self.max_memory,
+            &mut self.quota_memory,
+            &mut self.quota_storage,
         ] {
             text.take_if(|text| text.trim().is_empty());
         }
@@ -219,6 +258,17 @@ impl SettingsInput {
             requests_per_address,
             audit_max_entries,
             min_free_bytes,
+            audit_syslog,
+            max_memory,
+            max_cpus,
+            max_pids,
+            quota_servers,
+            quota_memory,
+            quota_storage,
+            quota_tokens,
+            quota_writes_per_minute,
+            versions_kept,
+            versions_kept_days,
             admin_token,
             admin_token_file,
             master_key,

@@ -1,6 +1,7 @@
 //! One typed struct of settings, from flags, `EMCP_*` variables and an optional
 //! TOML file, checked at start-up with all mistakes reported at once.
 
+mod bounds;
 mod check;
 mod input;
 
@@ -12,8 +13,9 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::model::{ServerNetworks, SleepAfter};
+use crate::model::{Retention, ServerNetworks, SleepAfter};
 
+pub use bounds::{BoundSettings, SyslogTarget};
 pub use input::SettingsInput;
 
 /// Where a start-up secret comes from.
@@ -107,6 +109,12 @@ pub struct Settings {
     /// Room on the data directory's disk below which the operator is told; 0 for
     /// never before it is full.
     pub min_free_bytes: u64,
+    /// Where the audit log is sent besides.
+    pub audit_syslog: Option<SyslogTarget>,
+    /// What bounds servers and people.
+    pub bounds: BoundSettings,
+    /// Which old versions of code are kept.
+    pub retention: Retention,
     /// The administrator's token.
     pub admin_token: SecretSource,
     /// The key that seals secrets.

@@ -10,11 +10,13 @@ mod events;
 mod examine;
 mod glance;
 mod guard;
+mod quota;
 mod records;
 mod scan;
 mod servers;
 mod tables;
 mod tokens;
+mod versions;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -31,9 +33,11 @@ use crate::vault::{Sealed, Vault};
 use guard::guarded;
 use records::Record;
 
+pub use audit::AuditWrite;
 pub use dump::Dump;
 pub use examine::{Damage, Examined};
 pub use glance::Glance;
+pub use quota::Allowance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.
@@ -274,6 +278,7 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
             write_meta(&mut meta, tables::META_LEVEL, &tables::LEVEL)?;
         }
     }
+    audit::index_if_needed(&txn)?;
     txn.commit().map_err(codec::db)?;
     Ok(())
 }

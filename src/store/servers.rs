@@ -6,10 +6,11 @@ use std::net::Ipv4Addr;
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
+use super::quota::{self, Allowance};
 use super::records::Record;
-use super::{Store, codec, events, tables};
+use super::{Store, codec, events, tables, versions};
 use crate::model::{
-    AddressPool, CodeVersion, EnvKey, Error, Event, Result, RunState, Server, ServerId,
+    AddressPool, CodeVersion, EnvKey, Error, Event, Holdings, Result, RunState, Server, ServerId,
 };
 use crate::vault::Sealed;
 
@@ -115,8 +116,14 @@ impl Store {
     /// Writes a new server, giving it the lowest free address of the pool.
     ///
     /// # Errors
-    /// `name_taken`, `address_pool_full`, or if the database fails.
-    pub async fn insert_server(&self, new: NewServer, pool: AddressPool) -> Result<Server> {
+    /// `name_taken`, `address_pool_full`, what the allowance does not permit, or
+    /// if the database fails.
+    pub async fn insert_server(
+        &self,
+        new: NewServer,
+        pool: AddressPool,
+        allowance: Option<Allowance>,
+    ) -> Result<Server> {
         self.write(move |txn| {
             let NewServer {
                 mut server,
@@ -143,6 +150,10 @@ impl Store {
             put(txn, tables::ENV, id, &env)?;
             put_version(txn, id, &version)?;
             events::append(txn, id, &event)?;
+            if let Some(allowance) = &allowance {
+                let share = quota::share(txn, &server, allowance.maxima)?;
+                quota::require(txn, allowance, Holdings::default(), share)?;
+            }
             Ok(server)
         })
         .await
@@ -152,15 +163,25 @@ impl Store {
     /// came of it, all in one transaction.
     ///
     /// # Errors
-    /// `server_not_found`, whatever `change` refuses, or if the database fails.
+    /// `server_not_found`, whatever `change` refuses, what the allowance does not
+    /// permit, or if the database fails.
     pub async fn update_server(
         &self,
         id: ServerId,
+        allowance: Option<Allowance>,
         change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
     ) -> Result<Server> {
         self.write(move |txn| {
             let raw = id.as_u128();
             let mut server = read_server(txn, id)?;
+            let version_before = server.version;
+            let share = |server: &Server| {
+                let bounded = allowance.as_ref();
+                bounded.map_or(Ok(Holdings::default()), |allowance| {
+                    quota::share(txn, server, allowance.maxima)
+                })
+            };
+            let share_before = share(&server)?;
             let change = change(&mut server)?;
             put(txn, tables::SERVERS, raw, &server)?;
             if let Some(version) = &change.version {
@@ -169,7 +190,11 @@ impl Store {
             if let Some(env) = &change.env {
                 put(txn, tables::ENV, raw, env)?;
             }
+            versions::follow_use(txn, version_before, &server)?;
             events::append(txn, raw, &change.event)?;
+            if let Some(allowance) = &allowance {
+                quota::require(txn, allowance, share_before, share(&server)?)?;
+            }
             Ok(server)
         })
         .await
@@ -280,23 +305,6 @@ impl Store {
         })
         .await
     }
-
-    /// A server's code versions, oldest first.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn versions_of(&self, id: ServerId) -> Result<Vec<CodeVersion>> {
-        self.read(move |txn| {
-            let raw = id.as_u128();
-            let table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
-            table
-                .range((raw, 0)..=(raw, u32::MAX))
-                .map_err(codec::db)?
-                .map(|row| codec::decode(row.map_err(codec::db)?.1.value()))
-                .collect()
-        })
-        .await
-    }
 }
 
 pub(super) fn take_address(
@@ -322,7 +330,7 @@ pub(super) fn take_address(
     Ok(address)
 }
 
-fn read_server(txn: &WriteTransaction, id: ServerId) -> Result<Server> {
+pub(super) fn read_server(txn: &WriteTransaction, id: ServerId) -> Result<Server> {
     let table = txn.open_table(tables::SERVERS).map_err(codec::db)?;
     let guard = table
         .get(id.as_u128())

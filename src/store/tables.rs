@@ -1,5 +1,6 @@
 //! The tables and their keys. A change of a record's shape raises its version
-//! (`records`); a change of the tables raises [`FORMAT`].
+//! (`records`); a change of the tables raises [`FORMAT`], unless an EMCP that
+//! does not know of a new one does no harm.
 
 use redb::{TableDefinition, WriteTransaction};
 
@@ -40,8 +41,17 @@ pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new
 pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
 /// Token id → `Token`.
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
+/// (server id, version number) of versions that have no record any more and
+/// whose files remain.
+pub(super) const PRUNED: TableDefinition<'_, (u128, u32), ()> = TableDefinition::new("pruned");
 /// Sequence → `AuditEntry`.
 pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
+/// (holder, sequence) of every line in `AUDIT`; made from it where it is not so.
+pub(super) const AUDIT_BY_HOLDER: TableDefinition<'_, (&str, u64), ()> =
+    TableDefinition::new("audit_by_holder");
+/// Holder → how many lines are theirs.
+pub(super) const AUDIT_HOLDERS: TableDefinition<'_, &str, u64> =
+    TableDefinition::new("audit_holders");
 
 /// The tables with one record a server that are not indexes.
 pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 4] =
@@ -73,5 +83,8 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(EVENTS).map_err(codec::db)?;
     txn.open_table(TOKENS).map_err(codec::db)?;
     txn.open_table(AUDIT).map_err(codec::db)?;
+    txn.open_table(AUDIT_BY_HOLDER).map_err(codec::db)?;
+    txn.open_table(AUDIT_HOLDERS).map_err(codec::db)?;
+    txn.open_table(PRUNED).map_err(codec::db)?;
     Ok(())
 }

@@ -13,6 +13,7 @@ import pytest
 
 from support.api import Api
 from support.clients import bearer
+from support.logs import log_socket
 from support.running import Platform
 from support.streams import knock
 from support.waits import until
@@ -90,12 +91,16 @@ TABLE = [
     row("get /api/templates",                        401, 401, 403, 403, 200, 200, 200, 200, 200),
     row("get /api/events/stream",                    401, 401, 403, 403, 200, 200, 200, 200, 200),
     row("get /api/overview",                         401, 401, 403, 403, 200, 200, 200, 200, 200),
+    # A developer sees what is their own.
+    row("get /api/usage",                            401, 401, 403, 403, 403, 200, 200, 200, 200),
     row("get /api/audit",                            401, 401, 403, 403, 403, 403, 403, 403, 200),
     row("get /api/settings",                         401, 401, 403, 403, 403, 403, 403, 403, 200),
     row("get /api/backup",                           401, 401, 403, 403, 403, 403, 403, 403, 200),
     row("get /api/tokens",                           401, 401, 403, 403, 403, 200, 200, 200, 200),
     row("post /api/tokens",                          401, 401, 403, 403, 403, 201, 201, 403, 201,
         options={"json": {"name": "{new}", "role": "connect", "servers": ["{server}"]}}),
+    row("patch /api/tokens/{id}",                    401, 401, 403, 403, 403, 403, 403, 403, 200, fresh="developer",
+        options={"json": {"quota": {"servers": 60}}}),
     # Of a token that the administrator has made: a developer does not learn that there is such a one.
     row("delete /api/tokens/{id}",                   401, 401, 403, 403, 403, 404, 404, 404, 204, fresh="token"),
     row("get /api/session",                          200, 200, 200, 200, 200, 200, 200, 200, 200),
@@ -158,6 +163,11 @@ class World:
         return str(self.admin.call("POST", "/api/tokens", json=body)["id"])
 
 
+    def fresh_developer(self) -> str:
+        body = {"name": self.new_name(), "role": "developer"}
+        return str(self.admin.call("POST", "/api/tokens", json=body)["id"])
+
+
 @pytest.fixture(scope="module")
 def world(platform: Platform, api: Api) -> Iterator[World]:
     def person(name: str, role: str, servers: list[str] | None = None) -> str:
@@ -199,9 +209,10 @@ def test_every_route_has_a_row(api: Api) -> None:
 @pytest.mark.parametrize("row", TABLE, ids=lambda row: row.route)
 def test_what_everybody_is_told(world: World, row: Row) -> None:
     method, path = row.route.split(" ")
+    fresh = {"server": world.fresh_server, "token": world.fresh_token, "developer": world.fresh_developer}
     told = {}
     for caller in CALLERS:
-        target = {"server": world.fresh_server, "token": world.fresh_token}.get(row.fresh or "", lambda: world.server)()
+        target = fresh.get(row.fresh or "", lambda: world.server)()
         url = path.replace("{id}", target).replace("{number}", "1").replace("{name}", "free")
         # Some answers never end: their status is enough.
         request = world.api(caller).http.stream(method.upper(), url, **world.options(row.options, caller))
@@ -377,4 +388,35 @@ def test_the_same_refusal_again_does_not_fill_the_audit_log(world: World, audit:
     for _ in range(20):
         viewer.request("POST", "/api/servers", json={})
     lines = audit(actor=made["name"])
-    assert [(line["action"], line["code"]) for line in lines] == [("server.create", "forbidden")]
+    assert [(line["action"], line["code"], line["count"]) for line in lines] == [("server.create", "forbidden", 20)]
+    assert lines[0]["last_at"] > lines[0]["at"]
+
+
+def test_looks_at_code_variables_and_logs_and_trials_are_in_the_audit_log_once_a_minute(
+    world: World, audit: Callable[..., list[Json]]
+) -> None:
+    made = world.admin.call("POST", "/api/tokens", json={"name": world.new_name(), "role": "developer"})
+    reader = world.platform.api_as(made["token"])
+    path = f"/api/servers/{reader.create(world.new_name(), CODE)['id']}"
+    other = f"/api/servers/{world.other}"
+    for _ in range(3):
+        reader.request("GET", f"{path}/code")
+        reader.request("GET", f"{path}/versions/1/code")
+        reader.request("GET", f"{path}/env")
+        reader.request("GET", f"{path}/logs")
+        reader.request("GET", f"{path}/tools")
+        reader.request("POST", f"{path}/test")
+        reader.request("GET", f"{other}/code")
+    with log_socket(reader, path.rsplit("/", 1)[1]):
+        pass
+    lines = {(line["action"], line["result"], line.get("code")): line.get("count") for line in audit(actor=made["name"])}
+    assert lines == {
+        ("server.create", "ok", None): None,
+        ("code.read", "ok", None): 6,
+        ("code.read", "refused", "not_your_server"): 3,
+        ("env.read", "ok", None): 3,
+        # The last by WebSocket.
+        ("log.read", "ok", None): 4,
+        ("server.list_tools", "refused", "server_not_running"): 3,
+        ("server.test", "ok", None): 3,
+    }

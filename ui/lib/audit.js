@@ -2,10 +2,11 @@
 
 /** What it tells of, by the part before the dot. */
 export const ACTIONS = /** @type {const} */ ({
-  server: ["create", "change", "delete", "start", "stop", "restart", "action", "call"],
-  code: ["put", "activate"],
-  env: ["put"],
-  token: ["create", "revoke", "lock_out"],
+  server: ["create", "change", "delete", "start", "stop", "restart", "action", "call", "list_tools", "test"],
+  code: ["put", "activate", "read"],
+  env: ["put", "read"],
+  log: ["read"],
+  token: ["create", "change", "revoke", "lock_out"],
   session: ["sign_in", "sign_out"],
   backup: ["make"],
 });

@@ -10,7 +10,7 @@ import { amount, duration } from "./units.js";
 /** @typedef {{ words: Record<string, string>, language: string }} Tongue */
 
 /** How many of something; other numbers are names, such as exit codes. */
-const COUNTS = new Set(["failures", "tools", "variables"]);
+const COUNTS = new Set(["failures", "tools", "variables", "versions"]);
 
 /**
  * The words for a code; EMCP's own sentence where there are none, or where the

@@ -9,7 +9,7 @@ import { recall, remember } from "./storage.js";
 /** @typedef {"en" | "zh"} Language */
 /**
  * A file of words, of the same name in every language.
- * @typedef {"first" | "servers" | "editing" | "server" | "tools" | "tokens" | "audit" | "settings"} Part
+ * @typedef {"first" | "servers" | "editing" | "server" | "tools" | "tokens" | "usage" | "audit" | "settings"} Part
  */
 /**
  * @typedef {keyof typeof import("../locales/en/first.js").default
@@ -18,6 +18,7 @@ import { recall, remember } from "./storage.js";
  *   | keyof typeof import("../locales/en/server.js").default
  *   | keyof typeof import("../locales/en/tools.js").default
  *   | keyof typeof import("../locales/en/tokens.js").default
+ *   | keyof typeof import("../locales/en/usage.js").default
  *   | keyof typeof import("../locales/en/audit.js").default
  *   | keyof typeof import("../locales/en/settings.js").default} Key
  */

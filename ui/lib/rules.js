@@ -5,7 +5,7 @@ export const NAME_MAX = 40;
 export const CODE_MAX_BYTES = 1024 * 1024;
 
 const RESERVED_NAMES = new Set(
-  "admin api audit backup ca check docs emcp events gate health healthz logs metrics names openapi overview ping readyz servers session settings templates tokens traefik version".split(" "),
+  "admin api audit backup ca check docs emcp events gate health healthz logs metrics names openapi overview ping readyz servers session settings templates tokens traefik usage version".split(" "),
 );
 const RESERVED_ENV_KEYS = new Set(["PYTHONHOME", "LD_PRELOAD", "LD_LIBRARY_PATH"]);
 

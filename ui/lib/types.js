@@ -148,6 +148,7 @@
  * @property {"ok" | "refused" | "failed"} result
  * @property {string} [code]
  * @property {string} [from]
+ * @property {number} [count] absent for once
  *
  * @typedef {{ ts: string, stream: "stdout" | "stderr" | "emcp", line: string, seq: number }} LogRecord
  */

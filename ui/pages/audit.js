@@ -131,6 +131,7 @@ function Entry({ entry }) {
       <strong><${Text} text=${entry.actor ?? t("audit.nobody")} /></strong>${" "}
       <span title=${entry.action}>${actionWords(entry.action)}</span>${" "}
       ${entry.target && html`<span class="mono"><${Text} text=${entry.target} max=${200} /></span>`}
+      ${entry.count !== undefined && html` <span class="tag">${t("audit.times", { n: entry.count })}</span>`}
     </span>
     <span class="result" data-result=${entry.result}><${Icon} name=${RESULT_ICONS[entry.result]} />${t(`audit.result.${entry.result}`)}${entry.code && ` (${entry.code})`}</span>
     <span class="hint audit-from">${entry.from && html`<${Text} text=${entry.from} />`}</span>

@@ -17,3 +17,4 @@ pub(super) mod session;
 pub(super) mod settings;
 pub(super) mod tokens;
 pub(super) mod tools;
+pub(super) mod usage;

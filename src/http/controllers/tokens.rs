@@ -8,7 +8,7 @@ use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json, json_with, no_content};
-use crate::services::{CreateToken, CreatedToken, TokenView};
+use crate::services::{ChangeToken, CreateToken, CreatedToken, TokenView};
 
 /// All tokens, or those a developer has made.
 #[derive(Serialize, ToSchema)]
@@ -43,6 +43,23 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let created = ctx.app.create_token(&leave, new).await?;
     ctx.note.target(&created.view.name, created.view.id);
     Ok(json_with(StatusCode::CREATED, &created))
+}
+
+#[utoipa::path(
+    patch,
+    path = "/api/tokens/{id}",
+    tag = "tokens",
+    params(("id" = String, Path, description = "the token's id")),
+    request_body(content = ChangeToken),
+    responses((status = 200, description = "the changed token", body = TokenView), Refusals)
+)]
+pub(in crate::http) async fn change(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
+    let caller = ctx.caller()?;
+    let leave = caller.may_administer()?;
+    let token = ctx.app.token(&caller.may_issue()?, &id)?;
+    ctx.note.target(&token.name, token.id);
+    let change: ChangeToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
+    Ok(json(&ctx.app.change_token(&leave, &token, change).await?))
 }
 
 #[utoipa::path(

@@ -13,12 +13,14 @@ use tokio::task::JoinSet;
 use tokio::time::timeout;
 
 use super::*;
+use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
 use crate::model::{Actor, AddressPool, RunState, Server, ServerNetworks};
 use crate::reconcile::{Config, Waker};
 use crate::runtime::DockerRuntime;
+use crate::settings::SettingsInput;
 use crate::store::Store;
 use crate::traefik::{RouteFacts, Routes};
 use crate::vault::Vault;
@@ -160,6 +162,9 @@ impl Setting {
             logs: Arc::new(logs),
             waker: Arc::new(Waker::default()),
             code_removal: Arc::default(),
+            bounds: Arc::new(Bounds::new(
+                SettingsInput::default().check().unwrap().bounds,
+            )),
             http: reqwest::Client::new(),
             layout: Layout::new(dir.path()),
             config: Config {

@@ -40,6 +40,35 @@ export default function admin(suite) {
     assert.ok(!text.includes(suite.platform.adminToken));
   });
 
+  test("an administrator sees what everybody uses of their quota, and others what is their own", async () => {
+    const developer = await suite.token("takes-much", "developer", { quota: { servers: 2 } });
+    await suite.create("much-1", { token: developer.token });
+    await suite.token("takes-nothing", "developer");
+    const page = await suite.visitSignedIn();
+    await page.getByRole("link", { name: "Usage" }).click();
+    const person = page.locator('[data-person="takes-much"]');
+    await person.getByText("1 of 2", { exact: true }).waitFor();
+    assert.equal(await person.getByRole("progressbar", { name: "Servers", exact: true }).getAttribute("value"), "50");
+    await page.locator('[data-person="admin"]').getByText("no quota").waitFor();
+    await page.locator('[data-person="takes-nothing"]').waitFor();
+    await screenshots(page, "usage");
+
+    await suite.create("much-2", { token: developer.token });
+    const own = await suite.visitSignedIn("/usage", { token: developer.token });
+    await own.locator('[data-person="takes-much"] [data-level="full"]').getByText("2 of 2", { exact: true }).waitFor();
+    assert.equal(await own.locator("[data-person]").count(), 1);
+    await own.getByText("Any one server may have at most").waitFor();
+  });
+
+  test("a change that was repeated is one entry with its count", async () => {
+    await suite.create("repeated");
+    for (let number = 0; number < 3; number += 1) await suite.api("/api/servers/repeated", { method: "PATCH", data: { description: "x" } });
+    const page = await suite.visitSignedIn("/audit");
+    const entry = page.locator(".audit li", { hasText: "repeated" }).filter({ hasText: "changed the settings of" });
+    await entry.getByText("3 times").waitFor();
+    assert.equal(await entry.count(), 1);
+  });
+
   test("others find neither the audit log nor the settings", async () => {
     const developer = await suite.token("builds", "developer");
     const page = await suite.visitSignedIn("/servers", { token: developer.token });

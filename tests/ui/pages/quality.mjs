@@ -51,7 +51,7 @@ export default function quality(suite) {
     await suite.create("calculator", { start: true, wait: 60, description: "Adds and multiplies.", env: [{ key: "API_KEY", value: "x", is_secret: true }] });
     await suite.create("broken", { code: CALCULATOR.replace("return a + b", "return a +"), start: true, wait: 60 });
     const addresses = [
-      ...["/overview", "/servers", "/servers?q=nothing-like-it", "/new", "/tokens", "/audit", "/settings", "/no/such/page", "/servers/broken"],
+      ...["/overview", "/servers", "/servers?q=nothing-like-it", "/new", "/tokens", "/usage", "/audit", "/settings", "/no/such/page", "/servers/broken"],
       ...["overview", "code", "environment", "logs", "tools", "connection"].map((tab) => `/servers/calculator/${tab}`),
     ];
     /** @type {string[]} */

@@ -26,6 +26,7 @@ export default {
   "reason.engine_restarted": "Docker Engine or its host was restarted, and the server ended with it; it is started again",
   "reason.restart_needed": "it runs with an older configuration; restart it",
   "reason.held": "EMCP leaves it alone, since it is on hold",
+  "reason.limits_capped": "it is given less than its limits, which are above what any server may have here",
 
   "event.created": "it was created",
   "event.settings_changed": "its settings were changed",
@@ -35,6 +36,7 @@ export default {
   "event.restart_asked": "a restart was asked for",
   "event.code_uploaded": "version {version} of its code was uploaded",
   "event.version_activated": "version {version} was put into use",
+  "event.versions_pruned": "old versions of its code were removed: {versions}, the newest of them {newest}",
   "event.environment_set": "its environment was set; variables: {variables}",
 
   "fault.out_of_memory": "the server needed more memory than its limit of {limit_bytes} and was killed; raise the limit or let it use less",

@@ -5,6 +5,7 @@ export default {
   "nav.skip": "Skip to the content",
   "nav.servers": "Servers",
   "nav.tokens": "Tokens",
+  "nav.usage": "Usage",
   "nav.overview": "Overview",
   "nav.audit": "Audit",
   "nav.settings": "Settings",

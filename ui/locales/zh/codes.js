@@ -25,6 +25,7 @@ export default {
   "reason.engine_restarted": "Docker 引擎或主机重启过，服务器随之结束，正在重新启动。",
   "reason.restart_needed": "运行中的是旧配置，请重启。",
   "reason.held": "已被运维暂停，EMCP 不会处理它。",
+  "reason.limits_capped": "它的上限超过了这里任何服务器的最大值，实际得到的较少。",
 
   "event.created": "已创建。",
   "event.settings_changed": "设置已更改。",
@@ -34,6 +35,7 @@ export default {
   "event.restart_asked": "有人要求重启。",
   "event.code_uploaded": "上传了代码的第 {version} 版。",
   "event.version_activated": "启用了第 {version} 版。",
+  "event.versions_pruned": "已删除代码的旧版本，共 {versions} 个，其中最新的是第 {newest} 版。",
   "event.environment_set": "环境变量已更新，共 {variables} 个。",
 
   "fault.out_of_memory": "内存超过 {limit_bytes} 的上限，服务器已被终止。请提高上限，或减少内存占用。",
@@ -55,6 +57,7 @@ export default {
   "fault.bad_contract": "容器的设置有误：{message}",
 
   "notice.firewall_open": "服务器能访问本机的端口或云的元数据。请在主机上以 root 运行 `make up` 或 `scripts/firewall.sh install`；若有意如此，请设置 EMCP_FIREWALL=off。",
+  "notice.audit_syslog_failing": "审计日志无法发送到 EMCP_AUDIT_SYSLOG，请检查接收端；日志仍保存在 EMCP 中（GET /api/audit?format=jsonl）。",
   "notice.firewall_unknown": "尚未能确认服务器可以访问哪些地址，防火墙是否生效未知。",
 
   "notice.certificate_unreadable": "无法使用您自己的证书：{detail}。在它正确之前，继续使用上一份有效的证书。",
@@ -155,6 +158,15 @@ export default {
   "error.invalid_members": "成员名单格式错误。",
   "error.unknown_member": "没有这个名称的开发者或查看者令牌。",
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
+  "error.limit_above_maximum": "资源上限超过了这里任何服务器的最大值。请降低，或请运维人员提高 EMCP_MAX_MEMORY、EMCP_MAX_CPUS 或 EMCP_MAX_PIDS。",
+  "error.quota_servers": "服务器数量已达配额。请先删除一台，或请管理员提高配额。",
+  "error.quota_memory": "运行中服务器的内存上限合计会超过配额。请先停止一台、降低上限，或请管理员提高配额。",
+  "error.quota_storage": "存储会超过配额。请先删除服务器，或请管理员提高配额。",
+  "error.quota_tokens": "创建的令牌数量已达配额。请先吊销一个，或请管理员提高配额。",
+  "error.too_many_writes": "一分钟内的更改太多，请稍后再试，或请管理员提高配额。",
+  "error.invalid_quota": "配额无效。",
+  "error.quota_not_for_role": "只有“开发者”角色的令牌才能设置配额。",
+  "error.version_pruned": "这个旧版本已被删除。如果需要，请重新上传代码。",
   "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
   "error.docker_unavailable": "Docker 引擎没有响应，请稍后再试。",
   "error.too_many_requests": "来自你的地址的请求太多，请等一些结束后再试。",

@@ -5,6 +5,7 @@ export default {
   "nav.skip": "跳到正文",
   "nav.servers": "服务器",
   "nav.tokens": "访问令牌",
+  "nav.usage": "用量",
   "nav.overview": "总览",
   "nav.audit": "审计",
   "nav.settings": "设置",

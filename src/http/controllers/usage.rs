@@ -1,0 +1,17 @@
+//! `/api/usage`.
+
+use crate::http::context::Ctx;
+use crate::http::openapi::Refusals;
+use crate::http::reply::{Answer, json};
+use crate::services::PeopleView;
+
+#[utoipa::path(
+    get,
+    path = "/api/usage",
+    tag = "platform",
+    responses((status = 200, description = "what everybody has and may have, for an administrator; for a developer, what is their own", body = PeopleView), Refusals)
+)]
+pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
+    let leave = ctx.caller()?.may_see_usage()?;
+    Ok(json(&ctx.app.people(&leave).await?))
+}

@@ -1,0 +1,197 @@
+//! What each person has and may have. Quotas bound developers; administrators,
+//! who set them, have none.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use super::tokens::require_developer;
+use super::{App, TokenView};
+use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota};
+use crate::model::{
+    ADMINISTRATOR, Actor, Error, Holdings, Maxima, OwnQuota, Quota, Result, Role, TokenId,
+};
+use crate::store::Allowance;
+
+/// A change of a token.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeToken {
+    /// The whole quota of its holder; what is left out is as for everybody.
+    pub quota: OwnQuota,
+}
+
+/// What people have and may have.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PeopleView {
+    /// By name: all for an administrator, else the one who asks.
+    pub people: Vec<PersonView>,
+    /// The highest limits that any one server may be given.
+    pub maxima: Maxima,
+    /// What holds for everybody who has no quota of their own.
+    pub quota: Quota,
+}
+
+/// What a person has and may have.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PersonView {
+    /// Who.
+    pub name: String,
+    /// Whether no quota holds: an administrator.
+    pub exempt: bool,
+    /// Servers created.
+    pub servers: AmountView,
+    /// Memory limits of those that are wanted running, together, in bytes.
+    pub memory_bytes: AmountView,
+    /// Code versions, variables and descriptions of those servers, in bytes.
+    pub stored_bytes: AmountView,
+    /// Tokens made and not revoked.
+    pub tokens: AmountView,
+    /// Changes.
+    pub writes: WritesView,
+}
+
+/// So much of so much.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct AmountView {
+    /// In use.
+    pub used: u64,
+    /// At most; null where no quota holds.
+    pub limit: Option<u64>,
+}
+
+/// Changes that still count, of so many within a minute.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct WritesView {
+    /// Not drained yet.
+    pub used: u64,
+    /// Within a minute; null where no quota holds.
+    pub limit_per_minute: Option<u64>,
+}
+
+impl App {
+    /// What bounds a change that adds to what `person` has. `is_exempt` is
+    /// whether an administrator makes it.
+    pub(super) fn allowance(&self, person: &Actor, is_exempt: bool) -> Option<Allowance> {
+        if is_exempt {
+            return None;
+        }
+        Some(Allowance {
+            person: person.clone(),
+            quota: self.quota_of(&person.0)?,
+            maxima: self.bounds.maxima(),
+        })
+    }
+
+    /// Counts a change of this caller.
+    ///
+    /// # Errors
+    /// `too_many_writes`.
+    pub fn count_write(&self, caller: &Caller) -> Result<()> {
+        if caller.role == Role::Admin {
+            return Ok(());
+        }
+        let Some(Quota {
+            writes_per_minute, ..
+        }) = self.quota_of(&caller.name)
+        else {
+            return Ok(());
+        };
+        let taken = self
+            .writes
+            .take(&caller.name, writes_per_minute, Instant::now());
+        let name = &caller.name;
+        taken.map_err(|wait| Error::TooMany {
+            code: "too_many_writes",
+            message: format!(
+                "\"{name}\" has changed things {writes_per_minute} times within a minute, which is the most that is allowed; try again a little later. An administrator can raise the quota of \"{name}\" (PATCH /api/tokens/{{id}}), or everybody's in EMCP_QUOTA_WRITES_PER_MINUTE"
+            ),
+            // Rounded up: who comes back then is listened to.
+            retry_after_secs: wait.as_secs() + 1,
+        })
+    }
+
+    /// What people have and may have.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn people(&self, leave: &CanSeeUsage) -> Result<PeopleView> {
+        let maxima = self.bounds.maxima();
+        let held = self.store.holdings(maxima).await?;
+        let names: BTreeSet<String> = match leave.only() {
+            Some(name) => BTreeSet::from([name.to_owned()]),
+            None => self.people_with_a_part(&held),
+        };
+        let people = names.into_iter().map(|name| {
+            let has = held.get(&name).copied().unwrap_or_default();
+            self.person(name, has)
+        });
+        Ok(PeopleView {
+            people: people.collect(),
+            maxima,
+            quota: self.bounds.quota(),
+        })
+    }
+
+    /// Gives the holder of a token a quota of their own.
+    ///
+    /// # Errors
+    /// `token_not_found`, `quota_not_for_role`, `invalid_quota`, or if the
+    /// database fails.
+    pub async fn change_token(
+        &self,
+        _: &CanAdminister,
+        token: &TokenView,
+        change: ChangeToken,
+    ) -> Result<TokenView> {
+        let quota = change.quota.checked()?;
+        require_developer(token.role, quota)?;
+        let id: TokenId = token.id;
+        let _one_at_a_time = self.quota_changing.lock().await;
+        let changed = self.store.set_token_quota(id, quota).await?;
+        self.tokens.set_quota(id, quota);
+        Ok(changed.into())
+    }
+
+    /// Whoever could have something, and whoever has.
+    fn people_with_a_part(&self, held: &BTreeMap<String, Holdings>) -> BTreeSet<String> {
+        let now = Timestamp::now();
+        let able = self.tokens.list().into_iter().filter(|token| {
+            matches!(token.role, Role::Admin | Role::Developer) && token.is_live(now)
+        });
+        let mut names: BTreeSet<String> = able.map(|token| token.name).collect();
+        names.extend(held.keys().cloned());
+        names.insert(ADMINISTRATOR.to_owned());
+        names
+    }
+
+    fn person(&self, name: String, has: Holdings) -> PersonView {
+        let quota = self.quota_of(&name);
+        let amount = |used: u64, limit: fn(Quota) -> u64| AmountView {
+            used,
+            limit: quota.map(limit),
+        };
+        PersonView {
+            exempt: quota.is_none(),
+            servers: amount(has.servers, |quota| quota.servers),
+            memory_bytes: amount(has.memory_bytes, |quota| quota.memory_bytes),
+            stored_bytes: amount(has.stored_bytes, |quota| quota.stored_bytes),
+            tokens: amount(has.tokens, |quota| quota.tokens),
+            writes: WritesView {
+                used: self.writes.used(&name, Instant::now()),
+                limit_per_minute: quota.map(|quota| quota.writes_per_minute),
+            },
+            name,
+        }
+    }
+
+    fn quota_of(&self, person: &str) -> Option<Quota> {
+        match self.tokens.quota_of(person, Timestamp::now()) {
+            PersonQuota::Exempt => None,
+            PersonQuota::Bounded(own) => Some(own.over(self.bounds.quota())),
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Quotas hold under many callers at once, and the audit log under one who
+//! floods it: the store's own transactions are what keeps them.
+
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::Arc;
+
+use emcp::model::{
+    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Deed, Desired, Event,
+    Maxima, Quota, Result, Role, RunState, Server, ServerId, ServerName, Token, TokenId,
+};
+use emcp::store::{Allowance, AuditWrite, NewServer, ServerChange, Store};
+use emcp::vault::{Place, Vault};
+use jiff::Timestamp;
+use tokio::sync::Barrier;
+
+const CALLERS: usize = 24;
+const MIB: u64 = 1024 * 1024;
+const QUOTA: Quota = Quota {
+    servers: 5,
+    memory_bytes: 3 * 512 * MIB,
+    stored_bytes: 1_000,
+    tokens: 4,
+    writes_per_minute: 60,
+};
+
+fn open(dir: &Path) -> (Store, Vault) {
+    let vault = Vault::new(&[7; 32]);
+    (Store::open(&dir.join("emcp.redb"), &vault).unwrap(), vault)
+}
+
+fn allowance(person: &str) -> Option<Allowance> {
+    Some(Allowance {
+        person: Actor(person.into()),
+        quota: QUOTA,
+        maxima: Maxima::of_host(0, 0),
+    })
+}
+
+fn version(number: u32, size_bytes: u64) -> CodeVersion {
+    CodeVersion {
+        number,
+        sha256: String::new(),
+        size_bytes,
+        uploaded_by: Actor("ada".into()),
+        uploaded_at: Timestamp::now(),
+        last_in_use_at: None,
+    }
+}
+
+async fn create(store: &Store, vault: &Vault, name: &str, desired: Desired) -> Result<Server> {
+    let (id, now, actor) = (ServerId::new(), Timestamp::now(), Actor("ada".into()));
+    let name: ServerName = name.parse().unwrap();
+    let new = NewServer {
+        server: Server {
+            desired,
+            ..Server::new(id, name, actor.clone(), now)
+        },
+        version: version(1, 10),
+        env: Vec::new(),
+        gateway_key: vault.seal(Place::GatewayKey(id), "key").unwrap(),
+        state: RunState::never_ran(now),
+        event: Event::of_deed(now, Deed::Created, &actor),
+    };
+    let pool = AddressPool::parse("198.18.4.0/24").unwrap();
+    store.insert_server(new, pool, allowance("ada")).await
+}
+
+/// What everybody is told who calls at once.
+async fn at_once<T, F>(call: impl Fn(usize) -> F) -> (usize, BTreeMap<&'static str, usize>)
+where
+    T: Send + 'static,
+    F: Future<Output = Result<T>> + Send + 'static,
+{
+    let barrier = Arc::new(Barrier::new(CALLERS));
+    let calls = (0..CALLERS).map(|number| {
+        let (barrier, work) = (Arc::clone(&barrier), call(number));
+        tokio::spawn(async move {
+            barrier.wait().await;
+            work.await
+        })
+    });
+    let mut refused = BTreeMap::new();
+    let mut done = 0;
+    for call in calls.collect::<Vec<_>>() {
+        match call.await.unwrap() {
+            Ok(_) => done += 1,
+            Err(error) => *refused.entry(error.code()).or_default() += 1,
+        }
+    }
+    (done, refused)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn callers_at_once_never_share_the_last_place() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, vault) = open(dir.path());
+    let vault = Arc::new(vault);
+    let (made, refused) = at_once(|number| {
+        let (store, vault) = (store.clone(), Arc::clone(&vault));
+        async move {
+            let name = format!("demo-{number}");
+            create(&store, &vault, &name, Desired::Stopped).await
+        }
+    })
+    .await;
+    assert_eq!((made, refused), (5, [("quota_servers", 19)].into()));
+
+    // Each would fit by itself: 512 MiB of 1.5 GiB.
+    let servers = store.load_servers().await.unwrap();
+    let (started, refused) = at_once(|number| {
+        let (store, id) = (store.clone(), servers[number % 5].server.id);
+        async move {
+            store
+                .update_server(id, allowance("ada"), |server| {
+                    server.desired = Desired::Running;
+                    let actor = Actor("ada".into());
+                    let event = Event::of_deed(Timestamp::now(), Deed::StartAsked, &actor);
+                    Ok(ServerChange::of_record(event))
+                })
+                .await
+        }
+    })
+    .await;
+    let servers = store.load_servers().await.unwrap();
+    let running = servers
+        .iter()
+        .filter(|stored| stored.server.desired == Desired::Running);
+    assert_eq!(running.count(), 3);
+    // A start of what is to run already adds nothing.
+    assert_eq!(refused.keys().collect::<Vec<_>>(), [&"quota_memory"]);
+    assert!(started >= 3);
+
+    let token = |number: usize| Token {
+        id: TokenId(ServerId::new().to_string().parse().unwrap()),
+        name: format!("token-{number}"),
+        role: Role::Connect,
+        servers: None,
+        hash: "00".repeat(32),
+        created_at: Timestamp::now(),
+        created_by: "ada".into(),
+        bound_to_maker: true,
+        expires_at: None,
+        last_used_at: None,
+        quota: Default::default(),
+    };
+    let (made, refused) = at_once(|number| {
+        let (store, token) = (store.clone(), token(number));
+        async move { store.insert_token(token, Some(QUOTA)).await }
+    })
+    .await;
+    assert_eq!((made, refused), (4, [("quota_tokens", 20)].into()));
+
+    let held = store.holdings(Maxima::of_host(0, 0)).await.unwrap();
+    let ada = held["ada"];
+    assert_eq!((ada.servers, ada.tokens), (5, 4));
+    assert_eq!(ada.memory_bytes, 3 * 512 * MIB);
+}
+
+#[tokio::test]
+async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, vault) = open(dir.path());
+    let server = create(&store, &vault, "demo", Desired::Stopped)
+        .await
+        .unwrap();
+    let upload = |number: u32, size: u64, by: Option<Allowance>| {
+        store.update_server(server.id, by, move |server| {
+            server.version = number;
+            server.newest_version = number;
+            let actor = Actor("ada".into());
+            let uploaded = Deed::CodeUploaded { version: number };
+            Ok(ServerChange {
+                version: Some(version(number, size)),
+                ..ServerChange::of_record(Event::of_deed(Timestamp::now(), uploaded, &actor))
+            })
+        })
+    };
+    upload(2, 900, allowance("ada")).await.unwrap();
+    let refused = upload(3, 100, allowance("ada")).await.unwrap_err();
+    assert_eq!(refused.code(), "quota_storage");
+    assert_eq!(store.versions_of(server.id).await.unwrap().len(), 2);
+    assert_eq!(store.load_servers().await.unwrap()[0].server.version, 2);
+    // An administrator is bound by none, and what is too much already may stay.
+    upload(3, 5_000, None).await.unwrap();
+    let described = store
+        .update_server(server.id, allowance("ada"), |server| {
+            server.hold = true;
+            let actor = Actor("ada".into());
+            let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
+            Ok(ServerChange::of_record(event))
+        })
+        .await;
+    assert!(described.is_ok());
+}
+
+fn line(actor: &str, target: &str) -> AuditEntry {
+    AuditEntry {
+        at: Timestamp::now(),
+        actor: Some(actor.into()),
+        token_id: None,
+        action: "server.change".into(),
+        target: Some(target.into()),
+        target_id: None,
+        result: AuditResult::Ok,
+        code: None,
+        from: None,
+        made_by: None,
+        count: None,
+        last_at: None,
+    }
+}
+
+async fn write(store: &Store, entries: Vec<AuditEntry>, kept: u64) -> Vec<u64> {
+    let lines = entries.into_iter().map(|entry| AuditWrite {
+        entry,
+        repeats: None,
+    });
+    store.write_audit(lines.collect(), kept).await.unwrap()
+}
+
+async fn lines_of(store: &Store, actor: &str) -> usize {
+    let filter = AuditFilter {
+        actor: Some(actor.into()),
+        ..AuditFilter::default()
+    };
+    store.audit_page(filter, 10_000).await.unwrap().0.len()
+}
+
+#[tokio::test]
+async fn a_flood_pushes_out_nobody_elses_lines() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    for number in 0..30 {
+        write(&store, vec![line("bob", &number.to_string())], 100).await;
+    }
+    // By herself, and by tokens that she makes for that: all of it is hers.
+    for number in 0..10 {
+        let own = (0..50).map(|n| line("eve", &format!("{number}-{n}")));
+        let by_token = (0..50).map(|n| AuditEntry {
+            made_by: Some("eve".into()),
+            ..line(&format!("eves-{number}-{n}"), "x")
+        });
+        write(&store, own.chain(by_token).collect(), 100).await;
+    }
+    assert_eq!(lines_of(&store, "bob").await, 30);
+    let (all, _) = store
+        .audit_page(AuditFilter::default(), 10_000)
+        .await
+        .unwrap();
+    assert_eq!(all.len(), 100);
+    assert_eq!(all[0].entry.actor.as_deref(), Some("eves-9-49"));
+}
+
+#[tokio::test]
+async fn a_line_that_says_the_same_is_counted_in_the_first_one_while_that_is_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let [id] = write(&store, vec![line("ada", "one")], 1_000).await[..] else {
+        panic!("one line has one id");
+    };
+    let again = |repeats| {
+        let entry = line("ada", "one");
+        store.write_audit(vec![AuditWrite { entry, repeats }], 1_000)
+    };
+    for _ in 0..3 {
+        assert_eq!(again(Some(id)).await.unwrap(), [id]);
+    }
+    assert_eq!(again(Some(99)).await.unwrap(), [id + 1]);
+    let (all, _) = store.audit_page(AuditFilter::default(), 10).await.unwrap();
+    assert_eq!((all.len(), all[1].entry.count), (2, Some(4)));
+    assert!(all[1].entry.last_at > Some(all[1].entry.at));
+    assert_eq!(all[0].entry.count, None);
+}
+
+#[tokio::test]
+async fn the_export_brings_every_line_once_oldest_first() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(dir.path());
+    let entries = (0..25).map(|n| line(if n % 2 == 0 { "ada" } else { "bob" }, "x"));
+    write(&store, entries.collect(), 1_000).await;
+    let filter = AuditFilter {
+        actor: Some("ada".into()),
+        ..AuditFilter::default()
+    };
+    let (mut after, mut found) = (Some(0), Vec::new());
+    while let Some(last) = after {
+        let (lines, next) = store.audit_after(last, filter.clone(), 7).await.unwrap();
+        found.extend(lines.iter().map(|line| line.id));
+        after = next;
+    }
+    assert_eq!(found, (1..=25).step_by(2).collect::<Vec<_>>());
+}
