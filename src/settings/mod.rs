@@ -241,7 +241,10 @@ mod tests {
             ("servers.example.com", "not a URL"),
         ] {
             let refused = checked(public, servers).err().unwrap().to_string();
-            assert!(refused.contains("servers_url: "), "{servers}: {refused}");
+            assert!(
+                refused.contains("servers_url (EMCP_SERVERS_URL): "),
+                "{servers}: {refused}"
+            );
             assert!(refused.contains(why), "{servers}: {refused}");
         }
     }

@@ -239,13 +239,18 @@ def test_an_own_certificate_must_be_for_both_hosts_and_makes_the_dashboard_https
         for path in ("/", f"/api/{SERVER}/mcp", "/.well-known/x"):
             assert "strict-transport-security" not in platform.ask(HOST, path, platform.admin_token).headers, path
         assert HOST in platform.names(HOST)
-        platform.stop_emcp()
+        # One that is for the dashboard's host alone is not taken, and EMCP says so.
         platform.certify("localhost")
-        code, said = platform.try_second_emcp()
-        assert code != 0
-        assert f"is not for {HOST}" in said
+        until("EMCP to tell of the certificate", lambda: wrong_hosts(platform) == [HOST], 30)
+        assert HOST in platform.names(HOST)
     finally:
         platform.stop()
+
+
+def wrong_hosts(platform: Platform) -> list[str]:
+    """The hosts that EMCP says its operator's certificate is not for."""
+    notices: list[Json] = platform.api.call("GET", "/api/overview")["notices"]
+    return [notice["args"]["host"] for notice in notices if notice["code"] == "certificate_wrong_host"]
 
 
 def test_the_servers_host_must_not_be_the_dashboards_with_another_port() -> None:
@@ -255,7 +260,7 @@ def test_the_servers_host_must_not_be_the_dashboards_with_another_port() -> None
         platform.environment["EMCP_SERVERS_URL"] = "https://localhost:9443"
         code, said = platform.try_second_emcp()
         assert code != 0
-        assert "servers_url" in said
+        assert "EMCP_SERVERS_URL" in said
         assert "cookies know no ports" in said
     finally:
         platform.stop()
