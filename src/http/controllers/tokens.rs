@@ -58,7 +58,7 @@ pub(in crate::http) async fn change(ctx: Ctx, id: String, stream: BodyStream) ->
     let leave = caller.may_administer()?;
     let token = ctx.app.token(&caller.may_issue()?, &id)?;
     ctx.note.target(&token.name, token.id);
-    let change: ChangeToken = body::read_json(stream).await?;
+    let change: ChangeToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
     Ok(json(&ctx.app.change_token(&leave, &token, change).await?))
 }
 
