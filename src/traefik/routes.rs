@@ -209,7 +209,6 @@ mod tests {
     fn facts() -> RouteFacts {
         let open = AddressPool::parse("198.18.0.0/22").unwrap();
         RouteFacts {
-            requests_per_address: 512,
             networks: ServerNetworks::new(open, open.twin().unwrap()).unwrap(),
             internal_url: "http://emcp:8081".into(),
             upstream_url: "http://emcp:8080".into(),
