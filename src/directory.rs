@@ -62,10 +62,12 @@ impl Directory {
             .is_some_and(|now| Arc::ptr_eq(&now.state, &entry.state))
     }
 
-    /// The server of this id or name.
+    /// The server of this id or name. Ids go first, so that no name can take
+    /// another server's place.
     pub fn find(&self, id_or_name: &str) -> Option<Entry> {
-        if let Ok(id) = id_or_name.parse() {
-            return self.get(id);
+        let by_id = id_or_name.parse().ok().and_then(|id| self.get(id));
+        if by_id.is_some() {
+            return by_id;
         }
         let name: ServerName = id_or_name.parse().ok()?;
         let inner = self.read();

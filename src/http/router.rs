@@ -89,6 +89,7 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
     let ctx = || ctx.clone();
     let routes = any_of([
         path!("gate").and(get()).and(ctx()).and(body()).then(|c, b| call(c, |c| gate::decide(c, b))).boxed(),
+        path!("clear-text").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::clear_text(c, b))).boxed(),
         path!("traefik" / "config").and(get()).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
         path!("readyz").and(get()).and(ctx()).then(|c| call(c, health::ready)).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),

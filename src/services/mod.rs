@@ -14,6 +14,7 @@ mod env;
 mod firewall_watch;
 mod members;
 mod overview;
+mod passed_env;
 mod servers;
 mod session;
 mod settings_view;

@@ -144,10 +144,11 @@ impl App {
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
-    /// `name_taken`, `address_pool_full`, `description_too_long`, or a full
+    /// `name_like_id`, `name_taken`, `address_pool_full`, `description_too_long`, or a full
     /// disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
+        new.name.check_new()?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
             return Err(Error::name_taken(&taken.server.name));

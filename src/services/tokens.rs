@@ -9,7 +9,7 @@ use super::App;
 use crate::access::CanIssue;
 use crate::directory::Entry;
 use crate::model::{
-    ADMINISTRATOR, Error, Result, Role, ServerId, Token, TokenId, TokenSecret, check_person,
+    Error, Result, Role, ServerId, Token, TokenId, TokenSecret, check_new_token_name,
 };
 use crate::vault::random_bytes;
 
@@ -94,15 +94,12 @@ impl App {
     /// Makes a token.
     ///
     /// # Errors
-    /// `invalid_token_name`, `token_name_taken`, `invalid_expiry`,
+    /// `invalid_token_name`, `reserved_token_name`, `token_name_taken`, `invalid_expiry`,
     /// `servers_not_for_role`, `servers_required`, `not_your_server`,
     /// `forbidden`, `server_not_found`, or if the database fails.
     pub async fn create_token(&self, leave: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
         let now = Timestamp::now();
-        let name = check_person(&new.name, "invalid_token_name", "name")?;
-        if name.eq_ignore_ascii_case(ADMINISTRATOR) {
-            return Err(Error::token_name_taken(&name));
-        }
+        let name = check_new_token_name(&new.name)?;
         if new.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::invalid(
                 "invalid_expiry",

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::Url;
 
-use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
+use super::{ProxyChoice, SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
 use crate::model::{AddressPool, ServerNetworks, SleepAfter};
 
 impl SettingsInput {
@@ -188,6 +188,11 @@ impl SettingsInput {
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
             wrong_tokens_per_minute,
             audit_max_entries,
+            servers_proxy: ProxyChoice {
+                http: self.servers_http_proxy,
+                https: self.servers_https_proxy,
+                no_proxy: self.servers_no_proxy,
+            },
             admin_token,
             master_key,
         })

@@ -103,6 +103,16 @@ pub struct SettingsInput {
     /// Lines the audit log keeps; the oldest go first.
     #[arg(long, env = "EMCP_AUDIT_MAX_ENTRIES")]
     pub audit_max_entries: Option<u64>,
+    /// Proxy that servers are told of for HTTP, in place of EMCP's own; "off"
+    /// for none. It may have a password in it, which every server then sees.
+    #[arg(skip)]
+    pub servers_http_proxy: Option<String>,
+    /// The same for HTTPS.
+    #[arg(skip)]
+    pub servers_https_proxy: Option<String>,
+    /// What servers reach without a proxy, in place of EMCP's own.
+    #[arg(skip)]
+    pub servers_no_proxy: Option<String>,
     /// The administrator's token. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -203,6 +213,9 @@ impl SettingsInput {
             max_code_bytes,
             wrong_tokens_per_minute,
             audit_max_entries,
+            servers_http_proxy,
+            servers_https_proxy,
+            servers_no_proxy,
             admin_token,
             admin_token_file,
             master_key,

@@ -26,6 +26,14 @@ pub struct RouteFacts {
 }
 
 const ENTRY_POINT: &str = "websecure";
+const PLAIN_ENTRY_POINT: &str = "web";
+/// A request over plain HTTP with a token in it: the token is burnt, and a
+/// redirect would hide that. EMCP says so. What signs in has it in the body.
+const PLAIN_WITH_TOKEN: &str = "QueryRegexp(`key`, `.*`) || HeaderRegexp(`Authorization`, `.+`) || HeaderRegexp(`X-Api-Key`, `.+`) || (Path(`/api/session`) && Method(`POST`))";
+const CLEAR_TEXT: &str = "emcp-clear-text";
+/// What EMCP's internal listener refuses such requests under
+/// (`http::controllers::gate`).
+const CLEAR_TEXT_PATH: &str = "/clear-text";
 const FALLBACK: &str = "emcp";
 const TRANSPORT: &str = "emcp";
 /// Above every other rule: paths OAuth clients look up, which must be a true
@@ -78,7 +86,6 @@ struct Document {
 struct Http {
     routers: BTreeMap<String, Router>,
     services: BTreeMap<String, Service>,
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     middlewares: BTreeMap<String, Middleware>,
     servers_transports: BTreeMap<String, ServersTransport>,
 }
@@ -92,7 +99,8 @@ struct Router {
     service: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     middlewares: Vec<String>,
-    tls: RouterTls,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls: Option<RouterTls>,
 }
 
 #[derive(Serialize, Clone)]
@@ -130,6 +138,9 @@ enum Middleware {
         trust_forward_header: bool,
         auth_request_headers: &'static [&'static str],
         auth_response_headers_regex: &'static str,
+        /// The gate's redirects are relative to the client's host, not to the
+        /// gate's.
+        preserve_location_header: bool,
         max_response_body_size: i32,
         /// Makes Traefik read a request's body to its end before it forwards
         /// it. Otherwise an answer that begins at once can overtake the last
@@ -139,7 +150,12 @@ enum Middleware {
         max_body_size: i32,
     },
     #[serde(rename_all = "camelCase")]
-    StripPrefix { prefixes: [String; 1] },
+    StripPrefix {
+        prefixes: [String; 1],
+    },
+    ReplacePath {
+        path: &'static str,
+    },
     #[serde(rename_all = "camelCase")]
     Retry {
         attempts: u32,
@@ -192,8 +208,16 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     };
     let mut http = Http {
         routers: fallback_routers(&router_tls),
-        services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
-        middlewares: BTreeMap::new(),
+        services: BTreeMap::from([
+            (FALLBACK.to_owned(), service(facts.upstream_url.clone())),
+            (CLEAR_TEXT.to_owned(), service(facts.internal_url.clone())),
+        ]),
+        middlewares: BTreeMap::from([(
+            CLEAR_TEXT.to_owned(),
+            Middleware::ReplacePath {
+                path: CLEAR_TEXT_PATH,
+            },
+        )]),
         servers_transports: BTreeMap::from([(
             TRANSPORT.to_owned(),
             ServersTransport {
@@ -208,16 +232,14 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     for server in servers {
         add_server(&mut http, server, facts, &router_tls);
     }
-    if !http.middlewares.is_empty() {
-        http.middlewares.insert(
-            RETRY.to_owned(),
-            Middleware::Retry {
-                attempts: RETRY_ATTEMPTS,
-                initial_interval: RETRY_INTERVAL,
-                timeout: RETRY_TIMEOUT,
-            },
-        );
-    }
+    http.middlewares.insert(
+        RETRY.to_owned(),
+        Middleware::Retry {
+            attempts: RETRY_ATTEMPTS,
+            initial_interval: RETRY_INTERVAL,
+            timeout: RETRY_TIMEOUT,
+        },
+    );
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
         .map_err(|error| Error::internal("the routes could not be encoded", error))?;
@@ -231,9 +253,19 @@ fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
         priority,
         service: FALLBACK.to_owned(),
         middlewares: Vec::new(),
-        tls: tls.clone(),
+        tls: Some(tls.clone()),
     };
     BTreeMap::from([
+        (
+            CLEAR_TEXT.to_owned(),
+            Router {
+                entry_points: [PLAIN_ENTRY_POINT],
+                service: CLEAR_TEXT.to_owned(),
+                middlewares: vec![CLEAR_TEXT.to_owned()],
+                tls: None,
+                ..fallback(PLAIN_WITH_TOKEN, SERVER_PRIORITY)
+            },
+        ),
         (
             FALLBACK.to_owned(),
             fallback("PathPrefix(`/`)", FALLBACK_PRIORITY),
@@ -279,6 +311,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
                 trust_forward_header: false,
                 auth_request_headers: AUTH_REQUEST_HEADERS,
                 auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
+                preserve_location_header: true,
                 max_response_body_size: NO_LIMIT,
                 forward_body: true,
                 max_body_size,
@@ -294,7 +327,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
                 // Behind the gate, which has read the request whole by then: it
                 // can be sent at a later try as at the first.
                 middlewares: vec![gate, RETRY.to_owned(), strip.clone()],
-                tls: tls.clone(),
+                tls: Some(tls.clone()),
             },
         );
     }
@@ -402,6 +435,22 @@ mod tests {
         let forth = render([&one, &two].into_iter(), &facts()).unwrap();
         let back = render([&two, &one].into_iter(), &facts()).unwrap();
         assert_eq!(forth, back);
+    }
+
+    #[test]
+    fn a_token_over_plain_http_is_refused_before_it_is_redirected() {
+        let bytes = render(std::iter::empty(), &facts()).unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let router = &value["http"]["routers"][CLEAR_TEXT];
+        assert_eq!(router["entryPoints"], serde_json::json!(["web"]));
+        assert!(router.get("tls").is_none());
+        let services = &value["http"]["services"][CLEAR_TEXT]["loadBalancer"]["servers"];
+        assert_eq!(services[0]["url"], "http://emcp:8081");
+        let template = include_str!("../../traefik/traefik.yml");
+        let redirect = template.split("redirections:").nth(1).unwrap();
+        let priority = redirect.split("priority: ").nth(1).unwrap();
+        let priority: u64 = priority.lines().next().unwrap().parse().unwrap();
+        assert!(priority < router["priority"].as_u64().unwrap());
     }
 
     #[test]

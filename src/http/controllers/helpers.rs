@@ -41,11 +41,10 @@ pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
     ctx.caller()?.may_read()?;
     let parsed: Result<ServerName, Error> = name.parse();
     let problem = match parsed {
-        Ok(wanted) => ctx
-            .app
-            .directory
-            .find(wanted.as_str())
-            .map(|_| Error::name_taken(&wanted)),
+        Ok(wanted) => wanted.check_new().err().or_else(|| {
+            let taken = ctx.app.directory.find(wanted.as_str());
+            taken.map(|_| Error::name_taken(&wanted))
+        }),
         Err(problem) => Some(problem),
     };
     Ok(json(&NameView {

@@ -27,6 +27,8 @@ use crate::model::{Egress, ServerId, ServerNetworks};
 /// Labels on everything EMCP makes (DESIGN §5).
 pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
 pub(super) const LABEL_SERVER: &str = "emcp.server";
+/// The server's name, which the container's own name must not tell.
+pub(super) const LABEL_NAME: &str = "emcp.name";
 pub(super) const LABEL_GENERATION: &str = "emcp.generation";
 pub(super) const LABEL_REVISION: &str = "emcp.revision";
 pub(super) const LABEL_SPEC_HASH: &str = "emcp.spec-hash";
