@@ -224,9 +224,7 @@ impl Caller {
     /// `connect` token that names this server alone.
     pub fn may_connect_by_url(&self, server: &Server) -> Result<CanConnect> {
         let leave = self.may_connect(server)?;
-        let names_it_alone = self.servers.as_ref().is_some_and(|servers| {
-            !servers.is_empty() && servers.iter().all(|named| *named == server.id)
-        });
+        let names_it_alone = self.servers.as_deref() == Some(&[server.id]);
         if self.role == Role::Connect && names_it_alone {
             return Ok(leave);
         }

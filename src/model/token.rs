@@ -152,6 +152,11 @@ impl Token {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
+
+    /// Whether it is a `connect` token for exactly one server.
+    pub fn names_one_server(&self) -> bool {
+        self.role == Role::Connect && self.servers.as_ref().is_some_and(|named| named.len() == 1)
+    }
 }
 
 #[cfg(test)]

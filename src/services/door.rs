@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::App;
+use super::{App, Notice};
 use crate::access::{Caller, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong};
 use crate::model::{AuditEntry, AuditResult, Error, Result, TokenId};
 
@@ -35,6 +35,16 @@ impl App {
                 Err(self.refuse_wrong(&mut limiter, client, from, instant))
             }
         }
+    }
+
+    /// That clients came lately whose address is hidden, if any did.
+    pub fn unknown_clients(&self) -> Option<Notice> {
+        self.proxies
+            .has_unknown_clients(Instant::now())
+            .then(|| Notice {
+                code: "clients_unknown",
+                message: "some clients' addresses are unknown, also to the audit log: they came by IPv6 or from this host, through Docker's own proxy; docs/operations.md says what helps".to_owned(),
+            })
     }
 
     /// What to seal into a session or ticket of this caller.

@@ -106,7 +106,10 @@ impl App {
         Ok(OverviewView {
             total: entries.len(),
             by_status: count(&entries),
-            notices: self.firewall.view().notice().into_iter().collect(),
+            notices: [self.firewall.view().notice(), self.unknown_clients()]
+                .into_iter()
+                .flatten()
+                .collect(),
             usage: self.usage.latest().total,
             history: self.usage.history(),
             attention: attention(&entries),

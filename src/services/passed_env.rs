@@ -22,7 +22,8 @@ pub(super) fn passed_env(
     ] {
         for key in [key.to_owned(), key.to_lowercase()] {
             let value = match chosen {
-                Some(chosen) if chosen.trim().eq_ignore_ascii_case(OFF) => None,
+                // Set to nothing, since the image may have one of its own.
+                Some(chosen) if chosen.trim().eq_ignore_ascii_case(OFF) => Some(String::new()),
                 Some(chosen) => Some(chosen.clone()),
                 None => own(&key, &environment),
             };
@@ -118,7 +119,8 @@ mod tests {
             ("HTTPS_PROXY", "http://proxy:1"),
         ];
         let found = passed(&choice, &own);
-        assert_eq!(found.len(), 2, "{found:?}");
+        assert_eq!(found.len(), 4, "{found:?}");
+        assert_eq!((&*found["HTTP_PROXY"], &*found["http_proxy"]), ("", ""));
         for key in ["HTTPS_PROXY", "https_proxy"] {
             assert_eq!(found[key], "http://servers:pw@proxy:3128");
         }

@@ -1,5 +1,7 @@
 //! Tokens: made, listed, revoked.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -42,6 +44,8 @@ pub struct TokenView {
     pub role: Role,
     /// For `connect`: the servers; null means all.
     pub servers: Option<Vec<ServerId>>,
+    /// Whether it may stand in a URL (`?key=`): it names one server alone.
+    pub usable_in_url: bool,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -71,6 +75,7 @@ impl From<Token> for TokenView {
             id: token.id,
             name: token.name,
             role: token.role,
+            usable_in_url: token.names_one_server(),
             servers: token.servers,
             created_at: token.created_at,
             created_by: token.created_by,
@@ -127,7 +132,11 @@ impl App {
             id: TokenId(Uuid::now_v7()),
             name,
             role: new.role,
-            servers: servers.map(|servers| servers.iter().map(|server| server.id).collect()),
+            // One that was named twice is one.
+            servers: servers.map(|servers| {
+                let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
+                ids.into_iter().collect()
+            }),
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
             created_by: leave.actor().0,

@@ -133,6 +133,6 @@ function Entry({ entry }) {
       ${entry.target && html`<span class="mono"><${Text} text=${entry.target} max=${200} /></span>`}
     </span>
     <span class="result" data-result=${entry.result}><${Icon} name=${RESULT_ICONS[entry.result]} />${t(`audit.result.${entry.result}`)}${entry.code && ` (${entry.code})`}</span>
-    <span class="hint audit-from">${entry.from && html`<${Text} text=${entry.from} />`}</span>
+    <span class="hint audit-from">${entry.from === "unknown" ? t("audit.fromUnknown") : entry.from && html`<${Text} text=${entry.from} />`}</span>
   </li>`;
 }

@@ -49,6 +49,8 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
         "ready": is_ready,
         // A warning: servers are served all the same.
         "firewall": app.firewall.view(),
+        // Nothing, or that some clients' addresses are unknown.
+        "clients": app.unknown_clients(),
         "checks": {
             "store": word(store.is_ok(), "the database does not answer"),
             "docker": word(docker.is_ok(), "Docker Engine does not answer"),

@@ -54,6 +54,7 @@ export default {
   "fault.bad_contract": "容器的设置有误：{message}",
 
   "notice.firewall_open": "服务器能访问本机的端口或云的元数据。请在主机上以 root 运行 `make up` 或 `scripts/firewall.sh install`；若有意如此，请设置 EMCP_FIREWALL=off。",
+  "notice.clients_unknown": "部分客户端的地址未知（审计日志中也是）：它们通过 IPv6 或从本机经 Docker 自带的代理连接。处理方法见 docs/operations.md。",
   "notice.firewall_unknown": "尚未能确认服务器可以访问哪些地址，防火墙是否生效未知。",
 
   "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加，或改用其他方式。",
@@ -103,6 +104,7 @@ export default {
   "error.invalid_flag": "开关参数必须是 true 或 false。",
   "error.invalid_query": "查询参数无效。",
   "error.invalid_name": "名称只能用小写字母、数字和单个连字符。",
+  "error.name_like_id": "这种形式的名称会被当作服务器的 ID，请换一个。",
   "error.reserved_name": "这个名称由 EMCP 自己使用，请换一个。",
   "error.invalid_entry_object": "入口对象必须是一个 Python 标识符，例如 mcp。",
   "error.invalid_runtime": "没有这种运行环境。",
@@ -125,6 +127,8 @@ export default {
   "error.servers_not_for_role": "只有“连接”角色的令牌才能限定服务器。",
   "error.body_incomplete": "请求在传输中断开，请重试。",
   "error.body_timeout": "请求传输太慢，已放弃，请重试。",
+  "error.token_not_for_url": "地址中只接受仅用于该服务器的连接令牌。请新建一个，或以请求头发送此令牌。",
+  "error.token_in_clear_text": "令牌经由明文 HTTP 发送，他人可能已看到。请吊销它，另建一个，并使用 https 地址。",
   "error.token_not_for_server": "这个令牌不能用于该服务器。",
   "error.not_found": "没有这个地址。",
   "error.version_not_found": "没有这个版本。",
@@ -141,6 +145,7 @@ export default {
   "error.servers_required": "请至少选择一台服务器。",
   "error.invalid_members": "成员名单格式错误。",
   "error.unknown_member": "没有这个名称的开发者或查看者令牌。",
+  "error.reserved_token_name": "这个名称由 EMCP 自己使用，请换一个。",
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
   "error.too_many_attempts": "错误的令牌太多，请稍后再试。",
   "error.docker_unavailable": "Docker 引擎没有响应，请稍后再试。",
