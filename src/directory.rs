@@ -161,3 +161,43 @@ impl Inner {
         self.by_id.insert(entry.server.id, entry);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::Actor;
+
+    fn entry(name: &str) -> Entry {
+        let now = Timestamp::UNIX_EPOCH;
+        let name = name.parse().unwrap();
+        Entry {
+            server: Arc::new(Server::new(
+                ServerId::new(),
+                name,
+                Actor("ada".into()),
+                now,
+            )),
+            state: Arc::new(RunState::never_ran(now)),
+            gateway_key: Arc::new(SecretString::from("key")),
+            activity: Arc::default(),
+        }
+    }
+
+    #[test]
+    fn an_older_server_whose_name_reads_as_an_id_is_found_and_takes_nobodys_place() {
+        let plain = entry("demo");
+        let like_id = entry(&ServerId::new().to_string());
+        let usurper = entry(&plain.server.id.to_string());
+        let directory = Directory::new(vec![plain.clone(), like_id.clone(), usurper.clone()]);
+        let found = |text: &str| directory.find(text).map(|entry| entry.server.id);
+        assert_eq!(found(like_id.server.name.as_str()), Some(like_id.server.id));
+        assert_eq!(found(usurper.server.name.as_str()), Some(plain.server.id));
+        assert_eq!(
+            found(&usurper.server.id.to_string()),
+            Some(usurper.server.id)
+        );
+        assert_eq!(found(&ServerId::new().to_string()), None);
+    }
+}

@@ -72,10 +72,10 @@ pub struct CreatedToken {
 impl From<Token> for TokenView {
     fn from(token: Token) -> Self {
         Self {
+            usable_in_url: token.names_one_server(),
             id: token.id,
             name: token.name,
             role: token.role,
-            usable_in_url: token.names_one_server(),
             servers: token.servers,
             created_at: token.created_at,
             created_by: token.created_by,
