@@ -3,7 +3,7 @@
 # environment, or in compose/.env (see compose/.env.example).
 
 .DEFAULT_GOAL := help
-.PHONY: help up down dev test soak bench lint image firewall clean
+.PHONY: help up down dev test soak bench lint sbom image firewall clean
 
 help: ## Show this list.
 	@printf 'EMCP: one Python file in, one HTTPS MCP URL out.\n\n'
@@ -28,8 +28,11 @@ soak: ## Long fault tests: 200 kills under load, Docker restarts, full disks, 1,
 bench: ## Measure upload to first answered tool call, and what the gate costs.
 	@scripts/bench.sh
 
-lint: ## Format check, clippy and shellcheck only.
+lint: ## Format, clippy, shellcheck, Python types, supply chain: what needs no engine.
 	@scripts/test.sh lint
+
+sbom: ## Write what the binary and the base image are made of, as CycloneDX, to sbom/.
+	@scripts/sbom.sh
 
 image: ## Build the base image of the servers and EMCP's own image.
 	@scripts/image.sh

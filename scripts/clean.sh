@@ -3,8 +3,12 @@
 # (with the stand-ins), caches, and a Docker Engine that make started by itself.
 #
 # Two things hold what cannot be made again, or what others may use by now, and
-# go only with PURGE=1: the data directory (servers, secrets, keys), and the
-# Debian packages and the Rust toolchain that make installed.
+# go only with PURGE=1, after a question (YES=1 answers it): the data directory
+# (servers, secrets, keys), and the Debian packages and the Rust toolchain that
+# make installed.
+#
+# Another installation on this machine (EMCP_INSTANCE) keeps what is its own,
+# and what both use.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/host.sh"
@@ -12,8 +16,12 @@ source "$ROOT/scripts/engine.sh"
 source "$ROOT/scripts/images.sh"
 source "$ROOT/scripts/leftovers.sh"
 source "$ROOT/scripts/firewall.sh"
+source "$ROOT/scripts/purge.sh"
 
 DEV_INSTANCE=$EMCP_INSTANCE-dev
+
+# An installation that a test has made leaves alone what other tests use.
+is_of_a_test() { [[ $EMCP_INSTANCE == emcp-test-* ]]; }
 
 remove_containers() {
   local instance
@@ -21,7 +29,7 @@ remove_containers() {
     remove_by_filter container "label=emcp.platform=$instance"
     remove_by_filter container "label=emcp.instance=$instance"
   done
-  remove_test_leftovers
+  is_of_a_test || remove_test_leftovers
 }
 
 remove_networks() {
@@ -34,19 +42,28 @@ remove_networks() {
 # By tag, and only with our label: an image that somebody built on ours has the
 # labels too, and is theirs. What is left without a tag are older builds.
 remove_images() {
-  local image
-  for image in "$SOCKETS_IMAGE" "$EMCP_IMAGE" "$BASE_TAG"; do
-    [[ -z $(image_label "$image" emcp.inputs) ]] || docker image rm "$image"
+  local image others
+  KEPT_IMAGES=''
+  for image in "$SOCKETS_IMAGE" "$EMCP_IMAGE" "$GOOD_IMAGE" "$BASE_TAG"; do
+    [[ -z $(image_label "$image" emcp.inputs) ]] || remove_image "$image"
   done
+  others=$(other_installations | paste -sd ' ')
   for image in "$TRAEFIK_IMAGE" "$PYTHON_IMAGE" "$DEBIAN_IMAGE"; do
-    [[ $(image_label "$image" emcp.standin) != true ]] || docker image rm "$image"
+    [[ $(image_label "$image" emcp.standin) == true ]] || continue
+    # Others build on it.
+    if [[ -n $others ]] || is_of_a_test; then KEPT_IMAGES+=" $image"; else remove_image "$image"; fi
   done
+  [[ -z $KEPT_IMAGES ]] || detail "kept, because others use them:$KEPT_IMAGES"
+  is_of_a_test && return
   docker image prune --force --filter label=emcp.inputs
   docker image prune --force --filter label=emcp.standin=true
 }
 
+# One that a container of somebody else's runs from stays.
+remove_image() { docker image rm "$1" || KEPT_IMAGES+=" $1"; }
+
 remove_caches() {
-  rm -rf "$ROOT/target" "$ROOT/.cache"
+  rm -rf "$ROOT/target" "$ROOT/.cache" "$ROOT/sbom"
   find "$ROOT" -name .git -prune -o \( -name __pycache__ -o -name .pytest_cache -o -name node_modules \) \
     -type d -prune -exec rm -rf {} +
   find "$ROOT/ui/vendor" -mindepth 1 ! -name .gitignore -delete
@@ -57,44 +74,11 @@ remove_caches() {
 cleanup() { ((KEEP_LOG)) || rm -rf "$CACHE"; }
 KEEP_LOG=1
 
-remove_data() {
-  case $EMCP_DATA_DIR in
-    / | "$HOME" | "$HOME/" | '') die "EMCP_DATA_DIR is $EMCP_DATA_DIR; that is not removed." ;;
-  esac
-  [[ -e $EMCP_DATA_DIR ]] || return 0
-  rm -rf -- "$EMCP_DATA_DIR"
-  # The default's parent was made for it.
-  if [[ $EMCP_DATA_DIR == /opt/mcp-platform/data ]]; then rmdir /opt/mcp-platform 2>/dev/null || true; fi
-  detail "$EMCP_DATA_DIR"
-}
-
-# Whether containers or volumes are left that are not ours. Removing Debian's
-# engine removes those as well.
-engine_has_others() {
-  if engine_find; then
-    [[ -n $(docker ps -aq && docker volume ls -q) ]]
-  else
-    [[ -n $(find /var/lib/docker/containers /var/lib/docker/volumes -mindepth 1 -maxdepth 1 -type d 2>/dev/null) ]]
-  fi
-}
-
-remove_installed() {
-  local packages
-  if [[ -s $STATE_DIR/apt-packages ]] && can_install; then
-    # The field's name is for dpkg-query.
-    # shellcheck disable=SC2016
-    packages=$(sort -u "$STATE_DIR/apt-packages" | xargs dpkg-query -W -f '${Package}\n' 2>/dev/null) || true
-    if engine_has_others; then
-      detail 'the Docker Engine stays, because it has containers or volumes that are not ours'
-      packages=$(grep -vE '^(docker|containerd|runc|tini|iptables|lib)' <<<"$packages") || packages=''
-    fi
-    # Words on purpose: it is a list.
-    # shellcheck disable=SC2086
-    [[ -z $packages ]] || DEBIAN_FRONTEND=noninteractive apt-get purge -y $packages
-  fi
-  if [[ -f $STATE_DIR/rustup ]]; then "$HOME/.cargo/bin/rustup" self uninstall -y; fi
-  rm -rf "$STATE_DIR"
-}
+# What make test is using would go under its hands.
+exec 9>"$CACHE/test.lock"
+flock -n 9 || die 'make test is running on this machine; end it first.'
+lock_machine
+[[ -z ${PURGE:-} ]] || confirm_purge
 
 STEPS=6
 [[ -n ${PURGE:-} ]] && STEPS=8

@@ -90,6 +90,7 @@ watch() {
 }
 
 STEPS=8
+lock_machine
 check_requirements engine build python
 use_extra_ca
 
@@ -101,6 +102,7 @@ step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik
 step 'modules of the dashboard' "$ROOT/scripts/ui.sh"
 step 'EMCP, debug build (minutes, the first time)' build_binary debug
+unlock_machine
 
 "$EMCP_BIN" init
 start_emcp

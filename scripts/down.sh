@@ -7,11 +7,11 @@
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/host.sh"
 source "$ROOT/scripts/engine.sh"
-source "$ROOT/scripts/platform.sh"
 
 STEPS=1
 [[ -n ${SERVERS:-} ]] && STEPS=2
 
+lock_machine
 if ! engine_find; then
   echo 'No Docker Engine answers, so nothing of EMCP runs.'
   exit 0

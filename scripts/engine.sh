@@ -2,7 +2,7 @@
 # Docker Engine and Compose: find, start where none answers, stop what was
 # started here. Sourced after lib.sh and host.sh.
 
-DOCKER=docker COMPOSE=() ENGINE_ERROR=''
+DOCKER=docker COMPOSE=() COMPOSE_FILES=(-f "$ROOT/compose/compose.yml") ENGINE_ERROR=''
 
 docker() { command "$DOCKER" "$@"; }
 
@@ -41,10 +41,12 @@ compose_find() {
 }
 
 # Compose takes no capitals or dots in a project's name.
-compose() {
+compose_project() {
   local project=${EMCP_INSTANCE,,}
-  "${COMPOSE[@]}" -p "${project//./-}" -f "$ROOT/compose/compose.yml" "$@"
+  echo "${project//./-}"
 }
+
+compose() { "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" "$@"; }
 
 # The path of the engine's socket, which the emcp container mounts.
 engine_socket() {
@@ -86,14 +88,51 @@ ensure_engine() {
 start_dockerd() {
   local arguments=()
   mkdir -p "$STATE_DIR"
+  forget_dead_engine
   [[ -n ${DOCKER_HOST:-} ]] && arguments+=(--host "$DOCKER_HOST")
   if [[ -n ${EMCP_DOCKERD_ARGS:-} ]]; then
     # Words on purpose: it is a list of arguments.
     # shellcheck disable=SC2206
     arguments+=($EMCP_DOCKERD_ARGS)
   fi
-  setsid nohup dockerd "${arguments[@]}" >"$STATE_DIR/dockerd.log" 2>&1 </dev/null 3>&- 4>&- &
+  setsid nohup dockerd "${arguments[@]}" >"$STATE_DIR/dockerd.log" 2>&1 </dev/null 3>&- 4>&- 7>&- &
   echo $! >"$STATE_DIR/dockerd.pid"
+}
+
+# dockerd_argument NAME DEFAULT: what EMCP_DOCKERD_ARGS says of it.
+dockerd_argument() {
+  local word found=$2 next=no
+  for word in ${EMCP_DOCKERD_ARGS:-}; do
+    [[ $next == no ]] || found=$word
+    next=no
+    case $word in
+      "$1") next=yes ;;
+      "$1"=*) found=${word#*=} ;;
+    esac
+  done
+  echo "$found"
+}
+
+# A daemon that was killed leaves the numbers of its process and of its
+# containerd behind. The next one refuses to start while a process has the one,
+# whichever that is, and waits for the end of the other, which nobody may ever
+# reap.
+forget_dead_engine() {
+  forget_dead_process dockerd "$(dockerd_argument --pidfile "$(dockerd_argument -p /var/run/docker.pid)")"
+  forget_dead_process containerd "$(dockerd_argument --exec-root /var/run/docker)/containerd/containerd.pid"
+}
+
+# forget_dead_process NAME FILE
+forget_dead_process() {
+  local pid
+  [[ -f $2 ]] || return 0
+  pid=$(tr -cd 0-9 <"$2")
+  if [[ -n $pid && $(cat "/proc/$pid/comm" 2>/dev/null) == "$1" ]] && ! process_gone "$pid"; then
+    echo "$2: $1 runs as process $pid and does not answer"
+    return 0
+  fi
+  echo "removing $2: process ${pid:-of no number} is no $1"
+  rm -f "$2"
 }
 
 our_dockerd() {

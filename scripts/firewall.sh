@@ -247,6 +247,7 @@ firewall_obstacle() {
 ensure_firewall() {
   local why
   check_allowed_ports
+  check_subnets
   why=$(firewall_obstacle)
   if [[ ${EMCP_FIREWALL:-on} == off ]]; then
     if [[ -z $why ]]; then
@@ -270,7 +271,7 @@ clean_firewall() {
   [[ -z $(firewall_obstacle) ]] || return 0
   unit_remove
   firewall_remove
-  ipt -S | { grep -o 'emcp\.instance=emcp-test-[A-Za-z0-9-]*' || true; } | cut -d = -f 2 | sort -u |
+  is_of_a_test || ipt -S | { grep -o 'emcp\.instance=emcp-test-[A-Za-z0-9-]*' || true; } | cut -d = -f 2 | sort -u |
     while read -r instance; do
       owner_lives "$instance" || EMCP_INSTANCE=$instance FIREWALL_PREFIX=EMCP-TEST firewall_remove
     done
@@ -280,6 +281,11 @@ if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   why=$(firewall_obstacle)
   [[ -z $why ]] || die "the firewall cannot be changed: $why."
   check_allowed_ports
+  check_subnets
+  # Not the unit's: it starts with the machine, and its rules go in all at once.
+  case ${1:-} in
+    install | remove) lock_machine ;;
+  esac
   case ${1:-} in
     install)
       firewall_install

@@ -23,9 +23,10 @@ apt_has() { apt-cache show "$1" 2>/dev/null | grep -q '^Package:'; }
 apt_install() {
   export DEBIAN_FRONTEND=noninteractive
   local options=(-y --no-install-recommends -o DPkg::Lock::Timeout=300) new
-  new=$(apt-get "${options[@]}" -s install "$@" 2>/dev/null | awk '$1 == "Inst" { print $2 }')
+  # One that is only brought up to date has its old version in brackets there.
+  new=$(apt-get "${options[@]}" -s install "$@" 2>/dev/null | awk '$1 == "Inst" && $3 !~ /^\[/ { print $2 }')
   mkdir -p "$STATE_DIR"
-  printf '%s\n' "$new" >>"$STATE_DIR/apt-packages"
+  [[ -z $new ]] || printf '%s\n' "$new" >>"$STATE_DIR/apt-packages"
   apt-get "${options[@]}" install "$@"
 }
 
@@ -135,7 +136,8 @@ python_works() {
 }
 
 # venv_for FILE…: prints the directory of an environment with the requirements
-# of the files, made once for each content of theirs.
+# of the files, made once for each content of theirs. A package without a hash
+# in its file, or with another one, is refused.
 venv_for() {
   local key dir
   key=$({ python3 --version && cat "$@"; } | sha256sum | cut -c 1-16)
@@ -145,7 +147,7 @@ venv_for() {
     python3 -m venv "$dir" >&2
     local arguments=() file
     for file in "$@"; do arguments+=(-r "$file"); done
-    "$dir/bin/python" -m pip install --disable-pip-version-check -q "${arguments[@]}" >&2
+    "$dir/bin/python" -m pip install --disable-pip-version-check -q --require-hashes "${arguments[@]}" >&2
     touch "$dir/.complete"
   fi
   echo "$dir"

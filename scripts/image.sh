@@ -7,6 +7,7 @@ source "$ROOT/scripts/engine.sh"
 source "$ROOT/scripts/images.sh"
 
 STEPS=7
+lock_machine
 check_requirements engine build python
 use_extra_ca
 

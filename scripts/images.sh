@@ -3,6 +3,10 @@
 # tags; then the servers' base image and EMCP's own, built only when what goes
 # into them has changed. Sourced after engine.sh.
 #
+# Images of others are taken by the digest that scripts/image-digests.txt has
+# for their tag, whatever the registry has under the tag by then; without a
+# digest there, by the tag. scripts/pin-images.sh records digests.
+#
 # Labels, by which make clean finds the images again:
 #   emcp.standin=true   made here in place of one that could not be pulled
 #   emcp.inputs=HASH    built here from inputs with this hash
@@ -10,20 +14,43 @@
 PYTHON_IMAGE=python:3.11-slim
 DEBIAN_IMAGE=debian:bookworm-slim
 TRAEFIK_IMAGE=traefik:v3.7
-EMCP_IMAGE=emcp:local
+# Of this installation; another has images of its own, since it may be of
+# another version.
+EMCP_IMAGE=emcp:$(of_instance local)
+# The one that got ready last; what make up goes back to.
+GOOD_IMAGE=emcp:$(of_instance good)
 # The holder of EMCP's sockets. It must outlive upgrades, so it is built once,
 # from whichever EMCP is there, and kept. A new number here, in compose.yml and
 # in src/sockets/mod.rs replaces it, at the price of a second without a gate.
-SOCKETS_IMAGE=emcp-sockets:1
+SOCKETS_IMAGE=emcp-sockets:$(of_instance 1)
+EMCP_SOCKETS_IMAGE=$SOCKETS_IMAGE
+export EMCP_IMAGE EMCP_SOCKETS_IMAGE
 # A stand-in gets the name of what it stands for once it is whole.
 UNFINISHED_IMAGE=emcp-standin:unfinished
-# What a person builds on, and the default of EMCP_BASE_IMAGE.
-BASE_TAG=corp/mcp-base:latest
+
+IMAGE_DIGESTS=${IMAGE_DIGESTS:-$ROOT/scripts/image-digests.txt}
 
 REGISTRY=unknown
 
 image_present() { docker image inspect "$1" >/dev/null 2>&1; }
 image_label() { docker image inspect --format "{{index .Config.Labels \"$2\"}}" "$1" 2>/dev/null || true; }
+
+# The name that says which content: NAME@DIGEST, or the tag where no digest is
+# recorded.
+pinned() {
+  local digest
+  digest=$(awk -v image="$1" '$1 == image { print $2 }' "$IMAGE_DIGESTS")
+  echo "${digest:+${1%:*}@}${digest:-$1}"
+}
+
+# Whether the image under this tag is what is recorded, as far as that is, or
+# was made here.
+as_pinned() {
+  local wanted
+  wanted=$(pinned "$1")
+  [[ $wanted == "$1" || $(image_label "$1" emcp.standin) == true ]] ||
+    docker image inspect --format '{{join .RepoDigests "\n"}}' "$1" 2>/dev/null | grep -qxF "$wanted"
+}
 
 # Pulls within bounds: the manifest must be found in a few seconds, the layers
 # may take their time. Once a registry has not answered, it is not asked again
@@ -32,7 +59,7 @@ pull_image() {
   local image=$1 out pid deadline status=0
   [[ $REGISTRY != no ]] || return 1
   out=$(mktemp)
-  docker pull "$image" >"$out" 2>&1 &
+  docker pull "$(pinned "$image")" >"$out" 2>&1 &
   pid=$!
   deadline=$((SECONDS + ${EMCP_REGISTRY_TIMEOUT:-10}))
   while kill -0 "$pid" 2>/dev/null; do
@@ -49,15 +76,21 @@ pull_image() {
   cat "$out"
   rm -f "$out"
   if ((status == 0)); then REGISTRY=yes; else REGISTRY=no; fi
+  if ((status == 0)) && [[ $(pinned "$image") != "$image" ]]; then docker tag "$(pinned "$image")" "$image"; fi
   return "$status"
 }
 
 # ensure_image TAG FUNCTION: present, pulled, or made by the function.
 ensure_image() {
   local image=$1 make_standin=$2
-  image_present "$image" && return
+  if image_present "$image" && as_pinned "$image"; then return; fi
   if pull_image "$image"; then
-    detail "${STEP_DETAIL:+$STEP_DETAIL, }pulled $image"
+    detail "${STEP_DETAIL:+$STEP_DETAIL, }pulled $(pinned "$image")"
+    return
+  fi
+  # What somebody loaded where no registry answers has no digest to compare.
+  if image_present "$image"; then
+    detail "${STEP_DETAIL:+$STEP_DETAIL, }$image is here, but not with the digest that is recorded"
     return
   fi
   on_failure "no image registry answers and $image could not be made here. Either let Docker reach a registry, or load the image (docker load), and run make $COMMAND again."
@@ -179,10 +212,7 @@ build_if_changed() {
   fi
   old=$(docker image inspect --format '{{.Id}}' "$tag" 2>/dev/null) || old=''
   docker build --label "emcp.inputs=$hash" --tag "$tag" "$@" "${PROXY_ARGS[@]}" "$context"
-  if [[ -n $old && $old != $(docker image inspect --format '{{.Id}}' "$tag") ]]; then
-    # A container may still run from it; make clean finds it by its label.
-    docker image rm "$old" >/dev/null 2>&1 || true
-  fi
+  remove_unnamed_image "$old"
   detail 'built'
 }
 
@@ -195,6 +225,12 @@ without_credentials() {
   else
     printf '%s' "${1##*@}"
   fi
+}
+
+# A container may still run from it; make clean finds it by its label.
+remove_unnamed_image() {
+  [[ -n $1 && $(docker image inspect --format '{{len .RepoTags}}' "$1" 2>/dev/null) == 0 ]] || return 0
+  docker image rm "$1" >/dev/null 2>&1 || true
 }
 
 # Proxies and package mirrors of the environment go to the builds. The base
@@ -233,9 +269,16 @@ build_base_image() {
   fi
 }
 
-# build_binary PROFILE: sets EMCP_BIN.
+# build_binary PROFILE: sets EMCP_BIN. EMCP_BINARY is one that was built
+# elsewhere.
 build_binary() {
   local profile=$1 arguments=(--locked --bin emcp)
+  if [[ -n ${EMCP_BINARY:-} ]]; then
+    [[ -f $EMCP_BINARY && -x $EMCP_BINARY ]] || die "EMCP_BINARY names $EMCP_BINARY, which is no executable file."
+    EMCP_BIN=$EMCP_BINARY
+    detail "$EMCP_BIN"
+    return
+  fi
   [[ $profile == release ]] && arguments+=(--release)
   on_failure "cargo build failed. Behind a proxy or with a company CA, see HTTPS_PROXY and EMCP_CA_FILE in compose/.env.example."
   (cd "$ROOT" && cargo build "${arguments[@]}")
@@ -252,6 +295,14 @@ CMD ["hold-sockets"]
 END
 }
 
+# Before a first image was known to be good, the one that runs is taken for it.
+keep_running_image() {
+  local running
+  image_present "$GOOD_IMAGE" && return
+  running=$(docker inspect --type container --format '{{.Image}}' "$EMCP_INSTANCE" 2>/dev/null) || return 0
+  docker tag "$running" "$GOOD_IMAGE"
+}
+
 build_emcp_image() {
   local context=$CACHE/build/emcp bundle
   PROXY_ARGS=()
@@ -262,6 +313,7 @@ build_emcp_image() {
   bundle=$(system_ca_bundle)
   if [[ -n $bundle ]]; then cp "$bundle" "$context/ca-certificates.crt"; else : >"$context/ca-certificates.crt"; fi
   if [[ -n ${EMCP_CA_FILE:-} ]]; then { echo && cat "$EMCP_CA_FILE"; } >>"$context/ca-certificates.crt"; fi
+  keep_running_image
   build_if_changed "$EMCP_IMAGE" "$context" "$DEBIAN_IMAGE" --build-arg "BASE_IMAGE=$DEBIAN_IMAGE"
   if [[ $STEP_DETAIL == built ]]; then
     on_failure "EMCP was built on this machine for a newer C library than that of $DEBIAN_IMAGE. Build on Debian 12, or copy a binary built there to $EMCP_BIN."

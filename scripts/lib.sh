@@ -36,24 +36,40 @@ default_data_dir() {
   fi
 }
 
+is_subnet() {
+  local byte='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
+  [[ $1 =~ ^$byte\.$byte\.$byte\.$byte/([89]|1[0-9]|2[0-6])$ ]]
+}
+
 # The subnet of the servers without egress, unless it is named: the third byte
 # differs in its highest bit (src/model/address.rs has the same rule). Nothing
-# for a subnet in which that bit is a host's; EMCP then asks for a name.
+# for a subnet in which that bit is a host's, or for what is no subnet: who
+# needs one calls check_subnets.
 twin_subnet() {
   local a b c d
-  ((${1#*/} >= 17)) || return 0
+  is_subnet "$1" && ((${1#*/} >= 17)) || return 0
   IFS=. read -r a b c d <<<"${1%/*}"
   echo "$a.$b.$((c ^ 128)).$d/${1#*/}"
+}
+
+# What an installation shares with no other carries its instance: of_instance
+# NAME [OTHERS]. The default one has the plain name.
+of_instance() {
+  if [[ $EMCP_INSTANCE == emcp ]]; then echo "$1"; else echo "${2:-$EMCP_INSTANCE-$1}"; fi
 }
 
 load_settings() {
   load_env_file
   EMCP_INSTANCE=${EMCP_INSTANCE:-emcp}
   EMCP_DATA_DIR=${EMCP_DATA_DIR:-$(default_data_dir)}
-  EMCP_NETWORK=${EMCP_NETWORK:-mcp-net}
+  # shellcheck disable=SC2034 # Not every script asks.
+  NETWORK_GIVEN=${EMCP_NETWORK:-}
+  EMCP_NETWORK=${EMCP_NETWORK:-$(of_instance mcp-net)}
   EMCP_SUBNET=${EMCP_SUBNET:-10.213.0.0/20}
   EMCP_INTERNAL_SUBNET=${EMCP_INTERNAL_SUBNET:-$(twin_subnet "$EMCP_SUBNET")}
-  EMCP_BASE_IMAGE=${EMCP_BASE_IMAGE:-corp/mcp-base:latest}
+  # What a person builds on.
+  BASE_TAG=corp/mcp-base:$(of_instance latest "$EMCP_INSTANCE")
+  EMCP_BASE_IMAGE=${EMCP_BASE_IMAGE:-$BASE_TAG}
   EMCP_HTTPS_PORT=${EMCP_HTTPS_PORT:-8443}
   EMCP_HTTP_PORT=${EMCP_HTTP_PORT:-8080}
   local port_suffix=":$EMCP_HTTPS_PORT"
@@ -77,15 +93,46 @@ cache_dir() {
   mktemp -d
 }
 
+# Settings that would end up in names and addresses: told in words, before they
+# become an error of iptables or Docker.
+check_instance() {
+  [[ $EMCP_INSTANCE =~ ^[A-Za-z0-9][A-Za-z0-9_.-]{0,39}$ ]] ||
+    die "EMCP_INSTANCE must be 1 to 40 letters, digits, '-', '_' or '.', beginning with a letter or digit: $EMCP_INSTANCE"
+}
+
+check_subnets() {
+  local name
+  for name in EMCP_SUBNET EMCP_INTERNAL_SUBNET; do
+    if [[ $name == EMCP_INTERNAL_SUBNET && -z ${!name} ]]; then
+      die "name a second subnet, as large as $EMCP_SUBNET, for the servers without egress: make $COMMAND EMCP_INTERNAL_SUBNET=…"
+    fi
+    is_subnet "${!name}" || die "$name is not an IPv4 subnet between /8 and /26, such as 10.213.0.0/20: ${!name}"
+  done
+  [[ ${EMCP_SUBNET#*/} == "${EMCP_INTERNAL_SUBNET#*/}" ]] ||
+    die "EMCP_SUBNET ($EMCP_SUBNET) and EMCP_INTERNAL_SUBNET ($EMCP_INTERNAL_SUBNET) must be of the same size."
+}
+
 load_settings
 CACHE=$(cache_dir)
 # What make up did to the machine itself (packages, an engine it started).
 # Not a cache: make clean needs it.
 # shellcheck disable=SC2034 # Not every script does.
 STATE_DIR=${EMCP_STATE_DIR:-/var/lib/emcp-setup}
-LOG_DIR=$CACHE/log/$COMMAND
+# One directory a run, so that another run's logs stay; "latest" leads to it.
+LOGS_KEPT=10
+LOG_DIR=$CACHE/log/$COMMAND/$(date -u +%Y%m%dT%H%M%S)-$$
 mkdir -p "$LOG_DIR"
-rm -f "$LOG_DIR"/*
+ln -sfn "${LOG_DIR##*/}" "$CACHE/log/$COMMAND/latest"
+
+# The oldest go, but not those of a run that goes on.
+remove_old_logs() {
+  local dir
+  find "$CACHE/log/$COMMAND" -mindepth 1 -maxdepth 1 -type d -name '*T*-*' | LC_ALL=C sort | head -n -"$LOGS_KEPT" |
+    while IFS= read -r dir; do
+      [[ -d /proc/${dir##*-} ]] || rm -rf "$dir"
+    done
+}
+remove_old_logs
 
 # Kept with the rest, so that make clean finds them.
 export PIP_CACHE_DIR=${PIP_CACHE_DIR:-$CACHE/pip} npm_config_cache=${npm_config_cache:-$CACHE/npm}
@@ -127,7 +174,8 @@ step() {
   STEP=$((STEP + 1)) STEP_NAME=$name STEP_DETAIL='' ADVICE='' STEP_START=$(now_ms)
   STEP_LOG=$LOG_DIR/$(printf '%02d-%s.log' "$STEP" "${name//[^A-Za-z0-9]/-}")
   printf '==> [%d/%d] %s … ' "$STEP" "$STEPS" "$name"
-  "$@" >"$STEP_LOG" 2>&1 </dev/null
+  # Without the lock, which what outlives the script must not hold on to.
+  "$@" >"$STEP_LOG" 2>&1 </dev/null 7>&-
   printf 'ok (%s s)%s\n' "$(seconds_since "$STEP_START")" "${STEP_DETAIL:+: $STEP_DETAIL}"
   STEP_NAME=''
 }
@@ -141,6 +189,36 @@ detail() { STEP_DETAIL=$*; }
 # The terminal, also while a step's output goes to its log: a signal finds the
 # redirection in force. What outlives the script must not inherit these.
 exec 3>&1 4>&2
+
+# --- one at a time ----------------------------------------------------------
+
+# Where all users of the machine find it: two of them may share an engine.
+lock_file() {
+  local dir=/tmp
+  # Everybody may write there, but only the owner may remove.
+  if [[ -k /run/lock && -w /run/lock ]]; then dir=/run/lock; fi
+  echo "${EMCP_LOCK_FILE:-$dir/emcp-make.lock}"
+}
+
+# Whatever changes the machine or an installation takes this first: two of them
+# at once would build in the same place, and one would stop what the other has
+# just started.
+lock_machine() {
+  local file others=''
+  file=$(lock_file)
+  # Never truncated or written to: another user's file may only be read there
+  # (fs.protected_regular), and a lock needs no more.
+  [[ -e $file ]] || (umask 0133 && set -C && : >"$file") 2>/dev/null || true
+  [[ -f $file && -r $file ]] || die "the lock $file cannot be opened; remove it, or name another file in EMCP_LOCK_FILE."
+  exec 7<"$file"
+  flock -n 7 && return
+  if have pgrep; then others=$(pgrep -o -a -f '/scripts/(up|down|clean|image|dev|firewall|test)\.sh' | head -n 1) || others=''; fi
+  echo "Another make is at work on this machine${others:+ (process $others)}: waiting until it has ended."
+  # In short waits, so that a signal is heard.
+  until flock -w 1 7; do :; done
+}
+
+unlock_machine() { exec 7<&-; }
 
 finish() {
   local status=$? message=''
@@ -161,12 +239,13 @@ finish() {
     fi >&4
     [[ -n $message ]] && printf '\nmake %s: %s\n' "$COMMAND" "$message" >&4
   fi
-  if declare -F cleanup >/dev/null; then cleanup; fi
+  if declare -F cleanup >/dev/null; then cleanup "$status"; fi
   exit "$status"
 }
 trap finish EXIT
 trap 'exit 130' INT
 trap 'exit 143' TERM
+check_instance
 
 # wait_until SECONDS COMMAND…: polls a condition up to a deadline.
 wait_until() {

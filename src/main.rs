@@ -38,7 +38,14 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     /// Serve the dashboard, the API, the gate and Traefik's configuration.
-    Serve(Box<SettingsInput>),
+    Serve {
+        /// Only tell whether it would start so, and what Traefik would be given.
+        /// Changes nothing, also beside an EMCP that serves the same data.
+        #[arg(long)]
+        check: bool,
+        #[command(flatten)]
+        settings: Box<SettingsInput>,
+    },
     /// Make what a first start needs in the data directory, and end.
     Init(Box<SettingsInput>),
     /// Hold the listening sockets for EMCP, so that they outlive it.
@@ -92,7 +99,14 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         .build()
         .context("cannot start the async runtime")?;
     match cli.command {
-        Command::Serve(input) => runtime.block_on(serve(settings(*input, cli.config)?)),
+        Command::Serve {
+            check: true,
+            settings: input,
+        } => runtime.block_on(preflight(settings(*input, cli.config)?)),
+        Command::Serve {
+            check: false,
+            settings: input,
+        } => runtime.block_on(serve(settings(*input, cli.config)?)),
         Command::HoldSockets(input) => {
             runtime.block_on(hold_sockets(settings(*input, cli.config)?))
         }
@@ -232,6 +246,22 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     }
     tracing::info!("EMCP has ended; servers go on");
     served
+}
+
+/// The lines "name: value" are read by `scripts/platform.sh`.
+async fn preflight(settings: Settings) -> anyhow::Result<()> {
+    let found = maintenance::preflight(&settings).await?;
+    for note in &found.notes {
+        println!("note: {note}");
+    }
+    println!("EMCP would start with these settings");
+    if let Some(digest) = &found.traefik_config_sha256 {
+        println!("traefik-config: {digest}");
+    }
+    if let Some(chain) = &found.certificate {
+        println!("certificate: {}", chain.display());
+    }
+    Ok(())
 }
 
 async fn hold_sockets(settings: Settings) -> anyhow::Result<()> {

@@ -17,7 +17,8 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 use tokio::time::timeout;
 
-/// The header that lets a request into a container (DESIGN §5).
+/// The header that lets a request into a container: the bootstrap answers none
+/// without the container's own random key in it.
 pub const GATEWAY_KEY_HEADER: &str = "x-emcp-gateway-key";
 
 /// Why a conversation with a server failed.

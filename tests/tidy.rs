@@ -54,7 +54,7 @@ const IMPURE: &[&str] = &[
 fn sources() -> Vec<(PathBuf, String)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    collect(&root.join("src"), &mut found);
+    collect(&root.join("src"), &["rs"], &mut found);
     assert!(found.len() > 40, "the sources were not found");
     found
         .into_iter()
@@ -65,12 +65,17 @@ fn sources() -> Vec<(PathBuf, String)> {
         .collect()
 }
 
-fn collect(dir: &Path, found: &mut Vec<PathBuf>) {
+/// Files with these endings, but for those that were fetched.
+fn collect(dir: &Path, endings: &[&str], found: &mut Vec<PathBuf>) {
+    const FETCHED: [&str; 2] = ["node_modules", "vendor"];
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
+        let ending = path.extension().and_then(|ending| ending.to_str());
         if path.is_dir() {
-            collect(&path, found);
-        } else if path.extension().is_some_and(|ext| ext == "rs") {
+            if !FETCHED.iter().any(|name| path.ends_with(name)) {
+                collect(&path, endings, found);
+            }
+        } else if ending.is_some_and(|ending| endings.contains(&ending)) {
             found.push(path);
         }
     }
@@ -170,8 +175,64 @@ fn every_file_says_what_it_is_for_and_stays_readable() {
     }
 }
 
+/// Documents that anybody can look up, as they are named before a `§`.
+const SPECIFICATIONS: &[&str] = &[
+    "RFC ",
+    "ECMA-",
+    "WHATWG ",
+    "IEEE Std ",
+    "UAX ",
+    "Python Language Reference",
+];
+
+/// Whether the words that lead to a `§` name a specification, or a file of this
+/// repository that is there.
+fn leads_somewhere(words: &str, root: &Path) -> bool {
+    SPECIFICATIONS.iter().any(|name| words.contains(name))
+        || words
+            .split(|c: char| c.is_whitespace() || "`()[]\"',;:".contains(c))
+            .any(|word| word.contains('.') && root.join(word).is_file())
+}
+
+#[test]
+fn sections_are_of_documents_that_a_reader_has() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found = Vec::new();
+    for (folder, endings) in [
+        ("src", &["rs"][..]),
+        ("tests", &["rs", "py", "mjs", "ts"]),
+        ("base-image", &["py", "sh", "md"]),
+        ("scripts", &["sh", "mjs", "py"]),
+        ("compose", &["yml", "Dockerfile"]),
+        ("ui", &["js", "css", "html"]),
+        ("docs", &["md"]),
+    ] {
+        collect(&root.join(folder), endings, &mut found);
+    }
+    assert!(found.len() > 150, "the sources were not found");
+    for path in found {
+        let text = fs::read_to_string(&path).unwrap();
+        let mut before = "";
+        for line in text.lines() {
+            for (at, _) in line.match_indices('§') {
+                let words = format!("{before} {}", &line[..at]);
+                let is_own = path.ends_with("tests/tidy.rs");
+                assert!(
+                    is_own || leads_somewhere(&words, root),
+                    "{} refers to a section of nothing a reader has: {line}",
+                    path.display()
+                );
+            }
+            before = line;
+        }
+    }
+}
+
 #[test]
 fn the_check_itself_sees_a_breach() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    assert!(leads_somewhere("as RFC 9110 ", root) && leads_somewhere("(ARCHITECTURE.md, ", root));
+    assert!(!leads_somewhere("the contract (PLAN.md ", root) && !leads_somewhere("(DESIGN ", root));
     assert!(names("use redb::Database;", "redb"));
     assert!(names("let x: redb::Database;", "redb"));
     assert!(!names("// redb::Database", "redb"));

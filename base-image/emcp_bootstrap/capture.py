@@ -13,6 +13,7 @@ import functools
 import importlib
 import importlib.abc
 import importlib.machinery
+import inspect
 import sys
 from collections.abc import AsyncGenerator, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -24,7 +25,6 @@ class Host(Protocol):
     """What serves the captured object."""
 
     def is_own_server(self, uvicorn_server: Any) -> bool: ...
-    def is_capturing(self) -> bool: ...
     def serve_blocking(self, value: Any, options: Mapping[str, Any]) -> None: ...
     def serve_async(self, value: Any, options: Mapping[str, Any]) -> Coroutine[Any, Any, None]: ...
 
@@ -33,13 +33,21 @@ class _StandardIO:
     """Stands for the streams of a stdio transport that is never opened."""
 
 
+Patch = Callable[[ModuleType], None]
+
+
 def install(host: Host) -> None:
-    """From now on, SDK modules are patched right after they are imported."""
-    sys.meta_path.insert(0, _PatchingFinder(_patches(host)))
+    """From now on, a file that would serve itself is served by the host."""
+    patch_on_import(_patches(host))
+
+
+def patch_on_import(patches: Mapping[str, Patch]) -> None:
+    """From now on, these modules are patched right after they are imported."""
+    sys.meta_path.insert(0, _PatchingFinder(patches))
 
 
 class _PatchingFinder(importlib.abc.MetaPathFinder):
-    def __init__(self, patches: dict[str, Callable[[ModuleType], None]]) -> None:
+    def __init__(self, patches: Mapping[str, Patch]) -> None:
         self._patches = patches
 
     def find_spec(
@@ -48,7 +56,8 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
         patch = self._patches.get(fullname)
         if patch is None:
             return None
-        spec = importlib.machinery.PathFinder.find_spec(fullname, path, target)
+        # By way of the finders behind this one: another may have a patch of its own for the module.
+        spec = self._found_by_others(fullname, path, target)
         if spec is None or spec.loader is None:
             return spec
         load = spec.loader.exec_module
@@ -60,8 +69,15 @@ class _PatchingFinder(importlib.abc.MetaPathFinder):
         setattr(spec.loader, "exec_module", exec_module)
         return spec
 
+    def _found_by_others(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None
+    ) -> importlib.machinery.ModuleSpec | None:
+        behind = sys.meta_path[sys.meta_path.index(self) + 1 :]
+        specs = (finder.find_spec(fullname, path, target) for finder in behind)
+        return next((spec for spec in specs if spec is not None), None)
 
-def _patches(host: Host) -> dict[str, Callable[[ModuleType], None]]:
+
+def _patches(host: Host) -> dict[str, Patch]:
     sdk_methods = ("run_stdio_async", "run_sse_async", "run_streamable_http_async")
     return {
         "mcp.server.fastmcp.server": lambda module: _capture_runs(host, module.FastMCP, ("run",), sdk_methods),
@@ -70,7 +86,7 @@ def _patches(host: Host) -> dict[str, Callable[[ModuleType], None]]:
             host, module.TransportMixin, ("run",), ("run_async", "run_stdio_async", "run_http_async")
         ),
         "mcp.server.lowlevel.server": lambda module: _capture_lowlevel(host, module.Server),
-        "mcp.server.stdio": lambda module: _replace_stdio(host, module),
+        "mcp.server.stdio": _replace_stdio,
         "mcp.server.transport_security": _switch_off_host_check,
         "uvicorn.server": lambda module: _capture_uvicorn_server(host, module.Server),
         "uvicorn.main": lambda module: _capture_uvicorn_run(host, module),
@@ -88,9 +104,7 @@ def _capture_runs(host: Host, cls: Any, blocking: Sequence[str], asynchronous: S
 def _blocking_run(host: Host, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not host.is_capturing():
-            return original(self, *args, **kwargs)
-        return host.serve_blocking(self, kwargs)
+        return host.serve_blocking(self, _bound(original, self, args, kwargs))
 
     return run
 
@@ -98,11 +112,24 @@ def _blocking_run(host: Host, original: Callable[..., Any]) -> Callable[..., Any
 def _async_run(host: Host, original: Callable[..., Any]) -> Callable[..., Any]:
     @functools.wraps(original)
     async def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if not host.is_capturing():
-            return await original(self, *args, **kwargs)
-        return await host.serve_async(self, kwargs)
+        return await host.serve_async(self, _bound(original, self, args, kwargs))
 
     return run
+
+
+def _bound(original: Callable[..., Any], owner: Any, args: Sequence[Any], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments of a call by name. What does not fit raises the TypeError that Python would raise."""
+    signature = inspect.signature(original)
+    given = signature.bind(owner, *args, **kwargs).arguments
+    options: dict[str, Any] = {}
+    for name, parameter in list(signature.parameters.items())[1:]:
+        if name not in given:
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD:
+            options.update(given[name])
+        else:
+            options[name] = given[name]
+    return options
 
 
 def _capture_lowlevel(host: Host, cls: Any) -> None:
@@ -117,16 +144,11 @@ def _capture_lowlevel(host: Host, cls: Any) -> None:
     cls.run = run
 
 
-def _replace_stdio(host: Host, module: ModuleType) -> None:
-    original = module.stdio_server
-
+def _replace_stdio(module: ModuleType) -> None:
+    @functools.wraps(module.stdio_server)
     @asynccontextmanager
     async def stdio_server(*args: Any, **kwargs: Any) -> AsyncGenerator[Any]:
-        if host.is_capturing():
-            yield _StandardIO(), _StandardIO()
-            return
-        async with original(*args, **kwargs) as streams:
-            yield streams
+        yield _StandardIO(), _StandardIO()
 
     setattr(module, "stdio_server", stdio_server)
 
@@ -146,13 +168,13 @@ def _capture_uvicorn_server(host: Host, cls: Any) -> None:
 
     @functools.wraps(original_run)
     def run(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if host.is_own_server(self) or not host.is_capturing():
+        if host.is_own_server(self):
             return original_run(self, *args, **kwargs)
         return host.serve_blocking(_app_of(self.config), {})
 
     @functools.wraps(original_serve)
     async def serve(self: Any, *args: Any, **kwargs: Any) -> Any:
-        if host.is_own_server(self) or not host.is_capturing():
+        if host.is_own_server(self):
             return await original_serve(self, *args, **kwargs)
         return await host.serve_async(_app_of(self.config), {})
 
@@ -164,9 +186,7 @@ def _capture_uvicorn_run(host: Host, module: ModuleType) -> None:
 
     @functools.wraps(original)
     def run(app: Any, *args: Any, **kwargs: Any) -> Any:
-        if not host.is_capturing():
-            return original(app, *args, **kwargs)
-        return host.serve_blocking(_resolve_app(app, bool(kwargs.get("factory"))), {})
+        return host.serve_blocking(_resolve_app(app, bool(kwargs.get("factory"))), kwargs)
 
     setattr(module, "run", run)
 

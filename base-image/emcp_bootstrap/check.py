@@ -13,17 +13,23 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 
-from . import environments, source
+from . import distributions, environments, source
 from .contract import Failure, RuntimeChoice
 from .environments import Environment
+from .entry import settle
 from .source import Source
 
-_CONSTRUCTORS = frozenset({"FastMCP", "MCPServer", "Server", "FastAPI", "Starlette"})
+_SERVERS = frozenset({"FastMCP", "MCPServer", "Server", "as_proxy", "create_proxy", "from_openapi", "from_fastapi"})
+_APPS = frozenset(
+    {"FastAPI", "Starlette", "streamable_http_app", "sse_app", "http_app", "CORSMiddleware", "create_streamable_http_app"}
+)
 
 
 # What can be wrong, in words. The dashboard has them in Chinese too.
 _MESSAGES = {
-    "module_not_available": "the module {module} is not in the image; ask for it to be added, or do without",
+    "module_not_available": "the module {module} is not in the image; ask for {distribution} to be added, or do without; "
+    "a file of your own project is not uploaded with this one",
+    "relative_import": "a relative import finds nothing: this one file is uploaded, without the modules beside it",
     "entry_not_found": "there is no object {entry_object}, but {found}: set the entry object to the one to serve",
     "no_entry": "the file makes no MCP server; it needs, for example, {entry_object} = FastMCP(...)",
 }
@@ -43,6 +49,12 @@ class Problem:
     args: dict[str, str] | None = None
 
 
+@dataclass(frozen=True)
+class _Named:
+    name: str
+    is_app: bool
+
+
 def main(path: Path, runtime: RuntimeChoice, entry_object: str) -> None:
     print(json.dumps(check(path, runtime, entry_object, environments.installed()), ensure_ascii=False))
 
@@ -56,11 +68,15 @@ def check(
     except Failure as failure:
         return {"runtime": None, "entry_objects": [], "problems": [asdict(_unreadable(failure))]}
     choice = environments.choose(code, wanted, installed)
-    servers = _server_names(code)
-    problems = [*_missing_modules(code, installed[choice.runtime]), *_entry_problems(code, servers, entry_object)]
+    found = _named(code)
+    problems = [
+        *_relative_imports(code),
+        *_missing_modules(code, installed[choice.runtime]),
+        *_entry_problems(code, found, entry_object),
+    ]
     return {
         "runtime": choice.runtime,
-        "entry_objects": servers,
+        "entry_objects": [candidate.name for candidate in found],
         "problems": [asdict(problem) for problem in problems],
     }
 
@@ -81,44 +97,76 @@ def _unreadable(failure: Failure) -> Problem:
     )
 
 
+def _relative_imports(code: Source) -> Iterator[Problem]:
+    for node in code.tree.body:
+        if isinstance(node, ast.ImportFrom) and node.level:
+            yield _problem("error", "relative_import", node.lineno)
+
+
 def _missing_modules(code: Source, environment: Environment) -> Iterator[Problem]:
     for item in code.imports:
         package = item.module.split(".")[0]
         if item.optional or package in sys.stdlib_module_names or environment.has_package(package):
             continue
-        yield _problem("warning", "module_not_available", item.line, module=package)
+        name = distributions.distribution_of(package)
+        yield _problem("warning", "module_not_available", item.line, module=package, distribution=name)
 
 
-def _entry_problems(code: Source, servers: list[str], entry_object: str) -> Iterator[Problem]:
-    if code.line_of(entry_object) is not None or len(servers) == 1:
+def _entry_problems(code: Source, found: list[_Named], entry_object: str) -> Iterator[Problem]:
+    """What keeps the start from finding something to serve, as far as the text can tell.
+
+    The start runs the file and asks `settle` of the objects; here it is asked of the text. Where the
+    file serves by itself, or something in it could make a server that the text does not show, nothing
+    is said: only the start knows.
+    """
+    if code.line_of(entry_object) is not None or code.runs_something:
         return
-    if len(servers) > 1:
-        yield _problem("error", "entry_not_found", entry_object=entry_object, found=", ".join(servers))
-    elif not any(_constructs_server(node) for node in ast.walk(code.tree)):
+    if found:
+        if settle(found, code.names_that_are_run()) is None:
+            names = ", ".join(candidate.name for candidate in found)
+            yield _problem("error", "entry_not_found", entry_object=entry_object, found=names)
+    elif not _could_make_one(code):
         yield _problem("error", "no_entry", entry_object=entry_object)
 
 
+def _could_make_one(code: Source) -> bool:
+    """Whether a call or a package in the file may give a server under no name that is seen here."""
+    if any(_made_by(node) for node in ast.walk(code.tree)):
+        return True
+    if any(isinstance(node, ast.AsyncFunctionDef) and _is_asgi(node) for node in ast.walk(code.tree)):
+        return True
+    return any(item.module.split(".")[0] not in sys.stdlib_module_names for item in code.imports)
+
+
+def _is_asgi(node: ast.AsyncFunctionDef) -> bool:
+    names = [argument.arg for argument in node.args.args if argument.arg != "self"]
+    return names[:3] == ["scope", "receive", "send"]
+
+
 def _problem(severity: Literal["error", "warning"], code: str, line: int | None = None, **args: str) -> Problem:
-    return Problem(severity, code, _MESSAGES[code].format(**args), line, args=args)
+    return Problem(severity, code, _MESSAGES[code].format(**args), line, args=args or None)
 
 
-def _server_names(code: Source) -> list[str]:
-    """Names at the top level that are bound to a server, in the order of the file."""
-    names: list[str] = []
+def _named(code: Source) -> list[_Named]:
+    """Names at the top level that are bound to a server or an app, in the order of the file."""
+    found: dict[str, _Named] = {}
     for node in code.tree.body:
         targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
         value = node.value if isinstance(node, (ast.Assign, ast.AnnAssign)) else None
-        if value is not None and _constructs_server(value):
-            names += [target.id for target in targets if isinstance(target, ast.Name) and target.id not in names]
-    return names
+        maker = _made_by(value) if value is not None else None
+        for target in targets:
+            if maker and isinstance(target, ast.Name):
+                found.setdefault(target.id, _Named(target.id, maker in _APPS))
+    return list(found.values())
 
 
-def _constructs_server(node: ast.AST) -> bool:
+def _made_by(node: ast.AST) -> str | None:
+    """The name of what is called, if it is known to make a server or an app."""
     if not isinstance(node, ast.Call):
-        return False
+        return None
     called = node.func
     # Also generic ones: Server[State](...).
     if isinstance(called, ast.Subscript):
         called = called.value
     name = called.id if isinstance(called, ast.Name) else getattr(called, "attr", "")
-    return name in _CONSTRUCTORS
+    return name if name in _SERVERS or name in _APPS else None

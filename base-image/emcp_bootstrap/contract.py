@@ -18,6 +18,8 @@ Runtime = Literal["mcp1", "mcp2"]
 RuntimeChoice = Literal["auto", "mcp1", "mcp2"]
 
 USER_FILE = Path("/app/user_code/server.py")
+# Where the file runs: a copy, writable, that ends with the container. Nothing beside the original is.
+WORK_DIR = Path("/tmp/server")
 DEFAULT_ENTRY_OBJECT = "mcp"
 DEFAULT_PORT = 8000
 MAX_MESSAGE_CHARS = 2000
@@ -68,6 +70,8 @@ class Settings:
     runtime: RuntimeChoice
     gateway_key: str
     port: int
+    # The file's `sys.argv[1:]`.
+    arguments: tuple[str, ...] = ()
 
     @classmethod
     def from_environment(cls, env: Mapping[str, str]) -> Settings:
@@ -94,7 +98,19 @@ class Settings:
         port_text = env.get("EMCP_PORT") or str(DEFAULT_PORT)
         if not (port_text.isascii() and port_text.isdigit() and 1 <= int(port_text) <= 65535):
             raise Failure("bad_contract", f"EMCP_PORT must be a number from 1 to 65535: {port_text!r}")
-        return cls(name, prefix, entry, runtime, key, int(port_text))
+        arguments = _arguments(env.get("EMCP_ARGS") or "[]")
+        return cls(name, prefix, entry, runtime, key, int(port_text), arguments)
+
+
+def _arguments(text: str) -> tuple[str, ...]:
+    """`EMCP_ARGS`, a JSON array of strings."""
+    try:
+        found = json.loads(text)
+    except ValueError:
+        found = None
+    if not isinstance(found, list) or not all(isinstance(item, str) and "\0" not in item for item in found):
+        raise Failure("bad_contract", "EMCP_ARGS must be a JSON array of strings")
+    return tuple(found)
 
 
 def log(text: str) -> None:

@@ -5,13 +5,15 @@ Objects are recognised by the names of their classes, so nothing is imported to 
 
 from __future__ import annotations
 
+import asyncio
 import inspect
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import Enum
 from types import ModuleType
-from typing import Any
+from typing import Any, Protocol, TypeVar
 
+from . import endpoints
 from .contract import DEFAULT_ENTRY_OBJECT, Failure
 from .source import Source
 
@@ -55,6 +57,10 @@ class Entry:
     value: Any
     kind: Kind
 
+    @property
+    def is_app(self) -> bool:
+        return self.kind is Kind.ASGI
+
 
 def kind_of(value: object) -> Kind | None:
     """What the object can be served as, or None."""
@@ -68,24 +74,57 @@ def kind_of(value: object) -> Kind | None:
     return Kind.ASGI if call is not None and _is_asgi_callable(call) else None
 
 
-def find(namespace: Mapping[str, Any], wanted: str, source: Source) -> Entry | None:
-    """The object to serve: the wanted name, else the only candidate; None when there is none at all."""
-    if wanted in namespace:
-        return _under_wanted_name(namespace, wanted, source)
-    entries = _distinct(namespace)
-    servers = [entry for entry in entries if entry.kind is not Kind.ASGI]
-    candidates = servers or entries
-    if len(candidates) <= 1:
-        return candidates[0] if candidates else None
-    run_names = source.names_that_are_run()
+class Candidate(Protocol):
+    """Something that could be served, known by its name: an object, or what the file's text says of one."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_app(self) -> bool: ...
+
+
+C = TypeVar("C", bound=Candidate)
+
+
+def settle(candidates: Sequence[C], run_names: Set[str]) -> C | None:
+    """Which of several is meant, where no name was chosen; None when nothing tells.
+
+    The check of a file and its start ask this same question, the one of the text and the other of
+    the objects, so that they cannot contradict each other.
+    """
+    servers = [candidate for candidate in candidates if not candidate.is_app]
+    apps = [candidate for candidate in candidates if candidate.is_app]
+    eligible = servers or apps
+    if len(eligible) == 1:
+        return eligible[0]
     for preferred in (
-        [entry for entry in candidates if entry.name in run_names],
+        [candidate for candidate in eligible if candidate.name in run_names],
         # An app beside several servers is what holds them together.
-        [entry for entry in entries if servers and entry.kind is Kind.ASGI],
-        [entry for name in _CONVENTIONAL_NAMES for entry in candidates if entry.name == name][:1],
+        apps if servers else [],
+        [candidate for name in _CONVENTIONAL_NAMES for candidate in eligible if candidate.name == name][:1],
     ):
         if len(preferred) == 1:
             return preferred[0]
+    return None
+
+
+def find(namespace: Mapping[str, Any], wanted: str, source: Source) -> Entry | None:
+    """The object to serve: the wanted name, else the only candidate; None when there is none at all.
+
+    A name that holds None is no choice: it waits for something that did not happen.
+    """
+    candidates = _distinct(namespace)
+    # An app that answers MCP holds its server; what the file put around it is served with it.
+    whole = [entry for entry in candidates if entry.is_app and endpoints.answers_mcp(entry.value)]
+    if wanted == DEFAULT_ENTRY_OBJECT and len(whole) == 1:
+        return whole[0]
+    if namespace.get(wanted) is not None:
+        return _under_wanted_name(namespace, wanted, source)
+    if not candidates:
+        return None
+    chosen = settle(candidates, source.names_that_are_run())
+    if chosen is not None:
+        return chosen
     listing = ", ".join(f"{entry.name} ({entry.kind.value})" for entry in candidates)
     raise Failure(
         "bad_entry_object",
@@ -124,16 +163,13 @@ def missing(namespace: Mapping[str, Any], wanted: str) -> Failure:
 def of_running(value: Any, namespace: Mapping[str, Any], wanted: str) -> Entry | None:
     """The entry when the file itself runs `value`, in place of the file's own choice of transport.
 
-    What the file runs is what it means to serve, unless the wanted name says otherwise: a name that
-    was chosen wins, and so does an MCP server over an app around it.
+    What the file runs is what it means to serve, unless a name was chosen and holds something else.
     """
     kind = kind_of(value)
     named = namespace.get(wanted)
     named_kind = kind_of(named)
-    if named_kind is not None and named is not value:
-        around_server = kind is Kind.ASGI and named_kind is not Kind.ASGI
-        if wanted != DEFAULT_ENTRY_OBJECT or around_server or kind is None:
-            return Entry(wanted, named, named_kind)
+    if named_kind is not None and named is not value and (wanted != DEFAULT_ENTRY_OBJECT or kind is None):
+        return Entry(wanted, named, named_kind)
     if kind is None:
         return None
     name = next((name for name, other in namespace.items() if other is value), f"{type(value).__name__} in a function")
@@ -160,13 +196,14 @@ def _under_wanted_name(namespace: Mapping[str, Any], wanted: str, source: Source
 
 
 def _call_factory(function: Any, wanted: str, source: Source) -> Any:
-    if _required_parameters(function) or inspect.iscoroutinefunction(function):
+    if _required_parameters(function):
         raise Failure(
             "bad_entry_object",
-            f"'{wanted}' is a function; only a plain function without required parameters can make the server",
+            f"'{wanted}' is a function; only a function without required parameters can make the server",
             line=source.line_of(wanted),
         )
-    return function()
+    made = function()
+    return asyncio.run(made) if inspect.iscoroutine(made) else made
 
 
 def _required_parameters(function: Any) -> list[str]:

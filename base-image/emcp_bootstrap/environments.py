@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
 from .contract import Runtime, RuntimeChoice
-from .source import Import, Source
+from .source import Import, Source, imports_of
 
 ENVIRONMENTS_ROOT = Path("/opt/emcp")
 RUNTIMES: tuple[Runtime, Runtime] = ("mcp1", "mcp2")
@@ -21,6 +23,10 @@ RUNTIMES: tuple[Runtime, Runtime] = ("mcp1", "mcp2")
 # renamed, and fastmcp 3 offers old module names without a file of that name.
 _ONLY_MCP1 = ("mcp.server.fastmcp", "fastmcp.tools.tool", "fastmcp.prompts.prompt", "fastmcp.resources.resource")
 _SDK_PACKAGES = frozenset({"mcp", "mcp_types", "fastmcp"})
+
+_SDK_IMPORT = re.compile(rb"^\s*(?:from|import)\s+(?:mcp|mcp_types|fastmcp)\b", re.MULTILINE)
+# Of a package whose imports are looked at: those that build on an SDK are small.
+_PACKAGE_FILES_MAX = 200
 
 _LOWLEVEL_MODULES = frozenset({"mcp.server", "mcp.server.lowlevel", "mcp.server.lowlevel.server"})
 _MCP1_LOWLEVEL_DECORATORS = frozenset(
@@ -112,6 +118,23 @@ class Environment:
         # A module-level __getattr__ can bring names that the source does not show.
         return None if "__getattr__" in names else names
 
+    def sdk_imports_of(self, package: str) -> Iterator[Import]:
+        """What the package's own files import of an SDK. Packages that say nothing of MCP are not read closely."""
+        place = self._locate(package)
+        if place is None or place.suffix not in ("", ".py"):
+            return
+        root = place.parent if place.name == "__init__.py" else place
+        files = sorted(root.rglob("*.py")) if root.is_dir() else [root]
+        for path in files[:_PACKAGE_FILES_MAX]:
+            try:
+                data = path.read_bytes()
+                if not _SDK_IMPORT.search(data):
+                    continue
+                found = imports_of(ast.parse(data))
+            except (OSError, SyntaxError, ValueError):
+                continue
+            yield from (item for item in found if item.module.split(".")[0] in _SDK_PACKAGES)
+
     def _locate(self, dotted: str) -> Path | None:
         base = self.site_packages.joinpath(*dotted.split("."))
         for candidate in (base / "__init__.py", base.with_name(base.name + ".py")):
@@ -187,7 +210,26 @@ def _from_imports(source: Source, environments: dict[Runtime, Environment]) -> l
             found.append(_Evidence(holders[0], f"imports {item.module}", item.line, item.optional))
         elif len(holders) == 2 and item.module.split(".")[0] in _SDK_PACKAGES:
             found.extend(_from_names(item, environments))
+        elif len(holders) == 2 and item.module.split(".")[0] not in sys.stdlib_module_names:
+            found.extend(_from_package(item, environments))
     return found
+
+
+def _from_package(item: Import, environments: dict[Runtime, Environment]) -> list[_Evidence]:
+    """What a package that builds on an SDK itself asks of it, as `fastapi_mcp` does."""
+    package = item.module.split(".")[0]
+    for imported in environments["mcp1"].sdk_imports_of(package):
+        for piece in _from_imports_of_sdk(imported, environments):
+            reason = f"imports {package}, which {piece.reason}"
+            return [_Evidence(piece.runtime, reason, item.line, item.optional or piece.optional)]
+    return []
+
+
+def _from_imports_of_sdk(item: Import, environments: dict[Runtime, Environment]) -> list[_Evidence]:
+    holders: list[Runtime] = [name for name in RUNTIMES if environments[name].has_module(item.module)]
+    if len(holders) == 1:
+        return [_Evidence(holders[0], f"imports {item.module}", item.line, item.optional)]
+    return _from_names(item, environments) if len(holders) == 2 else []
 
 
 def _from_names(item: Import, environments: dict[Runtime, Environment]) -> list[_Evidence]:

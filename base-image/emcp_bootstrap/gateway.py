@@ -13,14 +13,18 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import tickets
-from .apps import App, Message, Receive, Scope, Send, Served
+from .apps import SSE_PATH, App, Message, Receive, Scope, Send, Served
+from .endpoints import MCP_PATH
 from .request_body import RequestBody
 from .usage import Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
+SESSION_HEADER = b"mcp-session-id"
 HEALTH_PATH = "/.emcp/health"
 # How long no call may have been open for it to be believed that none is on its way any more.
 QUIET_SECONDS = 0.2
+
+Headers = list[tuple[bytes, bytes]]
 
 
 class Gateway:
@@ -48,6 +52,11 @@ class Gateway:
             health = {**self._health, **self._usage.report()}
             await _send_json(send, 200, health, head=scope["method"] == "HEAD")
             return
+        told = self._told_at(scope)
+        if told is not None:
+            status, body, headers = told
+            await _send_json(send, status, body, head=scope["method"] == "HEAD", headers=headers)
+            return
         path = self._served.canonical_path(scope["path"])
         ticket = tickets.of_request(scope) if scope["type"] == "http" else None
         if ticket is not None:
@@ -74,6 +83,23 @@ class Gateway:
                 self._quiet_since = time.monotonic()
             if self._is_draining:
                 await answer.finish()
+
+    def _told_at(self, scope: Scope) -> tuple[int, Mapping[str, Any], Headers] | None:
+        """What is answered in place of a server that EMCP itself put at /mcp and /sse.
+
+        A stream by GET belongs to a session (MCP 2025-06-18, Transports, Session Management). Without
+        one the answer is 405, by which clients that try SSE first know to go on with POST.
+        """
+        if scope["type"] != "http" or self._served.sse_app is None or scope["method"] not in ("GET", "HEAD"):
+            return None
+        path = self._served.canonical_path(scope["path"])
+        if path == MCP_PATH and not any(name.lower() == SESSION_HEADER for name, _ in scope["headers"]):
+            message = "there is no session here to listen to: POST to this address, or use /sse for the older transport"
+            return 405, {"error": {"code": "method_not_allowed", "message": message}}, [(b"allow", b"POST, DELETE")]
+        if path.rstrip("/") == "" and not self._served.has_root:
+            urls = {"mcp": f"{self._prefix}{MCP_PATH}", "sse": f"{self._prefix}{SSE_PATH}"}
+            return 200, {"paths": urls, "message": "paste one of these, below this host, into an MCP client"}, []
+        return None
 
     def drain(self) -> None:
         """From now on connections are closed with their answers, so that none is idle when all are closed."""
@@ -200,8 +226,10 @@ class Answer:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _send_json(send: Send, status: int, body: Mapping[str, Any], *, head: bool) -> None:
+async def _send_json(
+    send: Send, status: int, body: Mapping[str, Any], *, head: bool, headers: Headers | None = None
+) -> None:
     data = json.dumps(body, ensure_ascii=False).encode("utf-8")
-    headers = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
+    own = [(b"content-type", b"application/json"), (b"content-length", str(len(data)).encode())]
+    await send({"type": "http.response.start", "status": status, "headers": [*own, *(headers or [])]})
     await send({"type": "http.response.body", "body": b"" if head else data})

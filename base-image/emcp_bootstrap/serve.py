@@ -18,12 +18,13 @@ import time
 import traceback
 from collections.abc import Callable, Mapping
 from types import FrameType
-from typing import Any
+from typing import Any, NoReturn
 
-from . import apps, entry as entries
+from . import apps, entry as entries, output
 from .contract import Failure, Runtime, Settings, exit_with, flush_output, log, report_ready
 from .gateway import Gateway
 from .source import Source
+from .tolerance import RUN_OPTIONS
 
 # When the server is to end, it serves on until no call is open and none comes any more, which the
 # gate sees to, at most for so long. Then what is still open gets a second to end by itself. A tool
@@ -50,6 +51,7 @@ class Host:
         self._server: Any = None
         self._lock = threading.Lock()
         self._taken = False
+        self._is_stopping = False
         self._finished = threading.Event()
 
     def prepare(self, namespace: Mapping[str, Any], explain: Callable[[BaseException], Failure]) -> None:
@@ -60,9 +62,10 @@ class Host:
     def has_served(self) -> bool:
         return self._taken
 
-    def is_capturing(self) -> bool:
-        """Whether a run call of the user's file is to be served here."""
-        return True
+    @property
+    def is_stopping(self) -> bool:
+        """Whether somebody asked for the end."""
+        return self._is_stopping
 
     def is_own_server(self, uvicorn_server: Any) -> bool:
         return uvicorn_server is self._server
@@ -74,13 +77,7 @@ class Host:
         if not self._take(value):
             self._finished.wait()
             return
-        server, listener = self._open(self._entry_for(value), options)
-        try:
-            server.run(sockets=[listener])
-        except SystemExit as end:
-            self._check_started(end)
-        finally:
-            self._finished.set()
+        self._serve(self._entry_for(value), options)
 
     async def serve_async(self, value: Any, options: Mapping[str, Any]) -> None:
         if not self._take(value):
@@ -99,13 +96,19 @@ class Host:
         if not self._take(entry.value):
             self._finished.wait()
             return
-        server, listener = self._open(entry, {})
+        self._serve(entry, {})
+
+    def _serve(self, entry: entries.Entry, options: Mapping[str, Any]) -> None:
+        server, listener = self._open(entry, options)
+        runner = asyncio.Runner(loop_factory=server.config.get_loop_factory())
         try:
-            server.run(sockets=[listener])
+            runner.run(server.serve(sockets=[listener]))
         except SystemExit as end:
+            # Before the loop is closed, which waits for tasks that wait for it.
             self._check_started(end)
         finally:
             self._finished.set()
+        runner.close()
 
     def handle_sigterm(self, signal_number: int, frame: FrameType | None) -> None:
         """SIGTERM before or beside serving; while serving, uvicorn's own handler is in place."""
@@ -115,6 +118,7 @@ class Host:
         self._server.handle_exit(signal_number, frame)
 
     def stop_requested(self) -> None:
+        self._is_stopping = True
         # Streams that are cut by a stop are no errors, though the frameworks call them so.
         logging.getLogger("uvicorn.error").addFilter(_is_not_about_a_cut_stream)
         timer = threading.Timer(FORCED_EXIT_SECONDS, _force_exit)
@@ -139,7 +143,7 @@ class Host:
     def _open(self, entry: entries.Entry, options: Mapping[str, Any]) -> tuple[Any, socket.socket]:
         """Everything up to the start of the event loop; a failure here ends the process."""
         try:
-            served = apps.build(entry, options)
+            served = apps.build(entry, {**getattr(entry.value, RUN_OPTIONS, {}), **options})
         except Exception as error:
             exit_with(self._failure("the server could not be prepared", error))
         health: dict[str, Any] = {
@@ -172,6 +176,7 @@ class Host:
         return listener
 
     def ready(self, health: dict[str, Any]) -> None:
+        output.unwatch()
         health["load_ms"] = (time.monotonic_ns() - self._started_ns) // 1_000_000
         report_ready(health)
         health["status"] = "ready"
@@ -180,13 +185,25 @@ class Host:
         return bool(self._settings.gateway_key)
 
     def _check_started(self, end: SystemExit) -> None:
-        """uvicorn leaves with SystemExit when the lifespan fails."""
+        """uvicorn leaves with SystemExit when the lifespan fails; after that only the user's code does."""
         if self._server.started:
+            if not self._is_stopping:
+                self.end_as(end)
             return
         error = self._gateway.startup_error
         if error is None:
             exit_with(Failure("serve_failed", f"the server ended at start-up (exit {end.code})"))
         exit_with(self._failure("start-up failed", error))
+
+    def end_as(self, end: SystemExit) -> NoReturn:
+        """A handler of the user's ended the program: the log says where, and its code becomes the container's."""
+        line = self._failure("", end).line
+        where = f" in line {line}" if line is not None else ""
+        log(f"the file ended the program itself{where} (exit code {end.code!r}) while it was serving")
+        flush_output()
+        code = 0 if end.code is None else end.code
+        # The codes from 70 are for failures to start.
+        os._exit(code if isinstance(code, int) and 0 <= code < 70 else 1)
 
     def _failure(self, what: str, error: BaseException) -> Failure:
         line, trace = None, "".join(traceback.format_exception_only(error))

@@ -6,16 +6,23 @@ Knows nothing of environments: it states what the file says, others draw the con
 from __future__ import annotations
 
 import ast
+import io
+import tokenize
 import traceback
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from . import newer_python
 from .contract import Failure
 
 _RUN_METHODS = frozenset(
     {"run", "run_async", "run_stdio_async", "run_sse_async", "run_http_async", "run_streamable_http_async"}
 )
+
+_SERVING_METHODS = _RUN_METHODS | {"serve", "stdio_server"}
+# A first or second line that names the file's encoding (PEP 263).
+_NOT_UTF8 = "{name} is not text in {encoding} (line {line}); save the file as UTF-8"
 
 
 @dataclass(frozen=True)
@@ -37,13 +44,22 @@ class Source:
     imports: tuple[Import, ...] = field(default=())
 
     @property
-    def guard_body(self) -> list[ast.stmt]:
-        """The statements under `if __name__ == "__main__":` at the top level."""
-        body: list[ast.stmt] = []
-        for node in self.tree.body:
-            if isinstance(node, ast.If) and _is_main_guard(node.test):
-                body.extend(node.body)
-        return body
+    def has_guard(self) -> bool:
+        """Whether there is an `if __name__ == "__main__":` at the top level."""
+        return any(isinstance(node, ast.If) and _is_main_guard(node.test) for node in self.tree.body)
+
+    @property
+    def runs_something(self) -> bool:
+        """Whether the file serves by itself when it is run, as far as its text tells.
+
+        Any call of a run method or of uvicorn counts, wherever it stands.
+        """
+        for node in ast.walk(self.tree):
+            if isinstance(node, ast.Attribute) and node.attr in _SERVING_METHODS:
+                return True
+            if isinstance(node, ast.Name) and node.id == "stdio_server":
+                return True
+        return False
 
     def names_that_are_run(self) -> set[str]:
         """Names on which a run method is called anywhere in the file, as in `server.run()`."""
@@ -73,14 +89,23 @@ def read(path: Path) -> Source:
         raise Failure("code_not_found", f"there is no file at {path}") from None
     except OSError as error:
         raise Failure("code_not_found", f"{path} can't be read: {error.strerror}") from None
+    return parse(path, decode(path.name, data))
+
+
+def decode(name: str, data: bytes) -> str:
+    """The text in the encoding that the file declares (PEP 263), as Python reads it; UTF-8 where it declares none."""
     try:
-        text = data.decode("utf-8-sig")
+        encoding, _ = tokenize.detect_encoding(io.BytesIO(data).readline)
+    except SyntaxError as error:
+        # An encoding that Python does not know, or bytes in the first lines that are no UTF-8.
+        reason = str(error.msg)
+        raise Failure("code_not_found", f"{name}: {reason}; save the file as UTF-8", line=1) from None
+    try:
+        return data.decode(encoding)
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        raise Failure(
-            "code_not_found", f"{path.name} is not UTF-8 text (line {line}); save the file as UTF-8", line=line
-        ) from None
-    return parse(path, text)
+        shown = "UTF-8" if encoding in ("utf-8", "utf-8-sig") else encoding
+        raise Failure("code_not_found", _NOT_UTF8.format(name=name, encoding=shown, line=line), line=line) from None
 
 
 def parse(path: Path, text: str) -> Source:
@@ -91,12 +116,18 @@ def parse(path: Path, text: str) -> Source:
     except SyntaxError as error:
         trace = "".join(traceback.format_exception_only(error))
         where = f"line {error.lineno}: " if error.lineno else ""
-        raise Failure("syntax_error", f"{where}{error.msg}", line=error.lineno, trace=trace) from error
+        newer = newer_python.hint_of_syntax(error, text)
+        raise Failure("syntax_error", f"{where}{error.msg}{newer}", line=error.lineno, trace=trace) from error
     except ValueError as error:
         raise Failure("syntax_error", f"{path.name} is not Python source: {error}") from None
     except (RecursionError, MemoryError):
         raise Failure("syntax_error", f"{path.name} is nested too deeply for Python to read") from None
-    return Source(path, text, tree, tuple(_imports(tree)))
+    return Source(path, text, tree, imports_of(tree))
+
+
+def imports_of(tree: ast.Module) -> tuple[Import, ...]:
+    """Every absolute import of a module, wherever it stands."""
+    return tuple(_imports(tree))
 
 
 def _imports(node: ast.AST, optional: bool = False) -> Iterator[Import]:

@@ -146,6 +146,13 @@ class Server:
         connection.request("GET", path, headers={"Host": "mcp.example.com", KEY_HEADER: self.key})
         return connection, connection.getresponse()
 
+    def stop(self) -> int:
+        """Ends the container as EMCP does; its exit code, once its whole output is there."""
+        docker("stop", "--time", "10", self.container)
+        while self.events.get(timeout=DEADLINE_SECS) is not None:
+            pass
+        return self.wait_exit()
+
     def remove(self) -> None:
         docker("rm", "--force", self.container, check=False)
         shutil.rmtree(self.folder, ignore_errors=True)

@@ -63,7 +63,7 @@ def test_a_module_that_is_not_there_is_a_warning_unless_the_file_can_do_without(
     assert codes(found) == [("warning", "module_not_available", 3)]
     (problem,) = found["problems"]
     assert problem["message"].startswith("the module numpy_of_mine is not in the image")
-    assert problem["args"] == {"module": "numpy_of_mine"}
+    assert problem["args"] == {"module": "numpy_of_mine", "distribution": "numpy-of-mine"}
 
 
 def test_a_file_without_a_server_is_an_error(look: Any) -> None:

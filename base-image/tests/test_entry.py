@@ -129,7 +129,7 @@ def test_what_the_file_runs_is_served_unless_the_wanted_name_says_otherwise() ->
 
     assert name(second, "mcp") == "second"
     assert name(first, "second") == "second"
-    assert name(app, "mcp") == "mcp"
+    assert name(app, "mcp") == "app"
     assert name(app, "app") == "app"
     assert name(MCPServer(), "other") == "MCPServer in a function"
     assert name(42, "other") is None

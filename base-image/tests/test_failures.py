@@ -19,7 +19,7 @@ CASES = [
     ("exits", FASTMCP + "import sys\nsys.exit(3)\n", "import_error", 71, 3, "exit code 3"),
     ("exits_in_main", "def main():\n    exit()\nif __name__ == '__main__':\n    main()\n", "import_error", 71, 2, "exit code 0"),
     ("wrong_name", "from mcp.server.fastmcp import FastMPC\n", "import_error", 71, 1, "FastMPC"),
-    ("no_module", FASTMCP + "import no_such_package\n", "missing_dependency", 72, 2, "'no_such_package' is not installed"),
+    ("no_module", FASTMCP + "import no_such_package\n", "missing_dependency", 72, 2, "'no_such_package' (package 'no-such-package') is not in the image"),
     ("no_submodule", "import pandas.nothing\n", "missing_dependency", 72, 1, "has no module 'pandas.nothing'"),
     ("no_entry", "x = 1\nname = 'y'\n", "no_entry_object", 73, None, "found: name (str), x (int)"),
     ("empty", "", "no_entry_object", 73, None, "the file defines no objects"),
@@ -28,7 +28,7 @@ CASES = [
     ("lifespan", "from fastapi import FastAPI\nfrom contextlib import asynccontextmanager\n@asynccontextmanager\nasync def life(app):\n    raise OSError('no database')\n    yield\napp = FastAPI(lifespan=life)\n", "serve_failed", 75, 5, "OSError: no database"),
     ("mcp_lifespan", "from mcp.server.mcpserver import MCPServer\nfrom contextlib import asynccontextmanager\n@asynccontextmanager\nasync def life(app):\n    raise OSError('no database')\n    yield\nmcp = MCPServer('x', lifespan=life)\n", "serve_failed", 75, 5, "OSError: no database"),
     ("port_taken", FASTMCP + "import socket\ns = socket.socket()\ns.bind(('0.0.0.0', 8000))\ns.listen()\nmcp = FastMCP('a')\n", "serve_failed", 75, None, "port 8000"),
-    ("not_utf8", b"x = 1\ny = '\xff\xfe'\n", "code_not_found", 76, 2, "not UTF-8"),
+    ("not_utf8", b"x = 1\ny = '\xff\xfe'\n", "code_not_found", 76, 2, "save the file as UTF-8"),
     ("no_file", None, "code_not_found", 76, None, "no file"),
 ]  # fmt: skip
 
@@ -58,9 +58,9 @@ def test_a_traceback_shows_only_the_users_frames(start: Callable[..., Server]) -
     lines = [line for line in server.log if not line.startswith(('{"emcp"', "emcp:"))]
     assert lines == [
         "Traceback (most recent call last):",
-        '  File "/app/user_code/server.py", line 4, in <module>',
+        '  File "/tmp/server/server.py", line 4, in <module>',
         "    load()",
-        '  File "/app/user_code/server.py", line 3, in load',
+        '  File "/tmp/server/server.py", line 3, in load',
         "    return json.loads('{')",
         "           ^^^^^^^^^^^^^^^",
         "json.decoder.JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",

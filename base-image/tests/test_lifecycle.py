@@ -162,7 +162,7 @@ def facts():
     return {
         'uid': os.getuid(), 'gid': os.getgid(), 'groups': os.getgroups(), 'cwd': os.getcwd(), 'capabilities': status['CapEff'],
         'no_new_privileges': status['NoNewPrivs'], 'argv': sys.argv, 'name': __name__,
-        'writable': [folder for folder in ('/', '/app/user_code', '/opt/emcp', '/tmp', os.environ['HOME']) if can_write(folder)],
+        'writable': [folder for folder in ('/', '/app/user_code', '/opt/emcp', '/tmp', '.') if can_write(folder)],
         'path': [entry for entry in sys.path if 'emcp_bootstrap' in entry or entry == '/opt/emcp'],
     }
 """
@@ -172,12 +172,12 @@ def facts():
         "uid": 10001,
         "gid": 10001,
         "groups": [10001],
-        "cwd": "/app/user_code",
+        "cwd": "/tmp/server",
         "capabilities": "0000000000000000",
         "no_new_privileges": "1",
-        "argv": ["/app/user_code/server.py"],
-        "name": "server",
-        "writable": ["/tmp", "/tmp"],
+        "argv": ["/tmp/server/server.py"],
+        "name": "__main__",
+        "writable": ["/tmp", "."],
         "path": [],
     }
 

@@ -1,5 +1,6 @@
 //! The gate: one pure decision for each request that Traefik asks about
-//! (DESIGN §6). It sees values only; `http::gate` brings them and answers.
+//! (`ARCHITECTURE.md`, "A request passes the gate"). It sees values only;
+//! `http::gate` brings them and answers.
 
 use std::borrow::Cow;
 

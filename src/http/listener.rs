@@ -1,6 +1,6 @@
 //! The accept loop. warp's own server has no header timeout, drops the
 //! connection when a handler panics, and does not end on open streams, so the
-//! routes run as a service on hyper directly (DESIGN §11).
+//! routes run as a service on hyper directly.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;

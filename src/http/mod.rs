@@ -1,6 +1,6 @@
 //! The web side: the only room that names warp.
 //!
-//! Two listeners (DESIGN §4): the public one (dashboard and API), which
+//! Two listeners: the public one (dashboard and API), which
 //! Traefik routes below every server's route, and the internal one (gate,
 //! provider, metrics, readiness), which Traefik calls and never routes.
 

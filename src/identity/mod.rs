@@ -2,6 +2,7 @@
 //! CA, and Traefik's static configuration. Later starts find it there.
 
 mod certificate;
+mod examine;
 mod files;
 
 use std::path::{Path, PathBuf};
@@ -10,6 +11,7 @@ use anyhow::{Context, bail};
 use secrecy::{ExposeSecret, SecretString};
 
 pub use certificate::{ServedCertificate, from_files};
+pub use examine::Examined;
 pub use files::{create_dir_private, write_atomically};
 
 use crate::model::ServerId;
@@ -151,15 +153,11 @@ impl Identity {
         let admin_token = secret(&settings.admin_token, &layout.file("admin-token"), || {
             Ok(format!("emcp_{}", hex::encode(random_bytes::<32>()?)))
         })?;
-        if admin_token.expose_secret().len() < 16 {
-            bail!("the admin token is shorter than 16 characters; use a longer one");
-        }
+        check_admin_token(&admin_token)?;
         let master_key = secret(&settings.master_key, &layout.master_key(), || {
             Ok(hex::encode(random_bytes::<32>()?))
         })?;
-        let mut key = [0_u8; 32];
-        hex::decode_to_slice(master_key.expose_secret(), &mut key)
-            .map_err(|_| anyhow::anyhow!("the master key must be 64 hexadecimal digits"))?;
+        let key = parse_master_key(&master_key)?;
         let provider_token = secret(
             &SecretSource::DataDir,
             &layout.file("provider-token"),
@@ -189,25 +187,7 @@ impl Identity {
     }
 
     fn write_traefik_config(&self, settings: &Settings, layout: &Layout) -> anyhow::Result<()> {
-        let template = match &settings.traefik_template {
-            Some(path) => std::fs::read_to_string(path)
-                .with_context(|| format!("cannot read the Traefik template {}", path.display()))?,
-            None => BUILT_IN_TEMPLATE.to_owned(),
-        };
-        let https_port = settings.https_port.to_string();
-        let replacements = [
-            ("${EMCP_INTERNAL_URL}", settings.internal_url.as_str()),
-            (
-                "${EMCP_PROVIDER_TOKEN}",
-                self.provider_token.expose_secret(),
-            ),
-            ("${EMCP_HTTPS_ADDRESS}", settings.https_address.as_str()),
-            ("${EMCP_HTTP_ADDRESS}", settings.http_address.as_str()),
-            ("${EMCP_HTTPS_PORT}", https_port.as_str()),
-        ];
-        let rendered = replacements
-            .iter()
-            .fold(template, |text, (from, to)| text.replace(from, to));
+        let rendered = render_traefik_config(settings, &self.provider_token)?;
         let path = layout.traefik_config();
         if let Some(dir) = path.parent() {
             create_dir_private(dir)?;
@@ -220,6 +200,43 @@ impl Identity {
         write_atomically(&path, rendered.as_bytes(), 0o600)
             .with_context(|| format!("cannot write {}", path.display()))
     }
+}
+
+/// Traefik's static configuration. Holds the provider's token.
+fn render_traefik_config(
+    settings: &Settings,
+    provider_token: &SecretString,
+) -> anyhow::Result<String> {
+    let template = match &settings.traefik_template {
+        Some(path) => std::fs::read_to_string(path)
+            .with_context(|| format!("cannot read the Traefik template {}", path.display()))?,
+        None => BUILT_IN_TEMPLATE.to_owned(),
+    };
+    let https_port = settings.https_port.to_string();
+    let replacements = [
+        ("${EMCP_INTERNAL_URL}", settings.internal_url.as_str()),
+        ("${EMCP_PROVIDER_TOKEN}", provider_token.expose_secret()),
+        ("${EMCP_HTTPS_ADDRESS}", settings.https_address.as_str()),
+        ("${EMCP_HTTP_ADDRESS}", settings.http_address.as_str()),
+        ("${EMCP_HTTPS_PORT}", https_port.as_str()),
+    ];
+    Ok(replacements
+        .iter()
+        .fold(template, |text, (from, to)| text.replace(from, to)))
+}
+
+fn check_admin_token(token: &SecretString) -> anyhow::Result<()> {
+    if token.expose_secret().len() < 16 {
+        bail!("the admin token is shorter than 16 characters; use a longer one");
+    }
+    Ok(())
+}
+
+fn parse_master_key(text: &SecretString) -> anyhow::Result<[u8; 32]> {
+    let mut key = [0_u8; 32];
+    hex::decode_to_slice(text.expose_secret(), &mut key)
+        .map_err(|_| anyhow::anyhow!("the master key must be 64 hexadecimal digits"))?;
+    Ok(key)
 }
 
 /// Reads a secret from its source; in the data directory, makes it if missing.
@@ -239,6 +256,10 @@ fn secret(
             data_file
         }
     };
+    read_secret(path)
+}
+
+fn read_secret(path: &Path) -> anyhow::Result<SecretString> {
     let text =
         std::fs::read_to_string(path).with_context(|| format!("cannot read {}", path.display()))?;
     let text = text.trim();

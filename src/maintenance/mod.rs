@@ -3,10 +3,12 @@
 
 mod archive;
 mod check;
+mod preflight;
 mod restore;
 mod rotate;
 
 pub use archive::write_backup;
 pub use check::{Finding, check};
+pub use preflight::{Preflight, preflight};
 pub use restore::restore;
 pub use rotate::{finish_rotation, rotate_key};

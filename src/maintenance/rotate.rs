@@ -72,6 +72,16 @@ pub fn finish_rotation(settings: &Settings, vault: Vault) -> anyhow::Result<(Sto
     }
 }
 
+/// The vaults one of which fits the database: a rotation that was cut short
+/// leaves a second key behind.
+pub(super) fn possible_vaults(settings: &Settings, vault: Vault) -> Vec<Vault> {
+    let next = key_file(settings).ok().map(|file| next_file(&file));
+    let next_key = next.as_deref().and_then(read_key);
+    std::iter::once(vault)
+        .chain(next_key.map(|key| Vault::new(&key)))
+        .collect()
+}
+
 fn key_file(settings: &Settings) -> anyhow::Result<PathBuf> {
     match &settings.master_key {
         SecretSource::DataDir => Ok(Layout::new(&settings.data_dir).master_key()),

@@ -12,7 +12,7 @@ use super::Egress;
 pub struct SubnetError(String);
 
 /// An IPv4 subnet of which the first sixteenth stays with Docker (for Traefik
-/// and others) and the rest belongs to servers (DESIGN §3).
+/// and others) and the rest belongs to servers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AddressPool {
     base: u32,

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::Error;
 
 /// Words a server may not be called, since public URLs share `/api/` with the
-/// API's own resources (DESIGN §3).
+/// API's own resources.
 pub const RESERVED_NAMES: &[&str] = &[
     "admin",
     "api",

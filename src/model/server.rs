@@ -11,7 +11,8 @@ use uuid::Uuid;
 
 use super::{EntryObject, Error, ServerName, ServerNetworks, SleepChoice};
 
-/// The port every server listens on inside its container (DESIGN §3).
+/// The port every server listens on inside its container: the base image's
+/// bootstrap and every route agree on it (`base-image/README.md`).
 const CONTAINER_PORT: u16 = 8000;
 
 /// A server's identity for life: a UUIDv7, so ids sort by age.
@@ -68,7 +69,8 @@ pub enum Desired {
     Stopped,
 }
 
-/// Which of the image's two Python environments serves the file (DESIGN §5).
+/// Which of the image's two Python environments serves the file
+/// (`base-image/README.md`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum RuntimeChoice {

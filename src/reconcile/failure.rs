@@ -19,7 +19,7 @@ const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
 pub(super) const TAIL_LINES: usize = 50;
 /// The bootstrap's exit codes, for failures that a retry cannot mend: they
-/// come of the file itself (DESIGN §5; `base-image/README.md`).
+/// come of the file itself (`base-image/README.md`).
 const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
 
 /// What the bootstrap reports in one line of JSON before it exits.

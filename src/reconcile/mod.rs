@@ -2,7 +2,7 @@
 //!
 //! Level-triggered: a wake-up, a Docker event or the 30-second pass only says
 //! "look again". One task a server observes, asks the pure [`plan`], does one
-//! step, and looks again, until there is nothing to do (DESIGN §9).
+//! step, and looks again, until there is nothing to do.
 
 mod contents;
 mod converge;

@@ -1,5 +1,5 @@
-//! Ready-made client configuration (DESIGN §8). The token is a placeholder:
-//! EMCP keeps no token it could fill in.
+//! Ready-made client configuration. The token is a placeholder: EMCP keeps no
+//! token it could fill in.
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;

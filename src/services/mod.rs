@@ -24,6 +24,7 @@ mod strays;
 mod templates;
 mod tokens;
 mod tools;
+mod traefik_watch;
 mod upkeep;
 mod usage;
 mod views;

@@ -9,7 +9,8 @@ use tokio_util::task::TaskTracker;
 
 use super::passed_env::passed_env;
 use super::{
-    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays, upkeep,
+    App, AuditLog, FirewallWatch, UsageMeter, certificate_watch, firewall_watch, strays,
+    traefik_watch, upkeep,
 };
 use crate::access::{Limiter, Proxies, TokenTable};
 use crate::directory::{Directory, Entry};
@@ -146,6 +147,7 @@ pub async fn start(
     app.start_meter();
     app.tasks.spawn(upkeep::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
+    traefik_watch::watch(&app);
     Ok((app, reconciling))
 }
 

@@ -204,7 +204,13 @@ struct Problems(Vec<String>);
 
 impl Problems {
     fn add(&mut self, field: &str, problem: &str) {
-        self.0.push(format!("{field}: {problem}"));
+        // The names of the flags or of the file's fields, and the variables'.
+        let variables: Vec<_> = field
+            .split(", ")
+            .map(|name| format!("EMCP_{}", name.to_uppercase()))
+            .collect();
+        self.0
+            .push(format!("{field} ({}): {problem}", variables.join(", ")));
     }
 
     fn take<T>(&mut self, field: &str, result: Result<T, String>) -> Option<T> {

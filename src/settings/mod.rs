@@ -155,7 +155,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_defaults_are_those_of_the_design() {
+    fn the_defaults_are_those_that_are_documented() {
         let settings = SettingsInput::default().check().unwrap();
         assert_eq!(settings.data_dir, Path::new("/opt/mcp-platform/data"));
         assert_eq!(settings.network, "mcp-net");

@@ -7,6 +7,7 @@ mod audit;
 mod codec;
 mod dump;
 mod events;
+mod glance;
 mod records;
 mod servers;
 mod tables;
@@ -25,6 +26,7 @@ use crate::vault::{Sealed, Vault};
 use records::Record;
 
 pub use dump::Dump;
+pub use glance::Glance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.

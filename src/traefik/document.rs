@@ -1,7 +1,7 @@
 //! The dynamic configuration as a pure function of the servers. The output is
 //! byte-stable (ordered maps) and never has an empty map: Traefik recognises
 //! an unchanged document by its hash and rejects a whole document for
-//! `"routers":{}` (DESIGN §7).
+//! `"routers":{}`.
 
 use std::collections::BTreeMap;
 
@@ -60,7 +60,7 @@ const RETRY_TIMEOUT: &str = "20s";
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
 const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
 /// Removed from the client's request, and set again only where the gate
-/// answered with them (DESIGN §6).
+/// answered with them: nothing a client writes is taken for the gate's word.
 const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
 /// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
 /// than was told, so Traefik may read these without a limit of its own.

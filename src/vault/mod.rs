@@ -3,7 +3,7 @@
 //!
 //! XChaCha20-Poly1305 with a random nonce; the associated data binds a value
 //! to its server and key, so that a sealed value moved elsewhere in the
-//! database does not open (DESIGN §10).
+//! database does not open.
 
 mod mask;
 

@@ -44,7 +44,7 @@ def new_platform() -> Iterator[Callable[..., Platform]]:
     started: list[Platform] = []
 
     def make(**emcp_settings: str) -> Platform:
-        extra = Platform(**emcp_settings)
+        extra = Platform(holds_sockets=False, **emcp_settings)
         started.append(extra)
         extra.start()
         return extra

@@ -1,6 +1,6 @@
 """The gate: who is let through to a server, and what the server gets to see of it."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta, timezone
 from typing import Any
 
 import httpx
@@ -228,7 +228,7 @@ def test_a_deleted_token_opens_nothing_any_more(api: Api) -> None:
 
 
 def test_an_expired_token_opens_nothing_any_more(api: Api) -> None:
-    expires_at = (datetime.now(UTC) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
+    expires_at = (datetime.now(timezone.utc) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
     body = {"name": "expiring", "role": "connect", "servers": [SERVER], "expires_at": expires_at}
     token = api.call("POST", "/api/tokens", json=body)["token"]
     until("the token to expire", lambda: knock(api, SERVER, bearer(token)).status_code == 401, 10)

@@ -2,7 +2,7 @@
 
 import hashlib
 import hmac
-from datetime import UTC, datetime
+from datetime import datetime, timezone
 from pathlib import Path
 
 from support.api import Api, Json
@@ -103,7 +103,7 @@ def test_a_file_becomes_a_live_url_and_goes_again(
 
 
 def secs_since(timestamp: str) -> float:
-    return (datetime.now(UTC) - datetime.fromisoformat(timestamp)).total_seconds()
+    return (datetime.now(timezone.utc) - datetime.fromisoformat(timestamp)).total_seconds()
 
 
 def _call(api: Api, drivers: dict[str, ClientDriver], token: str, tool: str, arguments: Json) -> str:

@@ -75,16 +75,16 @@ def test_too_many_wrong_tokens_lock_their_address_out_and_no_other(platform: Pla
 
 def test_sign_in_and_gate_count_with_the_api(platform: Platform) -> None:
     with from_address(platform, "127.0.0.22") as client:
-        sni = {"extensions": {"sni_hostname": "localhost"}}
+        sni = {"sni_hostname": "localhost"}
         for _ in range(WRONG_MAX // 2):
-            assert client.post("/api/session", json={"token": WRONG}, **sni).status_code == 401
-            assert client.post("/api/locked/mcp", headers=bearer(WRONG), **sni).status_code == 401
-        assert client.post("/api/session", json={"token": WRONG}, **sni).status_code == 429
-        answer = client.post("/api/locked/mcp", headers=bearer(WRONG), **sni)
+            assert client.post("/api/session", json={"token": WRONG}, extensions=sni).status_code == 401
+            assert client.post("/api/locked/mcp", headers=bearer(WRONG), extensions=sni).status_code == 401
+        assert client.post("/api/session", json={"token": WRONG}, extensions=sni).status_code == 429
+        answer = client.post("/api/locked/mcp", headers=bearer(WRONG), extensions=sni)
         assert answer.status_code == 429
         assert int(answer.headers["retry-after"]) > 0
         # The server is stopped: 503 is for those who may call it.
-        allowed = client.post("/api/locked/mcp", headers=bearer(platform.admin_token), **sni)
+        allowed = client.post("/api/locked/mcp", headers=bearer(platform.admin_token), extensions=sni)
         assert allowed.status_code == 503
     assert lock_outs(platform).count("127.0.0.22") == 1
 

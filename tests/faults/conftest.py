@@ -51,7 +51,7 @@ def new_platform() -> Iterator[Callable[..., FaultPlatform]]:
     made: list[FaultPlatform] = []
 
     def make(**emcp_settings: str) -> FaultPlatform:
-        made.append(FaultPlatform(**emcp_settings))
+        made.append(FaultPlatform(holds_sockets=False, **emcp_settings))
         return made[-1]
 
     yield make

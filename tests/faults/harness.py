@@ -28,9 +28,9 @@ UUID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class FaultPlatform(Platform):
     """A platform whose EMCP may be ended in every way, and whose data directory can be looked into."""
 
-    def __init__(self, **emcp_settings: str) -> None:
+    def __init__(self, *, holds_sockets: bool = False, **emcp_settings: str) -> None:
         # Servers that must be replaced often get a short time to end.
-        super().__init__(**{"EMCP_STOP_GRACE_SECS": "2", **emcp_settings})
+        super().__init__(holds_sockets=holds_sockets, **{"EMCP_STOP_GRACE_SECS": "2", **emcp_settings})
         self.last_problems: list[str] = []
 
     def with_settings(self, **emcp_settings: str) -> None:

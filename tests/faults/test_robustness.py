@@ -316,6 +316,7 @@ def _is_closed(connection: socket.socket) -> bool:
 
 def _connect(url: str) -> socket.socket:
     host, port = urlsplit(url).hostname, urlsplit(url).port
+    assert port is not None
     return socket.create_connection((host, port), timeout=10)
 
 

@@ -11,4 +11,4 @@ def greet(name: str) -> str:
 
 
 if __name__ == "__main__":
-    raise SystemExit("the guard must not run")
+    mcp.run()

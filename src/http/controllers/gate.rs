@@ -19,7 +19,7 @@ use crate::http::error::{CHALLENGE, error_body};
 use crate::http::reply::Answer;
 use crate::model::{Error, Result};
 
-/// Traefik gives up on forward-auth after 30 s and answers 500 (DESIGN §7).
+/// Traefik gives up on forward-auth after 30 s and answers 500.
 /// Counted from when the request came, so that what it waited for a new EMCP
 /// is part of it.
 const HOLD_MAX: Duration = Duration::from_secs(25);
@@ -145,7 +145,7 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     }
 }
 
-/// Traefik copies these onto the request it forwards (DESIGN §5).
+/// Traefik copies these onto the request it forwards.
 fn allow(user: &str, entry: &Entry, ticket: Option<&str>) -> Answer {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();

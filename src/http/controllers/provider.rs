@@ -29,7 +29,7 @@ pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
         .await
     {
         Poll::Document(body) => Ok(content("application/json", body)),
-        // Never an empty 200, which would wipe every route (DESIGN §7).
+        // Never an empty 200, which would wipe every route (`ARCHITECTURE.md`).
         Poll::NotLoaded => Ok(error_body(
             StatusCode::SERVICE_UNAVAILABLE,
             "not_loaded",

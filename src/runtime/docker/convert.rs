@@ -11,11 +11,10 @@ use bollard::models::{
     RestartPolicyNameEnum,
 };
 use secrecy::{ExposeSecret, SecretString};
-use sha2::{Digest, Sha256};
 
 use super::{
     LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_SECRETS, LABEL_SERVER,
-    LABEL_SPEC_HASH,
+    seccomp,
 };
 use crate::model::{Egress, Limits};
 use crate::runtime::{Container, ContainerSpec, Phase, Run};
@@ -34,7 +33,7 @@ const SHM_BYTES: i64 = 64 * 1024 * 1024;
 /// and the system call are closed one by one.
 const MQUEUE_OPTIONS: &str = "ro,noexec,nosuid,nodev,size=4k";
 
-/// The container contract of DESIGN §5 in Docker's words.
+/// The container contract (`docs/security.md`, "Containers") in Docker's words.
 pub(super) fn create_body(
     spec: &ContainerSpec,
     network: &str,
@@ -105,7 +104,7 @@ pub(super) fn hardened(limits: Limits) -> HostConfig {
         ])),
         shm_size: Some(SHM_BYTES),
         cap_drop: strings(&["ALL"]),
-        security_opt: strings(&["no-new-privileges"]),
+        security_opt: strings(&["no-new-privileges", seccomp::SECURITY_OPTION]),
         // A core dump may be written by the host, outside the container's limits.
         ulimits: Some(vec![none_of("msgqueue"), none_of("core")]),
         init: Some(true),
@@ -159,28 +158,8 @@ fn labels(spec: &ContainerSpec, instance: &str) -> HashMap<String, String> {
         (LABEL_NAME.to_owned(), spec.server_name.to_string()),
         (LABEL_GENERATION.to_owned(), spec.generation.to_string()),
         (LABEL_REVISION.to_owned(), spec.revision.to_string()),
-        (LABEL_SPEC_HASH.to_owned(), spec_hash(spec)),
         (LABEL_SECRETS.to_owned(), spec.secret_keys.join(",")),
     ])
-}
-
-/// Recognises what a container was made from. Values of variables are left
-/// out: a label is public, and a short secret could be searched for by its
-/// hash. The revision stands for them.
-fn spec_hash(spec: &ContainerSpec) -> String {
-    let text = format!(
-        "{} {} {} {:?} {} {} {} {} {}",
-        spec.image,
-        spec.revision,
-        spec.address,
-        spec.egress,
-        spec.code_dir.display(),
-        spec.limits.memory_bytes,
-        spec.limits.cpus,
-        spec.limits.pids,
-        spec.stop_grace.as_secs(),
-    );
-    hex::encode(&Sha256::digest(text)[..16])
 }
 
 /// The values of the variables that the container's label names as secret.
@@ -287,10 +266,8 @@ mod tests {
         assert_eq!(body.user.as_deref(), Some("10001:10001"));
         assert_eq!(host.readonly_rootfs, Some(true));
         assert_eq!(host.cap_drop, Some(vec!["ALL".to_owned()]));
-        assert_eq!(
-            host.security_opt,
-            Some(vec!["no-new-privileges".to_owned()])
-        );
+        let options = host.security_opt.unwrap();
+        assert_eq!(options, ["no-new-privileges", seccomp::SECURITY_OPTION]);
         assert_eq!(host.init, Some(true));
         assert_eq!(host.pids_limit, Some(128));
         assert_eq!(host.memory, Some(512 * 1024 * 1024));

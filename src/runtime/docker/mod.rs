@@ -5,6 +5,7 @@ mod follow;
 mod network;
 mod one_shot;
 mod output;
+mod seccomp;
 mod usage;
 
 use std::collections::HashMap;
@@ -24,14 +25,13 @@ pub use one_shot::OneShot;
 use super::{Container, ContainerSpec, EngineInfo, OutputLine, Phase, Run, RuntimeError, Usage};
 use crate::model::{Egress, ServerId, ServerNetworks};
 
-/// Labels on everything EMCP makes (DESIGN §5).
+/// Labels on everything EMCP makes. What has another instance's is not touched.
 pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
 pub(super) const LABEL_SERVER: &str = "emcp.server";
 /// The server's name, which the container's own name must not tell.
 pub(super) const LABEL_NAME: &str = "emcp.name";
 pub(super) const LABEL_GENERATION: &str = "emcp.generation";
 pub(super) const LABEL_REVISION: &str = "emcp.revision";
-pub(super) const LABEL_SPEC_HASH: &str = "emcp.spec-hash";
 /// On containers that serve no server.
 pub(super) const LABEL_HELPER: &str = "emcp.helper";
 /// The names, not the values, of the variables that must not be shown.

@@ -28,6 +28,11 @@ def remove_leftovers() -> list[str]:
         if not owner_lives(network):
             removed.add(network)
             docker("network", "rm", network)
+    for image in docker("image", "ls", "--format", "{{.Repository}}:{{.Tag}}").split():
+        name = image.rpartition(":")[0].rpartition("/")[2]
+        if is_ours(name) and not owner_lives(name):
+            removed.add(name)
+            docker("image", "rm", image)
     removed.update(remove_rules_of_dead_runs())
     for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)

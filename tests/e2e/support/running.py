@@ -108,11 +108,6 @@ class Platform:
         if self._holds_sockets:
             self.environment["EMCP_SOCKETS"] = str(self.run_dir / "sockets")
 
-    @property
-    def emcp_pid(self) -> int:
-        assert self._emcp is not None
-        return self._emcp.pid
-
     def api_as(self, token: str | None) -> Api:
         """The API as the holder of this token sees it; None is nobody."""
         api = Api(self.public_url, self.ca_file, token)

@@ -14,6 +14,7 @@ from .settings import E2E_DIR, cache_dir
 
 INSTALL_TIMEOUT_SECS = 600
 COMPLETE = ".complete"
+SDISTS = E2E_DIR / "sdists.txt"
 
 
 def python_environment(requirements: Path) -> Path:
@@ -22,7 +23,8 @@ def python_environment(requirements: Path) -> Path:
     with _made_once(home) as missing:
         if missing:
             _run([sys.executable, "-m", "venv", str(home)])
-            _run([str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--requirement", str(requirements)])
+            pip = [str(home / "bin" / "python"), "-m", "pip", "install", "--quiet", "--require-hashes"]
+            _run([*pip, "--requirement", str(requirements)])
     return home / "bin" / "python"
 
 
@@ -46,13 +48,18 @@ def node_clients() -> Path:
 
 
 def source_distribution(name: str, version: str) -> Path:
-    """The examples of a package's source distribution, as its authors published them."""
+    """The examples of a package's source distribution, as its authors published them (sdists.txt has its hash)."""
     home = cache_dir() / "sdists" / f"{name}-{version}"
     with _made_once(home) as missing:
         if missing:
             home.mkdir(parents=True)
-            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-binary", name]
-            _run([*pip, "--dest", str(home), f"{name}=={version}"])
+            pinned = [line for line in SDISTS.read_text().splitlines() if line.startswith(f"{name}=={version} ")]
+            wanted = home / "wanted.txt"
+            wanted.write_text("".join(pinned))
+            # pip asks the package's build system for its metadata. That is installed here already, by its hash:
+            # an isolated build would fetch one without.
+            pip = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--no-build-isolation"]
+            _run([*pip, "--require-hashes", "--no-binary", name, "--dest", str(home), "--requirement", str(wanted)])
             archive = next(home.glob("*.tar.gz"))
             with tarfile.open(archive) as tar:
                 examples = [member for member in tar if "/examples/" in member.name]

@@ -39,7 +39,7 @@ test("a sentence is told by its code and arguments in both languages", () => {
   const original = "paused after 1 h 30 min without use; the next request wakes it";
   assert.equal(codedWords(english, "reason", "paused_idle", args, original), "Paused after 1 hr 30 min without use; the next request wakes it.");
   assert.equal(codedWords(chinese, "reason", "paused_idle", args, original), "1小时30分钟无人使用，已暂停；下一个请求会唤醒它。");
-  assert.equal(codedWords(chinese, "problem", "module_not_available", { module: "nums" }, "x"), "镜像中没有模块 nums。请联系管理员添加，或改用其他方式。");
+  assert.equal(codedWords(chinese, "problem", "module_not_available", { module: "nums", distribution: "nums-py" }, "x"), "镜像中没有模块 nums。请联系管理员添加 nums-py，或改用其他方式；您自己项目中的其他文件不会随此文件上传。");
   assert.equal(codedWords(chinese, "step", "tools_listed", { tools: 1_200 }, "x"), "共 1,200 个工具。");
   assert.equal(codedWords(english, "step", "tools_listed", { tools: 2 }, "2 tools"), "2 tools.");
   // A state's reason is also what happened.

@@ -87,6 +87,7 @@ export default {
   "check.code.entry_not_found": "The entry object is missing.",
   "check.code.no_entry": "There is no MCP server in this file.",
   "check.code.module_not_available": "A Python package is missing.",
+  "check.code.relative_import": "A module beside this file is needed.",
 
   "unsaved.title": "Leave without saving?",
   "unsaved.text": "What you have changed on this page is not saved.",

@@ -57,7 +57,8 @@ export default {
   "notice.clients_unknown": "部分客户端的地址未知（审计日志中也是）：它们通过 IPv6 或从本机经 Docker 自带的代理连接。处理方法见 docs/operations.md。",
   "notice.firewall_unknown": "尚未能确认服务器可以访问哪些地址，防火墙是否生效未知。",
 
-  "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加，或改用其他方式。",
+  "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加 {distribution}，或改用其他方式；您自己项目中的其他文件不会随此文件上传。",
+  "problem.relative_import": "相对导入找不到任何模块：只上传了这一个文件，没有它旁边的模块。",
   "problem.entry_not_found": "没有名为 {entry_object} 的对象，但有 {found}。请把入口对象改为要提供服务的那一个。",
   "problem.no_entry": "文件没有创建 MCP 服务器；例如需要 {entry_object} = FastMCP(...)。",
 

@@ -87,6 +87,7 @@ export default {
   "check.code.entry_not_found": "缺少入口对象。",
   "check.code.no_entry": "此文件中没有 MCP 服务器。",
   "check.code.module_not_available": "缺少 Python 包。",
+  "check.code.relative_import": "需要此文件旁边的模块。",
 
   "unsaved.title": "不保存就离开？",
   "unsaved.text": "此页面上的更改尚未保存。",
