@@ -144,7 +144,7 @@ def test_a_token_over_plain_http_is_refused_and_not_redirected(
 
 def test_a_log_as_text_steers_no_terminal(api: Api, server: Callable[..., Json]) -> None:
     server("talker-of-escapes", TALKER)
-    text = until("the output", lambda: (log := api.log("talker-of-escapes")) if "red" in log else None, 30)
+    text = until("the output", lambda: log if "\nred\n" in (log := api.log("talker-of-escapes")) else None, 30)
     assert not [c for c in text if c != "\n" and c != "\t" and (ord(c) < 32 or 127 <= ord(c) < 160)]
     assert text.count("before") == text.count("after") == len(STEERING), "no line was lost"
     assert "\\u001b]52;c;" in text
