@@ -125,7 +125,7 @@ impl World {
             uri: &request.uri,
             ..GateRequest::default()
         };
-        gate::decide(&asked, self.caller(request, &asked), entry.as_ref(), &[])
+        gate::decide(&asked, || self.caller(request, &asked), entry.as_ref(), &[])
     }
 
     fn caller(&self, request: &Request, asked: &GateRequest<'_>) -> Result<Caller, Error> {

@@ -31,6 +31,7 @@ engine_problem() {
 }
 
 compose_find() {
+  ((${#COMPOSE[@]} == 0)) || return 0
   if docker compose version >/dev/null 2>&1; then
     COMPOSE=("$DOCKER" compose)
   elif docker-compose version >/dev/null 2>&1; then
@@ -79,7 +80,6 @@ ensure_engine() {
   fi
   compose_find || die 'Docker Compose is missing (the docker compose plugin, or docker-compose 1.29 or newer).'
   docker version --format 'client {{.Client.Version}}, engine {{.Server.Version}}, API {{.Server.APIVersion}}'
-  "${COMPOSE[@]}" version
   detail "${STEP_DETAIL:-$(docker version --format '{{.Server.Version}}') answers}"
 }
 

@@ -299,7 +299,7 @@ END
 keep_running_image() {
   local running
   image_present "$GOOD_IMAGE" && return
-  running=$(docker inspect --type container --format '{{.Image}}' "$EMCP_INSTANCE" 2>/dev/null) || return 0
+  running=$(docker container inspect --format '{{.Image}}' "$EMCP_INSTANCE" 2>/dev/null) || return 0
   docker tag "$running" "$GOOD_IMAGE"
 }
 

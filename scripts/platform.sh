@@ -98,7 +98,7 @@ ensure_network() {
 GOING_BACK=no TRAEFIK_CHANGES=no CERTIFICATE=${EMCP_TLS_CERT_FILE:-}
 declare -A RESTARTS=()
 
-container_image() { docker inspect --format '{{.Image}}' "$1" 2>/dev/null | grep . || true; }
+container_image() { docker container inspect --format '{{.Image}}' "$1" 2>/dev/null | grep . || true; }
 
 # What make up goes back to if the new one does not get ready: image, settings
 # and compose.yml of the last one that did. It holds what the settings hold,
@@ -106,7 +106,7 @@ container_image() { docker inspect --format '{{.Image}}' "$1" 2>/dev/null | grep
 good_dir() {
   local of
   # Of the one that runs, which may have had its data elsewhere.
-  of=$(docker inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$EMCP_INSTANCE" 2>/dev/null |
+  of=$(docker container inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$EMCP_INSTANCE" 2>/dev/null |
     sed -n 's/^EMCP_DATA_DIR=//p') || of=''
   echo "${of:-$EMCP_DATA_DIR}/last-good"
 }
@@ -136,7 +136,7 @@ check_platform() {
     EMCP_TRAEFIK_CONFIG=$(sha256sum <"$EMCP_DATA_DIR/traefik/traefik.yml" | cut -c 1-64)
   fi
   export EMCP_TRAEFIK_CONFIG
-  if running=$(docker inspect --format '{{index .Config.Labels "emcp.traefik-config"}}' "$EMCP_INSTANCE-traefik" 2>/dev/null) &&
+  if running=$(docker container inspect --format '{{index .Config.Labels "emcp.traefik-config"}}' "$EMCP_INSTANCE-traefik" 2>/dev/null) &&
     [[ $running == "$EMCP_TRAEFIK_CONFIG" ]]; then
     detail 'EMCP would start so'
     return
@@ -161,21 +161,13 @@ ask_platform() {
 }
 
 start_platform() {
-  local name id count
   on_failure "see the log of the containers: docker logs $EMCP_INSTANCE; docker logs $EMCP_INSTANCE-traefik"
-  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
-    read -r id count < <(container_restarts "$name") || continue
-    RESTARTS[$id]=$count
-  done
+  note_restarts
   ! image_present "$GOOD_IMAGE" || GOING_BACK=possible
   if [[ $TRAEFIK_CHANGES == yes ]]; then
-    # EMCP alone, which writes Traefik's configuration, so that one which
-    # Traefik refuses costs nobody a call.
-    bring_up emcp-sockets emcp
-    wait_until 60 emcp_healthy || {
-      platform_logs
-      return 1
-    }
+    # Written while the running Traefik has the other still, so that one which
+    # it refuses costs nobody a call.
+    run_once init
     try_traefik
   fi
   bring_up
@@ -185,7 +177,7 @@ start_platform() {
 bring_up() {
   local pid status=0 deadline=$((SECONDS + ${EMCP_READY_TIMEOUT_SECS:-120}))
   # The program itself and no function of this shell, so that it can be ended.
-  "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" up -d --remove-orphans "$@" &
+  "${COMPOSE[@]}" -p "$(compose_project)" "${COMPOSE_FILES[@]}" up -d --remove-orphans &
   pid=$!
   until process_gone "$pid"; do
     if platform_fails || ((SECONDS >= deadline)); then
@@ -201,9 +193,18 @@ bring_up() {
 }
 
 # Nothing, rather than an empty line, where there is no such container.
-container_restarts() { docker inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
+container_restarts() { docker container inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
 
-# Whether EMCP or Traefik has ended again and again since this run began.
+# What has failed till now is no sign of what comes.
+note_restarts() {
+  local name id count
+  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
+    read -r id count < <(container_restarts "$name") || continue
+    RESTARTS[$id]=$count
+  done
+}
+
+# Whether EMCP or Traefik has ended again and again since then.
 platform_fails() {
   local name id count
   for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
@@ -216,8 +217,6 @@ platform_fails() {
   return 1
 }
 
-emcp_healthy() { [[ $(docker inspect --format '{{.State.Health.Status}}' "$EMCP_INSTANCE" 2>/dev/null) == healthy ]]; }
-
 # Traefik ends at once where it does not understand its configuration; it has no
 # command that says so beforehand.
 try_traefik() {
@@ -229,7 +228,7 @@ try_traefik() {
     "${EMCP_TRAEFIK_IMAGE:-$TRAEFIK_IMAGE}" --configFile=/etc/traefik/traefik.yml
   # One that neither answers nor ends has at least understood it.
   wait_until 20 trial_decided "$name" || true
-  if [[ $(docker inspect --format '{{.State.Running}}' "$name") != true ]]; then
+  if [[ $(docker container inspect --format '{{.State.Running}}' "$name") != true ]]; then
     echo "--- Traefik does not start with the new configuration"
     docker logs "$name"
     docker rm --force "$name"
@@ -241,7 +240,7 @@ try_traefik() {
 
 trial_decided() {
   docker exec "$1" traefik healthcheck --configFile=/etc/traefik/traefik.yml >/dev/null 2>&1 ||
-    [[ $(docker inspect --format '{{.State.Running}}' "$1") != true ]]
+    [[ $(docker container inspect --format '{{.State.Running}}' "$1") != true ]]
 }
 
 # The names of all that compose.yml takes from the environment.
@@ -293,8 +292,8 @@ use_good_image() {
 start_good() (
   use_good_image || return 1
   use_good_settings || return 1
-  # What has failed till now is no sign of what comes.
-  RESTARTS=()
+  note_restarts
+  if [[ $TRAEFIK_CHANGES == yes ]]; then run_once init || return 1; fi
   bring_up && wait_until "${EMCP_READY_TIMEOUT_SECS:-120}" ready_or_failing && platform_ready
 )
 
@@ -335,33 +334,40 @@ ready_or_failing() { platform_ready || platform_fails; }
 
 platform_ready() { [[ $(platform_readyz) == *'"ready":true'* ]]; }
 
-# curl through Traefik: platform_curl PATH OPTION…
+# curl through Traefik: platform_curl URL OPTION…
 platform_curl() {
-  local path=$1 host=${EMCP_PUBLIC_URL#https://} port
+  local url=$1 host=${1#https://} port
   shift
-  port=${host##*:}
+  host=${host%%/*} port=${host##*:}
   [[ $host == *:* ]] || port=443
   curl -sS --max-time 5 --noproxy '*' --connect-to "${host%%:*}:$port:127.0.0.1:$EMCP_HTTPS_PORT" \
-    "$@" "$EMCP_PUBLIC_URL$path"
+    "$@" "$url"
+}
+
+# Both hosts, if the servers have one of their own: there is nothing but servers,
+# so any answer shows that name and certificate are right.
+TRUST=''
+platform_healthy() {
+  TRUST=''
+  host_answers "$EMCP_PUBLIC_URL/healthz" -f || return
+  [[ -z $EMCP_SERVERS_URL ]] || host_answers "$EMCP_SERVERS_URL/"
 }
 
 # With the certificate checked: against the local CA; or against what this
 # machine trusts and, where it does not know the company's CA, the chain that
 # was given; with ACME, whose certificate may come later or from a CA of the
 # company's, only looked at. TRUST says what is not as one would expect.
-TRUST=''
-platform_healthy() {
-  TRUST=''
+host_answers() {
   if [[ -n $CERTIFICATE ]]; then
-    platform_curl /healthz -f >/dev/null 2>&1 && return
-    platform_curl /healthz -f --cacert "$CERTIFICATE" >/dev/null || return
+    platform_curl "$@" >/dev/null 2>&1 && return
+    platform_curl "$@" --cacert "$CERTIFICATE" >/dev/null || return
     TRUST="this machine does not trust the CA of $CERTIFICATE; clients must"
   elif [[ -n ${EMCP_TLS_CERT_RESOLVER:-} ]]; then
-    platform_curl /healthz -f >/dev/null 2>&1 && return
-    platform_curl /healthz -f --insecure >/dev/null || return
+    platform_curl "$@" >/dev/null 2>&1 && return
+    platform_curl "$@" --insecure >/dev/null || return
     TRUST="this machine does not trust the certificate that Traefik serves now: not issued yet, or by an authority it does not know; see docker logs $EMCP_INSTANCE-traefik"
   else
-    platform_curl /healthz -f --cacert "$EMCP_DATA_DIR/ca.crt" >/dev/null
+    platform_curl "$@" --cacert "$EMCP_DATA_DIR/ca.crt" >/dev/null
   fi
 }
 
@@ -372,14 +378,14 @@ wait_platform() {
   platform_ready || {
     platform_logs
     echo '--- /readyz'
-    platform_readyz | tail -n 1
+    platform_readyz | tail -n 1 || true
     return 1
   }
   wait_until 20 platform_healthy || {
     platform_logs
-    echo "--- $EMCP_PUBLIC_URL/healthz through Traefik"
-    platform_healthy
-    on_failure "EMCP and Traefik run, but $EMCP_PUBLIC_URL does not answer as it should; curl says why above. A certificate must cover the host of EMCP_PUBLIC_URL and be in time."
+    echo "--- $EMCP_PUBLIC_URL/healthz ${EMCP_SERVERS_URL:+and $EMCP_SERVERS_URL/ }through Traefik"
+    platform_healthy || true
+    on_failure "EMCP and Traefik run, but $EMCP_PUBLIC_URL ${EMCP_SERVERS_URL:+or $EMCP_SERVERS_URL }does not answer as it should; curl says why above. A certificate must cover the host of EMCP_PUBLIC_URL, and of EMCP_SERVERS_URL if it is set, and be in time."
     return 1
   }
   GOING_BACK=no
@@ -397,6 +403,7 @@ EMCP is up.
   Dashboard     $EMCP_PUBLIC_URL/
   Admin token   in ${EMCP_ADMIN_TOKEN_FILE:-$EMCP_DATA_DIR/admin-token}
 END
+  [[ -n $EMCP_SERVERS_URL ]] && echo "  MCP servers   $EMCP_SERVERS_URL/api/NAME/mcp"
   [[ -n $ca ]] && echo "  CA            $EMCP_DATA_DIR/ca.crt (import it where browsers and clients shall trust it)"
   cat <<END
 

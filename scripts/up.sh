@@ -11,8 +11,9 @@ source "$ROOT/scripts/platform.sh"
 source "$ROOT/scripts/firewall.sh"
 
 cleanup() {
-  # Who interrupts it wants to look for himself.
-  case $1 in 0 | 130 | 143) ;; *) go_back ;; esac
+  # Who interrupts it wants to look for himself. A step may end the script with
+  # its output in its log.
+  case $1 in 0 | 130 | 143) ;; *) go_back >&3 2>&4 ;; esac
 }
 
 # A binary that was built elsewhere needs neither compiler nor dashboard.

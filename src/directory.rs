@@ -123,11 +123,14 @@ impl Directory {
         self.tell();
     }
 
-    /// Forgets a server.
+    /// Forgets a server. Its name may be another's already: the store has freed
+    /// it before the directory learns so.
     pub fn remove(&self, id: ServerId) {
         {
             let mut inner = self.write();
-            if let Some(entry) = inner.by_id.remove(&id) {
+            if let Some(entry) = inner.by_id.remove(&id)
+                && inner.by_name.get(&entry.server.name) == Some(&id)
+            {
                 inner.by_name.remove(&entry.server.name);
             }
         }
@@ -170,17 +173,12 @@ mod tests {
     use crate::model::Actor;
 
     fn entry(name: &str) -> Entry {
-        let now = Timestamp::UNIX_EPOCH;
-        let name = name.parse().unwrap();
+        let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
+        let server = Server::new(id, name.parse().unwrap(), Actor("ann".into()), now);
         Entry {
-            server: Arc::new(Server::new(
-                ServerId::new(),
-                name,
-                Actor("ada".into()),
-                now,
-            )),
+            server: Arc::new(server),
             state: Arc::new(RunState::never_ran(now)),
-            gateway_key: Arc::new(SecretString::from("key")),
+            gateway_key: Arc::new(SecretString::from("k")),
             activity: Arc::default(),
         }
     }
@@ -199,5 +197,19 @@ mod tests {
             Some(usurper.server.id)
         );
         assert_eq!(found(&ServerId::new().to_string()), None);
+    }
+
+    #[test]
+    fn a_name_that_another_server_has_taken_meanwhile_stays_with_that_one() {
+        let (old, new) = (entry("demo"), entry("demo"));
+        let directory = Directory::new(vec![old.clone()]);
+        // Deleted and created at once: the store frees the name in between, and
+        // the directory may learn of the new server first.
+        directory.insert(new.clone());
+        directory.remove(old.server.id);
+        let found = directory.find("demo").map(|entry| entry.server.id);
+        assert_eq!(found, Some(new.server.id));
+        directory.remove(new.server.id);
+        assert!(directory.find("demo").is_none());
     }
 }

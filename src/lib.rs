@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod activity;
+mod blocking;
 pub mod directory;
 pub mod gate;
 pub mod http;

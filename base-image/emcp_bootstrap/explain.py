@@ -10,7 +10,6 @@ import errno
 import importlib.metadata
 import re
 import sqlite3
-import sys
 import traceback
 from collections.abc import Iterator
 from pathlib import Path

@@ -2,7 +2,11 @@
 //! (`ARCHITECTURE.md`, "A request passes the gate"). It sees values only;
 //! `http::gate` brings them and answers.
 
+mod browser;
+
 use std::borrow::Cow;
+
+pub use browser::{Provenance, check_browser, check_cookie_use};
 
 use crate::access::Caller;
 use crate::directory::Entry;
@@ -22,6 +26,8 @@ pub struct GateRequest<'a> {
     pub api_key: Option<&'a str>,
     /// The `Origin` header.
     pub origin: Option<&'a str>,
+    /// The `Sec-Fetch-Dest` header.
+    pub fetch_dest: Option<&'a str>,
     /// Path and query as the client sent them (`X-Forwarded-Uri`).
     pub uri: &'a str,
     /// The method (`X-Forwarded-Method`).
@@ -68,19 +74,21 @@ pub struct Refusal {
 }
 
 /// Decides on one request to one server. `caller` is who stands behind its
-/// [`credential`] or, where it has none, its ticket ([`ticket_in_url`]).
+/// [`credential`] or, where it has none, its ticket ([`ticket_in_url`]). It is
+/// asked for only where the request may be a client's: what a page elsewhere
+/// makes a visitor's browser send must not count as wrong tokens of the visitor.
 ///
 /// Whether the server exists is told only to who holds a valid token.
 pub fn decide(
     request: &GateRequest<'_>,
-    caller: Result<Caller, Error>,
+    caller: impl FnOnce() -> Result<Caller, Error>,
     server: Option<&Entry>,
     allowed_origins: &[String],
 ) -> Verdict {
-    if let Some(refusal) = check_origin(request.origin, allowed_origins) {
-        return Verdict::Refuse(refusal);
+    if let Err(error) = check_browser(request, allowed_origins) {
+        return Verdict::Refuse(refusal_of(&error));
     }
-    let caller = match caller {
+    let caller = match caller() {
         Ok(caller) => caller,
         Err(error) => return Verdict::Refuse(refusal_of(&error)),
     };
@@ -187,25 +195,6 @@ pub fn route_moved() -> Refusal {
         message: "the server is moving to another network; try again in a moment".to_owned(),
         retry_after_secs: Some(1),
     }
-}
-
-/// Browsers send `Origin`; a page of another site must not reach a server
-/// through a visitor's browser (MCP specification, Transports, Security
-/// Warning). Clients that are no browsers send none.
-fn check_origin(origin: Option<&str>, allowed: &[String]) -> Option<Refusal> {
-    let origin = origin?;
-    if allowed
-        .iter()
-        .any(|known| known.eq_ignore_ascii_case(origin))
-    {
-        return None;
-    }
-    Some(Refusal {
-        status: 403,
-        code: "origin_not_allowed",
-        message: "calls from this web page's origin are not allowed; the operator can add it to EMCP_ALLOWED_ORIGINS".to_owned(),
-        retry_after_secs: None,
-    })
 }
 
 /// The token a request presents, in one of its three forms.

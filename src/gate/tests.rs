@@ -72,7 +72,7 @@ fn ask(request: &GateRequest<'_>, tokens: &TokenTable, server: Option<&Entry>) -
     };
     decide(
         request,
-        caller,
+        || caller,
         server,
         &["https://localhost:8443".to_owned()],
     )
@@ -89,6 +89,7 @@ const AS_ADMIN: GateRequest<'_> = GateRequest {
     authorization: Some("Bearer emcp_admin-admin-admin"),
     api_key: None,
     origin: None,
+    fetch_dest: None,
     uri: "/api/demo/mcp",
     method: Some("POST"),
 };
@@ -320,6 +321,61 @@ fn a_foreign_origin_is_refused_even_with_a_token() {
 }
 
 #[test]
+fn what_a_browser_would_show_or_run_is_refused_even_with_a_token() {
+    let running = entry(Desired::Running, Status::Running);
+    let to = |dest| GateRequest {
+        fetch_dest: Some(dest),
+        ..AS_ADMIN
+    };
+    for dest in [
+        "document",
+        "iframe",
+        "frame",
+        "script",
+        "serviceworker",
+        "sharedworker",
+        "worker",
+        "style",
+        "image",
+        "object",
+        "embed",
+        "manifest",
+        "report",
+        "",
+        "what comes yet",
+    ] {
+        assert_eq!(
+            status_of(&ask(&to(dest), &table(vec![]), Some(&running))),
+            (403, "not_a_page"),
+            "{dest}"
+        );
+    }
+    assert!(matches!(
+        ask(&to("empty"), &table(vec![]), Some(&running)),
+        Verdict::Allow { .. }
+    ));
+}
+
+#[test]
+fn what_a_page_elsewhere_sends_is_refused_before_anybody_looks_at_its_token() {
+    let page = GateRequest {
+        fetch_dest: Some("image"),
+        ..AS_ADMIN
+    };
+    let elsewhere = GateRequest {
+        origin: Some("https://evil.example"),
+        ..AS_ADMIN
+    };
+    let running = entry(Desired::Running, Status::Running);
+    for request in [page, elsewhere] {
+        for server in [Some(&running), None] {
+            let never = || panic!("the token was looked at");
+            assert_eq!(status_of(&decide(&request, never, server, &[])).0, 403);
+        }
+    }
+}
+
+#[test]
 fn what_is_on_its_way_up_is_held_and_what_is_down_is_told() {
     let tokens = table(vec![]);
     for status in [
@@ -368,7 +424,7 @@ fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
         token: Some(TokenId(Uuid::now_v7())),
         ..Caller::administrator()
     };
-    let ticket = |request| match decide(&request, Ok(caller.clone()), Some(&running), &[]) {
+    let ticket = |request| match decide(&request, || Ok(caller.clone()), Some(&running), &[]) {
         Verdict::Allow { ticket_for, .. } => ticket_for,
         other => panic!("not allowed: {other:?}"),
     };
@@ -406,7 +462,7 @@ fn a_locked_out_address_is_told_when_to_come_back() {
     let locked = Err(Error::TooManyAttempts {
         retry_after_secs: 30,
     });
-    match decide(&AS_ADMIN, locked, Some(&running), &[]) {
+    match decide(&AS_ADMIN, || locked, Some(&running), &[]) {
         Verdict::Refuse(refusal) => {
             assert_eq!((refusal.status, refusal.code), (429, "too_many_attempts"));
             assert_eq!(refusal.retry_after_secs, Some(30));

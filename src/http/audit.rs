@@ -1,21 +1,27 @@
 //! What a request leaves in the audit log. The route says what it does
 //! (`router`), the request's context learns who asks and of what, and the
-//! answer says what came of it: no handler can forget to write a line.
+//! answer says what came of it: no handler can forget to write a line. What the
+//! context learns is also in every line of EMCP's own log that the request
+//! causes.
 
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
+use tracing::{Span, field};
 use warp::reply::Response;
 
 use super::context::Ctx;
 use super::reply::{Answer, call};
 use crate::access::Caller;
-use crate::model::{AuditEntry, AuditResult, Error};
+use crate::model::{AuditEntry, AuditResult, Error, ServerId, ServerName};
 
-/// What is known so far of an audited request.
-#[derive(Default)]
-pub(super) struct Note(Mutex<Inner>);
+/// What is known so far of a request.
+pub(super) struct Note {
+    /// The request's span: what is logged within it tells whose request it is.
+    span: Span,
+    inner: Mutex<Inner>,
+}
 
 #[derive(Default)]
 struct Inner {
@@ -23,9 +29,36 @@ struct Inner {
     action: Option<&'static str>,
     caller: Option<Caller>,
     target: Option<(String, String)>,
+    /// Whether the span has it: a field recorded twice is written twice.
+    has_actor: bool,
+    has_server: bool,
+}
+
+/// The span of a request, which every line that it causes is logged in. At every
+/// level of the log, so that its fields are there whatever is left of the lines.
+pub(super) fn request_span(request_id: &str) -> Span {
+    tracing::error_span!(
+        "request",
+        request_id = %request_id,
+        actor = field::Empty,
+        server = field::Empty,
+    )
 }
 
 impl Note {
+    /// What is known at the beginning: within the request's span.
+    pub(super) fn of_this_request() -> Self {
+        Self {
+            span: Span::current(),
+            inner: Mutex::default(),
+        }
+    }
+
+    /// For what the request causes elsewhere.
+    pub(super) fn span(&self) -> &Span {
+        &self.span
+    }
+
     /// Says, more closely than the route, what is being done.
     pub(super) fn action(&self, action: &'static str) {
         let mut inner = self.lock();
@@ -35,7 +68,28 @@ impl Note {
     }
 
     pub(super) fn caller(&self, caller: &Caller) {
+        self.actor(caller);
         self.lock().caller = Some(caller.clone());
+    }
+
+    /// Who asks, for EMCP's own log alone.
+    pub(super) fn actor(&self, caller: &Caller) {
+        if !std::mem::replace(&mut self.lock().has_actor, true) {
+            self.span.record("actor", caller.name.as_str());
+        }
+    }
+
+    /// The server that the request is about.
+    pub(super) fn server(&self, name: &ServerName, id: ServerId) {
+        self.about(id);
+        self.target(name, id);
+    }
+
+    /// The same, for EMCP's own log alone.
+    pub(super) fn about(&self, id: ServerId) {
+        if !std::mem::replace(&mut self.lock().has_server, true) {
+            self.span.record("server", field::display(id));
+        }
     }
 
     /// What it is done to. Never what a caller wrote: it may be a secret that
@@ -45,7 +99,7 @@ impl Note {
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The line, once. None where nobody was recognised: wrong tokens are
@@ -107,9 +161,5 @@ async fn write(ctx: &Ctx, outcome: Result<(), &Error>) {
     let Some(entry) = ctx.note.take(ctx, outcome) else {
         return;
     };
-    if entry.is_a_change() {
-        ctx.app.audit.record(entry).await;
-    } else {
-        ctx.app.audit.note(entry);
-    }
+    ctx.app.write_audit(entry).await;
 }

@@ -5,21 +5,24 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use warp::Filter;
 
 use super::audit::Note;
-use crate::access::{Caller, CanInspect, CanWrite};
-use crate::gate::bearer;
-use crate::model::{Error, Result};
+use crate::access::{Caller, CanInspect, CanRead, CanWrite};
+use crate::gate::{Provenance, bearer, check_cookie_use};
+use crate::model::{Error, Result, Server};
 use crate::services::App;
 use crate::traefik::ConnectionId;
 
 /// The name of the session cookie. The prefix makes browsers insist on
 /// `Secure`, `Path=/` and no `Domain` (RFC 6265bis §4.1.3.2).
 pub(super) const SESSION_COOKIE: &str = "__Host-emcp-session";
+
+/// Stands for a header's value that is no text, and is like none that is good.
+const GARBLED: &str = "?";
 
 /// Leads from an answer to its log line.
 #[derive(Debug, Clone)]
@@ -90,6 +93,17 @@ impl Ctx {
         self.headers.get(name)?.to_str().ok()
     }
 
+    /// A header of which only certain values are good: one that is no text is
+    /// there all the same.
+    pub(super) fn header_or_garbled(&self, name: &str) -> Option<&str> {
+        Some(text_of(self.headers.get(name)?))
+    }
+
+    /// Whether it carries a header for a token, good or bad.
+    pub(super) fn has_token_header(&self) -> bool {
+        self.header("authorization").is_some() || self.header("x-api-key").is_some()
+    }
+
     /// The client's address, as far as it can be believed (`access::Proxies`).
     pub(super) fn client(&self) -> IpAddr {
         let lines = self.headers.get_all("x-forwarded-for");
@@ -97,9 +111,7 @@ impl Ctx {
             .iter()
             .next_back()
             .and_then(|value| value.to_str().ok());
-        self.app
-            .proxies
-            .client(self.peer, last, std::time::Instant::now())
+        self.app.client(self.peer, last)
     }
 
     /// Leave for the caller to change this server.
@@ -107,8 +119,7 @@ impl Ctx {
         let caller = self.caller()?;
         // Whoever may change nothing learns nothing of what there is.
         caller.may_create()?;
-        let server = self.app.find_server(id_or_name)?.server;
-        self.note.target(&server.name, server.id);
+        let server = self.server(id_or_name)?;
         caller.may_write(&server)
     }
 
@@ -116,7 +127,22 @@ impl Ctx {
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
-        caller.may_inspect(&self.app.find_server(id_or_name)?.server)
+        let server = self.server(id_or_name)?;
+        caller.may_inspect(&server)
+    }
+
+    /// Leave for the caller to see what everybody may of this server.
+    pub(super) fn may_read(&self, id_or_name: &str) -> Result<CanRead> {
+        let leave = self.caller()?.may_read()?;
+        self.server(id_or_name)?;
+        Ok(leave)
+    }
+
+    /// The server that this request is about. Whoever asks must be known.
+    pub(super) fn server(&self, id_or_name: &str) -> Result<Arc<Server>> {
+        let server = self.app.find_server(id_or_name)?.server;
+        self.note.server(&server.name, server.id);
+        Ok(server)
     }
 
     /// Who is calling: by token, or by the dashboard's session.
@@ -139,11 +165,7 @@ impl Ctx {
                 message: "sign in, or send a token as \"Authorization: Bearer TOKEN\"".to_owned(),
             });
         };
-        // A browser sends the cookie by itself, also for a page of another
-        // site: whatever changes something must come from our own.
-        if self.method != Method::GET && self.method != Method::HEAD {
-            self.require_own_origin()?;
-        }
+        self.check_cookie_use(self.method == Method::GET || self.method == Method::HEAD)?;
         Ok(caller)
     }
 
@@ -151,8 +173,8 @@ impl Ctx {
     /// same-origin policy does not cover.
     pub(super) fn websocket_caller(&self) -> Result<Caller> {
         let caller = self.caller()?;
-        if self.header("authorization").is_none() && self.header("x-api-key").is_none() {
-            self.require_own_origin()?;
+        if !self.has_token_header() {
+            self.check_cookie_use(false)?;
         }
         Ok(caller)
     }
@@ -167,16 +189,16 @@ impl Ctx {
             .caller_by_session(self.cookie(SESSION_COOKIE)?, self.client())
     }
 
-    fn require_own_origin(&self) -> Result<()> {
-        let origin = self.header("origin").unwrap_or("");
-        let own = self.app.settings.public_url.origin().ascii_serialization();
-        if origin.eq_ignore_ascii_case(&own) {
-            return Ok(());
-        }
-        Err(Error::Forbidden {
-            code: "origin_not_allowed",
-            message: "this must come from the dashboard's own page".to_owned(),
-        })
+    /// Whether the page that makes this request may use the session's cookie.
+    pub(super) fn check_cookie_use(&self, only_reads: bool) -> Result<()> {
+        let all = |name| -> Vec<&str> { self.headers.get_all(name).iter().map(text_of).collect() };
+        let from = Provenance {
+            origins: &all("origin"),
+            sites: &all("sec-fetch-site"),
+            only_reads,
+        };
+        let own = self.app.settings().public_url.origin();
+        check_cookie_use(from, &own.ascii_serialization())
     }
 
     fn cookie(&self, name: &str) -> Option<&str> {
@@ -189,6 +211,10 @@ impl Ctx {
             .find(|(key, _)| *key == name)
             .map(|(_, value)| value)
     }
+}
+
+fn text_of(value: &HeaderValue) -> &str {
+    value.to_str().unwrap_or(GARBLED)
 }
 
 /// Brings a [`Ctx`].
@@ -218,7 +244,7 @@ pub(super) fn context(
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-                note: Arc::default(),
+                note: Arc::new(Note::of_this_request()),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 query: url::form_urlencoded::parse(query.as_bytes())
                     .into_owned()

@@ -47,7 +47,7 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::Upstream { .. } => (StatusCode::BAD_GATEWAY, None),
         Error::Internal(detail) => {
-            tracing::error!(request_id, error = detail, "a request failed");
+            tracing::error!(error = detail, "a request failed");
             return error_body(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 code,

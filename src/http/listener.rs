@@ -21,9 +21,11 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use tower::Service;
+use tracing::Instrument;
 use uuid::Uuid;
 use warp::filters::BoxedFilter;
 
+use super::audit::request_span;
 use super::context::{Arrived, Peer, RequestId};
 use super::error::error_body;
 use crate::traefik::ConnectionId;
@@ -158,14 +160,23 @@ impl Connection {
         })
     }
 
-    /// One request: gives it an id, catches panics, sets the headers every
-    /// answer has, and writes the log line.
+    /// One request: gives it an id and a span, catches panics, sets the headers
+    /// every answer has, and writes the log line.
     async fn handle(
         &self,
-        mut request: Request<Incoming>,
+        request: Request<Incoming>,
     ) -> Result<warp::reply::Response, Infallible> {
         let id = Uuid::now_v7().to_string();
-        request.extensions_mut().insert(RequestId(id.clone()));
+        let span = request_span(&id);
+        self.answer(request, &id).instrument(span).await
+    }
+
+    async fn answer(
+        &self,
+        mut request: Request<Incoming>,
+        id: &str,
+    ) -> Result<warp::reply::Response, Infallible> {
+        request.extensions_mut().insert(RequestId(id.to_owned()));
         request.extensions_mut().insert(self.id);
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.arrival());
@@ -177,24 +188,23 @@ impl Connection {
         let mut response = match answered {
             Ok(Ok(response)) => response,
             Err(_) => {
-                tracing::error!(request_id = id, %method, path, "a handler panicked");
+                tracing::error!(%method, path, "a handler panicked");
                 error_body(
                     StatusCode::INTERNAL_SERVER_ERROR,
                     "internal",
                     "EMCP has met a fault; the request id leads to its log line",
                     None,
-                    &id,
+                    id,
                 )
             }
         };
         let status = response.status();
-        set_common_headers(&mut response, &id);
+        set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
             let headers = response.headers_mut();
             headers.insert(CONNECTION, HeaderValue::from_static("close"));
         }
         tracing::debug!(
-            request_id = id,
             %method,
             path,
             status = status.as_u16(),
@@ -220,6 +230,15 @@ fn set_common_headers<B>(response: &mut Response<B>, request_id: &str) {
     set(
         "x-content-type-options",
         HeaderValue::from_static("nosniff"),
+    );
+    // No page of another site may embed or open what is here.
+    set(
+        "cross-origin-resource-policy",
+        HeaderValue::from_static("same-origin"),
+    );
+    set(
+        "cross-origin-opener-policy",
+        HeaderValue::from_static("same-origin"),
     );
     set("referrer-policy", HeaderValue::from_static("no-referrer"));
     set("cache-control", HeaderValue::from_static("no-store"));

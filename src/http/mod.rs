@@ -47,13 +47,17 @@ const REFUSE_MAX: Duration = Duration::from_secs(1);
 /// If an address cannot be listened on.
 pub async fn serve(app: Arc<App>) -> anyhow::Result<()> {
     let connections = TaskTracker::new();
-    while let Some(sockets) = app.closing.run_until_cancelled(open(&app.settings)).await {
+    while let Some(sockets) = app
+        .closing()
+        .run_until_cancelled(open(app.settings()))
+        .await
+    {
         accept(&app, sockets?, &connections).await?;
     }
     connections.close();
     if timeout(DRAIN_MAX, connections.wait()).await.is_err() {
         // Makes the gate answer.
-        app.cancel.cancel();
+        app.cancel().cancel();
         let _ = timeout(REFUSE_MAX, connections.wait()).await;
     }
     Ok(())
@@ -71,7 +75,7 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
     tracing::info!(
         public = %sockets.public.local_addr()?,
         internal = %sockets.internal.local_addr()?,
-        url = %app.settings.public_url,
+        url = %app.settings().public_url,
         unserved_ms = sockets.unserved.as_millis() as u64,
         "EMCP serves"
     );
@@ -82,7 +86,7 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         since: now,
         queued_since: now.checked_sub(sockets.unserved).unwrap_or(now),
         connections: connections.clone(),
-        closing: app.closing.clone(),
+        closing: app.closing().clone(),
     };
     let public = accepting(router::public(app), PUBLIC_HEADER_TIMEOUT);
     let internal = accepting(router::internal(app), INTERNAL_HEADER_TIMEOUT);

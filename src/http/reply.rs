@@ -7,6 +7,7 @@ use std::sync::Arc;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, StatusCode};
 use serde::Serialize;
+use tracing::Instrument;
 use warp::Reply;
 
 use super::context::Ctx;
@@ -28,16 +29,17 @@ where
     let request_id = ctx.request_id.clone();
     let only_reads = ctx.method == Method::GET || ctx.method == Method::HEAD;
     let app = Arc::clone(&ctx.app);
+    let span = ctx.note.span().clone();
     let work = handler(ctx);
     let answer = if only_reads {
         work.await
     } else {
-        let under_way = app.metrics.change_begins();
+        let under_way = app.change_begins();
         let to_its_end = async move {
             let _under_way = under_way;
             work.await
         };
-        match app.tasks.spawn(to_its_end).await {
+        match app.tasks().spawn(to_its_end.instrument(span)).await {
             Ok(answer) => answer,
             Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
             Err(error) => Err(Error::internal("a request's task ended early", error)),

@@ -23,6 +23,7 @@ use super::openapi;
 use super::reply::call;
 use super::ui;
 use crate::services::App;
+use crate::traefik::SERVERS_HOST_HEADER;
 
 type Routes = BoxedFilter<(Response,)>;
 
@@ -32,6 +33,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
     let ctx = context(app);
     let ctx = || ctx.clone();
 
+    let on_servers_host = warp::header::exact(SERVERS_HOST_HEADER, "1").and(warp::path::full()).and(ctx()).then(|path, c| call(c, |c| servers::on_their_host(path, c))).boxed();
     let servers = any_of([
         path!("api" / "servers").and(get()).and(ctx()).then(|c| call(c, servers::list)).boxed(),
         path!("api" / "servers").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "server.create", |c| servers::create(c, b))).boxed(),
@@ -79,7 +81,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),
         warp::path::full().and(warp::method()).and(warp::header::headers_cloned()).and_then(ui::asset).boxed(),
     ]);
-    or_error(servers.or(parts).unify().or(rest).unify().boxed(), app)
+    or_error(any_of([on_servers_host, servers, parts, rest]), app)
 }
 
 /// What Traefik and monitoring call; never routed to clients.

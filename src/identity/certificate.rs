@@ -1,7 +1,7 @@
 //! The certificate Traefik serves: from a local CA made at first start, or the
 //! operator's own files.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use anyhow::{Context, bail};
@@ -9,6 +9,8 @@ use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
 };
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, ServerName};
 use url::{Host, Url};
 
 use super::files::write_atomically;
@@ -16,6 +18,7 @@ use super::files::write_atomically;
 /// The CA lives for ten years: replacing it means every client must trust a
 /// new file.
 const CA_LIFETIME_DAYS: i32 = 3652;
+const CA_NAME: &str = "EMCP local CA";
 /// Leaves are made at every start; Apple's platforms refuse more than 825 days
 /// even from a private CA.
 const LEAF_LIFETIME_DAYS: i32 = 820;
@@ -29,12 +32,31 @@ pub struct ServedCertificate {
     pub key_pem: String,
 }
 
-/// Loads or makes the local CA and makes a fresh leaf for the public host.
+impl ServedCertificate {
+    /// Whether others vouch for it than EMCP's own CA and the certificate
+    /// itself, as for those that browsers take unasked.
+    #[must_use]
+    pub fn is_public(&self) -> bool {
+        let Ok(leaf) = CertificateDer::from_pem_slice(self.cert_pem.as_bytes()) else {
+            return false;
+        };
+        webpki::EndEntityCert::try_from(&leaf).is_ok_and(|leaf| {
+            let issuer = leaf.issuer();
+            let is_own_ca = issuer
+                .windows(CA_NAME.len())
+                .any(|part| part == CA_NAME.as_bytes());
+            !is_own_ca && issuer != leaf.subject()
+        })
+    }
+}
+
+/// Loads or makes the local CA and makes a fresh leaf for these hosts, the first
+/// of which is the dashboard's.
 /// Returns the CA's certificate and the leaf.
 pub(super) fn from_local_ca(
     key_path: &Path,
     cert_path: &Path,
-    public_url: &Url,
+    hosts: &[Host<&str>],
 ) -> anyhow::Result<(String, ServedCertificate)> {
     match (key_path.exists(), cert_path.exists()) {
         (true, true) => {}
@@ -51,15 +73,20 @@ pub(super) fn from_local_ca(
         .with_context(|| format!("{} is not a private key in PEM", key_path.display()))?;
     let issuer = Issuer::from_ca_cert_pem(&cert_pem, key)
         .with_context(|| format!("{} is not a CA certificate in PEM", cert_path.display()))?;
-    let leaf = make_leaf(&issuer, public_url)?;
+    let leaf = make_leaf(&issuer, hosts)?;
     Ok((cert_pem, leaf))
 }
 
-/// Reads the operator's own certificate and key.
+/// Reads the operator's own certificate and key. The certificate must be for
+/// the servers' own host too, if they have one.
 ///
 /// # Errors
 /// If a file cannot be read or is not what it should be.
-pub fn from_files(cert: &Path, key: &Path) -> anyhow::Result<ServedCertificate> {
+pub fn from_files(
+    cert: &Path,
+    key: &Path,
+    servers_url: Option<&Url>,
+) -> anyhow::Result<ServedCertificate> {
     let cert_pem = read(cert)?;
     let key_pem = read(key)?;
     if !cert_pem.contains("BEGIN CERTIFICATE") {
@@ -68,7 +95,23 @@ pub fn from_files(cert: &Path, key: &Path) -> anyhow::Result<ServedCertificate> 
     if !key_pem.contains("PRIVATE KEY") {
         bail!("{} holds no private key in PEM", key.display());
     }
+    let leaf = CertificateDer::from_pem_slice(cert_pem.as_bytes())
+        .with_context(|| format!("{} holds no certificate in PEM", cert.display()))?;
+    if let Some(host) = servers_url.and_then(Url::host_str) {
+        check_host(&leaf, host).with_context(|| {
+            format!(
+                "the certificate in {} is not for {host}, the host of servers_url; get one for both hosts",
+                cert.display()
+            )
+        })?;
+    }
     Ok(ServedCertificate { cert_pem, key_pem })
+}
+
+fn check_host(leaf: &CertificateDer<'_>, host: &str) -> anyhow::Result<()> {
+    let leaf = webpki::EndEntityCert::try_from(leaf)?;
+    leaf.verify_is_valid_for_subject_name(&ServerName::try_from(host)?)?;
+    Ok(())
 }
 
 fn read(path: &Path) -> anyhow::Result<String> {
@@ -77,7 +120,7 @@ fn read(path: &Path) -> anyhow::Result<String> {
 
 fn make_ca(key_path: &Path, cert_path: &Path) -> anyhow::Result<()> {
     let key = KeyPair::generate()?;
-    let mut params = base_params("EMCP local CA", CA_LIFETIME_DAYS);
+    let mut params = base_params(CA_NAME, CA_LIFETIME_DAYS);
     params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
     params.key_usages = vec![KeyUsagePurpose::KeyCertSign, KeyUsagePurpose::CrlSign];
     let cert = params.self_signed(&key)?;
@@ -87,10 +130,13 @@ fn make_ca(key_path: &Path, cert_path: &Path) -> anyhow::Result<()> {
         .with_context(|| format!("cannot write {}", cert_path.display()))
 }
 
-fn make_leaf(issuer: &Issuer<'_, KeyPair>, public_url: &Url) -> anyhow::Result<ServedCertificate> {
-    let host = public_url.host().context("the public URL has no host")?;
-    let mut params = base_params(&host.to_string(), LEAF_LIFETIME_DAYS);
-    params.subject_alt_names = subject_alt_names(&host.to_owned())?;
+fn make_leaf(
+    issuer: &Issuer<'_, KeyPair>,
+    hosts: &[Host<&str>],
+) -> anyhow::Result<ServedCertificate> {
+    let first = hosts.first().context("the public URL has no host")?;
+    let mut params = base_params(&first.to_string(), LEAF_LIFETIME_DAYS);
+    params.subject_alt_names = subject_alt_names(hosts)?;
     params.key_usages = vec![KeyUsagePurpose::DigitalSignature];
     params.extended_key_usages = vec![ExtendedKeyUsagePurpose::ServerAuth];
     params.use_authority_key_identifier_extension = true;
@@ -102,20 +148,23 @@ fn make_leaf(issuer: &Issuer<'_, KeyPair>, public_url: &Url) -> anyhow::Result<S
     })
 }
 
-/// The public host, and this machine's own names for trying things out.
-fn subject_alt_names(host: &Host<String>) -> anyhow::Result<Vec<SanType>> {
-    let mut names = vec![
-        SanType::DnsName("localhost".try_into()?),
-        SanType::IpAddress(IpAddr::from([127, 0, 0, 1])),
-        SanType::IpAddress(IpAddr::from(std::net::Ipv6Addr::LOCALHOST)),
+/// These hosts, and this machine's own names for trying things out.
+fn subject_alt_names(hosts: &[Host<&str>]) -> anyhow::Result<Vec<SanType>> {
+    let mut names = Vec::new();
+    let local = [
+        Host::Domain("localhost"),
+        Host::Ipv4(Ipv4Addr::LOCALHOST),
+        Host::Ipv6(Ipv6Addr::LOCALHOST),
     ];
-    let public = match host {
-        Host::Domain(name) => SanType::DnsName(name.as_str().try_into()?),
-        Host::Ipv4(address) => SanType::IpAddress(IpAddr::from(*address)),
-        Host::Ipv6(address) => SanType::IpAddress(IpAddr::from(*address)),
-    };
-    if !names.contains(&public) {
-        names.insert(0, public);
+    for host in hosts.iter().chain(&local) {
+        let name = match host {
+            Host::Domain(name) => SanType::DnsName((*name).try_into()?),
+            Host::Ipv4(address) => SanType::IpAddress(IpAddr::from(*address)),
+            Host::Ipv6(address) => SanType::IpAddress(IpAddr::from(*address)),
+        };
+        if !names.contains(&name) {
+            names.push(name);
+        }
     }
     Ok(names)
 }
@@ -142,4 +191,74 @@ fn base_params(common_name: &str, lifetime_days: i32) -> CertificateParams {
     params.not_before = to_rcgen(start);
     params.not_after = to_rcgen(end);
     params
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A certificate of the CA of this name, or of its own.
+    fn certificate(
+        ca_name: Option<&str>,
+        hosts: &[&str],
+    ) -> (tempfile::TempDir, ServedCertificate) {
+        let hosts: Vec<Host<&str>> = hosts.iter().map(|host| Host::Domain(*host)).collect();
+        let dir = tempfile::tempdir().unwrap();
+        let made = match ca_name {
+            Some(name) => {
+                let key = KeyPair::generate().unwrap();
+                let mut params = base_params(name, CA_LIFETIME_DAYS);
+                params.is_ca = IsCa::Ca(BasicConstraints::Constrained(0));
+                make_leaf(&Issuer::new(params, key), &hosts).unwrap()
+            }
+            None => {
+                let key = KeyPair::generate().unwrap();
+                let mut params = base_params("self", LEAF_LIFETIME_DAYS);
+                params.subject_alt_names = subject_alt_names(&hosts).unwrap();
+                ServedCertificate {
+                    cert_pem: params.self_signed(&key).unwrap().pem(),
+                    key_pem: key.serialize_pem(),
+                }
+            }
+        };
+        std::fs::write(dir.path().join("cert.pem"), &made.cert_pem).unwrap();
+        std::fs::write(dir.path().join("key.pem"), &made.key_pem).unwrap();
+        (dir, made)
+    }
+
+    fn read_again(dir: &tempfile::TempDir, servers: &str) -> anyhow::Result<ServedCertificate> {
+        let servers = Url::parse(servers).unwrap();
+        let file = |name| dir.path().join(name);
+        from_files(&file("cert.pem"), &file("key.pem"), Some(&servers))
+    }
+
+    #[test]
+    fn own_files_must_be_for_the_servers_host_too() {
+        let hosts = ["mcp.example.com", "servers.example.net"];
+        let (dir, _) = certificate(Some("Some CA"), &hosts);
+        read_again(&dir, "https://servers.example.net:8443").unwrap();
+        let error = read_again(&dir, "https://servers.example.org")
+            .err()
+            .unwrap();
+        assert!(error.to_string().contains("servers.example.org"), "{error}");
+
+        let (dir, _) = certificate(Some("Some CA"), &["*.example.com"]);
+        read_again(&dir, "https://servers.example.com").unwrap();
+        read_again(&dir, "https://deep.servers.example.com")
+            .err()
+            .unwrap();
+    }
+
+    #[test]
+    fn a_certificate_is_public_if_others_vouch_for_it() {
+        for (ca_name, is_public) in [
+            (Some("Some CA"), true),
+            (Some(CA_NAME), false),
+            (None, false),
+        ] {
+            let (dir, _) = certificate(ca_name, &["mcp.example.com"]);
+            let read = read_again(&dir, "https://mcp.example.com").unwrap();
+            assert_eq!(read.is_public(), is_public, "{ca_name:?}");
+        }
+    }
 }

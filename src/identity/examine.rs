@@ -39,11 +39,11 @@ impl Identity {
                 let (key, cert) = (layout.file("ca.key"), layout.ca_cert());
                 // Where there is neither, it would make both.
                 if key.exists() || cert.exists() {
-                    certificate::from_local_ca(&key, &cert, &settings.public_url)?;
+                    certificate::from_local_ca(&key, &cert, &settings.hosts().collect::<Vec<_>>())?;
                 }
             }
             TlsSource::Files { cert, key } => {
-                certificate::from_files(cert, key)?;
+                certificate::from_files(cert, key, settings.servers_url.as_ref())?;
             }
             TlsSource::Resolver(_) => {}
         }

@@ -24,7 +24,7 @@ const BUILT_IN_TEMPLATE: &str = include_str!("../../traefik/traefik.yml");
 const UNRECORDED: &str = ".unrecorded";
 
 /// The names of files in the data directory.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct Layout {
     root: PathBuf,
 }
@@ -62,21 +62,22 @@ impl Layout {
         self.root.join(id.to_string())
     }
 
+    /// The versions of a server's code, and their marks.
+    pub fn versions_dir(&self, id: ServerId) -> PathBuf {
+        self.server_dir(id).join("versions")
+    }
+
     /// The directory of one code version, mounted into the container:
     /// `{data}/{server_id}/versions/{n}`.
     pub fn code_dir(&self, id: ServerId, version: u32) -> PathBuf {
-        self.server_dir(id)
-            .join("versions")
-            .join(version.to_string())
+        self.versions_dir(id).join(version.to_string())
     }
 
     /// Stands beside a version's directory from before it is made until its
     /// record is: what has neither mark nor record came from elsewhere (an older
     /// database was put back, say), and nobody but a person may remove it.
     pub fn unrecorded_mark(&self, id: ServerId, version: u32) -> PathBuf {
-        self.server_dir(id)
-            .join("versions")
-            .join(format!("{version}{UNRECORDED}"))
+        self.versions_dir(id).join(format!("{version}{UNRECORDED}"))
     }
 
     /// The numbers of the versions that have a directory.
@@ -97,7 +98,7 @@ impl Layout {
     }
 
     fn numbers_on_disk(&self, id: ServerId, ending: &str) -> std::io::Result<Vec<u32>> {
-        let folder = match std::fs::read_dir(self.server_dir(id).join("versions")) {
+        let folder = match std::fs::read_dir(self.versions_dir(id)) {
             Ok(folder) => folder,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(error),
@@ -168,11 +169,14 @@ impl Identity {
                 let (ca, leaf) = certificate::from_local_ca(
                     &layout.file("ca.key"),
                     &layout.ca_cert(),
-                    &settings.public_url,
+                    &settings.hosts().collect::<Vec<_>>(),
                 )?;
                 (Some(ca), Some(leaf))
             }
-            TlsSource::Files { cert, key } => (None, Some(certificate::from_files(cert, key)?)),
+            TlsSource::Files { cert, key } => {
+                let servers_url = settings.servers_url.as_ref();
+                (None, Some(from_files(cert, key, servers_url)?))
+            }
             TlsSource::Resolver(_) => (None, None),
         };
         let identity = Self {

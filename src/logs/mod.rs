@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::blocking::run_blocking;
 use crate::model::ServerId;
 use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
 use crate::vault::Mask;
@@ -112,7 +113,7 @@ impl Logs {
             return Arc::clone(log);
         }
         let folder = self.root.join(id.to_string()).join("logs");
-        let opened = tokio::task::spawn_blocking(move || ServerLog::open(folder)).await;
+        let opened = run_blocking(move || ServerLog::open(folder)).await;
         let log = match opened {
             Ok(log) => Arc::new(log),
             Err(error) => {
@@ -252,7 +253,7 @@ impl ServerLog {
         let newest = self.ring().newest();
         self.newest.send_replace(newest);
         let log = Arc::clone(self);
-        let written = tokio::task::spawn_blocking(move || {
+        let written = run_blocking(move || {
             log.file
                 .lock()
                 .unwrap_or_else(PoisonError::into_inner)

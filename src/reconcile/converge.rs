@@ -202,7 +202,7 @@ impl Converge {
                         }
                     }
                 }
-                self.await_route(&state, &run.key).await;
+                self.await_route(&entry.server, &state, &run.key).await;
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
@@ -308,14 +308,17 @@ impl Converge {
         adopted
     }
 
-    async fn await_route(&self, state: &RunState, run_key: &str) {
-        if !self.parts.provider.is_fetched() {
+    /// Calls a server that answers running, once Traefik routes it as the record
+    /// that was observed says. A newer one interrupts.
+    async fn await_route(&self, server: &Arc<Server>, state: &RunState, run_key: &str) {
+        let routes = &self.parts.routes;
+        if !routes.is_routed(server) {
             self.say(state, Status::Starting, Reason::AwaitingRoute)
                 .await;
             tokio::select! {
                 () = self.interrupt.notified() => return,
-                fetched = self.parts.provider.wait_fetched(PROBE_SLICE) => {
-                    if !fetched {
+                is_routed = routes.wait_routed(server, PROBE_SLICE) => {
+                    if !is_routed {
                         return;
                     }
                 }

@@ -1,5 +1,9 @@
 //! The loop: takes wake-ups, keeps one task a server, and looks at everything
 //! every 30 seconds.
+//!
+//! It never waits for Docker Engine itself. What does is a task of its own and
+//! reports back, so that an engine that hangs holds up neither a wake-up nor the
+//! end of EMCP.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -16,7 +20,7 @@ use super::Parts;
 use super::converge::Converge;
 use super::waker::Pending;
 use crate::model::{Desired, Rest, ServerId, Status};
-use crate::runtime::Phase;
+use crate::runtime::{Container, Phase};
 
 const FULL_PASS: Duration = Duration::from_secs(30);
 /// How often memory is searched for servers that are to sleep or wake. Nobody
@@ -33,12 +37,13 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
             .clone()
             .run_until_cancelled_owned(listen_to_docker(Arc::clone(&parts))),
     );
-    let (finished_sender, mut finished) = mpsc::unbounded_channel();
+    let (reports_sender, mut reports) = mpsc::unbounded_channel();
     let mut engine = Engine {
         starts: Arc::new(Semaphore::new(parts.config.parallel_starts)),
         parts,
         busy: HashMap::new(),
-        finished: finished_sender,
+        survey: Survey::None,
+        reports: reports_sender,
         tasks,
         cancel: cancel.clone(),
     };
@@ -50,12 +55,12 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
-            _ = full_pass.tick() => engine.look_at_all().await,
+            _ = full_pass.tick() => engine.look_at_all(),
             _ = idle_pass.tick() => engine.look_at_restless(),
-            Some(id) = finished.recv() => engine.finished(id),
+            Some(report) = reports.recv() => engine.take_note(report),
             Pending { all, servers } = waker.take() => {
                 if all {
-                    engine.look_at_all().await;
+                    engine.look_at_all();
                 }
                 for id in servers {
                     engine.look_at(id);
@@ -70,10 +75,37 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
 struct Engine {
     parts: Arc<Parts>,
     busy: HashMap<ServerId, Busy>,
+    survey: Survey,
     starts: Arc<Semaphore>,
-    finished: mpsc::UnboundedSender<ServerId>,
+    reports: mpsc::UnboundedSender<Report>,
     tasks: TaskTracker,
     cancel: CancellationToken,
+}
+
+/// The look at all containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Survey {
+    None,
+    /// Docker has been asked for them.
+    UnderWay,
+    /// The same, and it was asked for once more since: what Docker says may be
+    /// older than what is to be looked at.
+    UnderWayAndOld,
+}
+
+/// What a task tells the loop.
+enum Report {
+    /// A server's task has ended.
+    Finished(ServerId),
+    /// The look at all containers is over; nothing was seen if it failed.
+    Surveyed(Option<Surveyed>),
+}
+
+/// What Docker and the database know of.
+struct Surveyed {
+    containers: Vec<Container>,
+    /// Deleted servers of which something may remain.
+    deleted: Vec<ServerId>,
 }
 
 /// A server whose task runs.
@@ -83,23 +115,45 @@ struct Busy {
 }
 
 impl Engine {
-    /// One look at all containers; only servers that are not at rest get a
-    /// task, so an idle pass costs one call to Docker.
-    async fn look_at_all(&mut self) {
-        let containers = match self.parts.runtime.list(None).await {
-            Ok(containers) => containers,
-            Err(error) => {
-                tracing::warn!(%error, "cannot see the containers; the next pass tries again");
-                return;
+    /// Begins one look at all containers.
+    fn look_at_all(&mut self) {
+        if self.survey != Survey::None {
+            self.survey = Survey::UnderWayAndOld;
+            return;
+        }
+        self.survey = Survey::UnderWay;
+        let parts = Arc::clone(&self.parts);
+        let reporter = Reporter::new(&self.reports, Report::Surveyed(None));
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(async move {
+            let surveyed = cancel.run_until_cancelled(survey(&parts)).await;
+            reporter.tell(Report::Surveyed(surveyed.flatten()));
+        });
+    }
+
+    fn take_note(&mut self, report: Report) {
+        match report {
+            Report::Finished(id) => self.finished(id),
+            Report::Surveyed(surveyed) => {
+                let before = std::mem::replace(&mut self.survey, Survey::None);
+                if let Some(surveyed) = surveyed {
+                    self.look_at_unsettled(surveyed);
+                }
+                if before == Survey::UnderWayAndOld {
+                    self.look_at_all();
+                }
             }
-        };
-        let mut due: BTreeSet<ServerId> = match self.parts.store.deleted_servers().await {
-            Ok(deleted) => deleted.into_iter().collect(),
-            Err(error) => {
-                tracing::error!(%error, "cannot read which servers were deleted");
-                BTreeSet::new()
-            }
-        };
+        }
+    }
+
+    /// Only servers that are not at rest get a task, so an idle pass costs one
+    /// call to Docker.
+    fn look_at_unsettled(&mut self, surveyed: Surveyed) {
+        let Surveyed {
+            containers,
+            deleted,
+        } = surveyed;
+        let mut due: BTreeSet<ServerId> = deleted.into_iter().collect();
         let mut by_server: HashMap<ServerId, Vec<_>> = HashMap::new();
         for container in containers {
             by_server
@@ -174,12 +228,10 @@ impl Engine {
             interrupt,
             id,
         };
-        let finished = self.finished.clone();
+        let reporter = Reporter::new(&self.reports, Report::Finished(id));
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
-            // The guard reports also when the task panics: a server must not
-            // stay busy for ever.
-            let _report = Report { finished, id };
+            let _reporter = reporter;
             cancel.run_until_cancelled(converge.run()).await;
         });
     }
@@ -195,16 +247,55 @@ impl Engine {
     }
 }
 
-struct Report {
-    finished: mpsc::UnboundedSender<ServerId>,
-    id: ServerId,
+/// Reports also when the task panics: a server must not stay busy for ever.
+struct Reporter {
+    reports: mpsc::UnboundedSender<Report>,
+    at_the_end: Option<Report>,
 }
 
-impl Drop for Report {
-    fn drop(&mut self) {
-        // The receiver is gone only when the loop itself has ended.
-        let _ = self.finished.send(self.id);
+impl Reporter {
+    /// Tells this when it is dropped, unless it told something else.
+    fn new(reports: &mpsc::UnboundedSender<Report>, at_the_end: Report) -> Self {
+        Self {
+            reports: reports.clone(),
+            at_the_end: Some(at_the_end),
+        }
     }
+
+    fn tell(mut self, report: Report) {
+        self.at_the_end = Some(report);
+    }
+}
+
+impl Drop for Reporter {
+    fn drop(&mut self) {
+        if let Some(report) = self.at_the_end.take() {
+            // The receiver is gone only when the loop itself has ended.
+            let _ = self.reports.send(report);
+        }
+    }
+}
+
+/// All containers, and what else may have to be swept up.
+async fn survey(parts: &Parts) -> Option<Surveyed> {
+    let containers = match parts.runtime.list(None).await {
+        Ok(containers) => containers,
+        Err(error) => {
+            tracing::warn!(%error, "cannot see the containers; the next pass tries again");
+            return None;
+        }
+    };
+    let deleted = match parts.store.deleted_servers().await {
+        Ok(deleted) => deleted,
+        Err(error) => {
+            tracing::error!(%error, "cannot read which servers were deleted");
+            Vec::new()
+        }
+    };
+    Some(Surveyed {
+        containers,
+        deleted,
+    })
 }
 
 /// Docker's events, as hints. The stream ends silently when Docker restarts.
@@ -219,3 +310,6 @@ async fn listen_to_docker(parts: Arc<Parts>) {
         parts.waker.wake_all();
     }
 }
+
+#[cfg(test)]
+mod tests;

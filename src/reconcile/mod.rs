@@ -26,7 +26,7 @@ use crate::logs::Logs;
 use crate::model::{ServerNetworks, SleepAfter};
 use crate::runtime::DockerRuntime;
 use crate::store::Store;
-use crate::traefik::Provider;
+use crate::traefik::Routes;
 use crate::vault::Vault;
 
 pub use engine::run;
@@ -42,8 +42,8 @@ pub struct Parts {
     pub runtime: DockerRuntime,
     /// Opens secrets for the request that creates a container.
     pub vault: Arc<Vault>,
-    /// Knows whether Traefik has the routes.
-    pub provider: Arc<Provider>,
+    /// Knows which servers Traefik has routes for.
+    pub routes: Arc<Routes>,
     /// Takes in output.
     pub logs: Arc<Logs>,
     /// Wakes the loop.

@@ -23,58 +23,59 @@ use crate::vault::Vault;
 
 use super::usage::UsageMeter;
 
-/// The service's parts. Fields are for `services` and `http`.
+/// The service's parts. Nobody outside `services` reaches them: what a caller
+/// may have of them, a method gives for a capability.
 pub struct App {
     /// Checked settings.
-    pub settings: Settings,
+    pub(super) settings: Settings,
     /// Files in the data directory.
-    pub layout: Layout,
+    pub(super) layout: Layout,
     /// The database.
-    pub store: Store,
+    pub(super) store: Store,
     /// Servers in memory.
-    pub directory: Arc<Directory>,
+    pub(super) directory: Arc<Directory>,
     /// Tokens in memory.
-    pub tokens: TokenTable,
+    pub(super) tokens: TokenTable,
     /// Counts wrong tokens by address.
-    pub limiter: Mutex<Limiter>,
+    pub(super) limiter: Mutex<Limiter>,
     /// Whose word on a client's address is believed.
-    pub proxies: Proxies,
+    pub(super) proxies: Proxies,
     /// Who did what.
-    pub audit: AuditLog,
+    pub(super) audit: AuditLog,
     /// Seals and opens secrets.
-    pub vault: Arc<Vault>,
+    pub(super) vault: Arc<Vault>,
     /// Where containers live.
-    pub runtime: DockerRuntime,
+    pub(super) runtime: DockerRuntime,
     /// Servers' output.
-    pub logs: Arc<Logs>,
+    pub(super) logs: Arc<Logs>,
     /// Wakes the reconciler.
-    pub waker: Arc<Waker>,
+    pub(super) waker: Arc<Waker>,
     /// Held for writing where code of a deleted server is removed, for reading
     /// while a backup copies code.
-    pub code_removal: Arc<RwLock<()>>,
+    pub(super) code_removal: Arc<RwLock<()>>,
     /// What Traefik fetches.
-    pub provider: Arc<Provider>,
-    /// Renders it.
-    pub routes: Routes,
+    pub(super) provider: Arc<Provider>,
+    /// Which servers have a route in it.
+    pub(super) routes: Arc<Routes>,
     /// What Traefik shows to fetch it.
-    pub provider_token: SecretString,
+    pub(super) provider_token: SecretString,
     /// The local CA's certificate, if there is a local CA.
-    pub ca_cert_pem: Option<String>,
+    pub(super) ca_cert_pem: Option<String>,
     /// Whether servers are cut off from the host and cloud metadata.
-    pub firewall: FirewallWatch,
+    pub(super) firewall: FirewallWatch,
     /// Counts for Prometheus.
-    pub metrics: Metrics,
+    pub(super) metrics: Metrics,
     /// What containers use.
-    pub usage: UsageMeter,
+    pub(super) usage: UsageMeter,
     /// Speaks to containers directly.
-    pub server_client: reqwest::Client,
+    pub(super) server_client: reqwest::Client,
     /// Long-lived tasks.
-    pub tasks: TaskTracker,
+    pub(super) tasks: TaskTracker,
     /// EMCP is to end: whatever waits for long ends now, or is answered as it
     /// stands; what is under way goes on.
-    pub closing: CancellationToken,
+    pub(super) closing: CancellationToken,
     /// Ends the tasks.
-    pub cancel: CancellationToken,
+    pub(super) cancel: CancellationToken,
 }
 
 impl App {

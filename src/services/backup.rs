@@ -9,6 +9,7 @@ use uuid::Uuid;
 
 use super::App;
 use crate::access::CanAdminister;
+use crate::blocking::run_blocking;
 use crate::maintenance::write_backup;
 use crate::model::{Error, Result};
 
@@ -23,7 +24,7 @@ impl App {
         let code_stays = Arc::clone(&self.code_removal).read_owned().await;
         let dump = self.store.dump().await?;
         let layout = self.layout.clone();
-        let written = tokio::task::spawn_blocking(move || {
+        let written = run_blocking(move || {
             let path = layout
                 .root()
                 .join(format!(".backup-{}.tmp", Uuid::now_v7()));

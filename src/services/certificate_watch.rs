@@ -57,7 +57,7 @@ async fn take_over(
     let _watcher = watcher;
     while changes.recv().await.is_some() {
         tokio::time::sleep(SETTLE).await;
-        match from_files(&cert, &key) {
+        match from_files(&cert, &key, app.settings.servers_url.as_ref()) {
             Ok(certificate) => {
                 app.routes.use_certificate(certificate);
                 tracing::info!(file = %cert.display(), "the certificate was read again");

@@ -92,8 +92,8 @@ impl App {
         // killed meanwhile, its next start removes them.
         let id = ServerId::new();
         let _folder = CheckFolder(self.layout.server_dir(id));
-        self.write_code(id, 1, check.code).await?;
-        let code_dir = self.layout.code_dir(id, 1);
+        let (files, _) = self.write_version(id, 0, check.code).await?;
+        let code_dir = self.layout.code_dir(id, files.number());
         let shot = OneShot {
             image: &self.settings.base_image,
             command: &["python3", "-I", "/opt/emcp/bootstrap.py", "check"],

@@ -1,22 +1,15 @@
 //! Code files: checked before they are kept, kept whole or not at all.
 
-use std::fs::{self, DirBuilder, File};
-use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::sync::{Arc, OnceLock};
-
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::servers::event;
+use super::version_files::UnrecordedVersion;
 use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
-use crate::identity::{Layout, write_atomically};
-use crate::model::{Actor, CodeVersion, Deed, Error, Event, Result, Server, ServerId};
+use crate::blocking::run_blocking;
+use crate::model::{Actor, CodeVersion, Deed, Error, Event, Result, ServerId};
 use crate::store::ServerChange;
-
-/// Directories and files that the container's user must read.
-const READABLE_DIR: u32 = 0o755;
-const READABLE_FILE: u32 = 0o644;
 
 /// A checked code file.
 #[derive(Debug, Clone)]
@@ -68,38 +61,10 @@ impl CodeUpload {
         }
     }
 
-    /// Writes the file where the container mounts it from, marked as not
-    /// recorded yet. Blocking.
-    pub(super) fn write(&self, layout: &Layout, id: ServerId, number: u32) -> Result<()> {
-        let cannot = |error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::StorageFull => Error::disk_full(),
-            _ => Error::internal("a code file could not be written", error),
-        };
-        let mut new_dir = DirBuilder::new();
-        new_dir.recursive(true).mode(READABLE_DIR);
-        let (dir, mark) = (
-            layout.code_dir(id, number),
-            layout.unrecorded_mark(id, number),
-        );
-        if let Some(above) = mark.parent() {
-            new_dir.create(above).map_err(cannot)?;
-        }
-        File::create(&mark).map_err(cannot)?;
-        new_dir.create(&dir).map_err(cannot)?;
-        // The mode given at creation is cut by the umask.
-        fs::set_permissions(&dir, fs::Permissions::from_mode(READABLE_DIR)).map_err(cannot)?;
-        write_atomically(&layout.code_file(id, number), &self.0, READABLE_FILE).map_err(cannot)
+    /// The file.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.0
     }
-}
-
-/// The number of a server's next version: one that has no directory yet, since
-/// code without a record may lie there (`strays`).
-fn next_version(layout: &Layout, server: &Server) -> Result<u32> {
-    let on_disk = layout
-        .versions_on_disk(server.id)
-        .map_err(|error| Error::internal("the versions on disk could not be listed", error))?;
-    let highest = on_disk.into_iter().max().unwrap_or_default();
-    Ok(highest.max(server.newest_version) + 1)
 }
 
 impl App {
@@ -127,7 +92,8 @@ impl App {
     }
 
     /// Takes the next version of a server's code; a running server is
-    /// restarted with it unless `restart` is false.
+    /// restarted with it unless `restart` is false. Of uploads at the same time
+    /// the last to come is in use afterwards.
     ///
     /// # Errors
     /// `server_not_found`, or a full disk; the present version then stays.
@@ -138,62 +104,31 @@ impl App {
         restart: bool,
     ) -> Result<ServerView> {
         let id = leave.server();
-        let layout = self.layout.clone();
+        let newest = self.find_server(&id.to_string())?.server.newest_version;
+        let (files, code) = self.write_version(id, newest, code).await?;
+        let number = files.number();
+        let record = code.version(number, leave.actor().clone(), Timestamp::now());
         let actor = leave.actor().clone();
-        let written = Arc::new(OnceLock::new());
-        let write_note = Arc::clone(&written);
         let changed = self.change(id, move |server| {
-            let now = Timestamp::now();
-            server.newest_version = next_version(&layout, server)?;
-            server.version = server.newest_version;
-            server.revision += 1;
+            // One that came later may have been quicker; it stays in use.
+            if server.newest_version < number {
+                server.newest_version = number;
+                server.version = number;
+                server.revision += 1;
+            }
             if restart {
                 server.wish_again_if_running();
             }
-            write_note.get_or_init(|| server.version);
-            code.write(&layout, id, server.version)?;
-            let uploaded = Deed::CodeUploaded {
-                version: server.version,
-            };
+            let uploaded = Deed::CodeUploaded { version: number };
+            let event = Event::of_deed(record.uploaded_at, uploaded, &actor);
             Ok(ServerChange {
-                version: Some(code.version(server.version, actor.clone(), now)),
-                ..ServerChange::of_record(Event::of_deed(now, uploaded, &actor))
+                version: Some(record),
+                ..ServerChange::of_record(event)
             })
         });
         let changed = changed.await;
-        match (&changed, written.get()) {
-            (Ok(_), Some(number)) => self.is_recorded(id, *number).await,
-            (Err(_), Some(number)) => self.remove_unrecorded_version(id, *number).await,
-            (_, None) => {}
-        }
+        self.settle_version(files, changed.is_ok()).await;
         changed
-    }
-
-    /// Takes the mark off a version that has its record now.
-    pub(super) async fn is_recorded(&self, id: ServerId, number: u32) {
-        if let Err(error) = tokio::fs::remove_file(self.layout.unrecorded_mark(id, number)).await {
-            tracing::warn!(server = %id, number, %error, "a mark remains until the next start");
-        }
-    }
-
-    /// The file of an upload that was refused, unless a later upload has taken
-    /// its number since.
-    async fn remove_unrecorded_version(&self, id: ServerId, number: u32) {
-        let (folder, mark) = (
-            self.layout.code_dir(id, number),
-            self.layout.unrecorded_mark(id, number),
-        );
-        let removed = self
-            .store
-            .if_unrecorded(id, number, move || {
-                fs::remove_dir_all(&folder)
-                    .and_then(|()| fs::remove_file(&mark))
-                    .map_err(|error| Error::internal("an unrecorded version remains", error))
-            })
-            .await;
-        if let Err(error) = removed {
-            tracing::warn!(server = %id, number, %error, "a refused upload remains until the next start");
-        }
     }
 
     /// All versions of a server's code, oldest first.
@@ -233,28 +168,59 @@ impl App {
         })
     }
 
-    pub(super) async fn write_code(
+    /// Takes a number after `newest` and writes the file, which has no record
+    /// yet. Whoever gets it hands it to [`App::settle_version`].
+    ///
+    /// # Errors
+    /// A full disk; nothing remains then.
+    pub(super) async fn write_version(
         &self,
         id: ServerId,
-        number: u32,
+        newest: u32,
         code: CodeUpload,
-    ) -> Result<()> {
+    ) -> Result<(UnrecordedVersion, CodeUpload)> {
         let layout = self.layout.clone();
-        let written = tokio::task::spawn_blocking(move || code.write(&layout, id, number))
-            .await
-            .map_err(|error| Error::internal("writing a code file ended early", error))?;
-        if written.is_err() {
-            self.remove_files(id).await;
-        }
+        let written = run_blocking(move || {
+            let files = UnrecordedVersion::take(&layout, id, newest)?;
+            match files.write(&code) {
+                Ok(()) => Ok((files, code)),
+                Err(error) => {
+                    files.remove();
+                    Err(error)
+                }
+            }
+        });
         written
+            .await
+            .map_err(|error| Error::internal("writing a code file ended early", error))?
     }
 
-    /// Files of a server that did not come to be.
-    pub(super) async fn remove_files(&self, id: ServerId) {
-        if let Err(error) = tokio::fs::remove_dir_all(self.layout.server_dir(id)).await
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(server = %id, %error, "files of a failed upload remain until the next start");
+    /// Takes the mark off a version that has its record now, or removes the
+    /// files of one that got none.
+    pub(super) async fn settle_version(&self, files: UnrecordedVersion, is_recorded: bool) {
+        let has_record = if is_recorded {
+            Some(true)
+        } else {
+            self.has_version(&files).await
+        };
+        let Some(has_record) = has_record else {
+            // Marked as it is, the next start tells what it must be.
+            return;
+        };
+        let settled = run_blocking(move || match has_record {
+            true => files.keep(),
+            false => files.remove(),
+        });
+        if let Err(error) = settled.await {
+            tracing::error!(%error, "an upload's files could not be settled");
         }
+    }
+
+    /// Whether a version is recorded: a transaction that failed may have
+    /// reached the disk all the same. `None` if that cannot be known.
+    async fn has_version(&self, files: &UnrecordedVersion) -> Option<bool> {
+        let recorded = self.store.versions_of(files.server()).await.ok()?;
+        let number = files.number();
+        Some(recorded.iter().any(|version| version.number == number))
     }
 }

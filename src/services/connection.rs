@@ -81,7 +81,7 @@ impl App {
     pub fn connection(&self, _: &CanRead, id_or_name: &str) -> Result<ConnectionView> {
         let entry = self.find_server(id_or_name)?;
         let public = &self.settings.public_url;
-        let urls = Urls::of(public, &entry.server.path_prefix());
+        let urls = Urls::of(self.settings.base_of_servers(), &entry.server.path_prefix());
         let clients = clients(entry.server.name.as_str(), &urls);
         let with_key = |url: &str| format!("{url}?key={TOKEN_PLACEHOLDER}");
         Ok(ConnectionView {

@@ -137,7 +137,7 @@ impl App {
         let entry = self.directory.get(entry.server.id);
         let caller = token.caller();
         let caller = caller.ok_or_else(gate::no_credential);
-        let refusal = match gate::decide(&GateRequest::default(), caller, entry.as_ref(), &[]) {
+        let refusal = match gate::decide(&GateRequest::default(), || caller, entry.as_ref(), &[]) {
             Verdict::Allow { .. } | Verdict::Redirect { .. } => return None,
             Verdict::Hold { reason } => gate::waited_too_long(&reason),
             Verdict::Refuse(refusal) => refusal,
@@ -167,7 +167,7 @@ impl App {
 
     /// A client that takes Traefik for the public name, and the URL to use.
     async fn reach(&self, traefik: SocketAddr) -> StepResult<(reqwest::Client, String)> {
-        let public = &self.settings.public_url;
+        let public = self.settings.base_of_servers();
         let host = public.host_str().unwrap_or_default();
         let mut builder = reqwest::Client::builder()
             .no_proxy()

@@ -12,6 +12,8 @@ mod connection_test;
 mod door;
 mod env;
 mod firewall_watch;
+mod internal;
+mod live;
 mod members;
 mod overview;
 mod passed_env;
@@ -27,6 +29,7 @@ mod tools;
 mod traefik_watch;
 mod upkeep;
 mod usage;
+mod version_files;
 mod views;
 
 pub use app::App;
@@ -36,6 +39,8 @@ pub use code::CodeUpload;
 pub use connection::ConnectionView;
 pub use connection_test::ConnectionTest;
 pub use firewall_watch::{Firewall, FirewallView, FirewallWatch, Notice};
+pub use internal::{AtGate, Readiness};
+pub use live::{News, Told};
 pub use overview::OverviewView;
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
@@ -46,3 +51,6 @@ pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
 pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
 pub use views::{EventView, ServerView, Urls};
+
+#[cfg(test)]
+mod tests;

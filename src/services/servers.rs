@@ -184,19 +184,11 @@ impl App {
             event: Event::of_deed(now, Deed::Created, leave.actor()),
             server,
         };
-        self.write_code(id, 1, new.code).await?;
-        let server = match self
-            .store
-            .insert_server(record, self.settings.networks.open())
-            .await
-        {
-            Ok(server) => server,
-            Err(error) => {
-                self.remove_files(id).await;
-                return Err(error);
-            }
-        };
-        self.is_recorded(id, 1).await;
+        let (files, _) = self.write_version(id, 0, new.code).await?;
+        let pool = self.settings.networks.open();
+        let inserted = self.store.insert_server(record, pool).await;
+        self.settle_version(files, inserted.is_ok()).await;
+        let server = inserted?;
         let entry = Entry {
             server: Arc::new(server),
             state: Arc::new(state),
@@ -204,7 +196,6 @@ impl App {
             activity: Arc::default(),
         };
         self.directory.insert(entry.clone());
-        self.routes.refresh();
         self.waker.wake(id);
         Ok(self.view(&entry))
     }
@@ -271,7 +262,6 @@ impl App {
         let entry = self.find_server(&id.to_string())?;
         self.store.delete_server(id).await?;
         self.directory.remove(id);
-        self.routes.refresh();
         self.waker.wake(id);
         tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, "server deleted");
         Ok(())
@@ -394,12 +384,7 @@ impl App {
                 Ok(change)
             })
             .await?;
-        let was_in = self.directory.get(id).map(|entry| entry.server.egress);
-        let is_moved = was_in != Some(server.egress);
         self.directory.put_server(server);
-        if is_moved {
-            self.routes.refresh();
-        }
         self.waker.wake(id);
         let entry = self
             .directory
@@ -412,7 +397,7 @@ impl App {
     pub fn view(&self, entry: &Entry) -> ServerView {
         ServerView::of(
             entry,
-            &self.settings.public_url,
+            self.settings.base_of_servers(),
             &self.settings.networks,
             self.settings.sleep,
         )

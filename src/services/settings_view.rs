@@ -2,6 +2,7 @@
 //! settings come from the environment of the process.
 
 use serde::Serialize;
+use url::Url;
 use utoipa::ToSchema;
 
 use super::{App, FirewallView};
@@ -17,6 +18,8 @@ pub struct SettingsView {
     pub version: &'static str,
     /// The URL people reach Traefik under.
     pub public_url: String,
+    /// The URL of the servers' own host, if they have one.
+    pub servers_url: Option<String>,
     /// Where the certificate comes from: `local_ca`, `files` or `resolver`.
     pub certificate: &'static str,
     /// Label of everything EMCP makes.
@@ -82,6 +85,7 @@ impl App {
         SettingsView {
             version: env!("CARGO_PKG_VERSION"),
             public_url: settings.public_url.to_string(),
+            servers_url: settings.servers_url.as_ref().map(Url::to_string),
             certificate: match settings.tls {
                 TlsSource::LocalCa => "local_ca",
                 TlsSource::Files { .. } => "files",

@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use url::Url;
 
 use super::passed_env::passed_env;
 use super::{
@@ -33,9 +34,9 @@ const DOCKER_RETRY: Duration = Duration::from_secs(2);
 pub struct Endings {
     /// The long-lived tasks, all of them.
     pub tasks: TaskTracker,
-    /// [`App::closing`].
+    /// [`App::closing()`].
     pub closing: CancellationToken,
-    /// [`App::cancel`].
+    /// [`App::cancel()`].
     pub cancel: CancellationToken,
 }
 
@@ -65,7 +66,7 @@ pub async fn start(
     strays::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
-    let routes = Routes::new(
+    let (routes, publisher) = Routes::new(
         Arc::clone(&directory),
         Arc::clone(&provider),
         RouteFacts {
@@ -77,9 +78,12 @@ pub async fn start(
                 TlsSource::Resolver(name) => Some(name.clone()),
                 TlsSource::LocalCa | TlsSource::Files { .. } => None,
             },
+            public_host: host_of(&settings.public_url),
+            servers_host: settings.servers_url.as_ref().map(host_of),
         },
-    );
-    routes.refresh();
+    )?;
+    let routes = Arc::new(routes);
+    tasks.spawn(cancel.clone().run_until_cancelled_owned(publisher.run()));
     let logs = Arc::new(Logs::new(
         runtime.clone(),
         layout.root().to_owned(),
@@ -95,7 +99,7 @@ pub async fn start(
         directory: Arc::clone(&directory),
         runtime: runtime.clone(),
         vault: Arc::clone(&vault),
-        provider: Arc::clone(&provider),
+        routes: Arc::clone(&routes),
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
         code_removal: Arc::clone(&code_removal),
@@ -149,6 +153,10 @@ pub async fn start(
     firewall_watch::watch(&app);
     traefik_watch::watch(&app);
     Ok((app, reconciling))
+}
+
+fn host_of(url: &Url) -> String {
+    url.host_str().unwrap_or_default().to_owned()
 }
 
 /// A daemon that has ended properly took its socket along, and without one

@@ -31,7 +31,11 @@ pub(super) async fn remove(
         };
         let server = entries.iter().map(|e| &e.server).find(|s| s.id == id);
         match server {
-            Some(server) => remove_uploads(layout, id, server.newest_version).await?,
+            Some(_) => {
+                let recorded = store.versions_of(id).await?;
+                let recorded: Vec<u32> = recorded.iter().map(|version| version.number).collect();
+                remove_uploads(layout, id, &recorded).await?;
+            }
             None if deleted.contains(&id) => {}
             None => remove_server(layout, id).await?,
         }
@@ -55,9 +59,11 @@ async fn remove_server(layout: &Layout, id: ServerId) -> anyhow::Result<()> {
     Ok(())
 }
 
-async fn remove_uploads(layout: &Layout, id: ServerId, newest: u32) -> anyhow::Result<()> {
+/// Uploads at the same time are recorded in any order: one that was cut short
+/// may have a lower number than one that was not.
+async fn remove_uploads(layout: &Layout, id: ServerId, recorded: &[u32]) -> anyhow::Result<()> {
     for number in layout.unrecorded_on_disk(id)? {
-        if number > newest {
+        if !recorded.contains(&number) {
             tracing::warn!(server = %id, number, "removing a version that was never recorded");
             // It may have been cut between its mark and its directory.
             absent_is_fine(fs::remove_dir_all(layout.code_dir(id, number)).await)?;
@@ -65,7 +71,7 @@ async fn remove_uploads(layout: &Layout, id: ServerId, newest: u32) -> anyhow::R
         fs::remove_file(layout.unrecorded_mark(id, number)).await?;
     }
     for number in layout.versions_on_disk(id)? {
-        if number > newest {
+        if !recorded.contains(&number) {
             tracing::warn!(
                 folder = %layout.code_dir(id, number).display(),
                 "this code is of no version in the database; it is left as it is"
@@ -122,13 +128,13 @@ mod tests {
     #[tokio::test]
     async fn of_a_known_server_only_marked_uploads_go() {
         let (_dir, layout, id) =
-            with_versions(&[(1, false), (2, true), (3, true), (4, false)]).await;
+            with_versions(&[(1, false), (2, true), (3, true), (4, false), (5, true)]).await;
         // A mark whose directory was never made.
-        fs::write(layout.unrecorded_mark(id, 5), "").await.unwrap();
-        remove_uploads(&layout, id, 2).await.unwrap();
+        fs::write(layout.unrecorded_mark(id, 6), "").await.unwrap();
+        remove_uploads(&layout, id, &[1, 2, 5]).await.unwrap();
         let mut left = layout.versions_on_disk(id).unwrap();
         left.sort_unstable();
-        assert_eq!(left, [1, 2, 4]);
+        assert_eq!(left, [1, 2, 4, 5]);
         assert!(layout.unrecorded_on_disk(id).unwrap().is_empty());
     }
 }

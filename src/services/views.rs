@@ -22,9 +22,9 @@ pub struct Urls {
 }
 
 impl Urls {
-    /// The addresses under the public URL.
-    pub fn of(public_url: &Url, prefix: &str) -> Self {
-        let base = public_url.as_str().trim_end_matches('/');
+    /// The addresses under the servers' base URL.
+    pub fn of(base: &Url, prefix: &str) -> Self {
+        let base = base.as_str().trim_end_matches('/');
         Self {
             sse: format!("{base}{prefix}/sse"),
             mcp: format!("{base}{prefix}/mcp"),
@@ -161,7 +161,7 @@ impl ServerView {
     /// The view of a directory entry.
     pub fn of(
         entry: &Entry,
-        public_url: &Url,
+        base_url: &Url,
         networks: &ServerNetworks,
         sleep: Option<SleepAfter>,
     ) -> Self {
@@ -195,7 +195,7 @@ impl ServerView {
             restart_needed: is_restart_needed(entry),
             created_at: server.created_at,
             updated_at: server.updated_at,
-            urls: Urls::of(public_url, &server.path_prefix()),
+            urls: Urls::of(base_url, &server.path_prefix()),
         }
     }
 }

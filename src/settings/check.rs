@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 use super::{ProxyChoice, SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
 use crate::model::{AddressPool, ServerNetworks, SleepAfter};
@@ -23,6 +23,10 @@ impl SettingsInput {
             .public_url
             .unwrap_or_else(|| format!("https://localhost:{https_port}"));
         let public_url = problems.take("public_url", check_public_url(&public_url));
+        let servers_url = problems.take(
+            "servers_url",
+            check_servers_url(self.servers_url.as_deref(), public_url.as_ref()),
+        );
         let open = problems.take(
             "subnet",
             check_subnet(self.subnet.as_deref().unwrap_or("10.213.0.0/20")),
@@ -118,6 +122,7 @@ impl SettingsInput {
 
         let complete = (
             public_url,
+            servers_url,
             networks,
             firewall,
             listen,
@@ -135,6 +140,7 @@ impl SettingsInput {
         );
         let (
             Some(public_url),
+            Some(servers_url),
             Some(networks),
             Some(firewall),
             Some(listen),
@@ -156,7 +162,10 @@ impl SettingsInput {
         if !problems.0.is_empty() {
             return Err(SettingsError(problems.0));
         }
-        allowed_origins.push(public_url.origin().ascii_serialization());
+        // Some clients name the address they call as their origin.
+        for own in std::iter::once(&public_url).chain(&servers_url) {
+            allowed_origins.push(own.origin().ascii_serialization());
+        }
 
         Ok(Settings {
             data_dir,
@@ -167,6 +176,7 @@ impl SettingsInput {
             networks,
             firewall,
             public_url,
+            servers_url,
             base_image: self
                 .base_image
                 .unwrap_or_else(|| "corp/mcp-base:latest".to_owned()),
@@ -234,6 +244,27 @@ fn check_public_url(text: &str) -> Result<Url, String> {
         return Err("must have no path, query or fragment".to_owned());
     }
     Ok(url)
+}
+
+/// A host of its own, since browsers keep hosts apart and not ports: cookies
+/// know no port (RFC 6265 §8.5).
+fn check_servers_url(text: Option<&str>, public: Option<&Url>) -> Result<Option<Url>, String> {
+    let Some(text) = text else {
+        return Ok(None);
+    };
+    let url = check_public_url(text)?;
+    if matches!(url.host(), Some(Host::Ipv6(_))) {
+        return Err("must have a host name or an IPv4 address".to_owned());
+    }
+    if public.is_some_and(|public| bare_host(public) == bare_host(&url)) {
+        return Err("must have another host than public_url, not only another port: cookies know no ports, so a page of one port could replace those of the other".to_owned());
+    }
+    Ok(Some(url))
+}
+
+/// Without the final dot, which names the same host (RFC 3986 §3.2.2).
+fn bare_host(url: &Url) -> &str {
+    url.host_str().unwrap_or_default().trim_end_matches('.')
 }
 
 fn check_subnet(text: &str) -> Result<AddressPool, String> {

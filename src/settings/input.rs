@@ -33,6 +33,10 @@ pub struct SettingsInput {
     /// The URL people reach Traefik under.
     #[arg(long, env = "EMCP_PUBLIC_URL")]
     pub public_url: Option<String>,
+    /// The URL of a second host, for the servers alone; it leads to the same
+    /// Traefik. Best for security: see docs/security.md.
+    #[arg(long, env = "EMCP_SERVERS_URL")]
+    pub servers_url: Option<String>,
     /// Image the servers run from.
     #[arg(long, env = "EMCP_BASE_IMAGE")]
     pub base_image: Option<String>,
@@ -141,6 +145,7 @@ impl SettingsInput {
             &mut self.internal_subnet,
             &mut self.firewall,
             &mut self.public_url,
+            &mut self.servers_url,
             &mut self.base_image,
             &mut self.instance,
             &mut self.listen,
@@ -191,6 +196,7 @@ impl SettingsInput {
             internal_subnet,
             firewall,
             public_url,
+            servers_url,
             base_image,
             instance,
             listen,

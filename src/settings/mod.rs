@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use url::Url;
+use url::{Host, Url};
 
 use crate::model::{ServerNetworks, SleepAfter};
 
@@ -72,6 +72,9 @@ pub struct Settings {
     pub firewall: bool,
     /// The URL people reach Traefik under, without a trailing slash.
     pub public_url: Url,
+    /// The URL of the servers' own host, if they have one: then the dashboard
+    /// and the servers' answers are of different origins to every browser.
+    pub servers_url: Option<Url>,
     /// Image the servers run from.
     pub base_image: String,
     /// Value of the label `emcp.instance`.
@@ -120,6 +123,18 @@ pub struct Settings {
 }
 
 impl Settings {
+    /// The URL that servers' addresses begin with.
+    #[must_use]
+    pub fn base_of_servers(&self) -> &Url {
+        self.servers_url.as_ref().unwrap_or(&self.public_url)
+    }
+
+    /// The hosts that the served certificate is for.
+    pub fn hosts(&self) -> impl Iterator<Item = Host<&str>> {
+        let urls = std::iter::once(&self.public_url).chain(&self.servers_url);
+        urls.filter_map(Url::host)
+    }
+
     /// Where a command on this machine, or in this container, reaches the
     /// public listener of the running EMCP.
     #[must_use]
@@ -187,6 +202,42 @@ mod tests {
             "tls_cert_file",
         ] {
             assert!(text.contains(field), "{field} is missing in: {text}");
+        }
+    }
+
+    #[test]
+    fn servers_may_have_a_host_of_their_own() {
+        let checked = |public: &str, servers: &str| {
+            let input = SettingsInput {
+                public_url: Some(public.into()),
+                servers_url: Some(servers.into()),
+                ..SettingsInput::default()
+            };
+            input.check()
+        };
+        let public = "https://mcp.example.com:8443";
+        let settings = checked(public, "https://Servers.example.com:8443").unwrap();
+        assert_eq!(
+            settings.base_of_servers().as_str(),
+            "https://servers.example.com:8443/"
+        );
+        let hosts: Vec<String> = settings.hosts().map(|host| host.to_string()).collect();
+        assert_eq!(hosts, ["mcp.example.com", "servers.example.com"]);
+        assert_eq!(
+            settings.allowed_origins,
+            [public, "https://servers.example.com:8443"]
+        );
+        for (servers, why) in [
+            ("https://mcp.example.com", "no ports"),
+            ("https://MCP.example.com.:9443", "no ports"),
+            ("http://servers.example.com", "https"),
+            ("https://servers.example.com/mcp", "no path"),
+            ("https://[2001:db8::1]", "IPv4"),
+            ("servers.example.com", "not a URL"),
+        ] {
+            let refused = checked(public, servers).err().unwrap().to_string();
+            assert!(refused.contains("servers_url: "), "{servers}: {refused}");
+            assert!(refused.contains(why), "{servers}: {refused}");
         }
     }
 

@@ -20,6 +20,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 
 use redb::{Database, ReadableDatabase, ReadableTable};
 
+use crate::blocking::run_blocking;
 use crate::model::{Error, Result};
 use crate::vault::{Sealed, Vault};
 
@@ -138,7 +139,7 @@ impl Store {
         work: impl FnOnce(&Database) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let store = self.clone();
-        tokio::task::spawn_blocking(move || {
+        run_blocking(move || {
             let db = store.database()?;
             let result = work(&db);
             if let Err(Error::Internal(_) | Error::Unavailable { .. }) = &result {

@@ -175,24 +175,6 @@ impl Store {
         .await
     }
 
-    /// Runs `work` unless a version of this number is recorded. No upload can
-    /// take the number meanwhile: write transactions follow one another.
-    ///
-    /// # Errors
-    /// `server_not_found`, what `work` says, or if the database fails.
-    pub async fn if_unrecorded(
-        &self,
-        id: ServerId,
-        number: u32,
-        work: impl FnOnce() -> Result<()> + Send + 'static,
-    ) -> Result<()> {
-        self.write(move |txn| {
-            let is_recorded = read_server(txn, id)?.newest_version >= number;
-            if is_recorded { Ok(()) } else { work() }
-        })
-        .await
-    }
-
     /// Removes a server and everything that hangs on it, except that its
     /// address stays taken until [`Store::release_address`]: its container may
     /// still hold it.
@@ -364,8 +346,15 @@ pub(super) fn put<T: Record>(
 fn put_version(txn: &WriteTransaction, id: u128, version: &CodeVersion) -> Result<()> {
     let bytes = codec::encode(version)?;
     let mut table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
-    table
+    let before = table
         .insert((id, version.number), bytes.as_slice())
         .map_err(codec::db)?;
+    if before.is_some() {
+        // Versions never change: the transaction ends here.
+        return Err(Error::Internal(format!(
+            "version {} is recorded already",
+            version.number
+        )));
+    }
     Ok(())
 }

@@ -4,10 +4,12 @@
 //! `"routers":{}`.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use bytes::Bytes;
 use serde::Serialize;
 
+use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
 use crate::model::{Error, Result, Server, ServerNetworks};
 
@@ -21,19 +23,19 @@ pub struct RouteFacts {
     pub certificate: Option<ServedCertificate>,
     /// Traefik's certificate resolver, if one is used.
     pub cert_resolver: Option<String>,
+    /// The host of the public URL.
+    pub public_host: String,
+    /// The host servers have for themselves, if they do.
+    pub servers_host: Option<String>,
     /// Where servers are found.
     pub networks: ServerNetworks,
 }
 
 const ENTRY_POINT: &str = "websecure";
 const PLAIN_ENTRY_POINT: &str = "web";
-/// A request over plain HTTP with a token in it: the token is burnt, and a
-/// redirect would hide that. EMCP says so. What signs in has it in the body.
+/// Requests that show a token. What signs in has it in its body.
 const PLAIN_WITH_TOKEN: &str = "QueryRegexp(`key`, `.*`) || HeaderRegexp(`Authorization`, `.+`) || HeaderRegexp(`X-Api-Key`, `.+`) || (Path(`/api/session`) && Method(`POST`))";
 const CLEAR_TEXT: &str = "emcp-clear-text";
-/// What EMCP's internal listener refuses such requests under
-/// (`http::controllers::gate`).
-const CLEAR_TEXT_PATH: &str = "/clear-text";
 const FALLBACK: &str = "emcp";
 const TRANSPORT: &str = "emcp";
 /// Above every other rule: paths OAuth clients look up, which must be a true
@@ -41,6 +43,12 @@ const TRANSPORT: &str = "emcp";
 const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
 const FALLBACK_PRIORITY: u32 = 1;
+/// On every server's route: what a server answers is never a page of the host.
+const ISOLATE: &str = "isolate";
+/// The dashboard's host is for HTTPS alone.
+const HSTS: &str = "hsts";
+/// Tells EMCP that a request came by the servers' own host.
+const SERVERS_HOST: &str = "servers-host";
 /// Shorter than servers (120 s) and EMCP's public listener (15 s) keep an idle
 /// connection: Traefik then never sends a request into a connection that is
 /// just being closed.
@@ -58,10 +66,7 @@ const RETRY_INTERVAL: &str = "300ms";
 const RETRY_TIMEOUT: &str = "20s";
 
 /// What the gate sees of a client's request. `X-Forwarded-*` always come.
-const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin"];
-/// Removed from the client's request, and set again only where the gate
-/// answered with them: nothing a client writes is taken for the gate's word.
-const AUTH_RESPONSE_HEADERS: &str = "(?i)^(authorization|cookie|x-api-key|x-emcp-.*)$";
+const AUTH_REQUEST_HEADERS: &[&str] = &["Authorization", "X-Api-Key", "Origin", "Sec-Fetch-Dest"];
 /// Requests that tell a length below 8,000,000 bytes. Go lets no more be read
 /// than was told, so Traefik may read these without a limit of its own.
 const TELLS_LENGTH: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
@@ -86,6 +91,7 @@ struct Document {
 struct Http {
     routers: BTreeMap<String, Router>,
     services: BTreeMap<String, Service>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     middlewares: BTreeMap<String, Middleware>,
     servers_transports: BTreeMap<String, ServersTransport>,
 }
@@ -108,6 +114,14 @@ struct Router {
 struct RouterTls {
     #[serde(skip_serializing_if = "Option::is_none")]
     cert_resolver: Option<String>,
+    /// What the resolver gets a certificate for where the rule names no host.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    domains: Vec<Domain>,
+}
+
+#[derive(Serialize, Clone)]
+struct Domain {
+    main: String,
 }
 
 #[derive(Serialize)]
@@ -138,8 +152,8 @@ enum Middleware {
         trust_forward_header: bool,
         auth_request_headers: &'static [&'static str],
         auth_response_headers_regex: &'static str,
-        /// The gate's redirects are relative to the client's host, not to the
-        /// gate's.
+        /// The gate's redirects are relative to the client's host, not to its
+        /// own.
         preserve_location_header: bool,
         max_response_body_size: i32,
         /// Makes Traefik read a request's body to its end before it forwards
@@ -150,12 +164,15 @@ enum Middleware {
         max_body_size: i32,
     },
     #[serde(rename_all = "camelCase")]
-    StripPrefix {
-        prefixes: [String; 1],
+    Headers {
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        custom_request_headers: Headers,
+        #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+        custom_response_headers: Headers,
     },
-    ReplacePath {
-        path: &'static str,
-    },
+    #[serde(rename_all = "camelCase")]
+    StripPrefix { prefixes: [String; 1] },
+    ReplacePath { path: &'static str },
     #[serde(rename_all = "camelCase")]
     Retry {
         attempts: u32,
@@ -203,21 +220,10 @@ struct Store {
 /// # Errors
 /// If it cannot be encoded.
 pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts) -> Result<Bytes> {
-    let router_tls = RouterTls {
-        cert_resolver: facts.cert_resolver.clone(),
-    };
     let mut http = Http {
-        routers: fallback_routers(&router_tls),
-        services: BTreeMap::from([
-            (FALLBACK.to_owned(), service(facts.upstream_url.clone())),
-            (CLEAR_TEXT.to_owned(), service(facts.internal_url.clone())),
-        ]),
-        middlewares: BTreeMap::from([(
-            CLEAR_TEXT.to_owned(),
-            Middleware::ReplacePath {
-                path: CLEAR_TEXT_PATH,
-            },
-        )]),
+        routers: BTreeMap::new(),
+        services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
+        middlewares: BTreeMap::new(),
         servers_transports: BTreeMap::from([(
             TRANSPORT.to_owned(),
             ServersTransport {
@@ -229,60 +235,128 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
             },
         )]),
     };
+    add_fallbacks(&mut http, facts);
+    refuse_clear_text(&mut http, facts);
+    let mut has_servers = false;
     for server in servers {
-        add_server(&mut http, server, facts, &router_tls);
+        add_server(&mut http, server, facts);
+        has_servers = true;
     }
-    http.middlewares.insert(
-        RETRY.to_owned(),
-        Middleware::Retry {
-            attempts: RETRY_ATTEMPTS,
-            initial_interval: RETRY_INTERVAL,
-            timeout: RETRY_TIMEOUT,
-        },
-    );
+    if has_servers {
+        let isolate = of_answers(headers::of_servers_answers());
+        http.middlewares.insert(ISOLATE.to_owned(), isolate);
+        http.middlewares.insert(
+            RETRY.to_owned(),
+            Middleware::Retry {
+                attempts: RETRY_ATTEMPTS,
+                initial_interval: RETRY_INTERVAL,
+                timeout: RETRY_TIMEOUT,
+            },
+        );
+    }
     let tls = facts.certificate.as_ref().map(tls_section);
     let bytes = serde_json::to_vec(&Document { http, tls })
         .map_err(|error| Error::internal("the routes could not be encoded", error))?;
     Ok(Bytes::from(bytes))
 }
 
-fn fallback_routers(tls: &RouterTls) -> BTreeMap<String, Router> {
-    let fallback = |rule: &str, priority| Router {
-        entry_points: [ENTRY_POINT],
-        rule: rule.to_owned(),
-        priority,
-        service: FALLBACK.to_owned(),
-        middlewares: Vec::new(),
-        tls: Some(tls.clone()),
+/// Everything that is no server's: EMCP's, for each host.
+fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
+    let mut add = |name: &str, rule: &str, host: &str, middleware: Option<&str>, above: u32| {
+        for (kind, path, priority) in [
+            ("", "PathPrefix(`/`)", FALLBACK_PRIORITY),
+            (
+                "-well-known",
+                "PathRegexp(`(^|/)\\.well-known(/|$)`)",
+                WELL_KNOWN_PRIORITY,
+            ),
+        ] {
+            let router = Router {
+                entry_points: [ENTRY_POINT],
+                rule: format!("{rule}{path}"),
+                priority: priority + above,
+                service: FALLBACK.to_owned(),
+                middlewares: middleware.map(str::to_owned).into_iter().collect(),
+                tls: Some(router_tls(facts, Some(host))),
+            };
+            http.routers.insert(format!("{name}{kind}"), router);
+        }
     };
-    BTreeMap::from([
-        (
-            CLEAR_TEXT.to_owned(),
-            Router {
-                entry_points: [PLAIN_ENTRY_POINT],
-                service: CLEAR_TEXT.to_owned(),
-                middlewares: vec![CLEAR_TEXT.to_owned()],
-                tls: None,
-                ..fallback(PLAIN_WITH_TOKEN, SERVER_PRIORITY)
-            },
-        ),
-        (
-            FALLBACK.to_owned(),
-            fallback("PathPrefix(`/`)", FALLBACK_PRIORITY),
-        ),
-        (
-            "emcp-well-known".to_owned(),
-            fallback("PathRegexp(`(^|/)\\.well-known(/|$)`)", WELL_KNOWN_PRIORITY),
-        ),
-    ])
+    let hsts = has_public_certificate(facts).then_some(HSTS);
+    add(FALLBACK, "", &facts.public_host, hsts, 0);
+    if let Some(host) = &facts.servers_host {
+        let rule = format!("{} && ", host_rule(host));
+        add("emcp-servers", &rule, host, Some(SERVERS_HOST), 1);
+        let mark = Middleware::Headers {
+            custom_request_headers: headers::of_the_servers_host(),
+            custom_response_headers: Headers::new(),
+        };
+        http.middlewares.insert(SERVERS_HOST.to_owned(), mark);
+    }
+    if hsts.is_some() {
+        let hsts = of_answers(headers::of_the_dashboard());
+        http.middlewares.insert(HSTS.to_owned(), hsts);
+    }
 }
 
-fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &RouterTls) {
+/// A token over plain HTTP is burnt, and a redirect would hide that. EMCP says
+/// so, under a path of its internal listener (`http::controllers::gate`).
+fn refuse_clear_text(http: &mut Http, facts: &RouteFacts) {
+    let router = Router {
+        entry_points: [PLAIN_ENTRY_POINT],
+        rule: PLAIN_WITH_TOKEN.to_owned(),
+        priority: SERVER_PRIORITY,
+        service: CLEAR_TEXT.to_owned(),
+        middlewares: vec![CLEAR_TEXT.to_owned()],
+        tls: None,
+    };
+    let path = "/clear-text";
+    let replace = Middleware::ReplacePath { path };
+    http.routers.insert(CLEAR_TEXT.to_owned(), router);
+    http.middlewares.insert(CLEAR_TEXT.to_owned(), replace);
+    let service = service(facts.internal_url.clone());
+    http.services.insert(CLEAR_TEXT.to_owned(), service);
+}
+
+/// Whether browsers take the certificate without being told of EMCP's own CA.
+fn has_public_certificate(facts: &RouteFacts) -> bool {
+    let served = facts.certificate.as_ref();
+    facts.cert_resolver.is_some() || served.is_some_and(ServedCertificate::is_public)
+}
+
+/// `host` is what the resolver must get a certificate for, where the rule does
+/// not say it. It gets none for an address.
+fn router_tls(facts: &RouteFacts, host: Option<&str>) -> RouterTls {
+    let host = host.filter(|host| facts.cert_resolver.is_some() && host.parse::<IpAddr>().is_err());
+    let domains = host.map(|host| Domain {
+        main: host.to_owned(),
+    });
+    RouterTls {
+        cert_resolver: facts.cert_resolver.clone(),
+        domains: domains.into_iter().collect(),
+    }
+}
+
+fn host_rule(host: &str) -> String {
+    format!("Host(`{host}`)")
+}
+
+fn of_answers(custom_response_headers: Headers) -> Middleware {
+    Middleware::Headers {
+        custom_request_headers: Headers::new(),
+        custom_response_headers,
+    }
+}
+
+fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
     let id = server.id;
     let (name, strip) = (format!("server-{id}"), format!("strip-{id}"));
     let prefix = server.path_prefix();
     // PathPrefix without the slash would also match a longer name.
-    let rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
+    let mut rule = format!("Path(`{prefix}`) || PathPrefix(`{prefix}/`)");
+    if let Some(host) = &facts.servers_host {
+        rule = format!("{} && ({rule})", host_rule(host));
+    }
     let with_length = format!("({rule}) && {TELLS_LENGTH}");
     http.middlewares.insert(
         strip.clone(),
@@ -310,7 +384,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
                 ),
                 trust_forward_header: false,
                 auth_request_headers: AUTH_REQUEST_HEADERS,
-                auth_response_headers_regex: AUTH_RESPONSE_HEADERS,
+                auth_response_headers_regex: headers::NOT_FROM_CLIENTS,
                 preserve_location_header: true,
                 max_response_body_size: NO_LIMIT,
                 forward_body: true,
@@ -324,10 +398,10 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts, tls: &Router
                 rule,
                 priority,
                 service: name.clone(),
-                // Behind the gate, which has read the request whole by then: it
-                // can be sent at a later try as at the first.
-                middlewares: vec![gate, RETRY.to_owned(), strip.clone()],
-                tls: Some(tls.clone()),
+                // The retry is behind the gate, which has read the request whole by
+                // then: it can be sent at a later try as at the first.
+                middlewares: vec![ISOLATE.to_owned(), gate, RETRY.to_owned(), strip.clone()],
+                tls: Some(router_tls(facts, None)),
             },
         );
     }
@@ -361,139 +435,4 @@ fn tls_section(served: &ServedCertificate) -> Tls {
 }
 
 #[cfg(test)]
-mod tests {
-    use jiff::Timestamp;
-    use serde_json::Value;
-
-    use super::*;
-    use crate::model::{Actor, AddressPool, Egress, ServerId};
-
-    fn facts() -> RouteFacts {
-        let open = AddressPool::parse("198.18.1.0/24").unwrap();
-        let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
-        RouteFacts {
-            networks,
-            internal_url: "http://emcp:8081".into(),
-            upstream_url: "http://emcp:8080".into(),
-            certificate: None,
-            cert_resolver: None,
-        }
-    }
-
-    fn server(name: &str) -> Server {
-        Server {
-            address: [198, 18, 1, 7].into(),
-            ..Server::new(
-                ServerId::new(),
-                name.parse().unwrap(),
-                Actor("admin".into()),
-                Timestamp::UNIX_EPOCH,
-            )
-        }
-    }
-
-    #[test]
-    fn a_route_leads_into_the_network_the_egress_says() {
-        let mut demo = server("demo");
-        for (egress, url) in [
-            (Egress::Open, "http://198.18.1.7:8000"),
-            (Egress::None, "http://198.18.129.7:8000"),
-        ] {
-            demo.egress = egress;
-            let bytes = render([&demo].into_iter(), &facts()).unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            let service = &value["http"]["services"][format!("server-{}", demo.id)];
-            assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
-        }
-    }
-
-    fn has_empty_map(value: &Value, path: &str) -> Option<String> {
-        match value {
-            Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => {
-                Some(path.to_owned())
-            }
-            Value::Object(map) => map
-                .iter()
-                .find_map(|(key, child)| has_empty_map(child, &format!("{path}/{key}"))),
-            _ => None,
-        }
-    }
-
-    #[test]
-    fn no_document_has_an_empty_map() {
-        let demo = server("demo");
-        for servers in [vec![], vec![&demo]] {
-            let bytes = render(servers.into_iter(), &facts()).unwrap();
-            let value: Value = serde_json::from_slice(&bytes).unwrap();
-            assert_eq!(has_empty_map(&value, ""), None);
-        }
-    }
-
-    #[test]
-    fn the_same_servers_give_the_same_bytes() {
-        let (one, two) = (server("one"), server("two"));
-        let forth = render([&one, &two].into_iter(), &facts()).unwrap();
-        let back = render([&two, &one].into_iter(), &facts()).unwrap();
-        assert_eq!(forth, back);
-    }
-
-    #[test]
-    fn a_token_over_plain_http_is_refused_before_it_is_redirected() {
-        let bytes = render(std::iter::empty(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = &value["http"]["routers"][CLEAR_TEXT];
-        assert_eq!(router["entryPoints"], serde_json::json!(["web"]));
-        assert!(router.get("tls").is_none());
-        let services = &value["http"]["services"][CLEAR_TEXT]["loadBalancer"]["servers"];
-        assert_eq!(services[0]["url"], "http://emcp:8081");
-        let template = include_str!("../../traefik/traefik.yml");
-        let redirect = template.split("redirections:").nth(1).unwrap();
-        let priority = redirect.split("priority: ").nth(1).unwrap();
-        let priority: u64 = priority.lines().next().unwrap().parse().unwrap();
-        assert!(priority < router["priority"].as_u64().unwrap());
-    }
-
-    #[test]
-    fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
-        let demo = server("demo");
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = &value["http"]["routers"][format!("server-{}", demo.id)];
-        assert_eq!(
-            router["rule"],
-            "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
-        );
-        assert_eq!(router["middlewares"][0], format!("gate-{}", demo.id));
-        assert_eq!(router["middlewares"][1], "retry");
-        assert_eq!(router["middlewares"][2], format!("strip-{}", demo.id));
-        let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
-        assert_eq!(
-            gate["address"],
-            format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
-        );
-        assert_eq!(gate["trustForwardHeader"], false);
-        // Left out, Traefik would complain with every change of the routes.
-        assert_eq!(gate["maxResponseBodySize"], -1);
-    }
-
-    #[test]
-    fn only_requests_that_tell_a_bearable_length_are_read_without_a_limit() {
-        let demo = server("demo");
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
-        let value: Value = serde_json::from_slice(&bytes).unwrap();
-        let router = |kind: &str| &value["http"]["routers"][format!("server-{}{kind}", demo.id)];
-        let limit = |router: &Value| {
-            let gate = &value["http"]["middlewares"][router["middlewares"][0].as_str().unwrap()];
-            gate["forwardAuth"]["maxBodySize"].clone()
-        };
-        let (sized, other) = (router("-sized"), router(""));
-        assert_eq!(limit(sized), -1);
-        assert_eq!(limit(other), UNTOLD_MAX_BYTES);
-        assert!(sized["priority"].as_u64() > other["priority"].as_u64());
-        assert_eq!(sized["service"], other["service"]);
-        assert_eq!(
-            sized["rule"],
-            "(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)"
-        );
-    }
-}
+mod tests;

@@ -2,9 +2,11 @@
 //! over.
 
 mod document;
+mod headers;
 mod provider;
 mod routes;
 
 pub use document::{RouteFacts, render};
+pub use headers::SERVERS_HOST_HEADER;
 pub use provider::{ConnectionId, Poll, Provider};
-pub use routes::Routes;
+pub use routes::{Publisher, Routes};

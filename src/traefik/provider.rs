@@ -60,17 +60,23 @@ impl Default for Provider {
 }
 
 impl Provider {
-    /// Takes over a newly rendered document. The same bytes change nothing.
-    pub fn publish(&self, body: Bytes) {
+    /// Takes over a newly rendered document and tells its revision. The same
+    /// bytes change nothing. For the one who publishes: documents of two would
+    /// replace each other in any order.
+    pub(super) fn publish(&self, body: Bytes) -> u64 {
+        let mut number = 1;
         self.current.send_if_modified(|current| {
-            let number = match current {
-                Some(revision) if revision.body == body => return false,
-                Some(revision) => revision.number + 1,
-                None => 1,
-            };
+            if let Some(revision) = current {
+                number = revision.number;
+                if revision.body == body {
+                    return false;
+                }
+                number += 1;
+            }
             *current = Some(Revision { number, body });
             true
         });
+        number
     }
 
     /// Answers one poll: at once on a new connection or after a change, else
@@ -104,10 +110,9 @@ impl Provider {
         }
     }
 
-    /// Whether a Traefik polls and has the present revision.
-    pub fn is_fetched(&self) -> bool {
-        let wanted = self.current.borrow().as_ref().map(|r| r.number);
-        wanted.is_some_and(|number| *self.confirmed.borrow() >= number) && self.is_polled()
+    /// Whether a Traefik polls and has this revision, or a later one.
+    pub fn is_fetched(&self, revision: u64) -> bool {
+        *self.confirmed.borrow() >= revision && self.is_polled()
     }
 
     /// Whether a Traefik polls and has fetched some revision: it routes.
@@ -122,13 +127,12 @@ impl Provider {
             .any(|poller| poller.last_seen.elapsed() < SILENCE)
     }
 
-    /// Waits until Traefik has the configuration as it is now, or `patience`
-    /// runs out. Tells which.
-    pub async fn wait_fetched(&self, patience: Duration) -> bool {
-        let wanted = self.current.borrow().as_ref().map_or(1, |r| r.number);
+    /// Waits until a Traefik has this revision, or a later one. False for one
+    /// that has it and has not polled since for long.
+    pub async fn wait_fetched(&self, revision: u64) -> bool {
         let mut confirmed = self.confirmed.subscribe();
-        let fetched = confirmed.wait_for(|number| *number >= wanted);
-        tokio::time::timeout(patience, fetched).await.is_ok() && self.is_polled()
+        let fetched = confirmed.wait_for(|number| *number >= revision).await;
+        fetched.is_ok() && self.is_polled()
     }
 
     fn see(&self, connection: ConnectionId, served: u64) {
@@ -184,22 +188,24 @@ mod tests {
     #[tokio::test]
     async fn a_document_counts_as_fetched_with_the_poll_after_it() {
         let provider = Provider::default();
-        provider.publish(Bytes::from_static(b"one"));
+        let one = provider.publish(Bytes::from_static(b"one"));
         provider.poll(ONE, &open()).await;
-        assert!(!provider.is_fetched());
-        provider.publish(Bytes::from_static(b"two"));
+        assert!(!provider.is_fetched(one));
+        let two = provider.publish(Bytes::from_static(b"two"));
+        assert_eq!(provider.publish(Bytes::from_static(b"two")), two);
         // Answered at once, since "two" is newer; it confirms "one" only.
         assert_eq!(
             provider.poll(ONE, &open()).await,
             Poll::Document(Bytes::from_static(b"two"))
         );
-        assert!(!provider.is_fetched());
+        assert!(provider.is_fetched(one));
+        assert!(!provider.is_fetched(two));
         let closing = open();
         let (fetched, _) = tokio::join!(
-            provider.wait_fetched(Duration::from_secs(1)),
+            tokio::time::timeout(Duration::from_secs(60), provider.wait_fetched(two)),
             tokio::time::timeout(Duration::from_millis(20), provider.poll(ONE, &closing))
         );
-        assert!(fetched);
+        assert_eq!(fetched, Ok(true));
     }
 
     #[tokio::test(start_paused = true)]

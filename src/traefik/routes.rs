@@ -1,46 +1,388 @@
 //! Keeps the provider's document in step with the directory.
+//!
+//! Level-triggered: one task, and no other, looks at the directory whenever that
+//! has changed, and publishes what it finds. Were everybody who changes a server
+//! to do so, one could publish what it had seen before another's change after
+//! the other had published, and a route would be lost until the next change.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::sync::watch;
 
 use super::{Provider, RouteFacts, render};
 use crate::directory::Directory;
 use crate::identity::ServedCertificate;
+use crate::model::{Result, Server, ServerId};
 
-/// Renders the routes anew whenever the set of servers has changed.
+/// What is known of the routes: which servers have theirs, and with which
+/// revision of the document they got it.
 pub struct Routes {
+    provider: Arc<Provider>,
+    facts: watch::Sender<RouteFacts>,
+    published: watch::Receiver<Published>,
+}
+
+/// The only one who renders and publishes.
+pub struct Publisher {
     directory: Arc<Directory>,
     provider: Arc<Provider>,
-    facts: RwLock<RouteFacts>,
+    facts: watch::Receiver<RouteFacts>,
+    published: watch::Sender<Published>,
+}
+
+/// The servers of the document that was published last.
+#[derive(Default)]
+struct Published(HashMap<ServerId, Routed>);
+
+/// A server in the document.
+struct Routed {
+    /// The record that its route was rendered from. Records are replaced, never
+    /// changed, so that the same pointer is the same content.
+    record: Arc<Server>,
+    /// Every revision from this one on has a route as that record says.
+    since: u64,
 }
 
 impl Routes {
-    /// Routes of the directory's servers.
-    pub fn new(directory: Arc<Directory>, provider: Arc<Provider>, facts: RouteFacts) -> Self {
-        Self {
+    /// Routes of the directory's servers, published once already. They stay as
+    /// they are until [`Publisher::run`] runs.
+    ///
+    /// # Errors
+    /// If they cannot be rendered.
+    pub fn new(
+        directory: Arc<Directory>,
+        provider: Arc<Provider>,
+        facts: RouteFacts,
+    ) -> Result<(Self, Publisher)> {
+        let (facts, facts_seen) = watch::channel(facts);
+        let (published_sender, published) = watch::channel(Published::default());
+        let publisher = Publisher {
             directory,
+            provider: Arc::clone(&provider),
+            facts: facts_seen,
+            published: published_sender,
+        };
+        publisher.publish()?;
+        let routes = Self {
             provider,
-            facts: RwLock::new(facts),
-        }
+            facts,
+            published,
+        };
+        Ok((routes, publisher))
     }
 
     /// Serves another certificate from now on.
     pub fn use_certificate(&self, certificate: ServedCertificate) {
         self.facts
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .certificate = Some(certificate);
-        self.refresh();
+            .send_modify(|facts| facts.certificate = Some(certificate));
     }
 
-    /// Renders and publishes. An address is kept for life, so this is due only
-    /// when a server is created, deleted, or moved into the other network.
-    pub fn refresh(&self) {
-        let entries = self.directory.list();
-        let servers = entries.iter().map(|entry| &*entry.server);
-        let facts = self.facts.read().unwrap_or_else(PoisonError::into_inner);
-        match render(servers, &facts) {
-            Ok(body) => self.provider.publish(body),
-            Err(error) => tracing::error!(%error, "the routes could not be rendered"),
+    /// Whether Traefik routes this server as this record of it says.
+    pub fn is_routed(&self, server: &Arc<Server>) -> bool {
+        let since = self.published.borrow().since(server);
+        since.is_some_and(|revision| self.provider.is_fetched(revision))
+    }
+
+    /// Waits until Traefik routes this server as this record of it says, or
+    /// `patience` runs out. Tells which.
+    pub async fn wait_routed(&self, server: &Arc<Server>, patience: Duration) -> bool {
+        let mut published = self.published.clone();
+        let routed = async {
+            let is_in_document = |published: &Published| published.since(server).is_some();
+            let since = match published.wait_for(is_in_document).await {
+                Ok(published) => published.since(server),
+                Err(_) => None,
+            };
+            match since {
+                Some(revision) => self.provider.wait_fetched(revision).await,
+                None => false,
+            }
+        };
+        tokio::time::timeout(patience, routed)
+            .await
+            .unwrap_or(false)
+    }
+}
+
+impl Publisher {
+    /// Publishes every change of the directory and of the certificate, until it
+    /// is dropped. Changes that come while one is being rendered are rendered
+    /// together.
+    pub async fn run(self) {
+        let (mut servers, mut facts) = (self.directory.subscribe(), self.facts.clone());
+        loop {
+            // Before the look: what changes during it is looked at once more.
+            servers.mark_unchanged();
+            facts.mark_unchanged();
+            if let Err(error) = self.publish() {
+                tracing::error!(%error, "the routes could not be rendered; the last ones stay");
+            }
+            let changed = tokio::select! {
+                changed = self.until_other_servers(&mut servers) => changed,
+                changed = facts.changed() => changed,
+            };
+            if changed.is_err() {
+                return;
+            }
         }
+    }
+
+    /// Waits until the directory's records are others than those published: what
+    /// is observed of servers changes far more often, and no route.
+    async fn until_other_servers(
+        &self,
+        servers: &mut watch::Receiver<u64>,
+    ) -> std::result::Result<(), watch::error::RecvError> {
+        loop {
+            servers.changed().await?;
+            if !self.published.borrow().is_of(&self.directory) {
+                return Ok(());
+            }
+        }
+    }
+
+    fn publish(&self) -> Result<()> {
+        let records: Vec<Arc<Server>> = self
+            .directory
+            .list()
+            .into_iter()
+            .map(|entry| entry.server)
+            .collect();
+        let document = render(records.iter().map(|record| &**record), &self.facts.borrow())?;
+        let revision = self.provider.publish(document);
+        self.published
+            .send_modify(|published| published.advance(records, revision));
+        Ok(())
+    }
+}
+
+impl Published {
+    /// From which revision on the document has a route as this record says.
+    fn since(&self, server: &Arc<Server>) -> Option<u64> {
+        let routed = self.0.get(&server.id)?;
+        Arc::ptr_eq(&routed.record, server).then_some(routed.since)
+    }
+
+    fn is_of(&self, directory: &Directory) -> bool {
+        let now = directory.list();
+        now.len() == self.0.len() && now.iter().all(|entry| self.since(&entry.server).is_some())
+    }
+
+    /// A new record counts from this revision on, although its route may be
+    /// that of the one before: later than necessary is never too early.
+    fn advance(&mut self, records: Vec<Arc<Server>>, revision: u64) {
+        let before = std::mem::take(self);
+        self.0 = records
+            .into_iter()
+            .map(|record| {
+                let since = before.since(&record).unwrap_or(revision);
+                (record.id, Routed { record, since })
+            })
+            .collect();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use jiff::Timestamp;
+    use secrecy::SecretString;
+    use serde_json::Value;
+    use tokio::task::JoinSet;
+    use tokio::time::timeout;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+    use crate::directory::Entry;
+    use crate::model::{Actor, AddressPool, Egress, RunState, ServerNetworks};
+    use crate::traefik::{ConnectionId, Poll};
+
+    const CALLERS: u64 = 24;
+    /// What each does: 504 in all.
+    const DEEDS: u64 = 21;
+    /// Far more than anything here takes.
+    const PATIENCE: Duration = Duration::from_secs(60);
+
+    fn facts() -> RouteFacts {
+        let open = AddressPool::parse("198.18.0.0/22").unwrap();
+        RouteFacts {
+            networks: ServerNetworks::new(open, open.twin().unwrap()).unwrap(),
+            internal_url: "http://emcp:8081".into(),
+            upstream_url: "http://emcp:8080".into(),
+            certificate: None,
+            cert_resolver: None,
+            public_host: "localhost".into(),
+            servers_host: None,
+        }
+    }
+
+    fn entry(name: &str, address: u8) -> Entry {
+        let server = Server {
+            address: [198, 18, 1, address].into(),
+            ..Server::new(
+                ServerId::new(),
+                name.parse().unwrap(),
+                Actor("ann".into()),
+                Timestamp::now(),
+            )
+        };
+        Entry {
+            server: Arc::new(server),
+            state: Arc::new(RunState::never_ran(Timestamp::UNIX_EPOCH)),
+            gateway_key: Arc::new(SecretString::from("k")),
+            activity: Arc::default(),
+        }
+    }
+
+    /// Stands for Traefik: polls, and holds what it was given from its next poll
+    /// on. Now and then it connects anew.
+    struct Polling(Mutex<Arc<Value>>);
+
+    impl Polling {
+        async fn run(&self, provider: &Provider) {
+            let closing = CancellationToken::new();
+            for poll in 0.. {
+                let answer = provider.poll(ConnectionId(poll / 50), &closing).await;
+                let Poll::Document(document) = answer else {
+                    panic!("there is a document from the beginning");
+                };
+                let document = serde_json::from_slice(&document).unwrap();
+                *self.0.lock().unwrap() = Arc::new(document);
+            }
+        }
+
+        /// Where the document that is held leads for this server.
+        fn leads_to(&self, id: ServerId) -> Option<String> {
+            let held = Arc::clone(&self.0.lock().unwrap());
+            let service = &held["http"]["services"][format!("server-{id}")];
+            let url = service["loadBalancer"]["servers"][0]["url"].as_str()?;
+            Some(url.to_owned())
+        }
+    }
+
+    /// A caller with servers of its own, and what the reconciler does for them:
+    /// it calls a server running once its route is there.
+    async fn work(
+        number: u64,
+        directory: Arc<Directory>,
+        routes: Arc<Routes>,
+        traefik: Arc<Polling>,
+    ) {
+        let mut chance = number;
+        let mut own = Vec::new();
+        for deed in 0..DEEDS {
+            // Knuth's numbers (TAOCP vol. 2, 3.3.4); the high bits are good.
+            chance = chance
+                .wrapping_mul(6_364_136_223_846_793_005)
+                .wrapping_add(1_442_695_040_888_963_407);
+            let choice = usize::try_from(chance >> 33).unwrap();
+            let id = match choice % 4 {
+                0 | 1 => {
+                    let new = entry(&format!("caller-{number}-{deed}"), number as u8);
+                    let id = new.server.id;
+                    directory.insert(new);
+                    own.push(id);
+                    id
+                }
+                2 if !own.is_empty() => {
+                    directory.remove(own.swap_remove(choice % own.len()));
+                    continue;
+                }
+                _ if !own.is_empty() => {
+                    let id = own[choice % own.len()];
+                    let mut server = Server::clone(&directory.get(id).unwrap().server);
+                    server.egress = match server.egress {
+                        Egress::Open => Egress::None,
+                        Egress::None => Egress::Open,
+                    };
+                    server.revision += 1;
+                    directory.put_server(server);
+                    id
+                }
+                _ => continue,
+            };
+            let server = directory.get(id).unwrap().server;
+            assert!(routes.wait_routed(&server, PATIENCE).await);
+            assert!(routes.is_routed(&server));
+            let there = format!("http://{}", server.endpoint(&facts().networks));
+            assert_eq!(traefik.leads_to(id), Some(there), "caller {number}, {deed}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+    async fn no_route_is_lost_and_none_is_promised_too_early() {
+        let (directory, provider) = (Arc::new(Directory::new(vec![])), Arc::default());
+        let made = Routes::new(Arc::clone(&directory), Arc::clone(&provider), facts());
+        let (routes, publisher) = made.unwrap();
+        let (routes, traefik) = (Arc::new(routes), Arc::new(Polling(Mutex::default())));
+        let mut standing = JoinSet::new();
+        standing.spawn(publisher.run());
+        let polling = Arc::clone(&traefik);
+        standing.spawn(async move { polling.run(&provider).await });
+
+        let mut callers = JoinSet::new();
+        for number in 1..=CALLERS {
+            let (directory, routes) = (Arc::clone(&directory), Arc::clone(&routes));
+            callers.spawn(work(number, directory, routes, Arc::clone(&traefik)));
+        }
+        while let Some(ended) = timeout(PATIENCE, callers.join_next()).await.unwrap() {
+            ended.unwrap();
+        }
+
+        let left = directory.list();
+        assert!(left.len() > 100, "{} servers are too few", left.len());
+        let document = render(left.iter().map(|entry| &*entry.server), &facts()).unwrap();
+        let expected: Value = serde_json::from_slice(&document).unwrap();
+        let settled = async {
+            while **traefik.0.lock().unwrap() != expected {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        let in_time = timeout(PATIENCE, settled).await;
+        in_time.expect("the document is not that of the directory");
+    }
+
+    #[tokio::test]
+    async fn a_change_of_the_certificate_and_no_change_of_a_state_is_published() {
+        let demo = entry("demo", 1);
+        let (id, server) = (demo.server.id, Arc::clone(&demo.server));
+        let (directory, provider) = (Arc::new(Directory::new(vec![demo])), Arc::default());
+        let made = Routes::new(Arc::clone(&directory), Arc::clone(&provider), facts());
+        let (routes, publisher) = made.unwrap();
+        let _publishing = {
+            let mut tasks = JoinSet::new();
+            tasks.spawn(publisher.run());
+            tasks
+        };
+        let (connection, open) = (ConnectionId(1), CancellationToken::new());
+        provider.poll(connection, &open).await;
+        // Its route was in the first document; the second poll says so.
+        assert!(!routes.is_routed(&server));
+        directory.put_state(id, RunState::never_ran(Timestamp::now()));
+        routes.use_certificate(ServedCertificate {
+            cert_pem: "renewed".into(),
+            key_pem: "key".into(),
+        });
+        let Poll::Document(next) = provider.poll(connection, &open).await else {
+            panic!("there is a document");
+        };
+        assert!(std::str::from_utf8(&next).unwrap().contains("renewed"));
+        assert!(routes.is_routed(&server));
+        // A record of before is none that is routed.
+        let mut moved = Server::clone(&server);
+        moved.egress = Egress::None;
+        moved.revision += 1;
+        directory.put_server(moved);
+        let moved = directory.get(id).unwrap().server;
+        assert!(!routes.is_routed(&moved));
+        let (is_routed, _) = tokio::join!(routes.wait_routed(&moved, PATIENCE), async {
+            provider.poll(connection, &open).await;
+            timeout(Duration::from_millis(20), provider.poll(connection, &open)).await
+        });
+        assert!(is_routed);
+        assert!(!routes.is_routed(&server));
     }
 }

@@ -70,7 +70,9 @@ class ComposePlatform:
 
     def start(self) -> None:
         self.up("one")
-        self.api = Api(self.public_url, self.data_dir / "ca.crt", (self.data_dir / "admin-token").read_text().strip())
+        token = self.data_dir / "admin-token"
+        until("EMCP to have made what a first start makes", (self.data_dir / "emcp.redb").exists, UP_DEADLINE_SECS)
+        self.api = Api(self.public_url, self.data_dir / "ca.crt", token.read_text().strip())
         until("the platform to answer", self._answers, UP_DEADLINE_SECS)
 
     def container(self, suffix: str = "") -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 from support import settings
 from support.api import Api
-from support.docker import DockerError, containers, docker, inspect, remove_containers
+from support.docker import DockerError, containers, docker, remove_containers
 from support.firewall import can_install, firewall
 from support.network import create_network, free_ports
 from support.owner import is_ours, new_name, owner_lives
@@ -124,16 +124,16 @@ class Installation:
         found = {}
         for suffix in ("", "-sockets", "-traefik"):
             try:
-                seen = inspect(self.instance + suffix)
+                found[suffix] = docker(
+                    "container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", self.instance + suffix
+                )
             except DockerError:
                 continue
-            found[suffix] = f"{seen['Id']} {seen['State']['StartedAt']}"
         return found
 
     def image(self) -> str:
         """What EMCP runs from now."""
-        image: str = inspect(self.instance)["Image"]
-        return image
+        return docker("container", "inspect", "--format", "{{.Image}}", self.instance)
 
     def remove(self) -> None:
         remove_containers(docker("ps", "--all", "--quiet", "--filter", f"label=emcp.platform={self.instance}").split())

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from installation import Installation
 from support.docker import docker, inspect
+from support.settings import docker_host
 from support.waits import until
 
 DEADLINE_SECS = 60
@@ -35,12 +36,20 @@ def serving(installed: Installation) -> Installation:
     return installed
 
 
-def test_a_second_run_replaces_nothing(serving: Installation) -> None:
+def test_a_second_run_brings_back_what_was_killed_and_replaces_nothing(serving: Installation) -> None:
     before = serving.parts()
     assert set(before) == {"", "-sockets", "-traefik"}
+    traefik = before.pop("-traefik").partition(" ")[0]
+    docker("kill", f"{serving.instance}-traefik")
+    told = "Traefik has stopped fetching its routes"
+    command = ["docker", "--host", docker_host(), "logs", serving.instance]
+    until("EMCP to say so", lambda: told in subprocess.run(command, capture_output=True, text=True).stderr, DEADLINE_SECS)
+    assert not serving.answers()
     serving.write_settings(f"EMCP_INSTANCE={serving.instance}", "EMCP_NETWROK=mcp-net")
     shown = serving.up()
-    assert serving.parts() == before
+    after = serving.parts()
+    assert after.pop("-traefik").partition(" ")[0] == traefik
+    assert after == before and serving.answers()
     assert "streams" not in shown
     assert "nothing knows the setting EMCP_NETWROK" in shown and "EMCP_INSTANCE;" not in shown
 
@@ -61,8 +70,27 @@ def test_a_changed_template_of_traefiks_takes_effect(serving: Installation) -> N
     shown = serving.up()
     assert "Traefik is replaced" in shown
     assert serving.parts()["-traefik"] != after["-traefik"]
+    assert '"level":"debug"' not in docker("logs", f"{serving.instance}-traefik")
     # EMCP's settings are as before, so it stays.
     assert serving.parts()[""] == after[""]
+
+
+def test_servers_get_a_host_of_their_own(serving: Installation) -> None:
+    before = serving.parts()
+    url = f"https://mcp-servers.test:{serving.public_url.rsplit(':', 1)[1]}"
+    serving.write_settings(f"EMCP_SERVERS_URL={url}/")
+    # It asks by that name, with the certificate verified, before it says that EMCP is up.
+    shown = serving.up()
+    assert f"MCP servers   {url}/api/NAME/mcp" in shown
+    assert serving.parts()["-traefik"] == before["-traefik"]
+    api = serving.api()
+    assert api.call("GET", "/api/settings")["servers_url"] == f"{url}/"
+    api.close()
+    serving.write_settings("EMCP_SERVERS_URL=https://localhost:1")
+    ran = serving.make("up")
+    assert ran.status != 0
+    assert "EMCP_SERVERS_URL" in ran.shown and "cookies know no ports" in ran.shown, ran.shown
+    assert serving.answers()
 
 
 def test_a_template_that_traefik_refuses_costs_nothing(serving: Installation) -> None:
@@ -79,6 +107,7 @@ def test_a_template_that_traefik_refuses_costs_nothing(serving: Installation) ->
     # Nor does a restart meet the one that is wrong.
     docker("restart", f"{serving.instance}-traefik")
     until("Traefik to be back", serving.answers, DEADLINE_SECS)
+    template.write_text(shipped)
 
 
 def test_a_mistake_in_a_setting_touches_nothing(serving: Installation) -> None:
@@ -104,8 +133,7 @@ def test_an_emcp_that_does_not_start_gives_way_to_the_one_before(serving: Instal
     assert ran.status != 0
     assert "EMCP serves as before" in ran.shown, ran.shown
     assert serving.image() == image
-    variables: list[str] = inspect(serving.instance)["Config"]["Env"]
-    assert "EMCP_AUDIT_MAX_ENTRIES=5000" not in variables
+    assert "5000" not in docker("container", "inspect", "--format", "{{.Config.Env}}", serving.instance)
     after = serving.parts()
     assert after["-traefik"] == before["-traefik"] and after["-sockets"] == before["-sockets"]
     assert serving.answers()

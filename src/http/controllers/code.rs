@@ -42,7 +42,7 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(true);
-    let max_code = ctx.app.settings.max_code_bytes;
+    let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let code = create_form::read_code(&ctx.headers, bytes, max_code).await?;
     Ok(json(&ctx.app.put_code(&leave, code, restart).await?))
@@ -56,7 +56,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     responses((status = 200, description = "all versions, oldest first", body = VersionList), Refusals)
 )]
 pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     let versions = ctx.app.versions(&leave, &id).await?;
     Ok(json(&VersionList { versions }))
 }

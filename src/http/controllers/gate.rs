@@ -33,20 +33,23 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // read to its end so that the connection can be used again.
     body::discard(stream).await?;
     let deadline = ctx.arrived + HOLD_MAX;
-    let mut changes = ctx.app.directory.subscribe();
+    let mut changes = ctx.app.at_gate().changes();
     let mut place = None;
     loop {
         changes.mark_unchanged();
         let entry = ctx
             .query("server")
             .and_then(|id| id.parse().ok())
-            .and_then(|id| ctx.app.directory.get(id));
+            .and_then(|id| ctx.app.at_gate().server(id));
+        if let Some(entry) = &entry {
+            ctx.note.about(entry.server.id);
+        }
         let request = request_of(&ctx);
         let verdict = gate::decide(
             &request,
-            caller(&ctx, &request, entry.as_ref()),
+            || caller(&ctx, &request, entry.as_ref()),
             entry.as_ref(),
-            &ctx.app.settings.allowed_origins,
+            &ctx.app.settings().allowed_origins,
         );
         let reason = match (verdict, entry) {
             (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry))
@@ -58,10 +61,10 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                 // Noted before it passes; then it must be seen once more that
                 // the server was not put to sleep in between (`activity`).
                 entry.activity.note();
-                if !ctx.app.directory.is_current(&entry) {
+                if !ctx.app.at_gate().is_current(&entry) {
                     continue;
                 }
-                ctx.app.metrics.gate_decided("allow");
+                ctx.app.at_gate().decided("allow");
                 let ticket = ticket_for
                     .map(|token| ctx.app.sse_ticket(entry.server.id, token))
                     .transpose()?;
@@ -71,7 +74,7 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                 return Err(Error::Internal("allowed without a server".to_owned()));
             }
             (Verdict::Redirect { token }, Some(entry)) => {
-                ctx.app.metrics.gate_decided("redirect");
+                ctx.app.at_gate().decided("redirect");
                 let ticket = ctx.app.opening_ticket(entry.server.id, token)?;
                 return redirect(&ctx, &gate::with_ticket(request.uri, &ticket));
             }
@@ -90,7 +93,7 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             return Ok(refuse(&ctx, &gate::waited_too_long(&reason)));
         }
         // An EMCP that ends answers too, rather than cut who waits.
-        let changed = ctx.app.cancel.run_until_cancelled(changes.changed());
+        let changed = ctx.app.cancel().run_until_cancelled(changes.changed());
         match tokio::time::timeout_at(deadline, changed).await {
             Ok(Some(_)) => {}
             Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
@@ -103,12 +106,18 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
 /// by an older one would be sent to the address the server had before its
 /// egress changed, however long it is held.
 fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
-    let present = entry.server.address_in(&ctx.app.settings.networks);
+    let present = entry.server.address_in(&ctx.app.settings().networks);
     ctx.query("at").is_some_and(|at| at.parse() == Ok(present))
 }
 
 /// Who asks. Checked anew after every wait: a token may be revoked meanwhile.
 fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
+    let caller = recognise(ctx, request, entry)?;
+    ctx.note.actor(&caller);
+    Ok(caller)
+}
+
+fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
     if let Some(token) = gate::credential(request) {
         return ctx.app.identify(&token, ctx.client());
     }
@@ -125,12 +134,12 @@ fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result
 /// heard it has it.
 pub(in crate::http) async fn clear_text(ctx: Ctx, stream: BodyStream) -> Answer {
     body::discard(stream).await?;
-    ctx.app.metrics.gate_decided("token_in_clear_text");
+    ctx.app.at_gate().decided("token_in_clear_text");
     Err(Error::bad_request(
         "token_in_clear_text",
         format!(
             "a token came over plain HTTP, where others can read it: revoke it, make another, and use {}",
-            ctx.app.settings.public_url
+            ctx.app.settings().public_url
         ),
     ))
 }
@@ -139,7 +148,8 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     GateRequest {
         authorization: ctx.header("authorization"),
         api_key: ctx.header("x-api-key"),
-        origin: ctx.header("origin"),
+        origin: ctx.header_or_garbled("origin"),
+        fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
         method: ctx.header("x-forwarded-method"),
     }
@@ -182,7 +192,7 @@ fn header_value(text: &str) -> Result<HeaderValue> {
 }
 
 fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
-    ctx.app.metrics.gate_decided(refusal.code);
+    ctx.app.at_gate().decided(refusal.code);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = error_body(
         status,

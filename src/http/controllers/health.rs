@@ -9,6 +9,7 @@ use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
 use crate::model::Error;
+use crate::services::Readiness;
 
 /// A sign of life.
 #[derive(Serialize, ToSchema)]
@@ -34,26 +35,23 @@ pub(in crate::http) async fn live(_: Ctx) -> Answer {
 }
 
 pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
-    let app = &ctx.app;
-    let (store, docker) = tokio::join!(app.store.check(), app.runtime.ping());
-    if let Err(error) = &store {
-        tracing::error!(%error, "not ready: the database");
-    }
-    if let Err(error) = &docker {
-        tracing::error!(%error, "not ready: Docker");
-    }
-    let traefik = app.provider.is_in_service();
+    let Readiness {
+        store,
+        docker,
+        traefik,
+        firewall,
+    } = ctx.app.readiness().await;
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
-    let is_ready = store.is_ok() && docker.is_ok() && traefik;
+    let is_ready = store && docker && traefik;
     let body = json!({
         "ready": is_ready,
         // A warning: servers are served all the same.
-        "firewall": app.firewall.view(),
+        "firewall": firewall,
         // Nothing, or that some clients' addresses are unknown.
-        "clients": app.unknown_clients(),
+        "clients": ctx.app.unknown_clients(),
         "checks": {
-            "store": word(store.is_ok(), "the database does not answer"),
-            "docker": word(docker.is_ok(), "Docker Engine does not answer"),
+            "store": word(store, "the database does not answer"),
+            "docker": word(docker, "Docker Engine does not answer"),
             "traefik": word(traefik, "Traefik has not fetched its configuration for 10 s"),
         },
     });
@@ -66,12 +64,9 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
 }
 
 pub(in crate::http) async fn metrics(ctx: Ctx) -> Answer {
-    let entries = ctx.app.directory.list();
-    let statuses = entries.iter().map(|entry| entry.state.status);
-    let text = ctx.app.metrics.render(statuses)?;
     Ok(content(
         "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        text,
+        ctx.app.metrics_text()?,
     ))
 }
 
@@ -83,7 +78,7 @@ pub(in crate::http) async fn metrics(ctx: Ctx) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn ca_cert(ctx: Ctx) -> Answer {
-    let pem = ctx.app.ca_cert_pem.clone().ok_or_else(|| Error::NotFound {
+    let pem = ctx.app.ca_cert_pem().ok_or_else(|| Error::NotFound {
         code: "no_local_ca",
         message: "this EMCP does not use a CA of its own".to_owned(),
     })?;

@@ -9,7 +9,7 @@ use crate::http::context::Ctx;
 use crate::http::create_form::{self, CheckBody, FORM_OVERHEAD_BYTES};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::model::{Error, ServerName};
+use crate::model::Error;
 use crate::services::{CheckView, Template, templates};
 
 /// Whether a server may have a name.
@@ -38,15 +38,8 @@ pub(in crate::http) struct TemplateList {
     responses((status = 200, description = "whether a new server may have it", body = NameView), Refusals)
 )]
 pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
-    ctx.caller()?.may_read()?;
-    let parsed: Result<ServerName, Error> = name.parse();
-    let problem = match parsed {
-        Ok(wanted) => wanted.check_new().err().or_else(|| {
-            let taken = ctx.app.directory.find(wanted.as_str());
-            taken.map(|_| Error::name_taken(&wanted))
-        }),
-        Err(problem) => Some(problem),
-    };
+    let leave = ctx.caller()?.may_read()?;
+    let problem = ctx.app.problem_with_name(&leave, &name);
     Ok(json(&NameView {
         available: problem.is_none(),
         code: problem.as_ref().and_then(|problem| match problem {
@@ -67,7 +60,7 @@ pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
 )]
 pub(in crate::http) async fn check(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_read()?;
-    let max_code = ctx.app.settings.max_code_bytes;
+    let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let check = create_form::read_check(&bytes, max_code)?;
     Ok(json(&ctx.app.check_code(&leave, check).await?))

@@ -7,6 +7,7 @@ use futures_util::{SinkExt, StreamExt};
 use jiff::Timestamp;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument;
 use warp::Reply;
 use warp::ws::{Message, WebSocket, Ws};
 
@@ -36,7 +37,7 @@ const POLICY_VIOLATION: u16 = 1008;
     responses((status = 200, description = "its output; with an Upgrade header, a WebSocket of JSON lines", body = String, content_type = "text/plain; charset=utf-8"), Refusals)
 )]
 pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     let tail = ctx.query_number("tail", TAIL_MAX)?.unwrap_or(TAIL_DEFAULT);
     let since = ctx.query("since").map(parse_time).transpose()?;
     let log = ctx.app.log(&leave, &id).await?;
@@ -52,17 +53,20 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
 
 pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     let leave = may_view(&ctx)?;
+    ctx.server(&id)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
     let log = ctx.app.log(&leave, &id).await?;
-    let cancel = ctx.app.closing.clone();
-    let tasks = ctx.app.tasks.clone();
+    let cancel = ctx.app.closing().clone();
+    let tasks = ctx.app.tasks().clone();
+    let span = ctx.note.span().clone();
     let upgrade = ws.on_upgrade(move |socket| {
-        tasks.track_future(async move {
+        let sending = async move {
             cancel
                 .clone()
                 .run_until_cancelled(send_lines(&ctx, socket, &log, after, &cancel))
                 .await;
-        })
+        };
+        tasks.track_future(sending.instrument(span))
     });
     Ok(upgrade.into_response())
 }

@@ -4,19 +4,21 @@ use std::time::Duration;
 
 use http::StatusCode;
 use serde::{Deserialize, Serialize};
+use url::Url;
 use utoipa::ToSchema;
 use warp::Rejection;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm, FORM_OVERHEAD_BYTES};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content};
-use crate::model::{Error, RESERVED_NAMES, Result, ServerId, Status};
-use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView};
+use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
+use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
@@ -80,10 +82,11 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let leave = ctx.caller()?.may_create()?;
-    let max_code = ctx.app.settings.max_code_bytes;
+    let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(stream, max_code + FORM_OVERHEAD_BYTES).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
     let view = ctx.app.create_server(&leave, new).await?;
+    ctx.note.about(view.id);
     ctx.note.target(&view.name, view.id);
     audit::done(&ctx).await;
     let view = wait_if_asked(&ctx, view).await?;
@@ -98,7 +101,7 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     responses((status = 200, description = "the server", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     Ok(json(&ctx.app.server(&leave, &id)?))
 }
 
@@ -169,7 +172,7 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     responses((status = 200, description = "its history, newest first", body = EventList), Refusals)
 )]
 pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let leave = ctx.may_read(&id)?;
     let limit = ctx
         .query_number("limit", EVENTS_MAX)?
         .unwrap_or(EVENTS_SHOWN);
@@ -178,22 +181,68 @@ pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
     Ok(json(&EventList { events }))
 }
 
-/// A path under the name of a server that Traefik has no route for. As at the
-/// gate, only who holds a token learns that there is no such server.
+/// A path under the name of a server that Traefik has no route for.
 pub(in crate::http) async fn unknown(
     name: String,
     path: FullPath,
     ctx: Ctx,
 ) -> std::result::Result<Response, Rejection> {
-    let is_well_known = path.as_str().contains("/.well-known/");
-    if is_well_known || RESERVED_NAMES.contains(&name.as_str()) {
+    if !may_be_a_server(&name, &path) {
         return Err(warp::reject::not_found());
     }
-    Ok(call(ctx, |ctx| async move {
-        ctx.caller()?;
-        Err(Error::no_server(&name))
-    })
-    .await)
+    let moved_to = ctx.app.settings().servers_url.clone();
+    Ok(call(ctx, |ctx| no_route(ctx, name, moved_to)).await)
+}
+
+/// Whatever comes by the servers' own host and is no server's.
+pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
+    let mut parts = path.as_str().split('/').skip(1);
+    match (parts.next(), parts.next()) {
+        (Some("api"), Some(name))
+            if may_be_a_server(name, &path) && name.parse::<ServerName>().is_ok() =>
+        {
+            no_route(ctx, name.to_owned(), None).await
+        }
+        _ => Err(Error::NotFound {
+            code: "not_found",
+            message: "there is nothing at this address".to_owned(),
+        }),
+    }
+}
+
+fn may_be_a_server(name: &str, path: &FullPath) -> bool {
+    let is_well_known = path.as_str().split('/').any(|part| part == ".well-known");
+    !name.is_empty() && !is_well_known && !RESERVED_NAMES.contains(&name)
+}
+
+/// As at the gate, only who holds a token learns which servers there are, and a
+/// page learns nothing. `moved_to` is the servers' own host, where it is another.
+async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
+    let settings = ctx.app.settings();
+    let request = GateRequest {
+        origin: ctx.header_or_garbled("origin"),
+        fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
+        ..GateRequest::default()
+    };
+    gate::check_browser(&request, &settings.allowed_origins)?;
+    match ctx.query("key") {
+        // Who has nothing but a URL is to learn of the new one too.
+        Some(key) if moved_to.is_some() && !ctx.has_token_header() => {
+            ctx.app.identify(key, ctx.client())?;
+        }
+        _ => drop(ctx.caller()?),
+    }
+    let entry = ctx.app.find_server(&name)?;
+    match moved_to {
+        Some(base) if name == entry.server.name.as_str() => Err(Error::NotFound {
+            code: "server_moved",
+            message: format!(
+                "the server \"{name}\" is at {} now; use that address",
+                Urls::of(&base, &entry.server.path_prefix()).mcp
+            ),
+        }),
+        _ => Err(Error::no_server(&name)),
+    }
 }
 
 async fn wait_if_asked(ctx: &Ctx, view: ServerView) -> Result<ServerView> {

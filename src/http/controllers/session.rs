@@ -64,6 +64,8 @@ pub(in crate::http) async fn show(ctx: Ctx) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
+    // No other page may sign a visitor in, in somebody else's name.
+    ctx.check_cookie_use(true)?;
     let body: SignIn = body::read_json(stream).await?;
     let caller = ctx.app.identify(body.token.trim(), ctx.client())?;
     ctx.note.caller(&caller);
@@ -82,6 +84,7 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn sign_out(ctx: Ctx) -> Answer {
+    ctx.check_cookie_use(true)?;
     // For the audit log alone: whoever is not signed in is signed out all the
     // same.
     let _ = ctx.caller();

@@ -97,7 +97,6 @@ pub(in crate::http) async fn test(ctx: Ctx, id: String) -> Answer {
 /// Trying a tool is calling the server, as through the gate.
 fn may_use(ctx: &Ctx, id: &str) -> Result<CanConnect> {
     let caller = ctx.caller()?;
-    let server = ctx.app.find_server(id)?.server;
-    ctx.note.target(&server.name, server.id);
+    let server = ctx.server(id)?;
     caller.may_connect(&server)
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
+use bollard::models::ContainerInspectResponse;
 use bollard::query_parameters::{
     CreateContainerOptions, EventsOptions, InspectContainerOptions, ListContainersOptions,
     RemoveContainerOptions, StopContainerOptions,
@@ -39,6 +40,12 @@ pub(super) const LABEL_SECRETS: &str = "emcp.secrets";
 
 /// bollard applies this to response headers only; streams stay open.
 const REQUEST_TIMEOUT_SECS: u64 = 60;
+/// For an answer that is no stream, to its last byte: an engine may hang in the
+/// middle of one too.
+const ANSWER_MAX: Duration = Duration::from_secs(90);
+/// For what a person or a monitor waits for, who is better told that the engine
+/// hangs.
+const PROMPT_ANSWER_MAX: Duration = Duration::from_secs(5);
 
 /// One Docker Engine, two networks, one instance label.
 #[derive(Clone)]
@@ -102,7 +109,8 @@ impl DockerRuntime {
     /// # Errors
     /// If it does not.
     pub async fn ping(&self) -> Result<(), RuntimeError> {
-        self.docker.ping().await.map(drop).map_err(explain)
+        let answer = within(PROMPT_ANSWER_MAX, self.docker.ping());
+        answer.await.map(drop)
     }
 
     /// The engine and its host.
@@ -110,7 +118,7 @@ impl DockerRuntime {
     /// # Errors
     /// If it does not answer.
     pub async fn info(&self) -> Result<EngineInfo, RuntimeError> {
-        let info = self.docker.info().await.map_err(explain)?;
+        let info = within(PROMPT_ANSWER_MAX, self.docker.info()).await?;
         let count = |number: Option<i64>| u64::try_from(number.unwrap_or(0)).unwrap_or(0);
         Ok(EngineInfo {
             version: info.server_version.unwrap_or_default(),
@@ -132,11 +140,7 @@ impl DockerRuntime {
             filters: Some(HashMap::from([("label".to_owned(), labels)])),
             ..ListContainersOptions::default()
         };
-        let listed = self
-            .docker
-            .list_containers(Some(options))
-            .await
-            .map_err(explain)?;
+        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
         Ok(listed.into_iter().filter_map(convert::container).collect())
     }
 
@@ -222,11 +226,7 @@ impl DockerRuntime {
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
     pub async fn inspect(&self, id: &str) -> Result<(Phase, Option<Run>), RuntimeError> {
-        let inspected = self
-            .docker
-            .inspect_container(id, None::<InspectContainerOptions>)
-            .await
-            .map_err(explain)?;
+        let inspected = self.look_into(id).await?;
         let state = inspected.state.unwrap_or_default();
         let phase = convert::phase(&state);
         let run = (phase != Phase::Created).then(|| convert::run(id, state));
@@ -257,7 +257,10 @@ impl DockerRuntime {
     /// `NoSuchContainer` also for one that does not run, or what the engine
     /// says.
     pub async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
-        usage::read(&self.docker, id).await
+        let read = usage::read(&self.docker, id);
+        tokio::time::timeout(ANSWER_MAX, read)
+            .await
+            .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
     }
 
     /// The values of the secret variables that a container was made with.
@@ -265,11 +268,7 @@ impl DockerRuntime {
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
     pub async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
-        let inspected = self
-            .docker
-            .inspect_container(id, None::<InspectContainerOptions>)
-            .await
-            .map_err(explain)?;
+        let inspected = self.look_into(id).await?;
         Ok(inspected
             .config
             .map(convert::given_secrets)
@@ -281,7 +280,10 @@ impl DockerRuntime {
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
     pub async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
-        output::tail(&self.docker, id, lines).await
+        let tail = output::tail(&self.docker, id, lines);
+        tokio::time::timeout(ANSWER_MAX, tail)
+            .await
+            .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
     }
 
     /// A container's output from its beginning, then live until it ends.
@@ -321,9 +323,29 @@ impl DockerRuntime {
             })
     }
 
+    async fn look_into(&self, id: &str) -> Result<ContainerInspectResponse, RuntimeError> {
+        let options = None::<InspectContainerOptions>;
+        within(ANSWER_MAX, self.docker.inspect_container(id, options)).await
+    }
+
     fn instance_filter(&self) -> String {
         format!("{LABEL_INSTANCE}={}", self.instance)
     }
+}
+
+/// What the engine answers, if it does in time.
+async fn within<T>(
+    limit: Duration,
+    answer: impl Future<Output = Result<T, BollardError>>,
+) -> Result<T, RuntimeError> {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(answer) => answer.map_err(explain),
+        Err(_) => Err(too_slow(limit)),
+    }
+}
+
+fn too_slow(limit: Duration) -> RuntimeError {
+    RuntimeError::Unreachable(format!("no whole answer within {} s", limit.as_secs()))
 }
 
 /// Docker answers 304 when a container is already as wanted, and 409 when its

@@ -14,7 +14,7 @@ use futures_util::StreamExt;
 use jiff::Timestamp;
 
 use super::convert::{CONTAINER_USER, code_mount, endpoint, hardened};
-use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output, unless_already};
+use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output, unless_already, within};
 use crate::model::Limits;
 use crate::runtime::{OutputStream, RuntimeError};
 
@@ -54,10 +54,8 @@ pub(super) async fn run(
     shot: &OneShot<'_>,
 ) -> Result<String, RuntimeError> {
     let body = create_body(network, instance, shot);
-    let created = docker
-        .create_container(None::<CreateContainerOptions>, body)
-        .await
-        .map_err(explain)?;
+    let creating = docker.create_container(None::<CreateContainerOptions>, body);
+    let created = within(shot.patience, creating).await?;
     let outcome = tokio::time::timeout(shot.patience, to_its_end(docker, &created.id)).await;
     remove(docker, &created.id).await?;
     outcome.unwrap_or_else(|_| {

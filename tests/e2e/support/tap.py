@@ -1,4 +1,4 @@
-"""Between EMCP and a real Docker Engine: hands everything on and keeps count of what EMCP asks for."""
+"""Between EMCP and a real Docker Engine: hands everything on and keeps count of what EMCP asks for, or hangs."""
 
 import re
 import socket
@@ -21,6 +21,8 @@ class EngineTap:
         self._starts: set[int] = set()
         self._followed: dict[int, str] = {}
         self._silenced: set[int] = set()
+        self._clients: set[socket.socket] = set()
+        self._hangs = threading.Event()
         self.most_starts_at_once = 0
         self._listener = socket.socket(socket.AF_UNIX)
         self._listener.bind(str(path))
@@ -45,6 +47,22 @@ class EngineTap:
         with self._lock:
             self._silenced.update(number for number, path in self._followed.items() if f"/{container}/logs" in path)
 
+    def hang(self) -> None:
+        """As an engine that comes back ill: what was open is cut, and what comes is accepted and never answered."""
+        self._hangs.set()
+        self._cut()
+
+    def go_on(self) -> None:
+        """As after another restart: what was asked meanwhile is cut, and what comes is answered."""
+        self._hangs.clear()
+        self._cut()
+
+    def _cut(self) -> None:
+        with self._lock:
+            for client in self._clients:
+                with suppress(OSError):
+                    client.shutdown(socket.SHUT_RDWR)
+
     def _accept(self) -> None:
         with suppress(OSError):  # Closed.
             while True:
@@ -52,8 +70,25 @@ class EngineTap:
                 threading.Thread(target=self._serve, args=(client,), daemon=True).start()
 
     def _serve(self, client: socket.socket) -> None:
+        with client:
+            with self._lock:
+                self._clients.add(client)
+            # Looked at after that: a connection that comes just as it begins to hang is cut or held.
+            if self._hangs.is_set():
+                self._hold(client)
+            else:
+                self._hand_on(client)
+            with self._lock:
+                self._clients.discard(client)
+
+    def _hold(self, client: socket.socket) -> None:
+        with suppress(OSError):
+            while piece := client.recv(PIECE_BYTES):
+                self._note(id(client), piece)
+
+    def _hand_on(self, client: socket.socket) -> None:
         number = id(client)
-        with client, socket.socket(socket.AF_UNIX) as engine:
+        with socket.socket(socket.AF_UNIX) as engine:
             engine.connect(self._engine)
             back = threading.Thread(target=self._copy_back, args=(engine, client, number), daemon=True)
             back.start()

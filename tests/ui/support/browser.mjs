@@ -17,18 +17,25 @@ const IMAGE_MAX_BYTES = 150 * 1024;
 /**
  * Chromium in a network of its own, with the platform's port in it.
  * @param {import("./platform.mjs").Platform} platform
+ * @param {{ through?: string, flags?: string[] }} [options] the port that
+ *   connections really lead to, if it is another, and further flags
  */
-export async function launch(platform) {
+export async function launch(platform, { through, flags = [] } = {}) {
   const { port } = new URL(platform.publicUrl);
-  const socket = path.join(platform.runDir, "browser.sock");
-  const tunnel = await relay(socket, port);
+  const socket = path.join(platform.runDir, `browser-${through ?? port}.sock`);
+  const tunnel = await relay(socket, through ?? port);
   const env = { ...withoutProxy(), NODE: process.execPath, CHROMIUM: chromiumBin(), RELAY_PORT: port, RELAY_SOCKET: socket };
-  const browser = await chromium.launch({ executablePath: path.join(UI_TESTS, "support", "apart.sh"), args: FLAGS, env });
+  const browser = await chromium.launch({ executablePath: path.join(UI_TESTS, "support", "apart.sh"), args: [...FLAGS, ...flags], env });
   browser.on("disconnected", () => tunnel.close());
-  const context = await browser.newContext({ ignoreHTTPSErrors: true });
-  const page = await context.newPage();
-  await until("Chromium to reach the platform", () => page.goto(`${platform.publicUrl}/healthz`).then((answer) => answer?.ok(), () => false));
-  await context.close();
+  try {
+    const context = await browser.newContext({ ignoreHTTPSErrors: true });
+    const page = await context.newPage();
+    await until("Chromium to reach the platform", () => page.goto(`${platform.publicUrl}/healthz`).then((answer) => answer?.ok(), () => false));
+    await context.close();
+  } catch (error) {
+    await browser.close();
+    throw error;
+  }
   return browser;
 }
 

@@ -128,7 +128,7 @@ export class Suite {
 
   /**
    * @param {string} name
-   * @param {{ code?: string, description?: string, start?: boolean, wait?: number, token?: string, env?: object[], sleep?: object }} [options]
+   * @param {{ code?: string, description?: string, start?: boolean, wait?: number, token?: string, env?: object[], sleep?: object, entry_object?: string }} [options]
    */
   async create(name, { code = CALCULATOR, start = false, wait = 0, token, ...more } = {}) {
     return this.api(`/api/servers${wait > 0 ? `?wait=${wait}` : ""}`, { method: "POST", data: { name, code, start, ...more }, token });

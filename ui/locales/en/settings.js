@@ -7,6 +7,7 @@ export default {
   "setting.no": "no",
   "setting.version": "Version",
   "setting.public_url": "Public URL",
+  "setting.servers_url": "Servers' own URL",
   "setting.certificate": "Certificate",
   "setting.instance": "Instance",
   "setting.data_dir": "Data directory",

@@ -131,6 +131,8 @@ export default {
   "error.token_not_for_url": "地址中只接受仅用于该服务器的连接令牌。请新建一个，或以请求头发送此令牌。",
   "error.token_in_clear_text": "令牌经由明文 HTTP 发送，他人可能已看到。请吊销它，另建一个，并使用 https 地址。",
   "error.token_not_for_server": "这个令牌不能用于该服务器。",
+  "error.not_a_page": "这是 MCP 服务器的地址，不是网页。请把它粘贴到 MCP 客户端中。",
+  "error.server_moved": "服务器现在有单独的主机名，请使用“连接”页上的新地址。",
   "error.not_found": "没有这个地址。",
   "error.version_not_found": "没有这个版本。",
   "error.token_not_found": "没有这个令牌，可能已被吊销。",

@@ -7,6 +7,7 @@ export default {
   "setting.no": "否",
   "setting.version": "版本",
   "setting.public_url": "公开网址",
+  "setting.servers_url": "服务器专用网址",
   "setting.certificate": "证书",
   "setting.instance": "实例名",
   "setting.data_dir": "数据目录",

@@ -1,0 +1,158 @@
+//! What Traefik and monitoring ask, who are no callers with a role, and what the
+//! web side needs of every request. Nothing here gives out what belongs to
+//! somebody, but for the gate, which decides on it.
+
+use std::net::IpAddr;
+use std::time::Instant;
+
+use secrecy::ExposeSecret;
+use subtle::ConstantTimeEq;
+use tokio::sync::watch;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::{App, FirewallView};
+use crate::directory::Entry;
+use crate::metrics::UnderWay;
+use crate::model::{AuditEntry, Error, Result, ServerId};
+use crate::settings::Settings;
+use crate::traefik::{ConnectionId, Poll};
+
+/// What the gate looks at.
+pub struct AtGate<'a>(&'a App);
+
+/// Whether each part does its work.
+pub struct Readiness {
+    /// The database can be written to.
+    pub store: bool,
+    /// Docker Engine answers.
+    pub docker: bool,
+    /// Traefik has the routes and goes on asking for them.
+    pub traefik: bool,
+    /// A warning: servers are served all the same.
+    pub firewall: FirewallView,
+}
+
+impl App {
+    /// Checked settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Long-lived tasks.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.tasks
+    }
+
+    /// EMCP is to end: whatever waits for long ends now, or is answered as it
+    /// stands; what is under way goes on.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.closing
+    }
+
+    /// Ends the tasks.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.cancel
+    }
+
+    /// Counts a change until the value is dropped.
+    pub fn change_begins(&self) -> UnderWay {
+        self.metrics.change_begins()
+    }
+
+    /// The client's address: what the other end of the connection says in the
+    /// last line of `X-Forwarded-For`, if it is to be believed.
+    pub fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+        self.proxies.client(peer, forwarded, Instant::now())
+    }
+
+    /// Keeps a line of the audit log. One that tells of a change is kept when
+    /// this returns.
+    pub async fn write_audit(&self, entry: AuditEntry) {
+        if entry.is_a_change() {
+            self.audit.record(entry).await;
+        } else {
+            self.audit.note(entry);
+        }
+    }
+
+    /// What the gate looks at.
+    pub fn at_gate(&self) -> AtGate<'_> {
+        AtGate(self)
+    }
+
+    /// The routes, for a Traefik that shows the provider token. Its address is
+    /// that of a proxy from now on.
+    ///
+    /// # Errors
+    /// `unauthenticated`.
+    pub async fn poll_routes(
+        &self,
+        presented: &str,
+        peer: IpAddr,
+        connection: ConnectionId,
+    ) -> Result<Poll> {
+        let known = self.provider_token.expose_secret();
+        if !bool::from(presented.as_bytes().ct_eq(known.as_bytes())) {
+            return Err(Error::Unauthenticated {
+                message: "the provider token is needed here".to_owned(),
+            });
+        }
+        self.proxies.see(peer, Instant::now());
+        Ok(self.provider.poll(connection, &self.closing).await)
+    }
+
+    /// Whether each part does its work. What does not is in the log.
+    pub async fn readiness(&self) -> Readiness {
+        let (store, docker) = tokio::join!(self.store.check(), self.runtime.ping());
+        if let Err(error) = &store {
+            tracing::error!(%error, "not ready: the database");
+        }
+        if let Err(error) = &docker {
+            tracing::error!(%error, "not ready: Docker");
+        }
+        Readiness {
+            store: store.is_ok(),
+            docker: docker.is_ok(),
+            traefik: self.provider.is_in_service(),
+            firewall: self.firewall.view(),
+        }
+    }
+
+    /// Counts for Prometheus, in its text format.
+    ///
+    /// # Errors
+    /// If they cannot be written.
+    pub fn metrics_text(&self) -> Result<String> {
+        let entries = self.directory.list();
+        self.metrics
+            .render(entries.iter().map(|entry| entry.state.status))
+    }
+
+    /// The local CA's certificate, if there is a local CA.
+    pub fn ca_cert_pem(&self) -> Option<&str> {
+        self.ca_cert_pem.as_deref()
+    }
+}
+
+impl AtGate<'_> {
+    /// Changes with every change of any server.
+    pub fn changes(&self) -> watch::Receiver<u64> {
+        self.0.directory.subscribe()
+    }
+
+    /// The server of this id.
+    pub fn server(&self, id: ServerId) -> Option<Entry> {
+        self.0.directory.get(id)
+    }
+
+    /// Whether what was read of a server is still what is known of it.
+    pub fn is_current(&self, entry: &Entry) -> bool {
+        self.0.directory.is_current(entry)
+    }
+
+    /// Counts one decision: `allow` or the refusal's code.
+    pub fn decided(&self, verdict: &'static str) {
+        self.0.metrics.gate_decided(verdict);
+    }
+}

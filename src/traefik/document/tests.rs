@@ -1,0 +1,299 @@
+use jiff::Timestamp;
+use serde_json::Value;
+
+use super::*;
+use crate::model::{Actor, AddressPool, Egress, ServerId};
+
+fn facts() -> RouteFacts {
+    let open = AddressPool::parse("198.18.1.0/24").unwrap();
+    let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
+    RouteFacts {
+        networks,
+        internal_url: "http://emcp:8081".into(),
+        upstream_url: "http://emcp:8080".into(),
+        certificate: None,
+        cert_resolver: None,
+        public_host: "mcp.example.com".into(),
+        servers_host: None,
+    }
+}
+
+fn rendered(servers: &[&Server], facts: &RouteFacts) -> Value {
+    let bytes = render(servers.iter().copied(), facts).unwrap();
+    serde_json::from_slice(&bytes).unwrap()
+}
+
+fn server(name: &str) -> Server {
+    Server {
+        address: [198, 18, 1, 7].into(),
+        ..Server::new(
+            ServerId::new(),
+            name.parse().unwrap(),
+            Actor("admin".into()),
+            Timestamp::UNIX_EPOCH,
+        )
+    }
+}
+
+#[test]
+fn a_route_leads_into_the_network_the_egress_says() {
+    let mut demo = server("demo");
+    for (egress, url) in [
+        (Egress::Open, "http://198.18.1.7:8000"),
+        (Egress::None, "http://198.18.129.7:8000"),
+    ] {
+        demo.egress = egress;
+        let bytes = render([&demo].into_iter(), &facts()).unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        let service = &value["http"]["services"][format!("server-{}", demo.id)];
+        assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
+    }
+}
+
+fn has_empty_map(value: &Value, path: &str) -> Option<String> {
+    match value {
+        Value::Object(map) if map.is_empty() && !path.ends_with("/tls") => Some(path.to_owned()),
+        Value::Object(map) => map
+            .iter()
+            .find_map(|(key, child)| has_empty_map(child, &format!("{path}/{key}"))),
+        _ => None,
+    }
+}
+
+#[test]
+fn no_document_has_an_empty_map() {
+    let demo = server("demo");
+    for servers in [vec![], vec![&demo]] {
+        let bytes = render(servers.into_iter(), &facts()).unwrap();
+        let value: Value = serde_json::from_slice(&bytes).unwrap();
+        assert_eq!(has_empty_map(&value, ""), None);
+    }
+}
+
+#[test]
+fn the_same_servers_give_the_same_bytes() {
+    let (one, two) = (server("one"), server("two"));
+    let forth = render([&one, &two].into_iter(), &facts()).unwrap();
+    let back = render([&two, &one].into_iter(), &facts()).unwrap();
+    assert_eq!(forth, back);
+}
+
+#[test]
+fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
+    let demo = server("demo");
+    let bytes = render([&demo].into_iter(), &facts()).unwrap();
+    let value: Value = serde_json::from_slice(&bytes).unwrap();
+    let router = &value["http"]["routers"][format!("server-{}", demo.id)];
+    assert_eq!(
+        router["rule"],
+        "Path(`/api/demo`) || PathPrefix(`/api/demo/`)"
+    );
+    let expected = [
+        "isolate",
+        &format!("gate-{}", demo.id),
+        "retry",
+        &format!("strip-{}", demo.id),
+    ];
+    assert_eq!(router["middlewares"], serde_json::json!(expected));
+    let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
+    assert_eq!(
+        gate["address"],
+        format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
+    );
+    assert_eq!(gate["trustForwardHeader"], false);
+    // Left out, Traefik would complain with every change of the routes.
+    assert_eq!(gate["maxResponseBodySize"], -1);
+}
+
+#[test]
+fn only_requests_that_tell_a_bearable_length_are_read_without_a_limit() {
+    let demo = server("demo");
+    let bytes = render([&demo].into_iter(), &facts()).unwrap();
+    let value: Value = serde_json::from_slice(&bytes).unwrap();
+    let router = |kind: &str| &value["http"]["routers"][format!("server-{}{kind}", demo.id)];
+    let limit = |router: &Value| {
+        let gate = &value["http"]["middlewares"][router["middlewares"][1].as_str().unwrap()];
+        gate["forwardAuth"]["maxBodySize"].clone()
+    };
+    let (sized, other) = (router("-sized"), router(""));
+    assert_eq!(limit(sized), -1);
+    assert_eq!(limit(other), UNTOLD_MAX_BYTES);
+    assert!(sized["priority"].as_u64() > other["priority"].as_u64());
+    assert_eq!(sized["service"], other["service"]);
+    assert_eq!(
+        sized["rule"],
+        "(Path(`/api/demo`) || PathPrefix(`/api/demo/`)) && HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)"
+    );
+}
+
+#[test]
+fn what_a_server_answers_is_never_a_page_of_the_host() {
+    let demo = server("demo");
+    let value = rendered(&[&demo], &facts());
+    let routers = value["http"]["routers"].as_object().unwrap();
+    let of_servers: Vec<_> = routers
+        .iter()
+        .filter(|(name, _)| name.starts_with("server-"))
+        .collect();
+    assert!(!of_servers.is_empty());
+    for (name, router) in of_servers {
+        // First, so that it holds for what the gate and Traefik answer too.
+        assert_eq!(router["middlewares"][0], "isolate", "{name}");
+    }
+    let set = &value["http"]["middlewares"]["isolate"]["headers"]["customResponseHeaders"];
+    assert_eq!(
+        set["Content-Security-Policy"],
+        "sandbox; default-src 'none'; frame-ancestors 'none'"
+    );
+    assert_eq!(set["X-Content-Type-Options"], "nosniff");
+    assert_eq!(set["Cross-Origin-Resource-Policy"], "same-origin");
+    assert_eq!(set["Vary"], "*");
+    for removed in [
+        "Set-Cookie",
+        "Service-Worker-Allowed",
+        "Clear-Site-Data",
+        "Refresh",
+        "Strict-Transport-Security",
+        "Alt-Svc",
+        "NEL",
+        "Report-To",
+        "Reporting-Endpoints",
+    ] {
+        assert_eq!(set[removed], "", "{removed}");
+    }
+}
+
+#[test]
+fn the_gate_learns_what_a_browser_wants_an_answer_for() {
+    let demo = server("demo");
+    let value = rendered(&[&demo], &facts());
+    let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
+    let asked = gate["authRequestHeaders"].as_array().unwrap();
+    assert!(asked.contains(&Value::from("Sec-Fetch-Dest")));
+}
+
+#[test]
+fn a_host_of_their_own_takes_the_servers_away_from_the_dashboards() {
+    let demo = server("demo");
+    let facts = RouteFacts {
+        servers_host: Some("servers.example.com".into()),
+        ..facts()
+    };
+    let value = rendered(&[&demo], &facts);
+    let routers = value["http"]["routers"].as_object().unwrap();
+    let host = "Host(`servers.example.com`) && ";
+    for (name, router) in routers {
+        let rule = router["rule"].as_str().unwrap();
+        let is_dashboards = name == "emcp" || name == "emcp-well-known";
+        assert_eq!(rule.contains(host), !is_dashboards, "{name}: {rule}");
+    }
+    let router = |name: &str| &routers[name];
+    let demos = format!("server-{}", demo.id);
+    assert_eq!(
+        router(&demos)["rule"],
+        format!("{host}(Path(`/api/demo`) || PathPrefix(`/api/demo/`))")
+    );
+    // What is no server's is EMCP's on both hosts, and EMCP learns of it.
+    for (own, dashboards) in [
+        ("emcp-servers", "emcp"),
+        ("emcp-servers-well-known", "emcp-well-known"),
+    ] {
+        let (own, dashboards) = (router(own), router(dashboards));
+        assert!(own["priority"].as_u64() > dashboards["priority"].as_u64());
+        assert_eq!(own["service"], "emcp");
+        assert_eq!(own["middlewares"], serde_json::json!(["servers-host"]));
+        assert_eq!(dashboards["middlewares"], Value::Null);
+    }
+    let mark = &value["http"]["middlewares"]["servers-host"]["headers"];
+    assert_eq!(
+        *mark,
+        serde_json::json!({ "customRequestHeaders": { "X-Emcp-Servers-Host": "1" } })
+    );
+    assert_eq!(has_empty_map(&value, ""), None);
+}
+
+#[test]
+fn a_resolver_gets_a_certificate_for_each_host() {
+    let domains = |facts: &RouteFacts| -> Vec<String> {
+        let demo = server("demo");
+        let value = rendered(&[&demo], facts);
+        let routers = value["http"]["routers"].as_object().unwrap().clone();
+        let mut found: Vec<String> = routers
+            .values()
+            .inspect(|router| assert_eq!(router["tls"]["certResolver"], "acme"))
+            .filter_map(|router| router["tls"]["domains"][0]["main"].as_str())
+            .map(str::to_owned)
+            .collect();
+        found.dedup();
+        found
+    };
+    let one = RouteFacts {
+        cert_resolver: Some("acme".into()),
+        ..facts()
+    };
+    assert_eq!(domains(&one), ["mcp.example.com"]);
+    let two = RouteFacts {
+        servers_host: Some("servers.example.com".into()),
+        cert_resolver: Some("acme".into()),
+        ..facts()
+    };
+    let found = domains(&two);
+    assert!(found.contains(&"mcp.example.com".to_owned()), "{found:?}");
+    assert!(
+        found.contains(&"servers.example.com".to_owned()),
+        "{found:?}"
+    );
+    let address = RouteFacts {
+        public_host: "198.18.0.1".into(),
+        ..one
+    };
+    assert_eq!(domains(&address), [""; 0]);
+}
+
+#[test]
+fn only_a_certificate_that_every_browser_takes_makes_the_dashboard_https_only() {
+    // Of EMCP's own CA, or no certificate at all: those of others are tried in
+    // tests/e2e/test_servers_host.py.
+    let other = ServedCertificate {
+        cert_pem: String::new(),
+        key_pem: String::new(),
+    };
+    let with = |certificate: Option<ServedCertificate>, resolver: Option<&str>| RouteFacts {
+        certificate,
+        cert_resolver: resolver.map(str::to_owned),
+        servers_host: Some("servers.example.com".into()),
+        ..facts()
+    };
+    for (facts, is_public) in [
+        (with(Some(other), None), false),
+        (with(None, Some("acme")), true),
+    ] {
+        let demo = server("demo");
+        let value = rendered(&[&demo], &facts);
+        let http = &value["http"];
+        for (name, router) in http["routers"].as_object().unwrap() {
+            let is_dashboards = name == "emcp" || name == "emcp-well-known";
+            let used = router["middlewares"].as_array();
+            let has = used.is_some_and(|used| used.contains(&Value::from("hsts")));
+            assert_eq!(has, is_public && is_dashboards, "{name}");
+        }
+        let sent = &http["middlewares"]["hsts"]["headers"]["customResponseHeaders"];
+        let sent = sent["Strict-Transport-Security"].as_str();
+        assert_eq!(sent, is_public.then_some("max-age=31536000"));
+    }
+}
+
+#[test]
+fn a_token_over_plain_http_is_refused_before_it_is_redirected() {
+    let value = rendered(&[], &facts());
+    let router = &value["http"]["routers"][CLEAR_TEXT];
+    assert_eq!(router["entryPoints"], serde_json::json!(["web"]));
+    assert!(router.get("tls").is_none());
+    let service = &value["http"]["services"][CLEAR_TEXT]["loadBalancer"];
+    assert_eq!(service["servers"][0]["url"], "http://emcp:8081");
+    let template = include_str!("../../../traefik/traefik.yml");
+    let redirect = template.split("redirections:").nth(1).unwrap();
+    let priority = redirect.split("priority: ").nth(1).unwrap();
+    let priority: u64 = priority.lines().next().unwrap().parse().unwrap();
+    assert!(priority < router["priority"].as_u64().unwrap());
+}
