@@ -171,8 +171,12 @@ enum Middleware {
         custom_response_headers: Headers,
     },
     #[serde(rename_all = "camelCase")]
-    StripPrefix { prefixes: [String; 1] },
-    ReplacePath { path: &'static str },
+    StripPrefix {
+        prefixes: [String; 1],
+    },
+    ReplacePath {
+        path: &'static str,
+    },
     #[serde(rename_all = "camelCase")]
     Retry {
         attempts: u32,
