@@ -216,6 +216,17 @@ build_if_changed() {
   detail 'built'
 }
 
+# A proxy's address without "user:password@".
+without_credentials() {
+  if [[ $1 != *@* ]]; then
+    printf '%s' "$1"
+  elif [[ ${1%%@*} == *://* ]]; then
+    printf '%s://%s' "${1%%://*}" "${1##*@}"
+  else
+    printf '%s' "${1##*@}"
+  fi
+}
+
 # A container may still run from it; make clean finds it by its label.
 remove_unnamed_image() {
   [[ -n $1 && $(docker image inspect --format '{{len .RepoTags}}' "$1" 2>/dev/null) == 0 ]] || return 0
@@ -223,7 +234,8 @@ remove_unnamed_image() {
 }
 
 # Proxies and package mirrors of the environment go to the builds. The base
-# image keeps the proxies for the servers that run from it.
+# image keeps the proxies for the servers that run from it, without passwords:
+# every server would see them.
 collect_proxy_args() {
   local name lower
   PROXY_ARGS=()
@@ -231,6 +243,8 @@ collect_proxy_args() {
     lower=${name,,}
     if [[ -n ${!lower:-${!name:-}} ]]; then
       PROXY_ARGS+=(--build-arg "$lower=${!lower:-${!name}}" --build-arg "$name=${!name:-${!lower}}")
+      [[ $name == HTTP_PROXY || $name == HTTPS_PROXY ]] &&
+        PROXY_ARGS+=(--build-arg "SERVERS_$name=$(without_credentials "${!name:-${!lower}}")")
     fi
   done
   for name in PIP_INDEX_URL PIP_EXTRA_INDEX_URL PIP_TRUSTED_HOST; do

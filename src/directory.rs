@@ -62,10 +62,12 @@ impl Directory {
             .is_some_and(|now| Arc::ptr_eq(&now.state, &entry.state))
     }
 
-    /// The server of this id or name.
+    /// The server of this id or name. Ids go first, so that no name can take
+    /// another server's place.
     pub fn find(&self, id_or_name: &str) -> Option<Entry> {
-        if let Ok(id) = id_or_name.parse() {
-            return self.get(id);
+        let by_id = id_or_name.parse().ok().and_then(|id| self.get(id));
+        if by_id.is_some() {
+            return by_id;
         }
         let name = ServerName::try_from(id_or_name.to_owned()).ok()?;
         let inner = self.read();
@@ -179,6 +181,22 @@ mod tests {
             gateway_key: Arc::new(SecretString::from("k")),
             activity: Arc::default(),
         }
+    }
+
+    #[test]
+    fn an_older_server_whose_name_reads_as_an_id_is_found_and_takes_nobodys_place() {
+        let plain = entry("demo");
+        let like_id = entry(&ServerId::new().to_string());
+        let usurper = entry(&plain.server.id.to_string());
+        let directory = Directory::new(vec![plain.clone(), like_id.clone(), usurper.clone()]);
+        let found = |text: &str| directory.find(text).map(|entry| entry.server.id);
+        assert_eq!(found(like_id.server.name.as_str()), Some(like_id.server.id));
+        assert_eq!(found(usurper.server.name.as_str()), Some(plain.server.id));
+        assert_eq!(
+            found(&usurper.server.id.to_string()),
+            Some(usurper.server.id)
+        );
+        assert_eq!(found(&ServerId::new().to_string()), None);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The `emcp` command.
 
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -7,6 +8,7 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use emcp::identity::{Identity, read_admin_token};
+use emcp::logs::spelled_out;
 use emcp::settings::{Settings, SettingsInput};
 use emcp::{http, maintenance, services, sockets};
 use secrecy::ExposeSecret;
@@ -145,6 +147,9 @@ fn settings(mut input: SettingsInput, file: Option<PathBuf>) -> anyhow::Result<S
     // Not flags: a process list shows those to everybody on the machine.
     input.admin_token = from_environment("EMCP_ADMIN_TOKEN");
     input.master_key = from_environment("EMCP_MASTER_KEY");
+    input.servers_http_proxy = from_environment("EMCP_SERVERS_HTTP_PROXY");
+    input.servers_https_proxy = from_environment("EMCP_SERVERS_HTTPS_PROXY");
+    input.servers_no_proxy = from_environment("EMCP_SERVERS_NO_PROXY");
     let input = input.without_empty();
     let input = match file {
         Some(path) => input.or_file(&path)?,
@@ -163,13 +168,32 @@ fn start_logging() -> anyhow::Result<()> {
         .or_else(|_| EnvFilter::try_new(log_filter(LOG_DEFAULT)))?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(|| LogWriter);
     match std::env::var("EMCP_LOG_FORMAT").as_deref() {
         Ok("json") => builder.json().init(),
         Ok("text") | Err(_) => builder.with_ansi(false).init(),
         Ok(other) => bail!("EMCP_LOG_FORMAT must be \"text\" or \"json\", not \"{other}\""),
     }
     Ok(())
+}
+
+/// Standard error, which may be a terminal: what others wrote into a field (the
+/// message of a server's failure, say) must neither steer it nor look like a
+/// line of its own. Takes one whole event with each write.
+struct LogWriter;
+
+impl Write for LogWriter {
+    fn write(&mut self, event: &[u8]) -> std::io::Result<usize> {
+        let text = String::from_utf8_lossy(event);
+        let line = text.strip_suffix('\n').unwrap_or(&text);
+        let safe = format!("{}\n", spelled_out(line));
+        std::io::stderr().lock().write_all(safe.as_bytes())?;
+        Ok(event.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        std::io::stderr().lock().flush()
+    }
 }
 
 /// What is wanted, without bollard's finer levels: they write down whole

@@ -15,6 +15,7 @@ from typing import Any
 from . import tickets
 from .apps import SSE_PATH, App, Message, Receive, Scope, Send, Served
 from .endpoints import MCP_PATH
+from .request_body import RequestBody
 from .usage import Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
@@ -67,13 +68,16 @@ class Gateway:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
-        answer = Answer(send, closes=lambda: self._is_draining)
+        body = RequestBody(receive)
+        answer = Answer(send, body, closes=lambda: self._is_draining)
         # Streams that a client opens by GET never end by themselves; calls do.
         is_call = scope["method"] != "GET"
         self._open_calls += is_call
         try:
-            await app(scope, receive, answer.send)
+            await app(scope, body.receive, answer.send)
         finally:
+            if not answer.is_complete:
+                await body.drain()
             if is_call:
                 self._open_calls -= 1
                 self._quiet_since = time.monotonic()
@@ -195,10 +199,13 @@ class Gateway:
 
 
 class Answer:
-    """Watches what an app sends, so that an answer that the server's end cuts off still has an end."""
+    """Watches what an app sends, so that an answer that the server's end cuts off still has an end, and
+    none ends before the request's body was read."""
 
-    def __init__(self, send: Send, closes: Callable[[], bool]) -> None:
+    def __init__(self, send: Send, body: RequestBody, closes: Callable[[], bool]) -> None:
+        self.is_complete = False
         self._send = send
+        self._body = body
         self._closes = closes
         self._is_open = False
 
@@ -209,6 +216,8 @@ class Answer:
             self._is_open = True
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_open = False
+            self.is_complete = True
+            await self._body.drain()
         await self._send(message)
 
     async def finish(self) -> None:

@@ -6,6 +6,10 @@
 //! lasts. After that, whoever presents a token that has not worked from there
 //! before is turned away unheard, right or wrong: guessing stays bounded
 //! however fast it is tried.
+//!
+//! Clients whose address is unknown all count as one, and may be anybody. Their
+//! lock-outs last a second and grow no longer: guessing is bounded as before, to
+//! a hundred and some in a second, and nobody is shut out for what another did.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::{Duration, Instant};
@@ -18,6 +22,8 @@ const WINDOW: Duration = Duration::from_secs(60);
 const FIRST_LOCK_OUT: Duration = Duration::from_secs(30);
 /// The longest.
 const LONGEST_LOCK_OUT: Duration = Duration::from_secs(15 * 60);
+/// Each of those whose address is unknown.
+const LOCK_OUT_OF_UNKNOWN: Duration = Duration::from_secs(1);
 /// An address without a wrong token for so long begins anew.
 const FORGIVEN_AFTER: Duration = Duration::from_secs(60 * 60);
 /// Wrong tokens looked at during one lock-out.
@@ -133,8 +139,13 @@ impl Limiter {
             if record.wrong < self.wrong_max {
                 Wrong::Counted
             } else {
-                let doubled = FIRST_LOCK_OUT * 2_u32.saturating_pow(record.lock_outs.min(16));
-                record.locked_until = Some(now + doubled.min(LONGEST_LOCK_OUT));
+                let length = if client == ClientKey::Unknown {
+                    LOCK_OUT_OF_UNKNOWN
+                } else {
+                    let doubled = FIRST_LOCK_OUT * 2_u32.saturating_pow(record.lock_outs.min(16));
+                    doubled.min(LONGEST_LOCK_OUT)
+                };
+                record.locked_until = Some(now + length);
                 record.lock_outs = record.lock_outs.saturating_add(1);
                 record.wrong = 0;
                 record.looked_at = 0;
@@ -198,6 +209,22 @@ mod tests {
         assert_eq!(lock_out(&mut limiter, now), FIRST_LOCK_OUT);
         assert_eq!(limiter.standing(client(2), now), Standing::Free);
         assert_eq!(limiter.wrong(client(2), now), Wrong::Counted);
+    }
+
+    #[test]
+    fn unknown_clients_are_locked_out_for_a_second_at_most() {
+        let (mut limiter, mut now) = (Limiter::new(10), Instant::now());
+        for _ in 0..100 {
+            for _ in 0..10 + LOOKED_AT_MAX {
+                limiter.wrong(ClientKey::Unknown, now);
+            }
+            assert_eq!(
+                limiter.standing(ClientKey::Unknown, now),
+                Standing::Spent { remaining: SECOND }
+            );
+            now += SECOND;
+            assert_eq!(limiter.standing(ClientKey::Unknown, now), Standing::Free);
+        }
     }
 
     #[test]

@@ -15,10 +15,10 @@ mod writes;
 
 use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, Token, TokenId};
 
-pub use client::{ClientKey, Proxies};
+pub use client::{ClientKey, Proxies, UNKNOWN_CLIENT};
 pub use limiter::{Limiter, Standing, Wrong};
 pub use places::{Full, Place, Places};
-pub use table::{Found, PersonQuota, TokenTable};
+pub use table::{Found, PersonQuota, Source, TokenTable};
 pub use writes::WriteMeter;
 
 /// An authenticated caller.
@@ -243,6 +243,28 @@ impl Caller {
                 })
             }
         }
+    }
+
+    /// Leave to call a server with the token in the URL. What stands in a URL
+    /// gets about (histories, proxies' logs), so it may open nothing but this
+    /// one server.
+    ///
+    /// # Errors
+    /// As [`Caller::may_connect`], and `token_not_for_url` for any token but a
+    /// `connect` token that names this server alone.
+    pub fn may_connect_by_url(&self, server: &Server) -> Result<CanConnect> {
+        let leave = self.may_connect(server)?;
+        let names_it_alone = self.servers.as_deref() == Some(&[server.id]);
+        if self.role == Role::Connect && names_it_alone {
+            return Ok(leave);
+        }
+        Err(Error::Forbidden {
+            code: "token_not_for_url",
+            message: format!(
+                "a URL takes only a \"connect\" token for the server \"{}\" alone: make one (dashboard, Connection, \"Make a connect token\"), or send this token as \"Authorization: Bearer TOKEN\"; revoke it if others may have seen this URL",
+                server.name
+            ),
+        })
     }
 
     fn actor(&self) -> Actor {

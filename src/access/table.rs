@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
 
 use jiff::Timestamp;
 use secrecy::{ExposeSecret, SecretString};
+use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::{Caller, ClientKey};
@@ -40,6 +41,17 @@ struct Use {
     is_saved: bool,
     /// Where it worked from, latest first.
     from: Vec<ClientKey>,
+}
+
+/// The token that a session or a ticket comes from, sealed into it. The id names
+/// it; the fingerprint is that of its very secret, so that what came of it ends
+/// also where another takes its place, as the administrator's does, which has no
+/// id of its own.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Source {
+    token: Option<TokenId>,
+    fingerprint: String,
 }
 
 /// A live token.
@@ -95,15 +107,36 @@ impl TokenTable {
         })
     }
 
-    /// The caller behind a token's id: how a signed-in session is checked on
-    /// every request. `None` stands for the administrator's own token.
-    pub fn caller_by_id(&self, id: Option<TokenId>, now: Timestamp) -> Option<Caller> {
-        let Some(id) = id else {
+    /// What to seal into something that is to end with this token; `None` where
+    /// it is gone. No id stands for the administrator's own.
+    pub fn source(&self, id: Option<TokenId>) -> Option<Source> {
+        let fingerprint = match id {
+            None => fingerprint(&hex::encode(self.admin)),
+            Some(id) => fingerprint(&self.tokens().by_id.get(&id)?.token.hash),
+        };
+        Some(Source {
+            token: id,
+            fingerprint,
+        })
+    }
+
+    /// The caller behind something that came of a token, while that very token
+    /// lives: how a signed-in session is checked on every request.
+    pub fn caller_by_source(&self, source: &Source, now: Timestamp) -> Option<Caller> {
+        if self.source(source.token)? != *source {
+            return None;
+        }
+        let Some(id) = source.token else {
             return Some(Caller::administrator());
         };
         let tokens = self.tokens();
         let known = tokens.by_id.get(&id)?;
         known.token.is_live(now).then(|| caller_of(&known.token))
+    }
+
+    /// As [`TokenTable::note_use`], for what came of a token.
+    pub fn note_use_of(&self, source: &Source, from: ClientKey, now: Timestamp) {
+        self.note_use(source.token, from, now);
     }
 
     /// Remembers when and from where a token was used.
@@ -241,6 +274,13 @@ impl Use {
 
 fn lock(used: &Mutex<Use>) -> MutexGuard<'_, Use> {
     used.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Of the secret's hash (hexadecimal), not the hash itself: whoever held the
+/// master key alone could not tell the token's hash from it.
+fn fingerprint(hash: &str) -> String {
+    let digest = TokenSecret::hash_of(&format!("emcp token fingerprint {hash}"));
+    hex::encode(&digest[..16])
 }
 
 fn caller_of(token: &Token) -> Caller {

@@ -163,9 +163,34 @@ fn a_revoked_token_is_refused_from_the_next_request_on() {
     let token = token("ada", "secret");
     let table = TokenTable::new(&SecretString::from("root"), vec![token.clone()]);
     assert!(table.identify("secret", here(), now()).is_some());
+    let source = table.source(Some(token.id)).unwrap();
+    assert!(table.caller_by_source(&source, now()).is_some());
     table.remove(token.id);
     assert!(table.identify("secret", here(), now()).is_none());
-    assert!(table.caller_by_id(Some(token.id), now()).is_none());
+    assert!(table.caller_by_source(&source, now()).is_none());
+    assert!(table.source(Some(token.id)).is_none());
+}
+
+#[test]
+fn what_came_of_a_token_ends_where_another_takes_its_place() {
+    let before = token("ada", "secret");
+    let after = Token {
+        hash: hex::encode(TokenSecret::hash_of("another")),
+        ..before.clone()
+    };
+    let table = |admin: &str, token: &Token| {
+        TokenTable::new(&SecretString::from(admin), vec![token.clone()])
+    };
+    let old = table("root", &before);
+    for id in [None, Some(before.id)] {
+        let source = old.source(id).unwrap();
+        let text = serde_json::to_string(&source).unwrap();
+        assert!(!text.contains(&before.hash), "{text}");
+        let same: Source = serde_json::from_str(&text).unwrap();
+        let opens = |table: &TokenTable| table.caller_by_source(&same, now()).is_some();
+        assert!(opens(&table("root", &before)), "{id:?}");
+        assert!(!opens(&table("rotated", &after)), "{id:?}");
+    }
 }
 
 #[test]

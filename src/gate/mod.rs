@@ -14,6 +14,8 @@ use crate::model::{Desired, Error, Reason, Status, TokenId};
 
 /// The query parameter of a ticket; the bootstrap writes it.
 const TICKET_PARAMETER: &str = "emcp_ticket";
+/// The query parameter of a token, for clients that take nothing but a URL.
+const KEY_PARAMETER: &str = "key";
 
 /// What Traefik told of the client's request.
 #[derive(Debug, Default, Clone, Copy)]
@@ -28,6 +30,8 @@ pub struct GateRequest<'a> {
     pub fetch_dest: Option<&'a str>,
     /// Path and query as the client sent them (`X-Forwarded-Uri`).
     pub uri: &'a str,
+    /// The method (`X-Forwarded-Method`).
+    pub method: Option<&'a str>,
 }
 
 /// What is to become of a request.
@@ -40,6 +44,12 @@ pub enum Verdict {
         /// The token's id where its key came in the URL and opens an SSE
         /// session: the session needs a ticket for its messages.
         ticket_for: Option<Option<TokenId>>,
+    },
+    /// Send the client on to the same address with a ticket in place of the key
+    /// ([`with_ticket`]), so that the key does not get to the server's code.
+    Redirect {
+        /// The token the ticket is for.
+        token: Option<TokenId>,
     },
     /// The server is on its way up: ask again when its state changes.
     Hold {
@@ -90,7 +100,16 @@ pub fn decide(
             retry_after_secs: None,
         });
     };
-    match caller.may_connect(&entry.server) {
+    let is_by_url = has_key_in_url(request);
+    let leave = if is_by_url {
+        caller.may_connect_by_url(&entry.server)
+    } else {
+        caller.may_connect(&entry.server)
+    };
+    match leave {
+        Ok(_) if is_by_url && can_follow(request, entry) => Verdict::Redirect {
+            token: caller.token,
+        },
         Ok(_) => admit(caller, opens_session_by_url(request), entry),
         Err(error) => Verdict::Refuse(refusal_of(&error)),
     }
@@ -219,11 +238,8 @@ pub fn bearer(header: &str) -> Option<&str> {
         .filter(|token| !token.is_empty())
 }
 
-fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
-    let path = request.uri.split('?').next().unwrap_or("");
-    request.authorization.and_then(bearer).is_none()
-        && request.api_key.is_none()
-        && path.trim_end_matches('/').ends_with("/sse")
+fn has_header(request: &GateRequest<'_>) -> bool {
+    request.authorization.and_then(bearer).is_some() || request.api_key.is_some()
 }
 
 /// The name of the server that a path asks for.
@@ -231,14 +247,67 @@ pub fn server_in_url(uri: &str) -> Option<&str> {
     uri.strip_prefix("/api/")?.split(['/', '?']).next()
 }
 
-/// The ticket of an SSE session's message (`services::sse_ticket`); only where
-/// messages are posted.
-pub fn ticket_in_url(uri: &str) -> Option<String> {
+fn has_key_in_url(request: &GateRequest<'_>) -> bool {
+    !has_header(request) && key_in_url(request.uri).is_some()
+}
+
+fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
+    let path = request.uri.split('?').next().unwrap_or("");
+    !has_header(request) && is_sse(path)
+}
+
+/// Whoever opens a stream by GET follows a redirect, as `EventSource` must
+/// (WHATWG HTML §9.2), and pays one round trip for the session. Calls over
+/// `/mcp` are not redirected: each would pay, and many clients follow no
+/// redirect of a POST (ADR 3).
+fn can_follow(request: &GateRequest<'_>, entry: &Entry) -> bool {
+    let path = request.uri.split('?').next().unwrap_or("");
+    let is_ours = path
+        .strip_prefix(entry.server.path_prefix().as_str())
+        .is_some_and(|rest| rest.starts_with('/'));
+    request.method == Some("GET") && is_ours && is_sse(path)
+}
+
+fn is_sse(path: &str) -> bool {
+    path.trim_end_matches('/').ends_with("/sse")
+}
+
+/// The same address with a ticket in place of the key, relative to the host.
+pub fn with_ticket(uri: &str, ticket: &str) -> String {
+    let (path, query) = uri.split_once('?').unwrap_or((uri, ""));
+    let stays = |pair: &&str| {
+        let name = url::form_urlencoded::parse(pair.as_bytes()).next();
+        name.is_some_and(|(name, _)| name != KEY_PARAMETER && name != TICKET_PARAMETER)
+    };
+    let ticket = format!("{TICKET_PARAMETER}={ticket}");
+    let pairs: Vec<&str> = query
+        .split('&')
+        .filter(stays)
+        .chain([ticket.as_str()])
+        .collect();
+    format!("{path}?{}", pairs.join("&"))
+}
+
+/// What a ticket is good for (`services::sse_ticket`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TicketKind {
+    /// To open an SSE session.
+    Opening,
+    /// For the messages of one.
+    Session,
+}
+
+/// The ticket a request brings, and the kind that is good there.
+pub fn ticket_in_url(uri: &str) -> Option<(TicketKind, String)> {
     let (path, query) = uri.split_once('?')?;
-    if !path.ends_with("/messages/") && !path.ends_with("/messages") {
+    let kind = if path.trim_end_matches('/').ends_with("/messages") {
+        TicketKind::Session
+    } else if is_sse(path) {
+        TicketKind::Opening
+    } else {
         return None;
-    }
-    parameter(query, TICKET_PARAMETER)
+    };
+    Some((kind, parameter(query, TICKET_PARAMETER)?))
 }
 
 /// The `key` parameter, for clients that take nothing but a URL; only where a
@@ -246,10 +315,10 @@ pub fn ticket_in_url(uri: &str) -> Option<String> {
 fn key_in_url(uri: &str) -> Option<String> {
     let (path, query) = uri.split_once('?')?;
     let path = path.trim_end_matches('/');
-    if !path.ends_with("/sse") && !path.ends_with("/mcp") {
+    if !is_sse(path) && !path.ends_with("/mcp") {
         return None;
     }
-    parameter(query, "key")
+    parameter(query, KEY_PARAMETER)
 }
 
 fn parameter(query: &str, wanted: &str) -> Option<String> {

@@ -92,7 +92,18 @@ const AS_ADMIN: GateRequest<'_> = GateRequest {
     origin: None,
     fetch_dest: None,
     uri: "/api/demo/mcp",
+    method: Some("POST"),
 };
+
+/// As a client that takes nothing but a URL asks.
+fn by_url<'a>(uri: &'a str, method: &'a str) -> GateRequest<'a> {
+    GateRequest {
+        authorization: None,
+        uri,
+        method: Some(method),
+        ..AS_ADMIN
+    }
+}
 
 #[test]
 fn a_valid_token_passes_in_each_of_its_forms() {
@@ -107,17 +118,99 @@ fn a_valid_token_passes_in_each_of_its_forms() {
         api_key: Some(ADMIN),
         ..AS_ADMIN
     };
-    let url = GateRequest {
-        authorization: None,
-        uri: "/api/demo/sse?x=1&key=emcp%5Fadmin-admin-admin",
-        ..AS_ADMIN
-    };
-    for request in [AS_ADMIN, lower, key, url] {
+    for request in [AS_ADMIN, lower, key] {
         let verdict = ask(&request, &tokens, Some(&running));
         assert!(
             matches!(&verdict, Verdict::Allow { user, .. } if user == "admin"),
             "{request:?}: {verdict:?}"
         );
+    }
+    let own = table(vec![token(
+        CONNECT,
+        Role::Connect,
+        Some(vec![running.server.id]),
+    )]);
+    let url = by_url("/api/demo/mcp?x=1&key=emcp%5Fconnect-connect", "POST");
+    let verdict = ask(&url, &own, Some(&running));
+    assert!(
+        matches!(&verdict, Verdict::Allow { user, .. } if user == "ci"),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn a_url_takes_only_a_connect_token_for_this_server_alone() {
+    let running = entry(Desired::Running, Status::Running);
+    let this = running.server.id;
+    let mut own = token(CONNECT, Role::Developer, None);
+    own.name = "admin".into();
+    for (token, expected) in [
+        (token(CONNECT, Role::Connect, Some(vec![this])), "ok"),
+        (token(CONNECT, Role::Connect, None), "token_not_for_url"),
+        (
+            token(CONNECT, Role::Connect, Some(vec![this, ServerId::new()])),
+            "token_not_for_url",
+        ),
+        (
+            token(CONNECT, Role::Connect, Some(vec![])),
+            "token_not_for_server",
+        ),
+        (token(CONNECT, Role::Admin, None), "token_not_for_url"),
+        (own, "token_not_for_url"),
+        (token(CONNECT, Role::Viewer, None), "forbidden"),
+    ] {
+        let role = (token.role, token.servers.clone());
+        let tokens = table(vec![token]);
+        for uri in [
+            "/api/demo/mcp?key=emcp_connect-connect",
+            "/api/demo/sse?key=emcp_connect-connect",
+        ] {
+            for method in ["GET", "POST", "DELETE"] {
+                let found = match ask(&by_url(uri, method), &tokens, Some(&running)) {
+                    Verdict::Refuse(refusal) => refusal.code,
+                    _ => "ok",
+                };
+                assert_eq!(found, expected, "{method} {uri} with {role:?}");
+            }
+        }
+    }
+    let admin = by_url("/api/demo/sse?key=emcp_admin-admin-admin", "GET");
+    assert_eq!(
+        status_of(&ask(&admin, &table(vec![]), Some(&running))),
+        (403, "token_not_for_url")
+    );
+}
+
+#[test]
+fn a_stream_opened_by_a_key_in_the_url_is_sent_on_without_it() {
+    let running = entry(Desired::Running, Status::Running);
+    let connect = token(CONNECT, Role::Connect, Some(vec![running.server.id]));
+    let id = connect.id;
+    let tokens = table(vec![connect]);
+    let verdict = |uri, method| ask(&by_url(uri, method), &tokens, Some(&running));
+    let redirect = Verdict::Redirect { token: Some(id) };
+    let sse = "/api/demo/sse?key=emcp_connect-connect";
+    assert_eq!(verdict(sse, "GET"), redirect);
+    // Where others than the client could have chosen the path, it is not repeated.
+    for (uri, method) in [
+        (sse, "POST"),
+        ("/api/demo/mcp?key=emcp_connect-connect", "GET"),
+        ("//evil.example/sse?key=emcp_connect-connect", "GET"),
+        ("/api/demo2/sse?key=emcp_connect-connect", "GET"),
+    ] {
+        assert!(
+            matches!(verdict(uri, method), Verdict::Allow { .. }),
+            "{method} {uri}"
+        );
+    }
+    for (uri, expected) in [
+        ("/api/demo/sse?key=K", "/api/demo/sse?emcp_ticket=T"),
+        (
+            "/api/demo/sse?a=%2F&k%65y=K&b&emcp_ticket=old&key=K2",
+            "/api/demo/sse?a=%2F&b&emcp_ticket=T",
+        ),
+    ] {
+        assert_eq!(with_ticket(uri, "T"), expected);
     }
 }
 
@@ -328,37 +421,40 @@ fn a_wish_not_yet_taken_up_is_held() {
 #[test]
 fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
     let running = entry(Desired::Running, Status::Running);
-    let tokens = table(vec![]);
-    let by_url = GateRequest {
-        authorization: None,
-        uri: "/api/demo/sse?key=emcp_admin-admin-admin",
-        ..AS_ADMIN
+    let caller = Caller {
+        token: Some(TokenId(Uuid::now_v7())),
+        ..Caller::administrator()
     };
-    let by_url_mcp = GateRequest {
-        uri: "/api/demo/mcp?key=emcp_admin-admin-admin",
-        ..by_url
-    };
-    let by_header = GateRequest {
-        uri: "/api/demo/sse",
-        ..AS_ADMIN
-    };
-    let ticket = |request| match ask(&request, &tokens, Some(&running)) {
+    let ticket = |request| match decide(&request, || Ok(caller.clone()), Some(&running), &[]) {
         Verdict::Allow { ticket_for, .. } => ticket_for,
         other => panic!("not allowed: {other:?}"),
     };
-    assert_eq!(ticket(by_url), Some(None));
-    assert_eq!(ticket(by_url_mcp), None);
+    let followed = by_url("/api/demo/sse?emcp_ticket=T", "GET");
+    assert_eq!(ticket(followed), Some(caller.token));
+    assert_eq!(ticket(by_url("/api/demo/mcp", "POST")), None);
+    let by_header = GateRequest {
+        uri: "/api/demo/sse",
+        method: Some("GET"),
+        ..AS_ADMIN
+    };
     assert_eq!(ticket(by_header), None);
 }
 
 #[test]
-fn a_ticket_opens_messages_and_nothing_else() {
-    assert_eq!(
-        ticket_in_url("/api/demo/messages/?session_id=1&emcp_ticket=abc").as_deref(),
-        Some("abc")
-    );
-    assert_eq!(ticket_in_url("/api/demo/mcp?emcp_ticket=abc"), None);
-    assert_eq!(ticket_in_url("/api/demo/sse?emcp_ticket=abc"), None);
+fn a_ticket_opens_a_session_or_its_messages_and_nothing_else() {
+    let found = |uri| ticket_in_url(uri).map(|(kind, _)| kind);
+    for (uri, expected) in [
+        (
+            "/api/demo/messages/?session_id=1&emcp_ticket=abc",
+            Some(TicketKind::Session),
+        ),
+        ("/api/demo/sse?emcp_ticket=abc", Some(TicketKind::Opening)),
+        ("/api/demo/mcp?emcp_ticket=abc", None),
+        ("/api/demo/other?emcp_ticket=abc", None),
+        ("/api/demo/sse", None),
+    ] {
+        assert_eq!(found(uri), expected, "{uri}");
+    }
 }
 
 #[test]

@@ -112,15 +112,17 @@ pub(super) fn forwarded_for(headers: &HeaderMap) -> Option<&str> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use http::HeaderValue;
 
     use super::*;
 
-    const TRAEFIK: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 2));
-    const OTHER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(198, 18, 0, 9));
+    const TRAEFIK: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 2));
+    const OTHER: IpAddr = IpAddr::V4(Ipv4Addr::new(198, 18, 0, 9));
 
     fn admission() -> Admission {
-        let proxies = Arc::new(Proxies::default());
+        let proxies = Arc::new(Proxies::new([Ipv4Addr::UNSPECIFIED; 2]));
         proxies.see(TRAEFIK, Instant::now());
         Admission::new(proxies, Some(2))
     }
@@ -142,7 +144,7 @@ mod tests {
 
     #[test]
     fn before_traefik_has_come_nobody_is_turned_away_by_address() {
-        let admission = Admission::new(Arc::default(), None);
+        let admission = Admission::new(Arc::new(Proxies::new([Ipv4Addr::UNSPECIFIED; 2])), None);
         let all: Vec<_> = (0..DIRECT_EACH_MAX + 1)
             .map_while(|_| admission.connection(TRAEFIK).ok())
             .collect();

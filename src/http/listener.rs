@@ -311,7 +311,12 @@ mod tests {
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let accepting = Accepting {
             routes,
-            admission: Admission::new(Arc::default(), None),
+            admission: Admission::new(
+                Arc::new(crate::access::Proxies::new(
+                    [std::net::Ipv4Addr::UNSPECIFIED; 2],
+                )),
+                None,
+            ),
             header_timeout: Duration::from_secs(10),
             since: Instant::now(),
             queued_since: Instant::now(),

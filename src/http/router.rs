@@ -95,6 +95,7 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
         path!("gate").and(get()).and(ctx()).and(body()).then(|c, b| call(c, |c| gate::decide(c, b))).boxed(),
         path!("gate" / "knock").and(get()).and(ctx()).then(|c| call(c, gate::knock)).boxed(),
         path!("gate" / "too-large").and(get()).and(ctx()).then(|c| call(c, gate::too_large)).boxed(),
+        path!("clear-text").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::clear_text(c, b))).boxed(),
         path!("traefik" / "config").and(get()).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
         path!("readyz").and(get()).and(ctx()).then(|c| call(c, health::ready)).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),

@@ -6,7 +6,7 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
-use super::LogRecord;
+use super::{LogRecord, spelled_out};
 
 /// Two files of this size are kept at most for each server.
 const FILE_MAX_BYTES: u64 = 2 * 1024 * 1024;
@@ -39,7 +39,9 @@ impl LogFile {
         let mut bytes = Vec::new();
         for record in records {
             let before = bytes.len();
-            serde_json::to_writer(&mut bytes, record)?;
+            // An operator may look at the file as it is.
+            let line = serde_json::to_string(record)?;
+            bytes.extend_from_slice(spelled_out(&line).as_bytes());
             bytes.push(b'\n');
             if self.size()? + bytes.len() as u64 > FILE_MAX_BYTES {
                 let next = bytes.split_off(before);

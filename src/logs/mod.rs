@@ -8,6 +8,7 @@
 mod file;
 mod hide;
 mod ring;
+mod terminal;
 
 use std::collections::HashMap;
 use std::path::PathBuf;
@@ -32,6 +33,7 @@ use hide::Hider;
 pub use hide::hide_in;
 pub use ring::Batch;
 use ring::Ring;
+pub use terminal::{for_terminal, spelled_out};
 
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

@@ -73,6 +73,12 @@ impl AddressPool {
         })
     }
 
+    /// The bridge's own address, which is the host's: the first, which Docker
+    /// takes where nobody names another.
+    pub fn gateway(&self) -> Ipv4Addr {
+        Ipv4Addr::from(self.base + 1)
+    }
+
     /// How many servers fit.
     pub fn capacity(&self) -> usize {
         (self.last() - self.first() + 1) as usize
@@ -152,6 +158,11 @@ impl ServerNetworks {
     /// The subnet of the network without one.
     pub fn internal(&self) -> AddressPool {
         self.internal
+    }
+
+    /// The addresses that the host has in both.
+    pub fn gateways(&self) -> [Ipv4Addr; 2] {
+        [self.open.gateway(), self.internal.gateway()]
     }
 
     /// Where a server with this address for life is found.

@@ -56,8 +56,9 @@ pub struct AuditEntry {
     /// The error's code, where it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// The client's address.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The client's address; "unknown" (in memory the unspecified address)
+    /// where the host's own proxy hides it.
+    #[serde(default, skip_serializing_if = "Option::is_none", with = "from")]
     #[schema(value_type = Option<String>)]
     pub from: Option<IpAddr>,
     /// The developer who has made the token, where it is a `connect` token of
@@ -105,6 +106,36 @@ impl AuditEntry {
     }
 }
 
+/// An address, or that it is unknown, as a word.
+mod from {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    const UNKNOWN: &str = "unknown";
+
+    pub(super) fn serialize<S: Serializer>(
+        from: &Option<IpAddr>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        match from {
+            None => serializer.serialize_none(),
+            Some(address) if address.is_unspecified() => serializer.serialize_some(UNKNOWN),
+            Some(address) => serializer.serialize_some(&address.to_string()),
+        }
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<IpAddr>, D::Error> {
+        match Option::<String>::deserialize(deserializer)?.as_deref() {
+            None => Ok(None),
+            Some(UNKNOWN) => Ok(Some(Ipv4Addr::UNSPECIFIED.into())),
+            Some(text) => text.parse().map(Some).map_err(D::Error::custom),
+        }
+    }
+}
+
 /// A line as kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct AuditRecord {
@@ -146,6 +177,35 @@ impl AuditFilter {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_that_is_unknown_is_told_as_such() {
+        let entry = |from: Option<&str>| AuditEntry {
+            at: Timestamp::UNIX_EPOCH,
+            actor: None,
+            token_id: None,
+            action: "session.sign_in".into(),
+            target: None,
+            target_id: None,
+            result: AuditResult::Ok,
+            code: None,
+            from: from.map(|text| text.parse().unwrap()),
+            made_by: None,
+            count: None,
+            last_at: None,
+        };
+        for (from, word) in [
+            (Some("0.0.0.0"), Some("unknown")),
+            (Some("203.0.113.7"), Some("203.0.113.7")),
+            (Some("2001:db8::1"), Some("2001:db8::1")),
+            (None, None),
+        ] {
+            let value = serde_json::to_value(entry(from)).unwrap();
+            assert_eq!(value.get("from").and_then(|from| from.as_str()), word);
+            let read: AuditEntry = serde_json::from_value(value).unwrap();
+            assert_eq!(read, entry(from));
+        }
+    }
 
     #[test]
     fn a_filter_takes_a_whole_word_or_a_family() {

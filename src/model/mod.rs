@@ -40,5 +40,8 @@ pub use server::{
 };
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
-pub use token::{ADMINISTRATOR, Role, Token, TokenId, TokenSecret, check_person};
+pub use token::{
+    ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,
+    check_new_token_name, check_person,
+};
 pub use weight::json_weight_bytes;

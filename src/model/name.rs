@@ -62,6 +62,23 @@ impl ServerName {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether a new server may have it. A name that reads as an id would stand
+    /// for another server in every address that takes either; older servers
+    /// keep theirs.
+    ///
+    /// # Errors
+    /// `name_like_id`.
+    pub fn check_new(&self) -> Result<(), Error> {
+        if self.0.parse::<super::ServerId>().is_ok() {
+            return Err(Error::invalid(
+                "name_like_id",
+                "name",
+                "a name of this form would be taken for a server's id; choose another name",
+            ));
+        }
+        Ok(())
+    }
 }
 
 impl FromStr for ServerName {
@@ -226,6 +243,19 @@ mod tests {
         let name: ServerName = serde_json::from_str("\"usage\"").unwrap();
         assert_eq!(name.as_str(), "usage");
         assert!(serde_json::from_str::<ServerName>("\"Bad name\"").is_err());
+    }
+
+    #[test]
+    fn a_new_name_does_not_read_as_an_id() {
+        let id = super::super::ServerId::new().to_string();
+        for like_id in [id.clone(), id.replace('-', "")] {
+            let name: ServerName = like_id.parse().unwrap();
+            assert_eq!(name.check_new().unwrap_err().code(), "name_like_id");
+        }
+        for good in ["demo", "0123456789abcdef", &id[1..]] {
+            let name: ServerName = good.trim_matches('-').parse().unwrap();
+            assert!(name.check_new().is_ok(), "{good}");
+        }
     }
 
     #[test]

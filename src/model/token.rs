@@ -13,6 +13,10 @@ use super::{Error, OwnQuota, ServerId};
 
 /// The name of the administrator's token from the settings: nobody else's.
 pub const ADMINISTRATOR: &str = "admin";
+/// In whose name EMCP itself acts, where it acts in a name.
+pub const PLATFORM: &str = "EMCP";
+/// The name of the token that a connection test uses.
+pub const CONNECTION_TEST: &str = "connection test";
 
 const NAME_MAX_CHARS: usize = 64;
 
@@ -116,9 +120,78 @@ pub fn check_person(text: &str, code: &'static str, field: &'static str) -> Resu
     ))
 }
 
+/// Checks the name of a new token: it stands for one person, and for neither
+/// EMCP nor the administrator, however it is spaced or cased.
+///
+/// # Errors
+/// `invalid_token_name`, `reserved_token_name`, or `token_name_taken` for the
+/// administrator's.
+pub fn check_new_token_name(text: &str) -> Result<String, Error> {
+    let name = check_person(text, "invalid_token_name", "name")?;
+    if name.contains("  ") {
+        return Err(Error::invalid(
+            "invalid_token_name",
+            "name",
+            "a name may not have two spaces in a row: it would look like another",
+        ));
+    }
+    if name.eq_ignore_ascii_case(ADMINISTRATOR) {
+        return Err(Error::token_name_taken(&name));
+    }
+    let letters = |text: &str| text.replace(' ', "").to_ascii_lowercase();
+    let reserved = [ADMINISTRATOR, PLATFORM, CONNECTION_TEST];
+    if reserved.iter().any(|word| letters(word) == letters(&name)) {
+        return Err(Error::invalid(
+            "reserved_token_name",
+            "name",
+            format!("\"{name}\" is a name EMCP uses itself; choose another"),
+        ));
+    }
+    Ok(name)
+}
+
 impl Token {
     /// Whether the token still works at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether it is a `connect` token for exactly one server.
+    pub fn names_one_server(&self) -> bool {
+        self.role == Role::Connect && self.servers.as_ref().is_some_and(|named| named.len() == 1)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_is_not_called_what_emcp_calls_itself() {
+        for reserved in [
+            "ad min",
+            " EMCP ",
+            "emcp",
+            "e m c p",
+            "connection test",
+            "Connection Test",
+            "connectiontest",
+        ] {
+            let error = check_new_token_name(reserved).unwrap_err();
+            assert_eq!(error.code(), "reserved_token_name", "{reserved}");
+        }
+        for look_alike in [
+            "connection\u{a0}test",
+            "connection\ttest",
+            "connection  test",
+            "ada  lovelace",
+            "\u{415}MCP",
+        ] {
+            let error = check_new_token_name(look_alike).unwrap_err();
+            assert_eq!(error.code(), "invalid_token_name", "{look_alike:?}");
+        }
+        for good in ["ada", "connection tests", "emcp-ci", " Ada Lovelace "] {
+            assert_eq!(check_new_token_name(good).unwrap(), good.trim());
+        }
     }
 }

@@ -2,12 +2,26 @@
 //! of it again.
 
 use secrecy::{ExposeSecret, SecretString};
+use sha2::{Digest, Sha256};
 
 use super::Parts;
 use crate::model::{Error, Result, Server, ServerId};
 use crate::runtime::{ContainerSpec, RuntimeError};
 use crate::store::StoredValue;
 use crate::vault::{Mask, Place};
+
+/// What a container is called in Docker. Docker's resolver tells every container
+/// of a network the names of all others, forwards and by address, so the name
+/// says nothing: it cannot be guessed, and changes with each start. People find
+/// the server's name in the label `emcp.name`.
+fn container_name(instance: &str, gateway_key: &SecretString, generation: u64) -> String {
+    let text = format!(
+        "container name {} {generation}",
+        gateway_key.expose_secret()
+    );
+    let digest = Sha256::digest(text.as_bytes());
+    format!("{instance}-{}", hex::encode(&digest[..8]))
+}
 
 impl Parts {
     /// Everything the server's container is made from.
@@ -31,6 +45,11 @@ impl Parts {
         ];
         env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
         let mut secret_keys = vec!["EMCP_GATEWAY_KEY".to_owned()];
+        // An operator may give servers a proxy with a password.
+        let with_password =
+            |(_, value): &&(String, SecretString)| value.expose_secret().contains('@');
+        let passed = self.config.passed_env.iter().filter(with_password);
+        secret_keys.extend(passed.map(|(key, _)| key.clone()));
         for var in self.store.env_of(server.id).await? {
             let value = match &var.value {
                 StoredValue::Plain(text) => SecretString::from(text.clone()),
@@ -42,15 +61,10 @@ impl Parts {
             };
             env.push((var.key.to_string(), value));
         }
-        let id = server.id.to_string();
-        // The last characters of a UUIDv7 are random, the first are the time.
-        let suffix = id.get(id.len() - 8..).unwrap_or(&id);
         Ok(ContainerSpec {
             server: server.id,
-            name: format!(
-                "{}-{}-{suffix}-{}",
-                self.config.instance, server.name, server.generation
-            ),
+            name: container_name(&self.config.instance, &entry.gateway_key, server.generation),
+            server_name: server.name.clone(),
             image: self.config.base_image.clone(),
             generation: server.generation,
             revision: server.revision,

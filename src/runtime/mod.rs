@@ -13,7 +13,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::model::{Egress, KnownFault, Limits, ServerId};
+use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
 
 pub use docker::{DockerRuntime, OneShot};
 
@@ -21,8 +21,11 @@ pub use docker::{DockerRuntime, OneShot};
 pub struct ContainerSpec {
     /// The server it serves.
     pub server: ServerId,
-    /// Readable name, unique in the engine.
+    /// Unique in the engine. All containers of the network can learn it, so it
+    /// tells nothing.
     pub name: String,
+    /// The server's name, for people who look at containers.
+    pub server_name: ServerName,
     /// Image reference.
     pub image: String,
     /// The wish it answers.

@@ -20,6 +20,9 @@ const TOKEN_PLACEHOLDER: &str = "YOUR_TOKEN";
 pub struct ConnectionView {
     /// The public addresses.
     pub urls: Urls,
+    /// For clients that take nothing but a URL. The token must be a `connect`
+    /// token that names this server alone; others get 403 `token_not_for_url`.
+    pub urls_with_key: Urls,
     /// Where the CA's certificate is to be had, if EMCP's own CA is in use.
     pub ca_url: Option<String>,
     /// What stands for the token below.
@@ -80,7 +83,12 @@ impl App {
         let public = &self.settings.public_url;
         let urls = Urls::of(self.settings.base_of_servers(), &entry.server.path_prefix());
         let clients = clients(entry.server.name.as_str(), &urls);
+        let with_key = |url: &str| format!("{url}?key={TOKEN_PLACEHOLDER}");
         Ok(ConnectionView {
+            urls_with_key: Urls {
+                sse: with_key(&urls.sse),
+                mcp: with_key(&urls.mcp),
+            },
             urls,
             ca_url: self
                 .ca_cert_pem

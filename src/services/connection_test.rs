@@ -13,11 +13,11 @@ use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
-use crate::access::{CanConnect, TokenTable};
+use crate::access::{Caller, CanConnect, TokenTable};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
-use crate::model::{Finding, Result, Role, Token, TokenId, TokenSecret};
+use crate::model::{CONNECTION_TEST, Finding, PLATFORM, Result, Role, Token, TokenId, TokenSecret};
 use crate::vault::random_bytes;
 
 /// For one step. A server that has to be woken or started is waited for at the
@@ -144,10 +144,10 @@ impl App {
     /// client got the same answer, but its error is about its own types.
     fn why_refused(&self, entry: &Entry, token: &TestToken<'_>) -> Option<Finding> {
         let entry = self.directory.get(entry.server.id);
-        let caller = token.table.caller_by_id(Some(token.id), Timestamp::now());
+        let caller = token.caller();
         let caller = caller.ok_or_else(gate::no_credential);
         let refusal = match gate::decide(&GateRequest::default(), || caller, entry.as_ref(), &[]) {
-            Verdict::Allow { .. } => return None,
+            Verdict::Allow { .. } | Verdict::Redirect { .. } => return None,
             Verdict::Hold { reason } => gate::waited_too_long(&reason),
             Verdict::Refuse(refusal) => refusal,
         };
@@ -290,18 +290,23 @@ impl<'a> TestToken<'a> {
         let id = TokenId(Uuid::now_v7());
         table.insert(Token {
             id,
-            name: "connection test".to_owned(),
+            name: CONNECTION_TEST.to_owned(),
             role: Role::Connect,
             servers: Some(vec![entry.server.id]),
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: "EMCP".to_owned(),
+            created_by: PLATFORM.to_owned(),
             bound_to_maker: false,
             expires_at: now.checked_add(TOKEN_LIFETIME).ok(),
             last_used_at: None,
             quota: Default::default(),
         });
         Ok(Self { table, id, secret })
+    }
+
+    fn caller(&self) -> Option<Caller> {
+        let source = self.table.source(Some(self.id))?;
+        self.table.caller_by_source(&source, Timestamp::now())
     }
 }
 

@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::App;
-use crate::access::{Caller, ClientKey, Limiter, Standing, Wrong};
-use crate::model::{AuditEntry, AuditResult, Error, Result};
+use super::{App, Notice};
+use crate::access::{Caller, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong};
+use crate::model::{AuditEntry, AuditResult, Error, Result, TokenId};
 
 impl App {
     /// The caller who presents this token from this address.
@@ -37,15 +37,30 @@ impl App {
         }
     }
 
+    /// That clients came lately whose address is hidden, if any did.
+    pub fn unknown_clients(&self) -> Option<Notice> {
+        self.proxies
+            .has_unknown_clients(Instant::now())
+            .then(|| Notice {
+                code: "clients_unknown".to_owned(),
+                message: "some clients' addresses are unknown, also to the audit log: they came by IPv6 or from this host, through Docker's own proxy; docs/operations.md says what helps".to_owned(),
+                args: None,
+            })
+    }
+
+    /// What to seal into a session or ticket of this caller.
+    ///
+    /// # Errors
+    /// `unauthenticated` if the token was revoked meanwhile.
+    pub(super) fn source_of(&self, token: Option<TokenId>) -> Result<Source> {
+        self.tokens.source(token).ok_or_else(no_longer_valid)
+    }
+
     /// The caller behind a session or ticket, noting that its token was used.
-    pub(super) fn caller_of_token(
-        &self,
-        token: Option<crate::model::TokenId>,
-        from: IpAddr,
-    ) -> Option<Caller> {
+    pub(super) fn caller_of_source(&self, source: &Source, from: IpAddr) -> Option<Caller> {
         let now = Timestamp::now();
-        let caller = self.tokens.caller_by_id(token, now)?;
-        self.tokens.note_use(token, from.into(), now);
+        let caller = self.tokens.caller_by_source(source, now)?;
+        self.tokens.note_use_of(source, from.into(), now);
         Some(caller)
     }
 
@@ -60,7 +75,13 @@ impl App {
             Wrong::Locked { remaining } => return too_many(remaining),
             Wrong::Counted => {}
             Wrong::LockOutBegins => {
-                tracing::warn!(%from, "an address is locked out after too many wrong tokens");
+                if from == UNKNOWN_CLIENT {
+                    // Each second, where somebody goes on; the audit log tells it
+                    // once a minute.
+                    tracing::debug!("too many wrong tokens of clients whose address is unknown");
+                } else {
+                    tracing::warn!(%from, "an address is locked out after too many wrong tokens");
+                }
                 self.audit.note(AuditEntry {
                     at: Timestamp::now(),
                     actor: None,
@@ -77,9 +98,13 @@ impl App {
                 });
             }
         }
-        Error::Unauthenticated {
-            message: "this token is not valid (any more)".to_owned(),
-        }
+        no_longer_valid()
+    }
+}
+
+fn no_longer_valid() -> Error {
+    Error::Unauthenticated {
+        message: "this token is not valid (any more)".to_owned(),
     }
 }
 

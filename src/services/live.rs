@@ -66,10 +66,10 @@ impl App {
     pub fn problem_with_name(&self, _: &CanRead, name: &str) -> Option<Error> {
         let parsed: Result<ServerName> = name.parse();
         match parsed {
-            Ok(wanted) => {
+            Ok(wanted) => wanted.check_new().err().or_else(|| {
                 let taken = self.directory.find(wanted.as_str());
                 taken.map(|_| Error::name_taken(&wanted))
-            }
+            }),
             Err(problem) => Some(problem),
         }
     }

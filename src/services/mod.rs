@@ -18,6 +18,7 @@ mod live;
 mod members;
 mod notices;
 mod overview;
+mod passed_env;
 mod quotas;
 mod servers;
 mod session;

@@ -88,6 +88,7 @@ impl App {
             .notice()
             .into_iter()
             .chain(self.audit.notice())
+            .chain(self.unknown_clients())
             .chain(known)
             .collect()
     }

@@ -144,10 +144,11 @@ impl App {
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
-    /// `name_taken`, `address_pool_full`, `description_too_long`,
+    /// `name_like_id`, `name_taken`, `address_pool_full`, `description_too_long`,
     /// `limit_above_maximum`, a quota's code, or a full disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
+        new.name.check_new()?;
         let maxima = self.bounds.maxima();
         let limits = maxima
             .cap(Limits::default())

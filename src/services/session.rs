@@ -1,7 +1,7 @@
 //! Dashboard sessions. The cookie is a sealed note of who signed in until
 //! when: EMCP keeps nothing, so a restart signs nobody out, and the token
-//! itself is not in the browser. A revoked token ends its sessions, since the
-//! note only names it.
+//! itself is not in the browser. The note only names the token and has its
+//! fingerprint, so a token's end, or another in its place, ends its sessions.
 
 use std::net::IpAddr;
 use std::time::Duration;
@@ -11,8 +11,8 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
 use super::App;
-use crate::access::{Caller, CanRead};
-use crate::model::{Error, Result, TokenId};
+use crate::access::{Caller, CanRead, Source};
+use crate::model::{Error, Result};
 use crate::vault::Place;
 
 /// How long a session lasts.
@@ -20,7 +20,7 @@ pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 #[derive(Serialize, Deserialize)]
 struct Note {
-    token: Option<TokenId>,
+    source: Source,
     ends_at: Timestamp,
 }
 
@@ -36,11 +36,12 @@ impl App {
     /// A session for a caller who may see the dashboard.
     ///
     /// # Errors
-    /// If the system gives no randomness.
+    /// `unauthenticated` if the token was revoked meanwhile, or if the system
+    /// gives no randomness.
     pub fn sign_in(&self, _: &CanRead, caller: &Caller) -> Result<NewSession> {
         let now = Timestamp::now();
         let note = Note {
-            token: caller.token,
+            source: self.source_of(caller.token)?,
             ends_at: now
                 .checked_add(SESSION_LIFETIME)
                 .map_err(|error| Error::internal("the clock is off", error))?,
@@ -61,7 +62,7 @@ impl App {
         if Timestamp::now() >= note.ends_at {
             return None;
         }
-        let caller = self.caller_of_token(note.token, from)?;
+        let caller = self.caller_of_source(&note.source, from)?;
         Some((caller, note.ends_at))
     }
 }

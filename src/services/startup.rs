@@ -4,16 +4,16 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use anyhow::Context;
-use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use super::passed_env::passed_env;
 use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
     certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
-use crate::access::{Limiter, TokenTable, WriteMeter};
+use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::{Identity, Layout};
@@ -27,16 +27,6 @@ use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
 use crate::traefik::{Provider, RouteFacts, Routes};
 use crate::vault::{Place, Vault};
-
-/// Proxy settings of EMCP's own environment, which servers get too.
-const PASSED_VARIABLES: [&str; 6] = [
-    "HTTP_PROXY",
-    "HTTPS_PROXY",
-    "NO_PROXY",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-];
 
 /// Between two tries to reach Docker Engine.
 const DOCKER_RETRY: Duration = Duration::from_secs(2);
@@ -143,7 +133,7 @@ pub async fn start(
     };
     let app = Arc::new(App {
         limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
-        proxies: Arc::default(),
+        proxies: Arc::new(Proxies::new(settings.networks.gateways())),
         audit: AuditLog::new(
             store.clone(),
             &settings,
@@ -279,12 +269,6 @@ fn reconcile_config(settings: &Settings) -> reconcile::Config {
         stop_grace: settings.stop_grace,
         sleep: settings.sleep,
         parallel_starts: std::thread::available_parallelism().map_or(2, usize::from),
-        passed_env: PASSED_VARIABLES
-            .iter()
-            .filter_map(|key| {
-                let value = std::env::var(key).ok().filter(|value| !value.is_empty())?;
-                Some(((*key).to_owned(), SecretString::from(value)))
-            })
-            .collect(),
+        passed_env: passed_env(&settings.servers_proxy, |key| std::env::var(key).ok()),
     }
 }

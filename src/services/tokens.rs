@@ -1,5 +1,7 @@
 //! Tokens: made, listed, revoked.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
@@ -9,8 +11,7 @@ use super::App;
 use crate::access::CanIssue;
 use crate::directory::Entry;
 use crate::model::{
-    ADMINISTRATOR, Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret,
-    check_person,
+    Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret, check_new_token_name,
 };
 use crate::trouble;
 use crate::vault::random_bytes;
@@ -48,6 +49,8 @@ pub struct TokenView {
     pub role: Role,
     /// For `connect`: the servers; null means all.
     pub servers: Option<Vec<ServerId>>,
+    /// Whether it may stand in a URL (`?key=`): it names one server alone.
+    pub usable_in_url: bool,
     /// When it was made.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
@@ -76,6 +79,7 @@ pub struct CreatedToken {
 impl From<Token> for TokenView {
     fn from(token: Token) -> Self {
         Self {
+            usable_in_url: token.names_one_server(),
             id: token.id,
             name: token.name,
             role: token.role,
@@ -103,16 +107,13 @@ impl App {
     /// Makes a token.
     ///
     /// # Errors
-    /// `invalid_token_name`, `token_name_taken`, `invalid_expiry`,
+    /// `invalid_token_name`, `reserved_token_name`, `token_name_taken`, `invalid_expiry`,
     /// `servers_not_for_role`, `servers_required`, `not_your_server`,
     /// `quota_not_for_role`, `invalid_quota`, `quota_tokens`, `forbidden`,
     /// `server_not_found`, or if the database fails.
     pub async fn create_token(&self, leave: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
         let now = Timestamp::now();
-        let name = check_person(&new.name, "invalid_token_name", "name")?;
-        if name.eq_ignore_ascii_case(ADMINISTRATOR) {
-            return Err(Error::token_name_taken(&name));
-        }
+        let name = check_new_token_name(&new.name)?;
         if new.expires_at.is_some_and(|end| end <= now) {
             return Err(Error::invalid(
                 "invalid_expiry",
@@ -142,7 +143,11 @@ impl App {
             id: TokenId(Uuid::now_v7()),
             name,
             role: new.role,
-            servers: servers.map(|servers| servers.iter().map(|server| server.id).collect()),
+            // One that was named twice is one.
+            servers: servers.map(|servers| {
+                let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
+                ids.into_iter().collect()
+            }),
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
             created_by: leave.actor().0,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use super::{SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
+use super::{ProxyChoice, SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
 use crate::model::{AddressPool, ServerNetworks, SleepAfter};
 
 /// A day of work of a small company, about.
@@ -216,6 +216,11 @@ impl SettingsInput {
             audit_syslog,
             bounds,
             retention,
+            servers_proxy: ProxyChoice {
+                http: self.servers_http_proxy,
+                https: self.servers_https_proxy,
+                no_proxy: self.servers_no_proxy,
+            },
             admin_token,
             master_key,
         })

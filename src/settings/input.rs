@@ -150,6 +150,16 @@ pub struct SettingsInput {
     /// Days for which a version is kept after its last use.
     #[arg(long, env = "EMCP_VERSIONS_KEPT_DAYS")]
     pub versions_kept_days: Option<u32>,
+    /// Proxy that servers are told of for HTTP, in place of EMCP's own; "off"
+    /// for none. It may have a password in it, which every server then sees.
+    #[arg(skip)]
+    pub servers_http_proxy: Option<String>,
+    /// The same for HTTPS.
+    #[arg(skip)]
+    pub servers_https_proxy: Option<String>,
+    /// What servers reach without a proxy, in place of EMCP's own.
+    #[arg(skip)]
+    pub servers_no_proxy: Option<String>,
     /// The administrator's token. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -269,6 +279,9 @@ impl SettingsInput {
             quota_writes_per_minute,
             versions_kept,
             versions_kept_days,
+            servers_http_proxy,
+            servers_https_proxy,
+            servers_no_proxy,
             admin_token,
             admin_token_file,
             master_key,

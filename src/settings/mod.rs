@@ -29,6 +29,18 @@ pub enum SecretSource {
     DataDir,
 }
 
+/// Proxies for servers in place of EMCP's own; "off" for none. Addresses may
+/// have credentials in them: no `Debug`.
+#[derive(Clone, Default)]
+pub struct ProxyChoice {
+    /// For HTTP.
+    pub http: Option<String>,
+    /// For HTTPS.
+    pub https: Option<String>,
+    /// What is reached without one.
+    pub no_proxy: Option<String>,
+}
+
 /// Which certificate Traefik serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum TlsSource {
@@ -115,6 +127,8 @@ pub struct Settings {
     pub bounds: BoundSettings,
     /// Which old versions of code are kept.
     pub retention: Retention,
+    /// The proxies servers are told of.
+    pub servers_proxy: ProxyChoice,
     /// The administrator's token.
     pub admin_token: SecretSource,
     /// The key that seals secrets.

@@ -39,6 +39,10 @@ pub struct RouteFacts {
 }
 
 const ENTRY_POINT: &str = "websecure";
+const PLAIN_ENTRY_POINT: &str = "web";
+/// Requests that show a token. What signs in has it in its body.
+const PLAIN_WITH_TOKEN: &str = "QueryRegexp(`key`, `.*`) || HeaderRegexp(`Authorization`, `.+`) || HeaderRegexp(`X-Api-Key`, `.+`) || (Path(`/api/session`) && Method(`POST`))";
+const CLEAR_TEXT: &str = "emcp-clear-text";
 const FALLBACK: &str = "emcp";
 const TRANSPORT: &str = "emcp";
 /// Above every other rule: paths OAuth clients look up, which must be a true
@@ -121,6 +125,7 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
         )]),
     };
     add_fallbacks(&mut http, facts);
+    refuse_clear_text(&mut http, facts);
     for server in servers {
         add_server(&mut http, server, facts);
     }
@@ -147,7 +152,7 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
                 priority: priority + above,
                 service: FALLBACK.to_owned(),
                 middlewares: names(std::iter::once(FLIGHT).chain(middleware)),
-                tls: router_tls(facts, Some(host)),
+                tls: Some(router_tls(facts, Some(host))),
             };
             http.routers.insert(format!("{name}{kind}"), router);
         }
@@ -177,13 +182,32 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
             priority: TOO_LARGE_PRIORITY,
             service: FALLBACK.to_owned(),
             middlewares: names([ISOLATE, FLIGHT, "too-large"]),
-            tls: router_tls(facts, None),
+            tls: Some(router_tls(facts, None)),
         },
     );
     if hsts.is_some() {
         let hsts = of_answers(headers::of_the_dashboard());
         http.middlewares.insert(HSTS.to_owned(), hsts);
     }
+}
+
+/// A token over plain HTTP is burnt, and a redirect would hide that. EMCP says
+/// so, under a path of its internal listener (`http::controllers::gate`).
+fn refuse_clear_text(http: &mut Http, facts: &RouteFacts) {
+    let router = Router {
+        entry_points: [PLAIN_ENTRY_POINT],
+        rule: PLAIN_WITH_TOKEN.to_owned(),
+        priority: SERVER_PRIORITY,
+        service: CLEAR_TEXT.to_owned(),
+        middlewares: names([FLIGHT, CLEAR_TEXT]),
+        tls: None,
+    };
+    let path = "/clear-text";
+    let replace = Middleware::ReplacePath { path };
+    http.routers.insert(CLEAR_TEXT.to_owned(), router);
+    http.middlewares.insert(CLEAR_TEXT.to_owned(), replace);
+    let service = service(facts.internal_url.clone());
+    http.services.insert(CLEAR_TEXT.to_owned(), service);
 }
 
 /// Whether browsers take the certificate without being told of EMCP's own CA.
@@ -275,6 +299,7 @@ fn gate(address: String, body: Body) -> Middleware {
             Body::Left => None,
             Body::Streamed | Body::Read { .. } => Some(headers::NOT_FROM_CLIENTS),
         },
+        preserve_location_header: true,
         max_response_body_size: NO_LIMIT,
         forward_body: matches!(body, Body::Read { .. }),
         max_body_size: match body {
@@ -334,7 +359,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
                 priority: SERVER_PRIORITY + rank,
                 service: name.clone(),
                 middlewares,
-                tls: router_tls(facts, None),
+                tls: Some(router_tls(facts, None)),
             },
         );
     }

@@ -45,6 +45,8 @@ pub enum Place<'a> {
     Session,
     /// An SSE session of a server, kept by an MCP client.
     SseSession(ServerId),
+    /// The opening of an SSE session of a server, in a redirect.
+    SseOpening(ServerId),
 }
 
 impl Place<'_> {
@@ -54,6 +56,7 @@ impl Place<'_> {
             Self::GatewayKey(server) => format!("gateway-key {server}"),
             Self::Session => "session".to_owned(),
             Self::SseSession(server) => format!("sse-session {server}"),
+            Self::SseOpening(server) => format!("sse-opening {server}"),
         }
     }
 }

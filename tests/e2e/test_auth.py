@@ -128,7 +128,7 @@ def test_a_session_id_alone_opens_nothing(api: Api, token: str) -> None:
 
 def test_a_ticket_is_good_for_its_servers_messages_while_its_token_lives(api: Api) -> None:
     """What a client that takes only a URL gets with its session (ADR 3), in the hands of somebody else."""
-    made = api.call("POST", "/api/tokens", json={"name": "url-only", "role": "connect", "servers": None})
+    made = api.call("POST", "/api/tokens", json={"name": "url-only", "role": "connect", "servers": [SERVER]})
     ping = {"jsonrpc": "2.0", "id": 99, "method": "ping"}
     with (
         SseSession(api, SERVER, {}, query=f"?key={made['token']}") as session,

@@ -4,6 +4,7 @@ different addresses: 127.0.0.1 is Traefik's, others are their own."""
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from ipaddress import IPv4Network
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ import pytest
 from support.api import TRUSTS_NOBODY
 from support.clients import bearer
 from support.running import Platform
+from support.waits import until
 
 Json = dict[str, Any]
 
@@ -119,6 +121,26 @@ def test_an_address_is_not_forged_around_traefik(platform: Platform) -> None:
         assert ask(client, WRONG, **{"X-Forwarded-For": "203.0.113.28"}).status_code == 429
     assert "127.0.0.26" in lock_outs(platform)
     assert not [address for address in lock_outs(platform) if address.startswith("203.")]
+
+
+def test_clients_whose_address_is_unknown_are_not_locked_out_for_each_other(platform: Platform) -> None:
+    """As all those that come by Docker's own proxy: over IPv6, and from the host. They have the bridge's address."""
+    late = platform.api.call("POST", "/api/tokens", json={"name": "by-ipv6", "role": "viewer"})["token"]
+    # Of the network without a way out: for the other, Docker gives what leaves the bridge another address.
+    gateway = str(next(IPv4Network(platform.network.internal_subnet).hosts()))
+    with from_address(platform, gateway) as client:
+        lock_out(client)
+        refused = [ask(client, WRONG) for _ in range(110)]
+        waits = {int(answer.headers["retry-after"]) for answer in refused if answer.status_code == 429}
+        assert waits and max(waits) <= 2
+        # Known nowhere yet, and no worse off for what another did.
+        until("a newcomer to be let in", lambda: ask(client, late).status_code == 200, 10)
+    assert lock_outs(platform).count("unknown") == 1
+    assert gateway not in lock_outs(platform)
+    notices = platform.api.call("GET", "/api/overview")["notices"]
+    assert "clients_unknown" in [notice["code"] for notice in notices]
+    ready = httpx.get(f"{platform.internal_url}/readyz", verify=TRUSTS_NOBODY, trust_env=False).json()
+    assert ready["clients"]["code"] == "clients_unknown"
 
 
 def test_audit_log_and_last_use_outlive_emcp(platform: Platform) -> None:

@@ -100,6 +100,7 @@
  * @property {string} name
  * @property {Role} role
  * @property {string[] | null} servers
+ * @property {boolean} usable_in_url
  * @property {string} created_at
  * @property {string} created_by
  * @property {string | null} expires_at
@@ -113,6 +114,7 @@
  *
  * @typedef {object} Connection
  * @property {{ sse: string, mcp: string }} urls
+ * @property {{ sse: string, mcp: string }} urls_with_key
  * @property {string | null} ca_url
  * @property {string} token_placeholder
  * @property {{

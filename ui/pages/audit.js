@@ -134,6 +134,6 @@ function Entry({ entry }) {
       ${entry.count !== undefined && html` <span class="tag">${t("audit.times", { n: entry.count })}</span>`}
     </span>
     <span class="result" data-result=${entry.result}><${Icon} name=${RESULT_ICONS[entry.result]} />${t(`audit.result.${entry.result}`)}${entry.code && ` (${entry.code})`}</span>
-    <span class="hint audit-from">${entry.from && html`<${Text} text=${entry.from} />`}</span>
+    <span class="hint audit-from">${entry.from === "unknown" ? t("audit.fromUnknown") : entry.from && html`<${Text} text=${entry.from} />`}</span>
   </li>`;
 }

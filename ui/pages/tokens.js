@@ -48,7 +48,7 @@ export function TokensPage() {
               (token) => html`<li key=${token.id} class="panel" data-token=${token.name}>
                 <div>
                   <h2>${token.name}</h2>
-                  <p><span class="tag">${t(`role.${token.role}`)}</span> ${token.role === "connect" && namesOf(token, known)}</p>
+                  <p><span class="tag">${t(`role.${token.role}`)}</span> ${token.role === "connect" && namesOf(token, known)}${token.usable_in_url && html` <span class="hint">· ${t("tokens.inUrl")}</span>`}</p>
                   <p class="hint">
                     ${t("tokens.createdBy", { who: token.created_by })} <${Time} at=${token.created_at} /> ·${" "}
                     ${token.expires_at ? html`${t("tokens.expires")} <${Time} at=${token.expires_at} />` : t("tokens.noExpiry")}

@@ -4,7 +4,7 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use secrecy::ExposeSecret;
 use warp::Reply;
@@ -71,8 +71,13 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                     .transpose()?;
                 return allow(&user, &entry, ticket.as_deref());
             }
-            (Verdict::Allow { .. }, None) => {
+            (Verdict::Allow { .. } | Verdict::Redirect { .. }, None) => {
                 return Err(Error::Internal("allowed without a server".to_owned()));
+            }
+            (Verdict::Redirect { token }, Some(entry)) => {
+                ctx.app.at_gate().decided("redirect");
+                let ticket = ctx.app.opening_ticket(entry.server.id, token)?;
+                return redirect(&ctx, &gate::with_ticket(request.uri, &ticket));
             }
             (Verdict::Refuse(refusal), _) => return Ok(refuse(&ctx, &refusal)),
             (Verdict::Hold { reason }, entry) => {
@@ -113,7 +118,9 @@ pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
         &ctx.app.settings().allowed_origins,
     );
     Ok(match verdict {
-        Verdict::Allow { .. } | Verdict::Hold { .. } => StatusCode::OK.into_response(),
+        Verdict::Allow { .. } | Verdict::Hold { .. } | Verdict::Redirect { .. } => {
+            StatusCode::OK.into_response()
+        }
         Verdict::Refuse(refusal) => refuse(&ctx, &refusal),
     })
 }
@@ -150,11 +157,26 @@ fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Res
         return ctx.app.identify(&token, ctx.client());
     }
     let by_ticket = || {
-        let ticket = gate::ticket_in_url(request.uri)?;
+        let (kind, ticket) = gate::ticket_in_url(request.uri)?;
         ctx.app
-            .caller_by_sse_ticket(entry?.server.id, &ticket, ctx.client())
+            .caller_by_ticket(entry?.server.id, kind, &ticket, ctx.client())
     };
     by_ticket().ok_or_else(gate::no_credential)
+}
+
+/// What Traefik routes here came over plain HTTP with a token in it
+/// (`traefik::document`). Nobody looks at the token: right or wrong, whoever
+/// heard it has it.
+pub(in crate::http) async fn clear_text(ctx: Ctx, stream: BodyStream) -> Answer {
+    body::discard(stream).await?;
+    ctx.app.at_gate().decided("token_in_clear_text");
+    Err(Error::bad_request(
+        "token_in_clear_text",
+        format!(
+            "a token came over plain HTTP, where others can read it: revoke it, make another, and use {}",
+            ctx.app.settings().public_url
+        ),
+    ))
 }
 
 fn request_of(ctx: &Ctx) -> GateRequest<'_> {
@@ -164,6 +186,7 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
         origin: ctx.header_or_garbled("origin"),
         fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
+        method: ctx.header("x-forwarded-method"),
     }
 }
 
@@ -180,6 +203,21 @@ fn allow(user: &str, entry: &Entry, ticket: Option<&str>) -> Answer {
         ticket.set_sensitive(true);
         headers.insert(HeaderName::from_static("x-emcp-sse-ticket"), ticket);
     }
+    Ok(response)
+}
+
+/// Sends a client on; those that follow no redirect are told what else to do.
+fn redirect(ctx: &Ctx, location: &str) -> Answer {
+    let mut response = error_body(
+        StatusCode::TEMPORARY_REDIRECT,
+        "follow_redirect",
+        "follow this redirect, which takes the key out of the URL, or send the token as \"Authorization: Bearer TOKEN\"",
+        None,
+        &ctx.request_id,
+    );
+    let mut location = header_value(location)?;
+    location.set_sensitive(true);
+    response.headers_mut().insert(LOCATION, location);
     Ok(response)
 }
 

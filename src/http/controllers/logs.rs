@@ -15,7 +15,7 @@ use crate::access::CanRead;
 use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content};
-use crate::logs::ServerLog;
+use crate::logs::{ServerLog, for_terminal};
 use crate::model::{Error, Result};
 
 const TAIL_DEFAULT: u64 = 1_000;
@@ -47,7 +47,7 @@ pub(in crate::http) async fn text(ctx: Ctx, id: String) -> Answer {
     for record in log.tail(usize::try_from(tail).unwrap_or(usize::MAX)) {
         if since.is_none_or(|since| record.ts >= since) {
             // Writing into a String cannot fail.
-            let _ = writeln!(text, "{}", record.line);
+            let _ = writeln!(text, "{}", for_terminal(&record.line));
         }
     }
     Ok(content("text/plain; charset=utf-8", text))

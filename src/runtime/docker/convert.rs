@@ -13,7 +13,8 @@ use bollard::models::{
 use secrecy::{ExposeSecret, SecretString};
 
 use super::{
-    LABEL_GENERATION, LABEL_INSTANCE, LABEL_REVISION, LABEL_SECRETS, LABEL_SERVER, seccomp,
+    LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_SECRETS, LABEL_SERVER,
+    seccomp,
 };
 use crate::model::{Egress, Limits};
 use crate::runtime::{Container, ContainerSpec, Phase, Run};
@@ -154,6 +155,7 @@ fn labels(spec: &ContainerSpec, instance: &str) -> HashMap<String, String> {
     HashMap::from([
         (LABEL_INSTANCE.to_owned(), instance.to_owned()),
         (LABEL_SERVER.to_owned(), spec.server.to_string()),
+        (LABEL_NAME.to_owned(), spec.server_name.to_string()),
         (LABEL_GENERATION.to_owned(), spec.generation.to_string()),
         (LABEL_REVISION.to_owned(), spec.revision.to_string()),
         (LABEL_SECRETS.to_owned(), spec.secret_keys.join(",")),
@@ -239,7 +241,8 @@ mod tests {
     fn spec() -> ContainerSpec {
         ContainerSpec {
             server: ServerId::new(),
-            name: "emcp-demo".into(),
+            name: "emcp-0123456789abcdef".into(),
+            server_name: "demo".parse().unwrap(),
             image: "corp/mcp-base:latest".into(),
             generation: 3,
             revision: 2,

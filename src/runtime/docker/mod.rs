@@ -30,6 +30,8 @@ use crate::model::{Egress, ServerId, ServerNetworks};
 /// Labels on everything EMCP makes. What has another instance's is not touched.
 pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
 pub(super) const LABEL_SERVER: &str = "emcp.server";
+/// The server's name, which the container's own name must not tell.
+pub(super) const LABEL_NAME: &str = "emcp.name";
 pub(super) const LABEL_GENERATION: &str = "emcp.generation";
 pub(super) const LABEL_REVISION: &str = "emcp.revision";
 /// On containers that serve no server.

@@ -31,7 +31,8 @@ pub(super) struct Router {
     pub(super) service: String,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub(super) middlewares: Vec<String>,
-    pub(super) tls: RouterTls,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) tls: Option<RouterTls>,
 }
 
 #[derive(Serialize, Clone)]
@@ -78,6 +79,9 @@ pub(super) enum Middleware {
         auth_request_headers: &'static [&'static str],
         #[serde(skip_serializing_if = "Option::is_none")]
         auth_response_headers_regex: Option<&'static str>,
+        /// The gate's redirects are relative to the client's host, not to its
+        /// own.
+        preserve_location_header: bool,
         max_response_body_size: i32,
         /// Makes Traefik read a request's body to its end before it forwards
         /// it. Otherwise an answer that begins at once can overtake the last
@@ -85,6 +89,9 @@ pub(super) enum Middleware {
         /// 0.6 % of tool calls were lost (ADR 7). The gate ignores the body.
         forward_body: bool,
         max_body_size: i32,
+    },
+    ReplacePath {
+        path: &'static str,
     },
     StripPrefixRegex {
         regex: [&'static str; 1],

@@ -302,3 +302,18 @@ fn only_a_certificate_that_every_browser_takes_makes_the_dashboard_https_only() 
         assert_eq!(sent, is_public.then_some("max-age=31536000"));
     }
 }
+
+#[test]
+fn a_token_over_plain_http_is_refused_before_it_is_redirected() {
+    let value = rendered(&[], &facts());
+    let router = &value["http"]["routers"][CLEAR_TEXT];
+    assert_eq!(router["entryPoints"], serde_json::json!(["web"]));
+    assert!(router.get("tls").is_none());
+    let service = &value["http"]["services"][CLEAR_TEXT]["loadBalancer"];
+    assert_eq!(service["servers"][0]["url"], "http://emcp:8081");
+    let template = include_str!("../../../traefik/traefik.yml");
+    let redirect = template.split("redirections:").nth(1).unwrap();
+    let priority = redirect.split("priority: ").nth(1).unwrap();
+    let priority: u64 = priority.lines().next().unwrap().parse().unwrap();
+    assert!(priority < router["priority"].as_u64().unwrap());
+}

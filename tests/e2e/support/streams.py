@@ -41,7 +41,10 @@ class SseSession:
     """Opens the stream, does the handshake, then sends requests and hands out what arrives."""
 
     def __init__(self, api: Api, server: str, headers: dict[str, str], query: str = "") -> None:
-        self._http = httpx.Client(verify=api.tls, headers=headers, timeout=30, trust_env=False)
+        # As every client of event streams, it follows where a key in the URL is taken out.
+        self._http = httpx.Client(
+            verify=api.tls, headers=headers, timeout=30, trust_env=False, follow_redirects=True
+        )
         self._events: queue.Queue[tuple[str, str] | None] = queue.Queue()
         self._url = f"{api.public_url}/api/{server}/sse{query}"
         self._next_id = 0

@@ -8,6 +8,7 @@ export default {
   "audit.noMatch": "No entry matches",
   "audit.anything": "Anything",
   "audit.family": "all of {family}",
+  "audit.fromUnknown": "address unknown",
   "audit.nobody": "Nobody known",
   "audit.do.server.create": "created the server",
   "audit.do.server.change": "changed the settings of",

@@ -98,6 +98,8 @@ export default {
   "connection.mcp": "Streamable HTTP",
   "connection.sse": "SSE",
   "connection.tokenNeeded": "Clients send a token as \"Authorization: Bearer TOKEN\".",
+  "connection.urlOnly": "For clients that take only a URL",
+  "connection.urlOnlyHint": "Works with a connect token for this server alone, such as the button below makes; any other is refused. Whoever sees the URL can call the server: where the client can send a header, use that.",
   "connection.tokenMake": "Make a token for this server alone, and put it into the configurations below.",
   "connection.tokenMakeButton": "Make a connect token",
   "connection.tokenMade": "The new token is in the configurations below. Copy what you need: it is not shown again.",

@@ -8,6 +8,7 @@ export default {
   "audit.noMatch": "没有符合的记录",
   "audit.anything": "全部操作",
   "audit.family": "{family} 的全部",
+  "audit.fromUnknown": "地址未知",
   "audit.nobody": "未知用户",
   "audit.do.server.create": "创建了服务器",
   "audit.do.server.change": "修改了设置：",

@@ -58,6 +58,7 @@ export default {
 
   "notice.firewall_open": "服务器能访问本机的端口或云的元数据。请在主机上以 root 运行 `make up` 或 `scripts/firewall.sh install`；若有意如此，请设置 EMCP_FIREWALL=off。",
   "notice.audit_syslog_failing": "审计日志无法发送到 EMCP_AUDIT_SYSLOG，请检查接收端；日志仍保存在 EMCP 中（GET /api/audit?format=jsonl）。",
+  "notice.clients_unknown": "部分客户端的地址未知（审计日志中也是）：它们通过 IPv6 或从本机经 Docker 自带的代理连接。处理方法见 docs/operations.md。",
   "notice.firewall_unknown": "尚未能确认服务器可以访问哪些地址，防火墙是否生效未知。",
 
   "notice.certificate_unreadable": "无法使用您自己的证书：{detail}。在它正确之前，继续使用上一份有效的证书。",
@@ -117,6 +118,7 @@ export default {
   "error.invalid_flag": "开关参数必须是 true 或 false。",
   "error.invalid_query": "查询参数无效。",
   "error.invalid_name": "名称只能用小写字母、数字和单个连字符。",
+  "error.name_like_id": "这种形式的名称会被当作服务器的 ID，请换一个。",
   "error.reserved_name": "这个名称由 EMCP 自己使用，请换一个。",
   "error.invalid_entry_object": "入口对象必须是一个 Python 标识符，例如 mcp。",
   "error.invalid_runtime": "没有这种运行环境。",
@@ -139,6 +141,8 @@ export default {
   "error.servers_not_for_role": "只有“连接”角色的令牌才能限定服务器。",
   "error.body_incomplete": "请求在传输中断开，请重试。",
   "error.body_timeout": "请求传输太慢，已放弃，请重试。",
+  "error.token_not_for_url": "地址中只接受仅用于该服务器的连接令牌。请新建一个，或以请求头发送此令牌。",
+  "error.token_in_clear_text": "令牌经由明文 HTTP 发送，他人可能已看到。请吊销它，另建一个，并使用 https 地址。",
   "error.token_not_for_server": "这个令牌不能用于该服务器。",
   "error.not_a_page": "这是 MCP 服务器的地址，不是网页。请把它粘贴到 MCP 客户端中。",
   "error.server_moved": "服务器现在有单独的主机名，请使用“连接”页上的新地址。",
@@ -157,6 +161,7 @@ export default {
   "error.servers_required": "请至少选择一台服务器。",
   "error.invalid_members": "成员名单格式错误。",
   "error.unknown_member": "没有这个名称的开发者或查看者令牌。",
+  "error.reserved_token_name": "这个名称由 EMCP 自己使用，请换一个。",
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
   "error.limit_above_maximum": "资源上限超过了这里任何服务器的最大值。请降低，或请运维人员提高 EMCP_MAX_MEMORY、EMCP_MAX_CPUS 或 EMCP_MAX_PIDS。",
   "error.quota_servers": "服务器数量已达配额。请先删除一台，或请管理员提高配额。",

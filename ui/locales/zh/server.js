@@ -98,6 +98,8 @@ export default {
   "connection.mcp": "Streamable HTTP",
   "connection.sse": "SSE",
   "connection.tokenNeeded": "客户端需以 \"Authorization: Bearer TOKEN\" 的形式发送令牌。",
+  "connection.urlOnly": "适用于只能填写地址的客户端",
+  "connection.urlOnlyHint": "仅接受只用于此服务器的连接令牌，可用下面的按钮新建；其他令牌会被拒绝。看到此地址的人都能调用该服务器：客户端若能发送请求头，请改用请求头。",
   "connection.tokenMake": "新建一个仅用于此服务器的令牌，并填入下面的配置。",
   "connection.tokenMakeButton": "新建连接令牌",
   "connection.tokenMade": "新令牌已填入下面的配置。请复制所需内容：离开后不再显示。",

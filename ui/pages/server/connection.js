@@ -42,6 +42,16 @@ export function ConnectionTab({ server, canChange }) {
         <dd><${CopyBox} text=${connection.urls.sse} label=${t("connection.sse")} /></dd>
       </dl>
       <p class="hint">${t("connection.tokenNeeded")}</p>
+      <details>
+        <summary>${t("connection.urlOnly")}</summary>
+        <p class="hint">${t("connection.urlOnlyHint")}</p>
+        <dl class="urls">
+          <dt>${t("connection.mcp")}</dt>
+          <dd><${CopyBox} text=${filled.urls_with_key.mcp} label=${`${t("connection.urlOnly")}: ${t("connection.mcp")}`} /></dd>
+          <dt>${t("connection.sse")}</dt>
+          <dd><${CopyBox} text=${filled.urls_with_key.sse} label=${`${t("connection.urlOnly")}: ${t("connection.sse")}`} /></dd>
+        </dl>
+      </details>
     </section>
     <section class="panel">
       <h2>${t("connection.token")}</h2>
