@@ -112,8 +112,13 @@ fn notices() -> BTreeMap<String, Arguments> {
     codes
         .map(|(code, args)| (format!("notice.{code}"), args))
         .chain(
-            ["firewall_open", "firewall_unknown"]
-                .map(|code| (format!("notice.{code}"), Arguments::new())),
+            [
+                "audit_syslog_failing",
+                "clients_unknown",
+                "firewall_open",
+                "firewall_unknown",
+            ]
+            .map(|code| (format!("notice.{code}"), Arguments::new())),
         )
         .collect()
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::{App, Subject};
+use crate::blocking::run_blocking;
 use crate::disk::{Space, space};
 use crate::model::KnownNotice;
 
@@ -38,7 +39,7 @@ pub(super) fn watch(app: &Arc<App>) {
 async fn look_for_ever(app: Arc<App>) {
     loop {
         let path: PathBuf = app.settings.data_dir.clone();
-        let looked = tokio::task::spawn_blocking(move || space(&path)).await;
+        let looked = run_blocking(move || space(&path)).await;
         if let Ok(Ok(found)) = looked {
             app.disk.put(found);
             app.metrics.disk_has(found);

@@ -186,12 +186,21 @@ mod tests {
             .unwrap()
             .map(|table| table.name().to_owned())
             .collect();
-        // Indexes: they follow from the servers, and are compared with them.
+        // Indexes: they follow from the servers, and are compared with them, or
+        // from the audit log, and are made anew where they do not fit it. Of what
+        // was pruned there are only keys.
         let mut expected: BTreeSet<String> = tables::NAMES_OF_ALL
             .iter()
             .map(|name| (*name).to_owned())
             .collect();
-        expected.extend(["names".to_owned(), "addresses".to_owned()]);
+        let indexes = [
+            "names",
+            "addresses",
+            "audit_by_holder",
+            "audit_holders",
+            "pruned",
+        ];
+        expected.extend(indexes.map(str::to_owned));
         assert_eq!(all, expected);
     }
 

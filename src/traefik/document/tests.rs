@@ -142,7 +142,7 @@ fn a_thousand_servers_fit_into_what_traefik_takes() {
     let servers: Vec<_> = (0..100).map(|n| server(&format!("{:0>40}", n))).collect();
     let each = render(servers.iter(), &facts()).unwrap().len() / 100;
     // traefik/traefik.yml: maxResponseBodySize is 16 MiB.
-    assert!(each < 4_096, "{each} bytes a server");
+    assert!(each < 8_192, "{each} bytes a server");
 }
 
 #[test]
@@ -203,8 +203,9 @@ fn a_host_of_their_own_takes_the_servers_away_from_the_dashboards() {
     let host = "Host(`servers.example.com`) && ";
     for (name, router) in routers {
         let rule = router["rule"].as_str().unwrap();
-        let is_dashboards = name == "emcp" || name == "emcp-well-known";
-        assert_eq!(rule.contains(host), !is_dashboards, "{name}: {rule}");
+        // Over plain HTTP neither host has anything.
+        let is_for_both = ["emcp", "emcp-well-known", CLEAR_TEXT].contains(&name.as_str());
+        assert_eq!(rule.contains(host), !is_for_both, "{name}: {rule}");
     }
     let router = |name: &str| &routers[name];
     let demos = format!("server-{}", demo.id);
@@ -240,6 +241,7 @@ fn a_resolver_gets_a_certificate_for_each_host() {
         let routers = value["http"]["routers"].as_object().unwrap().clone();
         let mut found: Vec<String> = routers
             .values()
+            .filter(|router| !router["tls"].is_null())
             .inspect(|router| assert_eq!(router["tls"]["certResolver"], "acme"))
             .filter_map(|router| router["tls"]["domains"][0]["main"].as_str())
             .map(str::to_owned)
