@@ -17,7 +17,7 @@ crates() {
     [[ -n $(find "${CARGO_HOME:-$HOME/.cargo}/advisory-dbs" -maxdepth 2 -name crates -print -quit 2>/dev/null) ]]; then
     cargo-deny --locked check --disable-fetch advisories
   else
-    echo 'advisories NOT CHECKED: the RustSec database (github.com/RustSec/advisory-db) cannot be reached from here'
+    echo 'advisories NOT CHECKED: the RustSec advisory database cannot be reached from here'
   fi
 }
 
