@@ -71,7 +71,7 @@ def check(
     problems = [
         *_relative_imports(code),
         *_missing_modules(code, installed[choice.runtime]),
-        *_entry_problems(code, found, entry_object),
+        *_entry_problems(code, found, entry_object, installed[choice.runtime]),
     ]
     return {
         "runtime": choice.runtime,
@@ -111,7 +111,9 @@ def _missing_modules(code: Source, environment: Environment) -> Iterator[Problem
         yield _problem("warning", "module_not_available", item.line, module=package, distribution=name)
 
 
-def _entry_problems(code: Source, found: list[_Named], entry_object: str) -> Iterator[Problem]:
+def _entry_problems(
+    code: Source, found: list[_Named], entry_object: str, environment: Environment
+) -> Iterator[Problem]:
     """What keeps the start from finding something to serve, as far as the text can tell.
 
     The start runs the file and asks `settle` of the objects; here it is asked of the text. Where the
@@ -124,17 +126,18 @@ def _entry_problems(code: Source, found: list[_Named], entry_object: str) -> Ite
         if settle(found, code.names_that_are_run()) is None:
             names = ", ".join(candidate.name for candidate in found)
             yield _problem("error", "entry_not_found", entry_object=entry_object, found=names)
-    elif not _could_make_one(code):
+    elif not _could_make_one(code, environment):
         yield _problem("error", "no_entry", entry_object=entry_object)
 
 
-def _could_make_one(code: Source) -> bool:
+def _could_make_one(code: Source, environment: Environment) -> bool:
     """Whether a call or a package in the file may give a server under no name that is seen here."""
     if any(_made_by(node) for node in ast.walk(code.tree)):
         return True
     if any(isinstance(node, ast.AsyncFunctionDef) and _is_asgi(node) for node in ast.walk(code.tree)):
         return True
-    return any(item.module.split(".")[0] not in sys.stdlib_module_names for item in code.imports)
+    packages = {item.module.split(".")[0] for item in code.imports} - sys.stdlib_module_names
+    return any(environment.has_package(package) for package in packages)
 
 
 def _is_asgi(node: ast.AsyncFunctionDef) -> bool:

@@ -11,7 +11,7 @@ use utoipa::ToSchema;
 use super::body::{parse_json, parse_object};
 use crate::model::{
     Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice,
-    parse_env_json,
+    object_or_null, parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
@@ -31,6 +31,7 @@ pub(super) struct CreateServerBody {
     /// Where the server's own connections may lead; "open" by default.
     #[schema(value_type = Option<Egress>)]
     egress: Option<String>,
+    #[serde(default, deserialize_with = "object_or_null")]
     limits: Option<LimitsPatch>,
     /// When it is put to sleep; by default as the platform says.
     #[schema(value_type = Option<SleepChoice>)]

@@ -12,7 +12,7 @@ use super::tokens::require_developer;
 use super::{App, TokenView};
 use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota};
 use crate::model::{
-    ADMINISTRATOR, Actor, Error, Holdings, Maxima, OwnQuota, Quota, Result, Role, TokenId,
+    ADMINISTRATOR, Actor, Error, Holdings, Maxima, OwnQuota, Quota, Result, Role, TokenId, object,
 };
 use crate::store::Allowance;
 
@@ -21,6 +21,7 @@ use crate::store::Allowance;
 #[serde(deny_unknown_fields)]
 pub struct ChangeToken {
     /// The whole quota of its holder; what is left out is as for everybody.
+    #[serde(deserialize_with = "object")]
     pub quota: OwnQuota,
 }
 

@@ -17,7 +17,7 @@ use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
     Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status,
+    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -65,6 +65,7 @@ pub struct PatchServer {
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
     /// What it may use.
+    #[serde(default, deserialize_with = "object_or_null")]
     pub limits: Option<LimitsPatch>,
     /// The operator's pause.
     pub hold: Option<bool>,

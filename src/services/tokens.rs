@@ -12,6 +12,7 @@ use crate::access::CanIssue;
 use crate::directory::Entry;
 use crate::model::{
     Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret, check_new_token_name,
+    object_or_null,
 };
 use crate::trouble;
 use crate::vault::random_bytes;
@@ -34,7 +35,7 @@ pub struct CreateToken {
     pub expires_at: Option<Timestamp>,
     /// For `developer`: what its holder may have, where that is not as for
     /// everybody.
-    #[serde(default)]
+    #[serde(default, deserialize_with = "object_or_null")]
     pub quota: Option<OwnQuota>,
 }
 

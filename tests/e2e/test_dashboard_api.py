@@ -130,7 +130,7 @@ def test_a_syntax_error_is_found_with_its_place(api: Api) -> None:
 def test_a_missing_module_and_a_missing_server_are_found(api: Api) -> None:
     found = check(api, "import surely_not_there\n")
     assert [(problem["code"], problem["args"]) for problem in found["problems"]] == [
-        ("module_not_available", {"module": "surely_not_there"}),
+        ("module_not_available", {"module": "surely_not_there", "distribution": "surely-not-there"}),
         ("no_entry", {"entry_object": "mcp"}),
     ]
     assert not found["ok"]

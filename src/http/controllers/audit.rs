@@ -32,7 +32,7 @@ pub(in crate::http) struct AuditPage {
         ("limit" = Option<u64>, Query, minimum = 1, maximum = 1000, description = "entries on a page, at most 1000; 100 by default"),
         ("before" = Option<u64>, Query, description = "only entries older than this id"),
         ("after" = Option<u64>, Query, description = "with \"jsonl\": only entries newer than this id"),
-        ("format" = Option<String>, Query, description = "\"json\" (default): a page; \"jsonl\": all that fit, oldest first, one a line"),
+        ("format" = Option<String>, Query, pattern = "^jsonl?$", description = "\"json\" (default): a page; \"jsonl\": all that fit, oldest first, one a line"),
         ("actor" = Option<String>, Query, description = "only this person's"),
         ("action" = Option<String>, Query, description = "only this action, or this family of actions, such as \"server\"")
     ),

@@ -30,11 +30,16 @@ def before_call(context: Any, case: Any, kwargs: Any) -> None:
         case "POST /api/servers":
             _create(body)
             _sleep(body)
+            _limits(body)
         case "PATCH /api/servers/{id}":
             _patch(body)
             _sleep(body)
+            _limits(body)
         case "POST /api/tokens":
             _token(body)
+        case "PATCH /api/tokens/{id}":
+            # Only developers have one, and most of these tokens are no developer's.
+            body = {**body, "quota": {}} if isinstance(body, dict) else body
         case "PUT /api/servers/{id}/env":
             body = _env(body)
         case "PUT /api/servers/{id}/code":
@@ -79,14 +84,24 @@ def _sleep(body: Any) -> None:
         sleep["stop_after_secs"] = None
 
 
+def _limits(body: Any) -> None:
+    """What any server may have at most is the operator's to say; the least is always possible."""
+    limits = body.get("limits") if isinstance(body, dict) else None
+    if isinstance(limits, dict):
+        least = {"memory_bytes": 64 << 20, "cpus": 0.05, "pids": 16}
+        limits.update({name: least[name] for name, value in limits.items() if value is not None})
+
+
 def _token(body: Any) -> None:
-    """A name is given once, an expiry must lie ahead, and servers are for the role "connect"."""
+    """A name is given once, an expiry must lie ahead; servers are for "connect", a quota is for "developer"."""
     if isinstance(body, dict):
         body["name"] = f"made-up-{next(_numbers)}"
         if isinstance(body.get("expires_at"), str):
             body["expires_at"] = "2999-01-01T00:00:00Z"
         if body.get("role") != "connect" and "servers" in body:
             body["servers"] = None
+        if body.get("role") != "developer" and "quota" in body:
+            body["quota"] = None
 
 
 def _code(body: Any) -> Any:
