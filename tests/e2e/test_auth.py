@@ -9,7 +9,7 @@ import pytest
 from support.api import TRUSTS_NOBODY, Api
 from support.clients import CLIENTS, TRANSPORTS, ClientDriver, bearer
 from support.running import Platform
-from support.streams import HttpSession, SseSession, knock
+from support.streams import HttpSession, SseSession, has_route, knock
 from support.waits import until
 
 Json = dict[str, Any]
@@ -90,7 +90,7 @@ def test_a_stopped_server_is_503_and_says_when_to_come_back(api: Api, admin_head
         # The route is there as soon as Traefik has fetched it; until then the server is unknown to it.
         answer = until(
             "the route of a new server",
-            lambda: answer if (answer := knock(api, "never-started", admin_headers)).status_code != 404 else None,
+            lambda: answer if has_route(answer := knock(api, "never-started", admin_headers)) else None,
             10,
         )
         assert refusal(answer, 503) == "server_stopped"

@@ -9,6 +9,7 @@ import pytest
 
 from support.api import Api
 from support.running import Platform
+from support.streams import has_route
 from support.waits import until
 from support.wire import OWN, Http1Wire, Http2Wire
 
@@ -134,7 +135,7 @@ def test_a_refusal_of_the_gate_keeps_what_it_needs(api: Api, platform: Platform,
         # Until Traefik has the route, there is none.
         answer = until(
             "the route of a new server",
-            lambda: answer if (answer := api.request("GET", "/api/stopped/mcp")).status_code != 404 else None,
+            lambda: answer if has_route(answer := api.request("GET", "/api/stopped/mcp")) else None,
             10,
         )
         assert answer.status_code == 503

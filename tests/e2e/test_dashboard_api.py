@@ -10,7 +10,7 @@ import pytest
 
 from support.api import Api, Json
 from support.running import Platform
-from support.streams import knock
+from support.streams import has_route, knock
 from support.waits import until
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -195,7 +195,7 @@ def test_a_connection_is_tested_step_by_step_through_traefik(api: Api, calculato
 
 def test_a_connection_that_cannot_be_made_says_where_it_ends(api: Api, admin_headers: dict[str, str]) -> None:
     api.create("never-started", CALCULATOR)
-    until("its route to be there", lambda: knock(api, "never-started", admin_headers).status_code != 404, 10)
+    until("its route to be there", lambda: has_route(knock(api, "never-started", admin_headers)), 10)
     outcome = api.call("POST", "/api/servers/never-started/test")
     assert not outcome["ok"]
     assert [step["ok"] for step in outcome["steps"]] == [True, True, True, False, None]

@@ -25,7 +25,8 @@ from support.waits import until
 
 from conftest import SERVERS_DIR
 
-MIB = 1024 * 1024
+KIB = 1024
+MIB = 1024 * KIB
 CALLS = 60
 HOG_SECS = 4.0
 # EMCP keeps 4 MiB of a server's output, the engine two files of 10 MB.
@@ -168,7 +169,10 @@ def test_a_disk_filler_meets_the_end_of_its_own_memory(
         filling = filler.submit(fill_again_and_again, platform, directory)
         during = bystander()
         for written, error in filling.result():
-            assert (written, error) == (64 * MIB, "ENOSPC")
+            # In /tmp there is also the copy of the file that runs.
+            copy = 64 * KIB if directory == "/tmp" else 0
+            assert 64 * MIB - copy <= written <= 64 * MIB
+            assert error == "ENOSPC"
     compared(record_property, directory, before, during)
     assert is_ready(platform)
     assert platform.api.server("hog")["status"] == "running"

@@ -9,7 +9,7 @@ import pytest
 
 from support.api import TRUSTS_NOBODY, Api
 from support.running import Platform
-from support.streams import knock
+from support.streams import has_route, knock
 from support.tiny import tiny_server
 from support.waits import until
 
@@ -44,7 +44,7 @@ def test_no_route_is_lost_and_none_stays(
     until("the routes to be those of the servers", lambda: _routes(platform) == expected, DEADLINE_SECS)
     # And Traefik has it so: a route that was lost would end at EMCP, which knows no server behind it.
     for name in names:
-        until(f"a route to {name}", lambda name=name: knock(api, name, admin_headers).status_code != 404, DEADLINE_SECS)
+        until(f"a route to {name}", lambda name=name: has_route(knock(api, name, admin_headers)), DEADLINE_SECS)
 
 
 def _work(platform: Platform, number: int, headers: dict[str, str]) -> list[str]:
@@ -67,11 +67,22 @@ def _work(platform: Platform, number: int, headers: dict[str, str]) -> list[str]
 def _assert_reachable_once_running(
     platform: Platform, http: httpx.Client, name: str, headers: dict[str, str]
 ) -> None:
-    """`running` promises the route, whatever is created and deleted meanwhile."""
+    """`running` promises that Traefik has the route, whatever is created and deleted meanwhile.
+
+    With many servers Traefik takes a moment to put it into effect. Until then nobody is told that the
+    server does not exist, only to come back.
+    """
     until(f"{name} to run", lambda: http.get(f"/api/servers/{name}").json()["status"] == "running", DEADLINE_SECS)
     url = f"{platform.public_url}/api/{name}/"
-    answer = httpx.get(url, headers=headers, verify=platform.api.tls, timeout=60, trust_env=False)
-    assert (answer.status_code, answer.text) == (200, name)
+
+    def ask() -> httpx.Response:
+        return httpx.get(url, headers=headers, verify=platform.api.tls, timeout=60, trust_env=False)
+
+    answer = ask()
+    if answer.status_code != 200:
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "route_pending"), answer.text
+        answer = until(f"the route of {name}", lambda: (now := ask()).status_code == 200 and now, DEADLINE_SECS)
+    assert answer.text == name
 
 
 def _routes(platform: Platform) -> dict[str, str]:

@@ -233,15 +233,26 @@ async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
         _ => drop(ctx.caller()?),
     }
     let entry = ctx.app.find_server(&name)?;
+    // A route goes by the name alone.
+    if name != entry.server.name.as_str() {
+        return Err(Error::no_server(&name));
+    }
     match moved_to {
-        Some(base) if name == entry.server.name.as_str() => Err(Error::NotFound {
+        Some(base) => Err(Error::NotFound {
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
                 Urls::of(&base, &entry.server.path_prefix()).mcp
             ),
         }),
-        _ => Err(Error::no_server(&name)),
+        // Traefik has been given the route, and takes some hundred milliseconds
+        // to put it into effect where there are many.
+        None => Err(Error::Unavailable {
+            code: "route_pending",
+            message: format!(
+                "the route to the server \"{name}\" is just being made; try again in a moment"
+            ),
+        }),
     }
 }
 

@@ -33,6 +33,13 @@ def knock(api: Api, server: str, headers: dict[str, str], query: str = "") -> ht
         return http.post(url, json=body, headers={**STREAM_HEADERS, **headers})
 
 
+def has_route(answer: httpx.Response) -> bool:
+    """Whether the answer came by the server's own route, not from EMCP in its place."""
+    if answer.status_code == 404:
+        return False
+    return answer.status_code != 503 or answer.json()["error"]["code"] != "route_pending"
+
+
 class StreamEnded(AssertionError):
     """The event stream was closed from the other side."""
 
