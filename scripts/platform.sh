@@ -121,6 +121,18 @@ tell_unknown_settings() {
   done
 }
 
+# Where memory runs short the platform is to outlive the servers. Not every
+# engine may see to that: one without root may not, nor one in a sandbox.
+settle_oom_score() {
+  local try=("$DOCKER" run --rm --network none)
+  [[ -z ${EMCP_OOM_SCORE_ADJ:-} ]] || return 0
+  ! "${try[@]}" --oom-score-adj -500 "$EMCP_IMAGE" --version >/dev/null 2>&1 || return 0
+  # It may be something else that fails, which the next step tells.
+  "${try[@]}" "$EMCP_IMAGE" --version >/dev/null 2>&1 || return 0
+  export EMCP_OOM_SCORE_ADJ=0
+  echo 'the engine may not lower oom_score_adj; EMCP and Traefik run with 0.'
+}
+
 run_once() { compose run --rm --no-deps -T emcp "$@"; }
 
 # The new EMCP with the new settings says whether it would start. It changes
@@ -129,6 +141,7 @@ check_platform() {
   local running=''
   GOOD_DIR=$(good_dir)
   on_failure "EMCP would not start so, and nothing was changed: what ran goes on. Correct what is named above, then run make $COMMAND again."
+  settle_oom_score
   ask_platform
   if [[ -z $EMCP_TRAEFIK_CONFIG ]]; then
     # A first start: a part of Traefik's configuration is yet to be made.

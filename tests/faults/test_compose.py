@@ -7,6 +7,7 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import httpx
@@ -15,7 +16,7 @@ from load import SERVER, Load
 from support import settings
 from support.api import Api
 from support.clients import bearer
-from support.docker import containers, docker, remove_containers
+from support.docker import DockerError, containers, docker, remove_containers
 from support.network import create_network, free_ports
 from support.owner import new_name
 from support.streams import SseSession
@@ -54,6 +55,7 @@ class ComposePlatform:
             "EMCP_HTTP_PORT": str(http),
             "EMCP_DOCKER_SOCKET": settings.docker_host().removeprefix("unix://"),
             "EMCP_SOCKETS_IMAGE": self._image("sockets"),
+            "EMCP_OOM_SCORE_ADJ": _oom_score_adj(),
         }
 
     def build(self, *tags: str) -> None:
@@ -168,6 +170,16 @@ def test_no_call_fails_while_compose_replaces_emcp(
     assert (platform.data_dir / "backup.tar").stat().st_size > 0
 
 
+@cache
+def _oom_score_adj() -> str:
+    """What compose.yml has, or 0 where the engine may not lower it."""
+    try:
+        docker("run", "--rm", "--network", "none", "--oom-score-adj", "-500", settings.base_image(), "true")
+    except DockerError:
+        return "0"
+    return "-500"
+
+
 def _goes_before_servers(container: str) -> None:
     """Where processors or memory run short; and it has a limit of its own."""
     [inspected] = json.loads(docker("inspect", container))
@@ -175,4 +187,4 @@ def _goes_before_servers(container: str) -> None:
     assert host["CpuShares"] == 2048
     assert host["Memory"] == host["MemorySwap"] == 1024**3
     # As the kernel has it.
-    assert Path(f"/proc/{inspected['State']['Pid']}/oom_score_adj").read_text().strip() == "-500"
+    assert Path(f"/proc/{inspected['State']['Pid']}/oom_score_adj").read_text().strip() == _oom_score_adj()

@@ -29,7 +29,7 @@ HANDOVERS = 10
 # As in src/http/mod.rs: how long an EMCP that is to end waits for the servers that calls wait for.
 DRAIN_SECS = 9.0
 # As in src/http/controllers/gate.rs.
-HOLD_SECS, HELD_MAX = 25.0, 1_024
+HOLD_SECS, HELD_EACH_MAX = 25.0, 128
 
 
 @pytest.fixture(scope="module")
@@ -249,17 +249,21 @@ def test_the_hold_is_bounded_in_number_and_time(new_platform: Callable[..., Faul
     platform = new_platform(EMCP_START_TIMEOUT_SECS="120")
     platform.start()
     # It never comes up, and does not fail before the test is over.
-    server = platform.api.create("slow", "import time\ntime.sleep(600)\n", start="true")
-    asked = [_ask_gate(platform, server) for _ in range(HELD_MAX + 1)]
+    never = "import time\ntime.sleep(600)\n"
+    server, other = (platform.api.create(name, never, start="true") for name in ("slow", "slow-too"))
+    asked = [_ask_gate(platform, server) for _ in range(HELD_EACH_MAX + 1)]
     began = time.monotonic()
+    # What hangs takes no other server's places.
+    asked += [_ask_gate(platform, other) for _ in range(HELD_EACH_MAX)]
     try:
         # One too many: it is answered while all others wait.
         refused = until("a refusal", lambda: _answered(asked), HOLD_SECS / 2)
         assert len(refused) == 1
         with _client(platform) as http:
             answer = http.post("/api/slow/mcp", json={}, timeout=HOLD_SECS / 2)
-        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "server_not_ready")
+        assert (answer.status_code, answer.json()["error"]["code"]) == (503, "too_many_waiting")
         assert int(answer.headers["retry-after"]) > 0
+        assert len(_answered(asked)) == 1
         # The others are answered, not cut, before Traefik would give up on them.
         for connection in asked:
             head = connection.recv(65_536)
