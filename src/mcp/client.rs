@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::BoxStream;
@@ -23,6 +24,9 @@ use super::allowance::{Allowance, TooMuch};
 const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
 const SESSION_ID: &str = "mcp-session-id";
+
+/// For a server to hear that a session is over: one that hangs holds nobody.
+pub(super) const GOODBYE_MAX: Duration = Duration::from_secs(2);
 
 /// Why a request failed below the protocol.
 #[derive(Debug, thiserror::Error)]
@@ -102,7 +106,7 @@ impl StreamableHttpClient for CountingClient {
         _auth_header: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Fault> {
-        let request = self.http.delete(&*uri);
+        let request = self.http.delete(&*uri).timeout(GOODBYE_MAX);
         // What it answers is not read: whoever has no sessions may say so.
         self.send(with_headers(request, Some(session_id), None, headers))
             .await?;

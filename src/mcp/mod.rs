@@ -24,7 +24,7 @@ use tokio::time::{Instant, timeout};
 
 use self::allowance::Allowance;
 pub use self::allowance::Bounds;
-use self::client::CountingClient;
+use self::client::{CountingClient, GOODBYE_MAX};
 
 /// The header that lets a request into a container: the bootstrap answers none
 /// without the container's own random key in it.
@@ -282,9 +282,10 @@ impl Session {
         )
     }
 
-    /// Ends the session, on the server too; a failure to do so is its own.
+    /// Ends the session, on the server too; a failure to do so is its own, and
+    /// its time is bounded.
     pub async fn close(self) {
-        let _ = self.service.cancel().await;
+        let _ = timeout(2 * GOODBYE_MAX, self.service.cancel()).await;
     }
 
     /// Boxed, since rmcp's futures are large.

@@ -60,7 +60,7 @@ export default function logs(suite) {
     const page = await suite.visitSignedIn("/servers/crashing");
     await waitForStatus(page, "error");
     await page.getByRole("link", { name: "See its output" }).click();
-    await page.locator('.log-line[data-stream="stderr"]', { hasText: "no DATABASE_URL" }).waitFor();
+    await page.locator('.log-line[data-stream="stderr"]', { hasText: /no DATABASE_URL$/ }).waitFor();
     await page.locator('.log-line[data-stream="stdout"]', { hasText: "reading the settings" }).waitFor();
     await screenshots(page, "logs-crash");
   });

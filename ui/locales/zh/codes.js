@@ -177,6 +177,7 @@ export default {
   "error.too_many_requests": "来自你的地址的请求太多，请等一些结束后再试。",
   "error.too_many_bodies": "正在接收的请求太多，请稍后再试。",
   "error.too_many_trials": "同时进行的试用太多，请等一个结束后再试。",
+  "error.follow_redirect": "请跟随重定向，或在请求头中发送令牌。",
   "error.route_pending": "通往该服务器的路由正在建立，请稍后再试。",
   "error.too_many_waiting": "等待该服务器的请求太多，请稍后再试。",
   "error.answer_too_large": "服务器返回的内容超出了 EMCP 读取的上限。",
