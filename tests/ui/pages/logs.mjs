@@ -14,8 +14,8 @@ import { until } from "../support/waits.mjs";
  * @param {{ lines: number, perSecond: number, text?: string }} options
  */
 function writer({ lines, perSecond, text = "" }) {
-  return `${CALCULATOR}
-import threading, time
+  // First, since the file goes on no further than to where it serves.
+  return `import threading, time
 
 def write():
     began = time.monotonic()
@@ -27,7 +27,7 @@ def write():
     print("end of lines", flush=True)
 
 threading.Thread(target=write, daemon=True).start()
-`;
+${CALCULATOR}`;
 }
 
 /** @param {Page} page */

@@ -123,7 +123,7 @@ export default function quality(suite) {
 
   for (const locale of ["en", "zh-CN"]) {
     test(`every time is the reader's own, exact to the second on hover (${locale})`, async () => {
-      await suite.create("timed", { code: `${CALCULATOR}\nprint("begun")\n`, start: true, wait: 60 });
+      await suite.create("timed", { code: `print("begun")\n${CALCULATOR}`, start: true, wait: 60 });
       await suite.token("timed", "viewer");
       const page = await suite.visitSignedIn("/overview", { locale, timezoneId: FAR_AWAY });
       const format = new Intl.DateTimeFormat(locale.slice(0, 2), { dateStyle: "medium", timeStyle: "medium", timeZone: FAR_AWAY });
