@@ -20,8 +20,8 @@ pub struct Bounds {
 impl Bounds {
     /// For what somebody looks at: lists and results.
     pub const TRIAL: Self = Self {
-        bytes: 2 * 1024 * 1024,
-        weight_bytes: 4 * 1024 * 1024,
+        bytes: 3 * 1024 * 1024,
+        weight_bytes: 6 * 1024 * 1024,
     };
     /// For a handshake alone.
     pub const HANDSHAKE: Self = Self {

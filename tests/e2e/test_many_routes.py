@@ -81,7 +81,7 @@ def _assert_reachable_once_running(
     answer = ask()
     if answer.status_code != 200:
         assert (answer.status_code, answer.json()["error"]["code"]) == (503, "route_pending"), answer.text
-        answer = until(f"the route of {name}", lambda: (now := ask()).status_code == 200 and now, DEADLINE_SECS)
+        answer = until(f"the route of {name}", lambda: now if (now := ask()).status_code == 200 else None, DEADLINE_SECS)
     assert answer.text == name
 
 
