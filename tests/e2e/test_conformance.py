@@ -169,10 +169,11 @@ def test_a_stream_that_the_server_ends_is_taken_up_again(comparisons: list[Compa
     assert len(polled) == 4
     for one in polled:
         checks = one.through["server-sse-polling"]
-        assert checks["server-sse-disconnect-resume"] == "SUCCESS", checks
         assert checks == one.directly["server-sse-polling"]
-        # What the second generation of the SDK does beyond, it does only with those two.
-        assert one.server != V2 or set(checks.values()) <= {"SUCCESS", "INFO"}, checks
+        # The second generation's example is whole here; the first one's keeps warnings, directly too.
+        if one.server == V2:
+            assert checks["server-sse-disconnect-resume"] == "SUCCESS", checks
+            assert set(checks.values()) == {"SUCCESS", "INFO"}, checks
 
 
 @pytest.mark.timeout(600)
