@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # make soak: what takes too long for every change. Sets up as make test does,
-# with a release build; then a server floods its log before viewers who do not
-# read, EMCP is killed 200 times under load, Docker is restarted under it, disks
-# are filled, clients misbehave, strangers and hostile servers try to make it grow, Compose replaces EMCP, and 1,000 servers are
-# registered. CYCLES=N changes how often EMCP is killed (200), SEED=N repeats
-# the choices of an earlier run.
-# Before all that, the programs that people connect with do so, each installed for it.
+# with a release build; then the programs that people connect with do so, each
+# installed for it, a server floods its log before viewers who do not read, EMCP
+# is killed 200 times under load, Docker is restarted under it, disks are filled,
+# clients misbehave, strangers and hostile servers try to make it grow, Compose
+# replaces EMCP, and 1,000 servers are registered. CYCLES=N changes how often
+# EMCP is killed (200), SEED=N repeats the choices of an earlier run.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/measured.sh"
@@ -13,9 +13,10 @@ source "$ROOT/scripts/node.sh"
 
 # shellcheck disable=SC2034 # prepare_measured reads it.
 COMPOSE_IMAGES=("$DEBIAN_IMAGE" "$TRAEFIK_IMAGE")
+MORE_STEPS=1
 # shellcheck disable=SC2119
 prepare_measured
-ensure_node
+step 'Node' ensure_node
 export EMCP_FAULT_CYCLES=${CYCLES:-200} EMCP_FAULT_SEED=${SEED:-}
 
 # All run, whatever comes of the first.
