@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -98,8 +99,7 @@ def comparisons(
             compared = [one for of_server in pool.map(compare, SERVERS) for one in of_server]
     finally:
         adder.close()
-    capture = pytestconfig.pluginmanager.getplugin("capturemanager")
-    assert capture is not None
+    capture: Any = pytestconfig.pluginmanager.getplugin("capturemanager")
     with capture.global_and_fixture_disabled():
         print(f"\n{table(compared)}")
     return compared
