@@ -138,6 +138,7 @@ impl Setting {
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {
             requests_per_address: 512,
+            allowed_origins: Vec::new(),
             networks,
             internal_url: String::new(),
             upstream_url: String::new(),
