@@ -39,7 +39,7 @@ INITIALIZE = {
     "params": {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "page", "version": "1"}},
 }
 MCP = {"Accept": "application/json, text/event-stream"}
-SERVER = "def nothing(): pass\nfrom mcp.server.fastmcp import FastMCP\nmcp = FastMCP('x')\n"
+SERVER = "from mcp.server.fastmcp import FastMCP\nmcp = FastMCP('x')\n"
 
 
 @pytest.fixture(scope="module")
@@ -120,14 +120,13 @@ def test_by_default_only_the_dashboards_own_origin_is_allowed(platform: Platform
 def test_a_page_can_read_why_it_was_refused(open_to_pages: Platform) -> None:
     nobody, holder = open_to_pages.api_as(None), open_to_pages.api
     origin = {"Origin": PAGE}
-    too_large = {"content-length": "8000001"}
     for answer, status in [
         (nobody.request("POST", "/api/called/mcp", json=INITIALIZE, headers=origin), 401),
         (nobody.request("POST", "/api/no-such/mcp", json=INITIALIZE, headers=origin), 401),
         (holder.request("POST", "/api/no-such/mcp", json=INITIALIZE, headers=origin), 404),
         (holder.request("POST", "/api/stopped/mcp", json=INITIALIZE, headers=origin), 503),
         (holder.request("GET", "/api/called/nothing-there", headers=origin), 404),
-        (holder.request("POST", "/api/called/mcp", content=b"x" * 8_000_001, headers={**origin, **too_large}), 413),
+        (holder.request("POST", "/api/called/mcp", content=b"x" * 8_000_001, headers=origin), 413),
         (nobody.request("GET", "/.well-known/oauth-protected-resource", headers=origin), 404),
         (nobody.request("POST", "/register", json={}, headers=origin), 400),
         (nobody.request("POST", "/api/called/register", json={}, headers=origin), 400),
@@ -181,12 +180,9 @@ def test_odd_questions_get_no_more_than_others(open_to_pages: Platform) -> None:
     answer = preflight(open_to_pages, "/api/called/mcp", PAGE, **{"Access-Control-Request-Headers": long})
     assert "Mcp-Session-Id" in answer.headers["access-control-allow-headers"]
     assert "x-999" not in answer.headers["access-control-allow-headers"]
-    for headers in ("a:b", "<script>", "\u00e9"):
-        fields = {"Access-Control-Request-Headers": headers.encode("latin-1").decode("latin-1")}
-        odd = open_to_pages.api_as(None).http.build_request(
-            "OPTIONS", "/api/called/mcp", headers=[("Origin", PAGE), ("Access-Control-Request-Method", "POST")]
-        )
-        odd.headers.raw.append((b"Access-Control-Request-Headers", fields["Access-Control-Request-Headers"].encode("latin-1")))
-        answer = open_to_pages.api_as(None).http.send(odd)
-        assert answer.status_code in (200, 204, 400)
-        assert headers not in answer.headers.get("access-control-allow-headers", "")
+    for asked in (b"a:b", b"<script>", b"\xe9"):
+        headers = [(b"Origin", PAGE.encode()), (b"Access-Control-Request-Method", b"POST")]
+        headers.append((b"Access-Control-Request-Headers", asked))
+        answer = open_to_pages.api_as(None).http.request("OPTIONS", "/api/called/mcp", headers=headers)
+        assert answer.status_code in (204, 400)
+        assert asked.decode("latin-1") not in answer.headers.get("access-control-allow-headers", "")
