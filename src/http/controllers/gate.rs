@@ -266,14 +266,6 @@ fn header_value(text: &str) -> Result<HeaderValue> {
 fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
     ctx.app.at_gate().decided(refusal.code);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let request = request_of(ctx);
-    if gate::is_oauth_place(request.uri) {
-        return match refusal.code {
-            // `not_a_page`: it was a person's browser that a client opened there.
-            "unauthenticated" | "not_a_page" => oauth::refusal(ctx),
-            _ => oauth::refusal_because(status, &refusal.message),
-        };
-    }
     let mut response = error_body(
         status,
         refusal.code,
@@ -288,6 +280,9 @@ fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
     }
     if let Some(secs) = refusal.retry_after_secs {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    if gate::is_oauth_place(request_of(ctx).uri) {
+        return oauth::in_place_of(response, ctx, refusal.code, &refusal.message);
     }
     response
 }

@@ -4,7 +4,7 @@
 //! §5.2, RFC 7591 §3.2.2), with a sentence that helps.
 
 use http::StatusCode;
-use http::header::{CACHE_CONTROL, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use url::Url;
 use warp::path::FullPath;
@@ -52,9 +52,28 @@ pub(in crate::http) fn refusal(ctx: &Ctx) -> Response {
     answer(StatusCode::BAD_REQUEST, ERROR, &sentence)
 }
 
-/// The answer there, for who is turned away for another reason.
-pub(in crate::http) fn refusal_because(status: StatusCode, message: &str) -> Response {
-    answer(status, ERROR, &as_description(message))
+/// The answer at such a place in place of a refusal; what is none stays as it is.
+pub(in crate::http) fn in_place_of(
+    plain: Response,
+    ctx: &Ctx,
+    code: &str,
+    message: &str,
+) -> Response {
+    let status = plain.status();
+    let is_refusal = matches!(
+        status,
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN | StatusCode::TOO_MANY_REQUESTS
+    );
+    let mut response = match code {
+        _ if !is_refusal => return plain,
+        // `not_a_page`: it was a person's browser that a client opened there.
+        "unauthenticated" | "not_a_page" => refusal(ctx),
+        _ => answer(status, ERROR, &as_description(message)),
+    };
+    if let Some(later) = plain.headers().get(RETRY_AFTER) {
+        response.headers_mut().insert(RETRY_AFTER, later.clone());
+    }
+    response
 }
 
 /// What is missing, and where it is to be had. No quotes: clients show the whole

@@ -16,6 +16,7 @@ use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
+use crate::http::error::error_response;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
@@ -226,8 +227,10 @@ fn may_be_a_server(name: &str, path: &FullPath) -> bool {
 async fn no_route(ctx: Ctx, path: FullPath, name: String, moved_to: Option<Url>) -> Answer {
     let answer = no_route_to(&ctx, path.as_str(), &name, moved_to);
     match answer {
-        Err(Error::Unauthenticated { .. }) if gate::is_oauth_place(path.as_str()) => {
-            Ok(oauth::refusal(&ctx))
+        Err(error) if gate::is_oauth_place(path.as_str()) => {
+            let plain = error_response(&error, &ctx.request_id);
+            let message = error.to_string();
+            Ok(oauth::in_place_of(plain, &ctx, error.code(), &message))
         }
         other => other,
     }
