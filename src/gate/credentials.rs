@@ -72,7 +72,7 @@ pub fn no_credential() -> Error {
     Error::Unauthenticated {
         is_wrong: false,
         message:
-            "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\""
+            "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\"; the server's owner makes one in the dashboard, on its Connection page"
                 .to_owned(),
     }
 }

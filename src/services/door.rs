@@ -130,7 +130,7 @@ impl App {
 fn no_longer_valid() -> Error {
     Error::Unauthenticated {
         is_wrong: true,
-        message: "this token is not valid (any more)".to_owned(),
+        message: "this token is not valid (any more); the server's owner or an administrator makes another in the dashboard".to_owned(),
     }
 }
 

@@ -21,6 +21,7 @@ export default function inspector(suite) {
     const page = await open({ token: suite.platform.adminToken });
     await page.getByRole("button", { name: "Connect", exact: true }).click();
     await page.getByText("Connected", { exact: true }).waitFor();
+    await page.getByRole("tab", { name: "Tools" }).click();
     await page.getByRole("button", { name: "List Tools" }).click();
     await page.getByText("add", { exact: true }).first().click();
     await page.getByLabel("a", { exact: true }).fill("2");

@@ -57,6 +57,8 @@ export async function openInspector(browser, { url, headers, origin = INSPECTOR_
     if (!file.startsWith(dist) || !existsSync(file)) return route.fulfill({ status: 404, body: "" });
     return route.fulfill({ contentType: TYPES[path.extname(file)] ?? "application/octet-stream", body: readFileSync(file) });
   });
+  // Chromium asks a person whether a page may call this machine or its network.
+  await context.grantPermissions(["local-network-access"], { origin });
   const kept = headers.map((header) => ({ ...header, enabled: true }));
   await context.addInitScript(
     ([address, sent]) => {
