@@ -161,13 +161,15 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
             // As on servers' routes, so that nobody sees by an answer's headers
             // which servers there are.
             let isolate = (!kind.is_empty()).then_some(ISOLATE);
-            let middleware = middleware.filter(|name| isolate.is_none() || *name != HSTS);
+            // Outside of what removes it from servers' answers.
+            let hsts = middleware.filter(|name| *name == HSTS && kind != CLIENTS);
+            let mark = middleware.filter(|name| *name != HSTS);
             let router = Router {
                 entry_points: [ENTRY_POINT],
                 rule: format!("{rule}{path}"),
                 priority: priority + above,
                 service: FALLBACK.to_owned(),
-                middlewares: names(isolate.into_iter().chain([FLIGHT]).chain(middleware)),
+                middlewares: names([hsts, isolate, Some(FLIGHT), mark].into_iter().flatten()),
                 tls: Some(router_tls(facts, Some(host))),
             };
             http.routers.insert(format!("{name}{kind}"), router);

@@ -372,7 +372,7 @@ fn only_a_certificate_that_every_browser_takes_makes_the_dashboard_https_only() 
         let value = rendered(&[&demo], &facts);
         let http = &value["http"];
         for (name, router) in http["routers"].as_object().unwrap() {
-            let is_dashboards = name == "emcp";
+            let is_dashboards = name == "emcp" || name == "emcp-well-known";
             let used = router["middlewares"].as_array();
             let has = used.is_some_and(|used| used.contains(&Value::from("hsts")));
             assert_eq!(has, is_public && is_dashboards, "{name}");
