@@ -427,35 +427,6 @@ fn a_wish_not_yet_taken_up_is_held() {
 }
 
 #[test]
-fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
-    let running = entry(Desired::Running, Status::Running);
-    let caller = Caller {
-        token: Some(TokenId(Uuid::now_v7())),
-        ..Caller::administrator()
-    };
-    let ticket = |request, by| {
-        let caller = caller.clone();
-        let recognised = Recognised { caller, by };
-        match decide(&request, || Ok(recognised), Some(&running), &[]) {
-            Verdict::Allow { ticket_for, .. } => ticket_for,
-            other => panic!("not allowed: {other:?}"),
-        }
-    };
-    let followed = by_url("/api/demo/sse?emcp_ticket=T", "GET");
-    assert_eq!(ticket(followed, Presented::Ticket), Some(caller.token));
-    assert_eq!(
-        ticket(by_url("/api/demo/mcp", "POST"), Presented::Ticket),
-        None
-    );
-    let by_header = GateRequest {
-        uri: "/api/demo/sse",
-        method: Some("GET"),
-        ..AS_ADMIN
-    };
-    assert_eq!(ticket(by_header, Presented::Authorization), None);
-}
-
-#[test]
 fn a_ticket_opens_a_session_or_its_messages_and_nothing_else() {
     let found = |uri| ticket_in_url(uri).map(|(kind, _)| kind);
     for (uri, expected) in [

@@ -25,7 +25,7 @@ use crate::reconcile::{self, Waker};
 use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
-use crate::traefik::{Provider, RouteFacts, Routes};
+use crate::traefik::{Provider, RouteFacts, Routes, own_address};
 use crate::vault::{Place, Vault};
 
 /// Between two tries to reach Docker Engine.
@@ -77,6 +77,7 @@ pub async fn start(
             networks: settings.networks,
             requests_per_address: settings.requests_per_address,
             allowed_origins: settings.allowed_origins.clone(),
+            traefik_address: own_address(&settings.http_address),
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),

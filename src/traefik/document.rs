@@ -3,13 +3,18 @@
 //! an unchanged document by its hash and rejects a whole document for
 //! `"routers":{}`.
 
+mod clients;
+mod effect;
 mod shapes;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
+pub use self::effect::own_address;
 use self::shapes::{
     Backend, Certificate, Cors, Document, Domain, ForwardingTimeouts, Http, IpStrategy,
     LoadBalancer, Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store,
@@ -17,7 +22,7 @@ use self::shapes::{
 };
 use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
-use crate::model::{Error, RESERVED_NAMES, Result, Server, ServerNetworks};
+use crate::model::{Error, Result, Server, ServerNetworks};
 
 /// What routes depend on besides the servers.
 pub struct RouteFacts {
@@ -39,6 +44,41 @@ pub struct RouteFacts {
     pub requests_per_address: usize,
     /// Origins whose pages may call servers (`gate::origin_fits`).
     pub allowed_origins: Vec<String>,
+    /// Traefik's plain entry point, as Traefik reaches it itself.
+    pub traefik_address: SocketAddr,
+}
+
+/// A document, and what tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// What Traefik is given.
+    pub body: Bytes,
+    /// What it tells in return, once it routes by that.
+    pub fingerprint: Fingerprint,
+}
+
+/// Tells documents apart, also those of another process: the same servers and
+/// facts have the same one. Not to be guessed by who has not seen the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    const BYTES: usize = 16;
+
+    fn of(bytes: &[u8]) -> Self {
+        Self(hex::encode(&Sha256::digest(bytes)[..Self::BYTES]))
+    }
+
+    /// What Traefik tells. Anything may come; what is no fingerprint equals none.
+    pub fn told(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 const ENTRY_POINT: &str = "websecure";
@@ -48,14 +88,9 @@ const PLAIN_WITH_TOKEN: &str = "QueryRegexp(`key`, `.*`) || HeaderRegexp(`Author
 const CLEAR_TEXT: &str = "emcp-clear-text";
 /// EMCP's internal listener, for what it answers itself and no gate can.
 const INTERNAL: &str = "emcp-internal";
-/// Browsers' questions whether a page may call, which come without a token.
-const PREFLIGHT: &str = "emcp-preflight";
-const IS_PREFLIGHT: &str =
-    "Method(`OPTIONS`) && HeaderRegexp(`Access-Control-Request-Method`, `.+`)";
 /// What clients ask for that is no server's: where an authorization server would
 /// be, if there were one, and servers that there are none of.
 const CLIENTS: &str = "-clients";
-const OAUTH_ENDPOINTS: &str = "Path(`/register`) || Path(`/authorize`) || Path(`/token`)";
 const WELL_KNOWN: &str = "PathRegexp(`(^|/)\\.well-known(/|$)`)";
 const FALLBACK: &str = "emcp";
 const TRANSPORT: &str = "emcp";
@@ -64,7 +99,6 @@ const TRANSPORT: &str = "emcp";
 const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
 const TOO_LARGE_PRIORITY: u32 = 50_000;
-const PREFLIGHT_PRIORITY: u32 = 200_000;
 const FALLBACK_PRIORITY: u32 = 1;
 const CLIENTS_PRIORITY: u32 = 2;
 /// On every server's route: what a server answers is never a page of the host.
@@ -121,7 +155,10 @@ const IPV6_CLIENT_BITS: u8 = 64;
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts) -> Result<Bytes> {
+pub fn render<'a>(
+    servers: impl Iterator<Item = &'a Server>,
+    facts: &RouteFacts,
+) -> Result<Rendered> {
     let mut http = Http {
         routers: BTreeMap::new(),
         services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
@@ -139,19 +176,28 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
     };
     add_fallbacks(&mut http, facts);
     refuse_clear_text(&mut http, facts);
-    answer_preflights(&mut http, facts);
+    clients::answer_preflights(&mut http, facts);
     for server in servers {
         add_server(&mut http, server, facts);
     }
     let tls = facts.certificate.as_ref().map(tls_section);
-    let bytes = serde_json::to_vec(&Document { http, tls })
-        .map_err(|error| Error::internal("the routes could not be encoded", error))?;
-    Ok(Bytes::from(bytes))
+    let mut document = Document { http, tls };
+    let fingerprint = Fingerprint::of(&encode(&document)?);
+    effect::add(&mut document.http, facts, &fingerprint);
+    Ok(Rendered {
+        body: encode(&document)?.into(),
+        fingerprint,
+    })
+}
+
+fn encode(document: &Document) -> Result<Vec<u8>> {
+    serde_json::to_vec(document)
+        .map_err(|error| Error::internal("the routes could not be encoded", error))
 }
 
 /// Everything that is no server's: EMCP's, for each host.
 fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
-    let clients = of_clients();
+    let clients = clients::places();
     let mut add = |name: &str, rule: &str, host: &str, middleware: Option<&str>, above: u32| {
         for (kind, path, priority) in [
             ("", "PathPrefix(`/`)", FALLBACK_PRIORITY),
@@ -171,6 +217,7 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
                 service: FALLBACK.to_owned(),
                 middlewares: names([hsts, isolate, Some(FLIGHT), mark].into_iter().flatten()),
                 tls: Some(router_tls(facts, Some(host))),
+                observability: None,
             };
             http.routers.insert(format!("{name}{kind}"), router);
         }
@@ -211,6 +258,7 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
             service: INTERNAL.to_owned(),
             middlewares: names([ISOLATE, FLIGHT, "too-large", "say-too-large"]),
             tls: Some(router_tls(facts, None)),
+            observability: None,
         },
     );
     if hsts.is_some() {
@@ -229,52 +277,11 @@ fn refuse_clear_text(http: &mut Http, facts: &RouteFacts) {
         service: INTERNAL.to_owned(),
         middlewares: names([FLIGHT, CLEAR_TEXT]),
         tls: None,
+        observability: None,
     };
     http.routers.insert(CLEAR_TEXT.to_owned(), router);
     let service = service(facts.internal_url.clone());
     http.services.insert(INTERNAL.to_owned(), service);
-}
-
-/// A gate lets pass or refuses; it cannot answer with success. So preflights do
-/// not come to it: EMCP answers them (`http::controllers::preflight`), for every
-/// place that clients call, and for none of the dashboard's.
-fn answer_preflights(http: &mut Http, facts: &RouteFacts) {
-    let router = Router {
-        entry_points: [ENTRY_POINT],
-        rule: format!("{IS_PREFLIGHT} && ({} || {WELL_KNOWN})", of_clients()),
-        priority: PREFLIGHT_PRIORITY,
-        service: INTERNAL.to_owned(),
-        middlewares: names([FLIGHT, PREFLIGHT]),
-        tls: Some(router_tls(facts, None)),
-    };
-    http.routers.insert(PREFLIGHT.to_owned(), router);
-}
-
-/// The places of servers, there or not, and of OAuth's.
-fn of_clients() -> String {
-    let own = RESERVED_NAMES.join("|");
-    format!("({OAUTH_ENDPOINTS} || (PathPrefix(`/api/`) && !PathRegexp(`^/api/({own})(\\.|/|$)`)))")
-}
-
-/// The origins as Traefik compares them: whole, or by a pattern.
-fn cors(facts: &RouteFacts) -> Cors {
-    let of_scheme = |origin: &String| {
-        let scheme = origin.strip_suffix("://*")?.replace('.', "\\.");
-        Some(format!(
-            "^{}://[A-Za-z0-9._~:-]+$",
-            scheme.replace('+', "\\+")
-        ))
-    };
-    let origins = &facts.allowed_origins;
-    Cors {
-        access_control_allow_origin_list: origins
-            .iter()
-            .filter(|origin| of_scheme(origin).is_none())
-            .cloned()
-            .collect(),
-        access_control_allow_origin_list_regex: origins.iter().filter_map(of_scheme).collect(),
-        access_control_expose_headers: headers::EXPOSED,
-    }
 }
 
 /// Whether browsers take the certificate without being told of EMCP's own CA.
@@ -343,10 +350,10 @@ fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
         (STRIP, strip),
         (
             ISOLATE,
-            of_answers(headers::of_servers_answers(), Some(cors(facts))),
+            of_answers(headers::of_servers_answers(), Some(clients::cors(facts))),
         ),
         (CLEAR_TEXT, internal_page("/clear-text")),
-        (PREFLIGHT, internal_page("/preflight")),
+        (clients::PREFLIGHT, internal_page("/preflight")),
         ("say-too-large", internal_page("/too-large")),
     ]
     .map(|(name, middleware)| (name.to_owned(), middleware))
@@ -355,6 +362,7 @@ fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
 
 /// Leads to a page of EMCP's internal listener.
 fn internal_page(path: &'static str) -> Middleware {
+    let path = path.to_owned();
     Middleware::ReplacePath { path }
 }
 
@@ -429,6 +437,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
                 service: name.clone(),
                 middlewares,
                 tls: Some(router_tls(facts, None)),
+                observability: None,
             },
         );
     }
@@ -440,6 +449,7 @@ fn service(url: String) -> Service {
             servers: [Backend { url }],
             pass_host_header: true,
             servers_transport: TRANSPORT,
+            health_check: None,
         },
     }
 }

@@ -1,4 +1,4 @@
-//! Credentials for the server beside EMCP's own.
+//! Which of a request's credentials is EMCP's, and what follows from its place.
 
 use super::*;
 
@@ -39,4 +39,33 @@ fn a_credential_for_the_server_beside_emcps_is_no_wrong_token() {
         ..beside_key
     };
     assert_eq!(status_of(&ask(&neither, &tokens, Some(&running))).0, 401);
+}
+
+#[test]
+fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
+    let running = entry(Desired::Running, Status::Running);
+    let caller = Caller {
+        token: Some(TokenId(Uuid::now_v7())),
+        ..Caller::administrator()
+    };
+    let ticket = |request, by| {
+        let caller = caller.clone();
+        let recognised = Recognised { caller, by };
+        match decide(&request, || Ok(recognised), Some(&running), &[]) {
+            Verdict::Allow { ticket_for, .. } => ticket_for,
+            other => panic!("not allowed: {other:?}"),
+        }
+    };
+    let followed = by_url("/api/demo/sse?emcp_ticket=T", "GET");
+    assert_eq!(ticket(followed, Presented::Ticket), Some(caller.token));
+    assert_eq!(
+        ticket(by_url("/api/demo/mcp", "POST"), Presented::Ticket),
+        None
+    );
+    let by_header = GateRequest {
+        uri: "/api/demo/sse",
+        method: Some("GET"),
+        ..AS_ADMIN
+    };
+    assert_eq!(ticket(by_header, Presented::Authorization), None);
 }
