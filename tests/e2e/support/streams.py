@@ -169,6 +169,11 @@ class HttpSession:
         self._http.post(self._url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
         return self
 
+    @property
+    def id(self) -> str:
+        """What the server calls the session."""
+        return self._http.headers["mcp-session-id"]
+
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
