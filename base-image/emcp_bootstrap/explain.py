@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import distributions, newer_python, output
+from . import arguments, distributions, newer_python, output
 from .contract import WORK_DIR, Failure, Runtime
 from .environments import Environment, installed
 
@@ -30,7 +30,8 @@ def explain_exception(error: BaseException, *, user_file: Path, runtime: Runtime
     line = user_line(error, user_file)
     trace = _user_traceback(error, user_file)
     if isinstance(error, SystemExit):
-        return Failure("import_error", _ended_by_itself(error), line=line, trace=trace)
+        message = _ended_by_itself(error) + arguments.hint(error, user_file)
+        return Failure("import_error", message, line=line, trace=trace)
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = newer_python.hint_of_name(error.name, None)
         message = f"no module '{error.name}'{hint}" if hint else _missing_module(error.name, runtime)
@@ -39,7 +40,7 @@ def explain_exception(error: BaseException, *, user_file: Path, runtime: Runtime
     if isinstance(error, ImportError):
         message += _hint_of_import(error, runtime)
     else:
-        message += hint_of_place(error)
+        message += hint_of_place(error) or arguments.hint(error, user_file)
     return Failure("import_error", message, line=line, trace=trace)
 
 

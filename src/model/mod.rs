@@ -4,6 +4,7 @@
 //! values and returns values.
 
 mod address;
+mod args;
 mod audit;
 mod env;
 mod error;
@@ -23,6 +24,7 @@ mod token;
 mod weight;
 
 pub use address::{AddressPool, ServerNetworks, SubnetError};
+pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,

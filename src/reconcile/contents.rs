@@ -41,6 +41,7 @@ impl Parts {
             ("EMCP_PATH_PREFIX", server.path_prefix()),
             ("EMCP_ENTRY_OBJECT", server.entry_object.as_str().to_owned()),
             ("EMCP_RUNTIME", server.runtime.as_str().to_owned()),
+            ("EMCP_ARGS", server.args.to_json()),
             ("EMCP_GATEWAY_KEY", gateway_key),
         ];
         env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));

@@ -16,7 +16,7 @@ use crate::access::{CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
+    Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
     RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
@@ -35,6 +35,8 @@ pub struct CreateServer {
     pub entry_object: EntryObject,
     /// Which Python environment.
     pub runtime: RuntimeChoice,
+    /// What its file finds in `sys.argv[1:]`.
+    pub args: Args,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// What it may use, where that is not the default.
@@ -61,6 +63,9 @@ pub struct PatchServer {
     /// Which Python environment.
     #[schema(value_type = Option<RuntimeChoice>)]
     pub runtime: Option<String>,
+    /// What its file finds in `sys.argv[1:]`: the whole list.
+    #[schema(value_type = Option<Args>)]
+    pub args: Option<Value>,
     /// Where its own connections may lead; a running server restarts with it.
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
@@ -169,6 +174,7 @@ impl App {
             entry_object: new.entry_object,
             runtime: new.runtime,
             limits,
+            args: new.args,
             egress: new.egress,
             desired: if new.start {
                 Desired::Running
@@ -225,6 +231,7 @@ impl App {
         let runtime: Option<RuntimeChoice> =
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
+        let args = patch.args.map(Args::from_json).transpose()?;
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
         let event = event(Deed::SettingsChanged, leave);
         let maxima = self.bounds.maxima();
@@ -243,6 +250,7 @@ impl App {
             server.hold = patch.hold.unwrap_or(before.hold);
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
+            server.args = args.unwrap_or(before.args.clone());
             server.egress = egress.unwrap_or(before.egress);
             let is_moved = server.egress != before.egress;
             if is_moved {
@@ -254,6 +262,7 @@ impl App {
             let needs_new_container = is_moved
                 || server.entry_object != before.entry_object
                 || server.runtime != before.runtime
+                || server.args != before.args
                 || server.limits != before.limits;
             server.revision += u64::from(needs_new_container);
             Ok(ServerChange::of_record(event))

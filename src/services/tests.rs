@@ -20,7 +20,7 @@ use super::{App, CodeUpload, CreateServer, Endings, start, strays};
 use crate::access::Caller;
 use crate::maintenance::check;
 use crate::model::{
-    Actor, Deed, Egress, EntryObject, Error, Event, LimitsPatch, RuntimeChoice, ServerId,
+    Actor, Args, Deed, Egress, EntryObject, Error, Event, LimitsPatch, RuntimeChoice, ServerId,
     SleepChoice,
 };
 use crate::settings::SettingsInput;
@@ -74,6 +74,7 @@ impl Setting {
             description: String::new(),
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::default(),
+            args: Args::default(),
             egress: Egress::default(),
             limits: LimitsPatch::default(),
             sleep: SleepChoice::default(),

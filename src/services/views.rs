@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest, RuntimeChoice,
+    Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest, RuntimeChoice,
     ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
 };
 
@@ -107,6 +107,8 @@ pub struct ServerView {
     /// any server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<Limits>,
+    /// What its file finds in `sys.argv[1:]`.
+    pub args: Args,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// Who created it.
@@ -179,6 +181,7 @@ impl ServerView {
             runtime: server.runtime,
             limits: server.limits,
             limits_given: Some(maxima.cap(server.limits)).filter(|given| *given != server.limits),
+            args: server.args.clone(),
             egress: server.egress,
             creator: server.creator.clone(),
             members: server.members.clone(),

@@ -1,6 +1,8 @@
-// Where a server's own connections may lead, and when it sleeps.
+// With which arguments a server's file runs, where its own connections may
+// lead, and when it sleeps.
 
 import { html } from "../vendor/preact.js";
+import { argsProblem } from "../lib/args.js";
 import { t } from "../lib/i18n.js";
 import { sleepProblem } from "../lib/sleep.js";
 import { Choice, Field } from "./controls.js";
@@ -23,6 +25,26 @@ export function EgressChoice({ value, onChange }) {
     />
     <p class="hint">${t(`egress.hint.${value}`)}</p>
   </div>`;
+}
+
+/** @param {{ text: string, isFixed?: boolean, onText: (text: string) => void }} props `isFixed`: lines cannot hold them */
+export function ArgsField({ text, isFixed = false, onText }) {
+  const problem = argsProblem(text);
+  return html`<${Field} label=${t("args.label")} hint=${t(isFixed ? "args.fixed" : "args.hint")} problem=${problem && t(`args.problem.${problem}`)}>
+    ${(/** @type {object} */ attributes) => html`<textarea
+      ...${attributes}
+      class="mono"
+      name="args"
+      rows="3"
+      dir="ltr"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck=${false}
+      readonly=${isFixed}
+      value=${text}
+      onInput=${(/** @type {{ currentTarget: HTMLTextAreaElement }} */ event) => onText(event.currentTarget.value)}
+    ></textarea>`}
+  <//>`;
 }
 
 /** @param {{ draft: SleepDraft, onDraft: (draft: SleepDraft) => void }} props */

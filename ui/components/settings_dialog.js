@@ -2,13 +2,14 @@
 
 import { html, useState } from "../vendor/preact.js";
 import { call, serverPath } from "../lib/api.js";
+import { argsOf, argsProblem, argsText, fitLines } from "../lib/args.js";
 import { t } from "../lib/i18n.js";
 import { refreshAll } from "../lib/live.js";
 import { isEntryObject } from "../lib/rules.js";
 import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { EgressChoice, SleepFields } from "./run_options.js";
+import { ArgsField, EgressChoice, SleepFields } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
@@ -18,6 +19,7 @@ export function SettingsDialog({ server, onClose }) {
     entryObject: server.entry_object,
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
+    args: argsText(server.args),
     egress: server.egress ?? "open",
     sleep: sleepDraft(server.sleep),
   });
@@ -38,6 +40,7 @@ export function SettingsDialog({ server, onClose }) {
       runtime: draft.runtime,
       limits: limitsOf(draft.limits),
       sleep: sleepOf(draft.sleep),
+      ...(draft.args === argsText(server.args) ? {} : { args: argsOf(draft.args) }),
       // To send it takes a new container, also where it stays what it is.
       ...(draft.egress === server.egress ? {} : { egress: draft.egress }),
     };
@@ -70,6 +73,7 @@ export function SettingsDialog({ server, onClose }) {
         <span class="label">${t("server.runtime")}</span>
         <${RuntimeChoice} value=${draft.runtime} onChange=${(/** @type {typeof draft.runtime} */ runtime) => change({ runtime })} />
       </div>
+      <${ArgsField} text=${draft.args} isFixed=${!fitLines(server.args)} onText=${(/** @type {string} */ args) => change({ args })} />
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
       <${SleepFields} draft=${draft.sleep} onDraft=${(/** @type {typeof draft.sleep} */ sleep) => change({ sleep })} />
@@ -77,7 +81,7 @@ export function SettingsDialog({ server, onClose }) {
       <${Failure} error=${error} onRetry=${save} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || badEntry || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || badEntry || argsProblem(draft.args) !== null || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
       </footer>
     </form>
   <//>`;

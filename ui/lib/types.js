@@ -40,6 +40,7 @@
  * @property {string} created_at
  * @property {string} updated_at
  * @property {{ sse: string, mcp: string }} urls
+ * @property {string[]} [args]
  * @property {"open" | "none"} [egress]
  * @property {import("./sleep.js").SleepChoice} [sleep]
  * @property {string} [reason_code]

@@ -7,11 +7,12 @@ import { Failure, Field } from "../components/controls.js";
 import { EnvEditor, newRow, rowProblem, varsOf } from "../components/env_editor.js";
 import { Icon } from "../components/icon.js";
 import { areLimitsGood, DEFAULT_LIMITS, EntryField, LimitFields, limitsOf } from "../components/option_fields.js";
-import { EgressChoice, SleepFields } from "../components/run_options.js";
+import { ArgsField, EgressChoice, SleepFields } from "../components/run_options.js";
 import { RuntimeChoice } from "../components/runtime_choice.js";
 import { TemplateChoice, useTemplates } from "../components/template_choice.js";
 import { UnsavedGuard } from "../components/unsaved_guard.js";
 import { ApiError, call } from "../lib/api.js";
+import { argsOf, argsProblem } from "../lib/args.js";
 import { useCheck } from "../lib/check.js";
 import { dropDraft, keepDraft, recallDraft } from "../lib/draft.js";
 import { explain } from "../lib/errors.js";
@@ -37,6 +38,7 @@ function emptyForm() {
     code: "",
     rows: /** @type {Row[]} */ ([]),
     limits: /** @type {import("../components/option_fields.js").LimitsDraft} */ ({ ...DEFAULT_LIMITS }),
+    args: "",
     egress: /** @type {import("../components/run_options.js").Egress} */ ("open"),
     sleep: sleepDraft(null),
     start: true,
@@ -87,6 +89,7 @@ export function CreatePage() {
     availability.state !== "refused" &&
     isCheckable &&
     !badEntry &&
+    argsProblem(form.args) === null &&
     areLimitsGood(form.limits) &&
     sleepProblem(form.sleep) === null &&
     form.rows.every((row) => !rowProblem(row, form.rows));
@@ -180,6 +183,7 @@ export function CreatePage() {
               <${EgressChoice} value=${form.egress} onChange=${(/** @type {Form["egress"]} */ egress) => change({ egress })} />
               <${SleepFields} draft=${form.sleep} onDraft=${(/** @type {Form["sleep"]} */ sleep) => change({ sleep })} />
             </div>
+            <${ArgsField} text=${form.args} onText=${(/** @type {string} */ args) => change({ args })} />
             <${LimitFields} draft=${form.limits} onDraft=${(/** @type {Form["limits"]} */ limits) => change({ limits })} />
           </div>
         </details>
@@ -252,6 +256,7 @@ function bodyOf(form) {
     runtime: form.runtime,
     limits: limitsOf(form.limits),
     code: form.code,
+    args: argsOf(form.args),
     egress: form.egress,
     sleep: sleepOf(form.sleep),
     env: varsOf(form.rows),

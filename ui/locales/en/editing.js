@@ -94,6 +94,12 @@ export default {
   "unsaved.leave": "Leave",
   "unsaved.stay": "Stay here",
 
+  "args.label": "Arguments",
+  "args.hint": "One a line, as the file finds them in sys.argv. Anybody who may sign in sees them: secrets belong in the environment.",
+  "args.fixed": "Some are empty or have spaces or line breaks that lines cannot hold: change them through the API.",
+  "args.problem.many": "At most 100 arguments are taken.",
+  "args.problem.long": "Together they may have at most 16 KiB.",
+
   "egress.label": "Outgoing connections",
   "egress.open": "Allowed",
   "egress.none": "None",

@@ -123,6 +123,7 @@ export default {
   "error.invalid_entry_object": "入口对象必须是一个 Python 标识符，例如 mcp。",
   "error.invalid_runtime": "没有这种运行环境。",
   "error.invalid_limits": "资源上限超出允许的范围。",
+  "error.invalid_args": "参数须为字符串列表：最多 100 个、合计 16 KiB，不含 NUL 字符。",
   "error.invalid_egress": "对外访问只能是 open（开放）或 none（禁止）。",
   "error.server_held": "服务器已被运维暂停，此时不能更改对外访问。请先解除暂停（hold）。",
   "error.invalid_sleep": "休眠设置无效：时间须为 5 秒到 30 天，且停止晚于暂停。",

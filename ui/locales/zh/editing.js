@@ -94,6 +94,12 @@ export default {
   "unsaved.leave": "离开",
   "unsaved.stay": "留在此页",
 
+  "args.label": "参数",
+  "args.hint": "每行一个，文件在 sys.argv 中读到。能登录的人都看得到：机密请放到环境变量里。",
+  "args.fixed": "有的参数为空，或含有按行无法表示的空格或换行：请通过 API 更改。",
+  "args.problem.many": "最多 100 个参数。",
+  "args.problem.long": "参数合计最多 16 KiB。",
+
   "egress.label": "对外连接",
   "egress.open": "允许",
   "egress.none": "禁止",
