@@ -10,7 +10,7 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{
-    Args, Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice,
+    Args, Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice, Storage,
     object_or_null, parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
@@ -31,6 +31,10 @@ pub(super) struct CreateServerBody {
     /// What the file finds in `sys.argv[1:]`; nothing by default.
     #[schema(value_type = Option<Args>)]
     args: Option<Value>,
+    /// What the server keeps beyond its containers, in `/data`; nothing by
+    /// default.
+    #[schema(value_type = Option<Storage>)]
+    storage: Option<Value>,
     /// Where the server's own connections may lead; "open" by default.
     #[schema(value_type = Option<Egress>)]
     egress: Option<String>,
@@ -50,8 +54,8 @@ pub(super) struct CreateServerBody {
     file: Option<Bytes>,
 }
 
-/// How the same fields are described as a form. `args`, `limits`, `sleep` and
-/// `env` are taken too, as JSON text.
+/// How the same fields are described as a form. `args`, `storage`,
+/// `limits`, `sleep` and `env` are taken too, as JSON text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
@@ -218,6 +222,7 @@ impl CreateServerBody {
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
             "args" => once(&mut self.args, "args", parse_json(&bytes)?),
+            "storage" => once(&mut self.storage, "storage", parse_json(&bytes)?),
             "egress" => once(&mut self.egress, "egress", text("egress", bytes)?),
             "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
             "sleep" => once(&mut self.sleep, "sleep", word_or_json(&bytes)?),
@@ -227,7 +232,7 @@ impl CreateServerBody {
             "file" => once(&mut self.file, "file", bytes),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, args, egress, limits, sleep, file, code, env and start",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, args, storage, egress, limits, sleep, file, code, env and start",
             )),
         }
     }
@@ -295,6 +300,7 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
         entry_object: entry_object_of(fields.entry_object.as_deref())?,
         runtime: runtime_of(fields.runtime.as_deref())?,
         args: Args::from_json(fields.args.unwrap_or_default())?,
+        storage: Storage::from_json(fields.storage.unwrap_or_default())?,
         egress: match fields.egress.as_deref() {
             None | Some("") => Egress::default(),
             Some(text) => text.parse()?,

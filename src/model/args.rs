@@ -17,7 +17,7 @@ const ARGS_MAX_BYTES: usize = 16 * 1024;
 #[derive(ToSchema)]
 #[schema(value_type = String, max_length = 16_384, pattern = "^[^\\u0000]*$")]
 #[expect(dead_code, reason = "it only describes")]
-pub struct Arg(String);
+pub(super) struct Arg(String);
 
 /// The arguments of a server's file, in order; none by default.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]

@@ -20,6 +20,7 @@ mod retention;
 mod server;
 mod sleep;
 mod state;
+mod storage;
 mod token;
 mod weight;
 
@@ -44,6 +45,7 @@ pub use server::{
 };
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
+pub use storage::Storage;
 pub use token::{
     ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,
     check_new_token_name, check_person,

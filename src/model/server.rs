@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Args, EntryObject, Error, ServerName, ServerNetworks, SleepChoice};
+use super::{Args, EntryObject, Error, ServerName, ServerNetworks, SleepChoice, Storage};
 
 /// The port every server listens on inside its container: the base image's
 /// bootstrap and every route agree on it (`base-image/README.md`).
@@ -245,6 +245,9 @@ pub struct Server {
     /// What its file finds in `sys.argv[1:]`.
     #[serde(default)]
     pub args: Args,
+    /// What it keeps beyond its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// Where its own connections may lead.
     #[serde(default)]
     pub egress: Egress,
@@ -266,7 +269,8 @@ pub struct Server {
     /// generation is to be replaced.
     pub generation: u64,
     /// Raised by every change that only a new container shows: environment,
-    /// limits, entry object, runtime, arguments, egress, code.
+    /// limits, entry object, runtime, arguments, storage,
+    /// egress, code.
     pub revision: u64,
     /// The code version in use.
     pub version: u32,
@@ -293,6 +297,7 @@ impl Server {
             runtime: RuntimeChoice::default(),
             limits: Limits::default(),
             args: Args::default(),
+            storage: None,
             egress: Egress::default(),
             creator,
             members: Vec::new(),
@@ -363,7 +368,7 @@ mod tests {
             "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
         let server: Server = serde_json::from_str(old).unwrap();
         assert!(server.members.is_empty());
-        assert!(server.args.as_slice().is_empty());
+        assert!(server.args.as_slice().is_empty() && server.storage.is_none());
         assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
     }
 }

@@ -17,7 +17,8 @@ use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
     Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, object_or_null,
+    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, Storage,
+    object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -37,6 +38,8 @@ pub struct CreateServer {
     pub runtime: RuntimeChoice,
     /// What its file finds in `sys.argv[1:]`.
     pub args: Args,
+    /// What it keeps beyond its containers.
+    pub storage: Option<Storage>,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// What it may use, where that is not the default.
@@ -66,6 +69,11 @@ pub struct PatchServer {
     /// What its file finds in `sys.argv[1:]`: the whole list.
     #[schema(value_type = Option<Args>)]
     pub args: Option<Value>,
+    /// What it keeps beyond its containers: it may come and grow. `null` is a
+    /// value.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Storage>)]
+    pub storage: Option<Value>,
     /// Where its own connections may lead; a running server restarts with it.
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
@@ -161,6 +169,8 @@ impl App {
             .patched(new.limits)
             .checked()?;
         maxima.check(&limits, None)?;
+        Storage::check_change(new.storage, None, &maxima)?;
+        self.require_room(new.storage, None).await?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
             return Err(Error::name_taken(&taken.server.name));
@@ -175,6 +185,7 @@ impl App {
             runtime: new.runtime,
             limits,
             args: new.args,
+            storage: new.storage,
             egress: new.egress,
             desired: if new.start {
                 Desired::Running
@@ -232,6 +243,11 @@ impl App {
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let args = patch.args.map(Args::from_json).transpose()?;
+        let storage = patch.storage.map(Storage::from_json).transpose()?;
+        if let Some(wanted) = storage {
+            let has = self.find_server(&leave.server().to_string())?.server.storage;
+            self.require_room(wanted, has).await?;
+        }
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
         let event = event(Deed::SettingsChanged, leave);
         let maxima = self.bounds.maxima();
@@ -251,6 +267,8 @@ impl App {
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
             server.args = args.unwrap_or(before.args.clone());
+            server.storage = storage.unwrap_or(before.storage);
+            Storage::check_change(server.storage, before.storage, &maxima)?;
             server.egress = egress.unwrap_or(before.egress);
             let is_moved = server.egress != before.egress;
             if is_moved {
@@ -263,6 +281,7 @@ impl App {
                 || server.entry_object != before.entry_object
                 || server.runtime != before.runtime
                 || server.args != before.args
+                || server.storage != before.storage
                 || server.limits != before.limits;
             server.revision += u64::from(needs_new_container);
             Ok(ServerChange::of_record(event))

@@ -75,6 +75,7 @@ impl Setting {
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::default(),
             args: Args::default(),
+            storage: None,
             egress: Egress::default(),
             limits: LimitsPatch::default(),
             sleep: SleepChoice::default(),

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use crate::directory::Entry;
 use crate::model::{
     Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest, RuntimeChoice,
-    ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
+    ServerId, ServerNetworks, SleepAfter, SleepChoice, Status, Storage,
 };
 
 /// A server's public addresses.
@@ -109,6 +109,8 @@ pub struct ServerView {
     pub limits_given: Option<Limits>,
     /// What its file finds in `sys.argv[1:]`.
     pub args: Args,
+    /// What it keeps in `/data` beyond its containers; `null` for nothing.
+    pub storage: Option<Storage>,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// Who created it.
@@ -182,6 +184,7 @@ impl ServerView {
             limits: server.limits,
             limits_given: Some(maxima.cap(server.limits)).filter(|given| *given != server.limits),
             args: server.args.clone(),
+            storage: server.storage,
             egress: server.egress,
             creator: server.creator.clone(),
             members: server.members.clone(),

@@ -4,12 +4,13 @@ import { html, useState } from "../vendor/preact.js";
 import { call, serverPath } from "../lib/api.js";
 import { argsOf, argsProblem, argsText, fitLines } from "../lib/args.js";
 import { t } from "../lib/i18n.js";
+import { storageDraft, storageOf, storageProblem } from "../lib/kept.js";
 import { refreshAll } from "../lib/live.js";
 import { isEntryObject } from "../lib/rules.js";
 import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { ArgsField, EgressChoice, SleepFields } from "./run_options.js";
+import { ArgsField, EgressChoice, SleepFields, StorageField } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
@@ -20,6 +21,7 @@ export function SettingsDialog({ server, onClose }) {
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
     args: argsText(server.args),
+    storage: storageDraft(server.storage),
     egress: server.egress ?? "open",
     sleep: sleepDraft(server.sleep),
   });
@@ -41,6 +43,7 @@ export function SettingsDialog({ server, onClose }) {
       limits: limitsOf(draft.limits),
       sleep: sleepOf(draft.sleep),
       ...(draft.args === argsText(server.args) ? {} : { args: argsOf(draft.args) }),
+      ...(draft.storage === storageDraft(server.storage) ? {} : { storage: storageOf(draft.storage) }),
       // To send it takes a new container, also where it stays what it is.
       ...(draft.egress === server.egress ? {} : { egress: draft.egress }),
     };
@@ -74,6 +77,7 @@ export function SettingsDialog({ server, onClose }) {
         <${RuntimeChoice} value=${draft.runtime} onChange=${(/** @type {typeof draft.runtime} */ runtime) => change({ runtime })} />
       </div>
       <${ArgsField} text=${draft.args} isFixed=${!fitLines(server.args)} onText=${(/** @type {string} */ args) => change({ args })} />
+      <${StorageField} draft=${draft.storage} has=${server.storage ?? null} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
       <${SleepFields} draft=${draft.sleep} onDraft=${(/** @type {typeof draft.sleep} */ sleep) => change({ sleep })} />
@@ -81,7 +85,7 @@ export function SettingsDialog({ server, onClose }) {
       <${Failure} error=${error} onRetry=${save} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || badEntry || argsProblem(draft.args) !== null || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || badEntry || argsProblem(draft.args) !== null || storageProblem(draft.storage, server.storage ?? null) !== null || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
       </footer>
     </form>
   <//>`;

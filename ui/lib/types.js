@@ -41,6 +41,7 @@
  * @property {string} updated_at
  * @property {{ sse: string, mcp: string }} urls
  * @property {string[]} [args]
+ * @property {import("./kept.js").Storage} [storage]
  * @property {"open" | "none"} [egress]
  * @property {import("./sleep.js").SleepChoice} [sleep]
  * @property {string} [reason_code]

@@ -7,7 +7,7 @@ import { Failure, Field } from "../components/controls.js";
 import { EnvEditor, newRow, rowProblem, varsOf } from "../components/env_editor.js";
 import { Icon } from "../components/icon.js";
 import { areLimitsGood, DEFAULT_LIMITS, EntryField, LimitFields, limitsOf } from "../components/option_fields.js";
-import { ArgsField, EgressChoice, SleepFields } from "../components/run_options.js";
+import { ArgsField, EgressChoice, SleepFields, StorageField } from "../components/run_options.js";
 import { RuntimeChoice } from "../components/runtime_choice.js";
 import { TemplateChoice, useTemplates } from "../components/template_choice.js";
 import { UnsavedGuard } from "../components/unsaved_guard.js";
@@ -17,6 +17,7 @@ import { useCheck } from "../lib/check.js";
 import { dropDraft, keepDraft, recallDraft } from "../lib/draft.js";
 import { explain } from "../lib/errors.js";
 import { t } from "../lib/i18n.js";
+import { storageOf, storageProblem } from "../lib/kept.js";
 import { useAvailability } from "../lib/names.js";
 import { go, href, route } from "../lib/router.js";
 import { codeProblem, isEntryObject, nameFromFile, nameProblem } from "../lib/rules.js";
@@ -39,6 +40,7 @@ function emptyForm() {
     rows: /** @type {Row[]} */ ([]),
     limits: /** @type {import("../components/option_fields.js").LimitsDraft} */ ({ ...DEFAULT_LIMITS }),
     args: "",
+    storage: "",
     egress: /** @type {import("../components/run_options.js").Egress} */ ("open"),
     sleep: sleepDraft(null),
     start: true,
@@ -90,6 +92,7 @@ export function CreatePage() {
     isCheckable &&
     !badEntry &&
     argsProblem(form.args) === null &&
+    storageProblem(form.storage) === null &&
     areLimitsGood(form.limits) &&
     sleepProblem(form.sleep) === null &&
     form.rows.every((row) => !rowProblem(row, form.rows));
@@ -183,7 +186,10 @@ export function CreatePage() {
               <${EgressChoice} value=${form.egress} onChange=${(/** @type {Form["egress"]} */ egress) => change({ egress })} />
               <${SleepFields} draft=${form.sleep} onDraft=${(/** @type {Form["sleep"]} */ sleep) => change({ sleep })} />
             </div>
-            <${ArgsField} text=${form.args} onText=${(/** @type {string} */ args) => change({ args })} />
+            <div class="columns">
+              <${ArgsField} text=${form.args} onText=${(/** @type {string} */ args) => change({ args })} />
+              <${StorageField} draft=${form.storage} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
+            </div>
             <${LimitFields} draft=${form.limits} onDraft=${(/** @type {Form["limits"]} */ limits) => change({ limits })} />
           </div>
         </details>
@@ -257,6 +263,7 @@ function bodyOf(form) {
     limits: limitsOf(form.limits),
     code: form.code,
     args: argsOf(form.args),
+    storage: storageOf(form.storage),
     egress: form.egress,
     sleep: sleepOf(form.sleep),
     env: varsOf(form.rows),

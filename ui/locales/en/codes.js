@@ -47,6 +47,7 @@ export default {
   "fault.start_timeout": "the server did not answer MCP within {timeout_secs} of its start; it may block while it is loaded",
   "fault.image_missing": "the image {image} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE",
   "fault.container_failed": "Docker Engine could not run the container: {detail}",
+  "fault.storage_failed": "the server's storage cannot be used: {detail}",
   "fault.contents_unreadable": "its stored environment or code cannot be read; see EMCP's log",
   "fault.syntax_error": "{message}",
   "fault.import_error": "{message}",

@@ -100,6 +100,13 @@ export default {
   "args.problem.many": "At most 100 arguments are taken.",
   "args.problem.long": "Together they may have at most 16 KiB.",
 
+  "storage.label": "Storage (MiB)",
+  "storage.fact": "Storage",
+  "storage.hint": "Empty: none. Otherwise the file runs in /data, and what it writes there stays until the server is deleted.",
+  "storage.hint.has": "In /data, until the server is deleted. It can grow, with the next start.",
+  "storage.problem.range": "Write a number from {min} to {max}.",
+  "storage.problem.shrinks": "Storage can only grow.",
+
   "egress.label": "Outgoing connections",
   "egress.open": "Allowed",
   "egress.none": "None",

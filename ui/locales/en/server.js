@@ -90,6 +90,7 @@ export default {
   "failure.start_timeout": "Not ready in time",
   "failure.image_missing": "The base image is missing",
   "failure.container_failed": "The container could not be made",
+  "failure.storage_failed": "The storage cannot be used",
   "failure.contents_unreadable": "The stored contents cannot be read",
   "failure.code_not_found": "The code is missing",
   "failure.bad_contract": "The container's settings are wrong",

@@ -100,6 +100,13 @@ export default {
   "args.problem.many": "最多 100 个参数。",
   "args.problem.long": "参数合计最多 16 KiB。",
 
+  "storage.label": "存储（MiB）",
+  "storage.fact": "存储",
+  "storage.hint": "留空则没有。否则文件在 /data 中运行，写入那里的内容会保留到服务器被删除。",
+  "storage.hint.has": "位于 /data，保留到服务器被删除。可以扩大，下次启动时生效。",
+  "storage.problem.range": "请填写 {min} 到 {max} 之间的数字。",
+  "storage.problem.shrinks": "存储只能扩大。",
+
   "egress.label": "对外连接",
   "egress.open": "允许",
   "egress.none": "禁止",
