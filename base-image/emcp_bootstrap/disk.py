@@ -44,10 +44,14 @@ LOOP_MAJOR = 7
 # ext4, where its superblock is, and what it says there (Documentation/filesystems/ext4).
 SUPERBLOCK = 1024
 MAGIC = (56, b"\x53\xef")
-# Written out, so that every version of mke2fs makes what every kernel since 4.19 reads. Inodes are a
-# share of the size: they are as bounded as bytes.
+BLOCK_BYTES = 4096
+# Blocks come in groups of so many bytes, each with so many inodes: as bounded as bytes, and more with
+# each group when it grows.
+GROUP_BYTES = 128 * 1024 * 1024
+GROUP_INODES = 8192
+# Written out, so that every version of mke2fs makes what every kernel since 4.19 reads.
 FORMAT = [
-    *("mke2fs", "-q", "-F", "-t", "ext4", "-b", "4096", "-I", "256", "-i", "16384", "-m", "0", "-e", "remount-ro"),
+    *("mke2fs", "-q", "-F", "-t", "ext4", "-b", str(BLOCK_BYTES), "-I", "256", "-m", "0", "-e", "remount-ro"),
     "-O",
     "none,has_journal,ext_attr,resize_inode,dir_index,filetype,extent,64bit,flex_bg,sparse_super,"
     "large_file,huge_file,dir_nlink,extra_isize,metadata_csum",
@@ -83,6 +87,7 @@ def open_disk(storage: Path, devices: Path, size: int) -> tuple[str, int]:
         disk = storage / "disk"
         if not disk.exists():
             _make(storage / "disk.new", disk, size)
+            _grant(storage, size)
             os.fsync(folder)
         image = os.open(disk, os.O_RDWR)
         try:
@@ -90,16 +95,18 @@ def open_disk(storage: Path, devices: Path, size: int) -> tuple[str, int]:
             deadline = time.monotonic() + RELEASE_SECS
             # Mounted twice under two names, a file system is lost: one that is in use is used on.
             while (found := _attached(devices, wanted)) is not None:
-                if not _is_smaller(storage, wanted.st_size, size):
+                if _granted(storage) == size:
                     return found
                 os.close(found[1])
                 if time.monotonic() > deadline:
                     raise DiskError("it is still in use, and can't grow; stop what has it mounted")
                 time.sleep(0.1)
-            if _is_smaller(storage, wanted.st_size, size):
-                _grow(storage, image, size)
-            else:
+            if _granted(storage) == size:
                 _check(disk, "-p")
+            else:
+                _grow(disk, image, size)
+                _grant(storage, size)
+                os.fsync(folder)
             return _attach(devices, image)
         finally:
             os.close(image)
@@ -113,7 +120,8 @@ def _make(unfinished: Path, disk: Path, size: int) -> None:
     try:
         os.ftruncate(image, 0)
         _set_aside(image, size)
-        _run([*FORMAT, str(unfinished)])
+        groups = -(-size // GROUP_BYTES)
+        _run([*FORMAT, "-N", str(groups * GROUP_INODES), str(unfinished)])
         _remove_lost_and_found(unfinished)
         os.fsync(image)
     finally:
@@ -121,26 +129,39 @@ def _make(unfinished: Path, disk: Path, size: int) -> None:
     unfinished.rename(disk)
 
 
-def _is_smaller(storage: Path, has: int, size: int) -> bool:
-    return has < size or (storage / "growing").exists()
+def _granted(storage: Path) -> int | None:
+    """The size that was asked for last; the file itself may be a little smaller, as file systems come in blocks."""
+    try:
+        return int((storage / "granted").read_text())
+    except (FileNotFoundError, ValueError):
+        # Brought back from a backup, say.
+        return None
 
 
-def _grow(storage: Path, image: int, size: int) -> None:
-    disk, mark = storage / "disk", storage / "growing"
-    mark.touch()
-    _set_aside(image, size)
+def _grant(storage: Path, size: int) -> None:
+    beside = storage / "granted.new"
+    beside.write_text(str(size))
+    beside.rename(storage / "granted")
+
+
+def _grow(disk: Path, image: int, size: int) -> None:
+    """Made again from its beginning where it was cut short."""
+    if size > os.fstat(image).st_size:
+        _set_aside(image, size)
     _check(disk, "-f", "-p")
     _run(["resize2fs", str(disk)])
     _remove_lost_and_found(disk)
     os.fsync(image)
-    mark.unlink()
 
 
 def _set_aside(image: int, size: int) -> None:
     """Takes the room on the host's disk, so that no other can take it away later."""
+    before = os.fstat(image).st_size
     try:
         os.posix_fallocate(image, 0, size)
     except OSError as error:
+        # What it got of it before there was no more.
+        os.ftruncate(image, before)
         if error.errno in (errno.ENOSPC, errno.EFBIG, errno.EDQUOT):
             raise DiskError(
                 f"the data directory's disk has no room for {size} bytes; free some, and start the server again"

@@ -262,3 +262,26 @@ fn read_entry(entry: &mut impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
     }
     Ok(bytes)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_before_are_read_and_those_to_come_are_not() {
+        let check = |format| {
+            let manifest = Manifest {
+                format,
+                emcp_version: "1.2.3".into(),
+                created_at: Timestamp::UNIX_EPOCH,
+                with_keys: false,
+            };
+            check_format(&serde_json::to_vec(&manifest).unwrap())
+        };
+        assert!(check(2).is_ok() && check(FORMAT).is_ok());
+        for format in [1, FORMAT + 1] {
+            let refused = check(format).unwrap_err().to_string();
+            assert!(refused.contains("use EMCP 1.2.3"), "{refused}");
+        }
+    }
+}

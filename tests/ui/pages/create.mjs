@@ -232,6 +232,11 @@ export default function create(suite) {
     await page.getByLabel("Stop after minutes").fill("5");
     await page.getByText("Stopping comes after pausing.").waitFor();
     await page.getByLabel("Stop after minutes").fill("90");
+    await page.getByLabel("Arguments").fill("--rows\n\n  2 \n");
+    await page.getByLabel("Storage (MiB)").fill("8");
+    await page.getByText("Write a number from 16").waitFor();
+    assert.ok(await createButton(page).isDisabled());
+    await page.getByLabel("Storage (MiB)").fill("32");
     await screenshots(page, "create-options");
     await page.getByRole("checkbox", { name: "Start it now" }).uncheck();
     await page.getByText("This name is free.").waitFor();
@@ -241,13 +246,22 @@ export default function create(suite) {
     assert.equal(made.limits.memory_bytes, 256 * 1024 * 1024);
     assert.equal(made.desired, "stopped");
     assert.equal(made.egress, "none");
+    assert.deepEqual([made.args, made.storage], [["--rows", "2"], { size_bytes: 32 * 1024 * 1024 }]);
     assert.deepEqual(made.sleep, { pause_after_secs: 600, stop_after_secs: 5_400 });
     await page.getByRole("button", { name: "Edit" }).click();
     await sleep.getByRole("button", { name: "Never" }).click();
+    const dialog = page.getByRole("dialog");
+    assert.equal(await dialog.getByLabel("Arguments").inputValue(), "--rows\n2");
+    await dialog.getByLabel("Arguments").fill("--rows=3");
+    await dialog.getByLabel("Storage (MiB)").fill("31");
+    await page.getByText("Storage can only grow.").waitFor();
+    assert.ok(await dialog.getByRole("button", { name: "Save" }).isDisabled());
+    await dialog.getByLabel("Storage (MiB)").fill("48");
     await screenshots(page, "server-settings");
     await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     const changed = await suite.api("/api/servers/from-template");
+    assert.deepEqual([changed.args, changed.storage], [["--rows=3"], { size_bytes: 48 * 1024 * 1024 }]);
     assert.deepEqual([changed.sleep, changed.egress, changed.limits.memory_bytes], ["never", "none", 256 * 1024 * 1024]);
   });
 
