@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{
-    Args, Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice, Storage,
-    object_or_null, parse_env_json,
+    Args, Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice,
+    Storage, object_or_null, parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 

@@ -15,8 +15,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use crate::identity::Layout;
 use super::disk::for_each_piece;
+use crate::identity::Layout;
 use crate::model::ServerId;
 use crate::store::Dump;
 
@@ -119,7 +119,11 @@ impl<W: Write> BackupWriter<W> {
             Err(error) => return Err(error),
         };
         let size = disk.metadata()?.len();
-        self.add(&format!("{id}/storage/size"), size.to_string().as_bytes(), 0o600)?;
+        self.add(
+            &format!("{id}/storage/size"),
+            size.to_string().as_bytes(),
+            0o600,
+        )?;
         for_each_piece(&disk, |at, piece| {
             self.add(&format!("{id}/storage/{at}"), piece, 0o600)
         })

@@ -281,8 +281,8 @@ fn refuse_what_differs(layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
     for (id, (_, digest)) in &backup.disks {
         let path = layout.disk_image(*id);
         if path.exists() {
-            let present = DiskDigest::of(&path)
-                .with_context(|| format!("cannot read {}", path.display()))?;
+            let present =
+                DiskDigest::of(&path).with_context(|| format!("cannot read {}", path.display()))?;
             ensure!(
                 present == *digest,
                 "{} exists and is not the backup's; it is not replaced: move it away",

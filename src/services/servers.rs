@@ -16,8 +16,8 @@ use crate::access::{CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, Storage,
+    Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
+    Result, RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, Storage,
     object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
@@ -245,7 +245,10 @@ impl App {
         let args = patch.args.map(Args::from_json).transpose()?;
         let storage = patch.storage.map(Storage::from_json).transpose()?;
         if let Some(wanted) = storage {
-            let has = self.find_server(&leave.server().to_string())?.server.storage;
+            let has = self
+                .find_server(&leave.server().to_string())?
+                .server
+                .storage;
             self.require_room(wanted, has).await?;
         }
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest, RuntimeChoice,
-    ServerId, ServerNetworks, SleepAfter, SleepChoice, Status, Storage,
+    Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest,
+    RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status, Storage,
 };
 
 /// A server's public addresses.

@@ -288,7 +288,9 @@ mod tests {
 
     #[test]
     fn shared_memory_is_bounded_and_message_queues_are_closed() {
-        let host = create_body(&spec(), None, "mcp-net", "emcp").host_config.unwrap();
+        let host = create_body(&spec(), None, "mcp-net", "emcp")
+            .host_config
+            .unwrap();
         assert_eq!(host.shm_size, Some(64 * 1024 * 1024));
         assert!(host.tmpfs.unwrap()["/dev/mqueue"].starts_with("ro,"));
         let closed = host.ulimits.unwrap();
@@ -300,7 +302,9 @@ mod tests {
     #[test]
     fn without_egress_no_name_server_is_asked() {
         let mut spec = spec();
-        let open = create_body(&spec, None, "mcp-net", "emcp").host_config.unwrap();
+        let open = create_body(&spec, None, "mcp-net", "emcp")
+            .host_config
+            .unwrap();
         assert_eq!(open.dns, None);
         spec.egress = Egress::None;
         let closed = create_body(&spec, None, "x", "emcp").host_config.unwrap();

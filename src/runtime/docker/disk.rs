@@ -95,13 +95,20 @@ pub(super) async fn open(
         Err(other) => return Err(other),
     };
     let answer = async {
-        docker.start_container(&helper, None).await.map_err(explain)?;
+        docker
+            .start_container(&helper, None)
+            .await
+            .map_err(explain)?;
         answer_of(docker, &helper).await
     };
-    let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap_or_else(|_| {
-        let secs = PATIENCE.as_secs();
-        Err(RuntimeError::Storage(format!("it was not ready within {secs} s")))
-    });
+    let answer = tokio::time::timeout(PATIENCE, answer)
+        .await
+        .unwrap_or_else(|_| {
+            let secs = PATIENCE.as_secs();
+            Err(RuntimeError::Storage(format!(
+                "it was not ready within {secs} s"
+            )))
+        });
     match answer {
         Ok(device) => Ok(OpenDisk { device, helper }),
         Err(error) => {
