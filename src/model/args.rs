@@ -15,7 +15,7 @@ const ARGS_MAX_BYTES: usize = 16 * 1024;
 
 /// How one of them is described.
 #[derive(ToSchema)]
-#[schema(value_type = String, max_length = 16_384, pattern = "^[^\\u0000]*$")]
+#[schema(value_type = String, pattern = "^[^\\u0000]*$")]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) struct Arg(String);
 

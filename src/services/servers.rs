@@ -244,16 +244,17 @@ impl App {
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let args = patch.args.map(Args::from_json).transpose()?;
         let storage = patch.storage.map(Storage::from_json).transpose()?;
+        let maxima = self.bounds.maxima();
         if let Some(wanted) = storage {
             let has = self
                 .find_server(&leave.server().to_string())?
                 .server
                 .storage;
+            Storage::check_change(wanted, has, &maxima)?;
             self.require_room(wanted, has).await?;
         }
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
         let event = event(Deed::SettingsChanged, leave);
-        let maxima = self.bounds.maxima();
         self.change(leave, move |server| {
             let before = server.clone();
             if let Some(text) = patch.description {
