@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Args, EntryObject, Error, ServerName, ServerNetworks, SleepChoice, Storage};
+use super::{
+    Args, EntryObject, Error, PassHeaders, ServerName, ServerNetworks, SleepChoice, Storage,
+};
 
 /// The port every server listens on inside its container: the base image's
 /// bootstrap and every route agree on it (`base-image/README.md`).
@@ -251,6 +253,9 @@ pub struct Server {
     /// Where its own connections may lead.
     #[serde(default)]
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    #[serde(default)]
+    pub pass_headers: PassHeaders,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added: as much theirs, but for adding others.
@@ -299,6 +304,7 @@ impl Server {
             args: Args::default(),
             storage: None,
             egress: Egress::default(),
+            pass_headers: PassHeaders::default(),
             creator,
             members: Vec::new(),
             desired: Desired::Stopped,
@@ -369,6 +375,7 @@ mod tests {
         let server: Server = serde_json::from_str(old).unwrap();
         assert!(server.members.is_empty());
         assert!(server.args.as_slice().is_empty() && server.storage.is_none());
+        assert!(server.pass_headers.is_empty());
         assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
     }
 }

@@ -17,10 +17,11 @@ use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
     Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
-    Result, RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, Storage,
-    object_or_null,
+    PassHeaders, Result, RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice,
+    Status, Storage, invalid_pass_headers, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
+use crate::traefik::passes_never;
 use crate::vault::{Place, random_bytes};
 
 /// The longest description taken, in bytes.
@@ -42,6 +43,8 @@ pub struct CreateServer {
     pub storage: Option<Storage>,
     /// Where its own connections may lead.
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    pub pass_headers: PassHeaders,
     /// What it may use, where that is not the default.
     pub limits: LimitsPatch,
     /// When it is put to sleep.
@@ -77,6 +80,9 @@ pub struct PatchServer {
     /// Where its own connections may lead; a running server restarts with it.
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
+    /// The whole list of headers in which it expects credentials of its own; from
+    /// the next request on.
+    pub pass_headers: Option<Vec<String>>,
     /// What it may use.
     #[serde(default, deserialize_with = "object_or_null")]
     pub limits: Option<LimitsPatch>,
@@ -159,9 +165,10 @@ impl App {
     ///
     /// # Errors
     /// `name_like_id`, `name_taken`, `address_pool_full`, `description_too_long`,
-    /// `limit_above_maximum`, a quota's code, or a full disk.
+    /// `limit_above_maximum`, `invalid_pass_headers`, a quota's code, or a full disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
+        check_passed(&new.pass_headers)?;
         new.name.check_new()?;
         let maxima = self.bounds.maxima();
         let limits = maxima
@@ -169,8 +176,7 @@ impl App {
             .patched(new.limits)
             .checked()?;
         maxima.check(&limits, None)?;
-        Storage::check_change(new.storage, None, &maxima)?;
-        self.require_room(new.storage, None).await?;
+        self.check_storage_change(new.storage, None).await?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
             return Err(Error::name_taken(&taken.server.name));
@@ -187,6 +193,7 @@ impl App {
             args: new.args,
             storage: new.storage,
             egress: new.egress,
+            pass_headers: new.pass_headers,
             desired: if new.start {
                 Desired::Running
             } else {
@@ -244,16 +251,11 @@ impl App {
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let args = patch.args.map(Args::from_json).transpose()?;
         let storage = patch.storage.map(Storage::from_json).transpose()?;
+        self.check_storage(leave.server(), storage).await?;
         let maxima = self.bounds.maxima();
-        if let Some(wanted) = storage {
-            let has = self
-                .find_server(&leave.server().to_string())?
-                .server
-                .storage;
-            Storage::check_change(wanted, has, &maxima)?;
-            self.require_room(wanted, has).await?;
-        }
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
+        let pass_headers = patch.pass_headers.map(PassHeaders::parse).transpose()?;
+        pass_headers.iter().try_for_each(check_passed)?;
         let event = event(Deed::SettingsChanged, leave);
         self.change(leave, move |server| {
             let before = server.clone();
@@ -274,6 +276,7 @@ impl App {
             server.storage = storage.unwrap_or(before.storage);
             Storage::check_change(server.storage, before.storage, &maxima)?;
             server.egress = egress.unwrap_or(before.egress);
+            server.pass_headers = pass_headers.unwrap_or(before.pass_headers);
             let is_moved = server.egress != before.egress;
             if is_moved {
                 refuse_if_held(server)?;
@@ -469,6 +472,16 @@ fn refuse_if_held(server: &Server) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Who is signed in at a proxy is never the client's to say.
+fn check_passed(headers: &PassHeaders) -> Result<()> {
+    match headers.names().iter().find(|name| passes_never(name)) {
+        None => Ok(()),
+        Some(name) => Err(invalid_pass_headers(&format!(
+            "\"{name}\" tells who is signed in, and never passes as the client sent it"
+        ))),
+    }
 }
 
 fn check_description(text: &str) -> Result<()> {

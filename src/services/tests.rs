@@ -20,8 +20,8 @@ use super::{App, CodeUpload, CreateServer, Endings, start, strays};
 use crate::access::Caller;
 use crate::maintenance::check;
 use crate::model::{
-    Actor, Args, Deed, Egress, EntryObject, Error, Event, LimitsPatch, RuntimeChoice, ServerId,
-    SleepChoice,
+    Actor, Args, Deed, Egress, EntryObject, Error, Event, LimitsPatch, PassHeaders, RuntimeChoice,
+    ServerId, SleepChoice,
 };
 use crate::settings::SettingsInput;
 use crate::store::ServerChange;
@@ -76,6 +76,7 @@ impl Setting {
             runtime: RuntimeChoice::default(),
             args: Args::default(),
             storage: None,
+            pass_headers: PassHeaders::default(),
             egress: Egress::default(),
             limits: LimitsPatch::default(),
             sleep: SleepChoice::default(),

@@ -8,8 +8,8 @@ use utoipa::ToSchema;
 
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, Reason, Rest,
-    RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status, Storage,
+    Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, PassHeaders, Reason,
+    Rest, RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status, Storage,
 };
 
 /// A server's public addresses.
@@ -113,6 +113,8 @@ pub struct ServerView {
     pub storage: Option<Storage>,
     /// Where its own connections may lead.
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    pub pass_headers: PassHeaders,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added.
@@ -186,6 +188,7 @@ impl ServerView {
             args: server.args.clone(),
             storage: server.storage,
             egress: server.egress,
+            pass_headers: server.pass_headers.clone(),
             creator: server.creator.clone(),
             members: server.members.clone(),
             desired: server.desired,

@@ -1,5 +1,5 @@
 // With which arguments a server's file runs, what it keeps, where its own
-// connections may lead, and when it sleeps.
+// connections may lead, which credentials are its own, and when it sleeps.
 
 import { html } from "../vendor/preact.js";
 import { argsProblem } from "../lib/args.js";
@@ -63,6 +63,31 @@ export function StorageField({ draft, has = null, onDraft }) {
       step="any"
       value=${draft}
       onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onDraft(event.currentTarget.value)}
+    />`}
+  <//>`;
+}
+
+/**
+ * The headers' names of a list as it is typed.
+ * @param {string} text
+ */
+export function passHeadersOf(text) {
+  return text.split(/[\s,;]+/).filter((name) => name !== "");
+}
+
+/** @param {{ value: string, onChange: (value: string) => void }} props */
+export function PassHeadersField({ value, onChange }) {
+  return html`<${Field} label=${t("passHeaders.label")} hint=${t("passHeaders.hint")}>
+    ${(/** @type {object} */ attributes) => html`<input
+      ...${attributes}
+      class="mono"
+      name="pass_headers"
+      placeholder="Authorization"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck=${false}
+      value=${value}
+      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onChange(event.currentTarget.value)}
     />`}
   <//>`;
 }

@@ -10,7 +10,7 @@ import { isEntryObject } from "../lib/rules.js";
 import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { ArgsField, EgressChoice, SleepFields, StorageField } from "./run_options.js";
+import { ArgsField, EgressChoice, PassHeadersField, passHeadersOf, SleepFields, StorageField } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
@@ -23,6 +23,7 @@ export function SettingsDialog({ server, onClose }) {
     args: argsText(server.args),
     storage: storageDraft(server.storage),
     egress: server.egress ?? "open",
+    passHeaders: (server.pass_headers ?? []).join(", "),
     sleep: sleepDraft(server.sleep),
   });
   const [error, setError] = useState(/** @type {unknown} */ (null));
@@ -41,6 +42,7 @@ export function SettingsDialog({ server, onClose }) {
       entry_object: draft.entryObject,
       runtime: draft.runtime,
       limits: limitsOf(draft.limits),
+      pass_headers: passHeadersOf(draft.passHeaders),
       sleep: sleepOf(draft.sleep),
       ...(draft.args === argsText(server.args) ? {} : { args: argsOf(draft.args) }),
       ...(draft.storage === storageDraft(server.storage) ? {} : { storage: storageOf(draft.storage) }),
@@ -80,6 +82,7 @@ export function SettingsDialog({ server, onClose }) {
       <${StorageField} draft=${draft.storage} has=${server.storage ?? null} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
+      <${PassHeadersField} value=${draft.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
       <${SleepFields} draft=${draft.sleep} onDraft=${(/** @type {typeof draft.sleep} */ sleep) => change({ sleep })} />
       <p class="hint">${t("settings.hint")}</p>
       <${Failure} error=${error} onRetry=${save} />

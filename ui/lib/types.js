@@ -43,6 +43,7 @@
  * @property {string[]} [args]
  * @property {import("./kept.js").Storage} [storage]
  * @property {"open" | "none"} [egress]
+ * @property {string[]} [pass_headers] names of headers
  * @property {import("./sleep.js").SleepChoice} [sleep]
  * @property {string} [reason_code]
  * @property {Args} [reason_args]

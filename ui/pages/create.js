@@ -7,7 +7,7 @@ import { Failure, Field } from "../components/controls.js";
 import { EnvEditor, newRow, rowProblem, varsOf } from "../components/env_editor.js";
 import { Icon } from "../components/icon.js";
 import { areLimitsGood, DEFAULT_LIMITS, EntryField, LimitFields, limitsOf } from "../components/option_fields.js";
-import { ArgsField, EgressChoice, SleepFields, StorageField } from "../components/run_options.js";
+import { ArgsField, EgressChoice, PassHeadersField, passHeadersOf, SleepFields, StorageField } from "../components/run_options.js";
 import { RuntimeChoice } from "../components/runtime_choice.js";
 import { TemplateChoice, useTemplates } from "../components/template_choice.js";
 import { UnsavedGuard } from "../components/unsaved_guard.js";
@@ -42,6 +42,7 @@ function emptyForm() {
     args: "",
     storage: "",
     egress: /** @type {import("../components/run_options.js").Egress} */ ("open"),
+    passHeaders: "",
     sleep: sleepDraft(null),
     start: true,
   };
@@ -190,6 +191,7 @@ export function CreatePage() {
               <${ArgsField} text=${form.args} onText=${(/** @type {string} */ args) => change({ args })} />
               <${StorageField} draft=${form.storage} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
             </div>
+            <${PassHeadersField} value=${form.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
             <${LimitFields} draft=${form.limits} onDraft=${(/** @type {Form["limits"]} */ limits) => change({ limits })} />
           </div>
         </details>
@@ -265,6 +267,7 @@ function bodyOf(form) {
     args: argsOf(form.args),
     storage: storageOf(form.storage),
     egress: form.egress,
+    pass_headers: passHeadersOf(form.passHeaders),
     sleep: sleepOf(form.sleep),
     env: varsOf(form.rows),
     start: form.start,
