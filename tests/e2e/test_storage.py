@@ -192,7 +192,7 @@ def test_what_it_keeps_lasts_through_all_that_replaces_its_container(shared: Api
         "crash": crash,
     }
     kept = {"first"}
-    write(shared, "first")
+    found = write(shared, "first")
     container = shared.server("ledger")["container_id"]
     for how, replace in replaced.items():
         replace()
