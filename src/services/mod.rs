@@ -25,6 +25,7 @@ mod session;
 mod settings_view;
 mod sse_ticket;
 mod startup;
+mod storage;
 mod strays;
 mod templates;
 mod tokens;

@@ -2,13 +2,15 @@
 
 import { html, useState } from "../vendor/preact.js";
 import { call, serverPath } from "../lib/api.js";
+import { argsOf, argsProblem, argsText, fitLines } from "../lib/args.js";
 import { t } from "../lib/i18n.js";
+import { storageDraft, storageOf, storageProblem } from "../lib/kept.js";
 import { refreshAll } from "../lib/live.js";
 import { isEntryObject } from "../lib/rules.js";
 import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { EgressChoice, PassHeadersField, passHeadersOf, SleepFields } from "./run_options.js";
+import { ArgsField, EgressChoice, PassHeadersField, passHeadersOf, SleepFields, StorageField } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
@@ -18,6 +20,8 @@ export function SettingsDialog({ server, onClose }) {
     entryObject: server.entry_object,
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
+    args: argsText(server.args),
+    storage: storageDraft(server.storage),
     egress: server.egress ?? "open",
     passHeaders: (server.pass_headers ?? []).join(", "),
     sleep: sleepDraft(server.sleep),
@@ -40,6 +44,8 @@ export function SettingsDialog({ server, onClose }) {
       limits: limitsOf(draft.limits),
       pass_headers: passHeadersOf(draft.passHeaders),
       sleep: sleepOf(draft.sleep),
+      ...(draft.args === argsText(server.args) ? {} : { args: argsOf(draft.args) }),
+      ...(draft.storage === storageDraft(server.storage) ? {} : { storage: storageOf(draft.storage) }),
       // To send it takes a new container, also where it stays what it is.
       ...(draft.egress === server.egress ? {} : { egress: draft.egress }),
     };
@@ -72,6 +78,8 @@ export function SettingsDialog({ server, onClose }) {
         <span class="label">${t("server.runtime")}</span>
         <${RuntimeChoice} value=${draft.runtime} onChange=${(/** @type {typeof draft.runtime} */ runtime) => change({ runtime })} />
       </div>
+      <${ArgsField} text=${draft.args} isFixed=${!fitLines(server.args)} onText=${(/** @type {string} */ args) => change({ args })} />
+      <${StorageField} draft=${draft.storage} has=${server.storage ?? null} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
       <${PassHeadersField} value=${draft.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
@@ -80,7 +88,7 @@ export function SettingsDialog({ server, onClose }) {
       <${Failure} error=${error} onRetry=${save} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || badEntry || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || badEntry || argsProblem(draft.args) !== null || storageProblem(draft.storage, server.storage ?? null) !== null || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
       </footer>
     </form>
   <//>`;

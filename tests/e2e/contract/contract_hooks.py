@@ -98,6 +98,8 @@ def _limits(body: Any) -> None:
     if isinstance(limits, dict):
         least = {"memory_bytes": 64 << 20, "cpus": 0.05, "pids": 16}
         limits.update({name: least[name] for name, value in limits.items() if value is not None})
+    if isinstance(body, dict) and body.get("storage"):
+        body["storage"] = {"size_bytes": 16 << 20}
 
 
 def _token(body: Any) -> None:

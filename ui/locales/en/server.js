@@ -91,6 +91,7 @@ export default {
   "failure.wants_credential": "The server checks a credential of its own",
   "failure.image_missing": "The base image is missing",
   "failure.container_failed": "The container could not be made",
+  "failure.storage_failed": "The storage cannot be used",
   "failure.contents_unreadable": "The stored contents cannot be read",
   "failure.code_not_found": "The code is missing",
   "failure.bad_contract": "The container's settings are wrong",

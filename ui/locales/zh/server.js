@@ -91,6 +91,7 @@ export default {
   "failure.wants_credential": "服务器校验自己的凭据",
   "failure.image_missing": "缺少基础镜像",
   "failure.container_failed": "无法创建容器",
+  "failure.storage_failed": "无法使用存储",
   "failure.contents_unreadable": "无法读取所存的内容",
   "failure.code_not_found": "找不到代码",
   "failure.bad_contract": "容器的设置有误",
