@@ -2,10 +2,10 @@
 // and what happened.
 
 import { html, useEffect, useMemo, useRef } from "../vendor/preact.js";
-import { Chart } from "../components/chart.js";
 import { Failure, Loading, Time } from "../components/controls.js";
 import { FirstServer } from "../components/first_server.js";
 import { Icon } from "../components/icon.js";
+import { lazy } from "../components/lazy.js";
 import { StatusBadge } from "../components/status.js";
 import { Text } from "../components/text.js";
 import { eventWords, inWords, reasonWords } from "../lib/coded.js";
@@ -15,6 +15,9 @@ import { usage, useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
 import { canWrite } from "../lib/session.js";
 import { amount, cores, MIB } from "../lib/units.js";
+
+/** Where there is no server there is nothing to draw. */
+const Chart = lazy(async () => (await import("../components/chart.js")).Chart, { words: [], styles: [] });
 
 /** @typedef {import("../lib/types.js").Server} Server */
 /** @typedef {import("../lib/types.js").Overview} Overview */
