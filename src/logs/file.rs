@@ -16,21 +16,30 @@ const FILE_MAX_BYTES: u64 = 2 * 1024 * 1024;
 pub(super) struct LogFile {
     folder: PathBuf,
     open: Option<(File, u64)>,
+    /// How often the files were turned over.
+    turns: u64,
 }
 
 impl LogFile {
     /// Files in this folder; nothing is made before the first line.
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, open: None }
+        Self {
+            folder,
+            open: None,
+            turns: 0,
+        }
     }
 
     /// What is on disk now, oldest first. The files stay readable for whoever
     /// holds these, also when they are turned over.
     pub(super) fn parts(&self) -> io::Result<Vec<Part>> {
         let mut parts = Vec::with_capacity(2);
-        for path in [self.older(), self.newer()] {
+        for (path, turn) in [
+            (self.older(), self.turns),
+            (self.newer(), self.turns + 1),
+        ] {
             match File::open(path) {
-                Ok(file) => parts.push(Part::new(file)?),
+                Ok(file) => parts.push(Part::new(file, turn)?),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}
                 Err(error) => return Err(error),
             }
@@ -52,6 +61,7 @@ impl LogFile {
                 self.write(&bytes)?;
                 self.open = None;
                 fs::rename(self.newer(), self.older())?;
+                self.turns += 1;
                 bytes = next;
             }
         }

@@ -25,22 +25,38 @@ impl Kept {
 
     /// The lines, oldest first. A line cut by a crash is left out.
     pub(super) fn records(&self) -> Records {
-        self.records_after(0)
+        self.records_after(0, None)
     }
 
-    /// Those with a higher number. The others are passed over quickly.
-    pub(super) fn records_after(&self, after: u64) -> Records {
+    /// Those with a higher number, which come behind this place if it is still
+    /// there.
+    pub(super) fn records_after(&self, after: u64, place: Option<Place>) -> Records {
+        let mut parts = self.parts.clone();
+        if let Some(Place { turn, at }) = place
+            && let Some(index) = parts.iter().position(|part| part.turn == turn)
+        {
+            parts.drain(..index);
+            parts[0].at = at;
+        }
         Records {
             written: Written {
-                parts: self.parts.clone().into_iter(),
+                parts: parts.into_iter(),
                 reader: None,
                 after,
             }
             .peekable(),
             unwritten: self.unwritten.clone().into_iter().peekable(),
             last: after,
+            place,
         }
     }
+}
+
+/// Behind a line in a file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    turn: u64,
+    at: u64,
 }
 
 /// The beginning of a file, as long as the file was when this was made: what is
@@ -48,15 +64,18 @@ impl Kept {
 #[derive(Clone)]
 pub(super) struct Part {
     file: Arc<File>,
+    /// Which of the files of this log that were ever begun.
+    turn: u64,
     at: u64,
     end: u64,
 }
 
 impl Part {
-    pub(super) fn new(file: File) -> io::Result<Self> {
+    pub(super) fn new(file: File, turn: u64) -> io::Result<Self> {
         let end = file.metadata()?.len();
         Ok(Self {
             file: Arc::new(file),
+            turn,
             at: 0,
             end,
         })
@@ -78,6 +97,30 @@ pub(super) struct Records {
     written: Peekable<Written>,
     unwritten: Peekable<IntoIter<LogRecord>>,
     last: u64,
+    place: Option<Place>,
+}
+
+impl Records {
+    /// Where the files were read to.
+    pub(super) fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// The next line, known or not.
+    fn any(&mut self) -> Option<io::Result<LogRecord>> {
+        let is_unwritten = match (self.written.peek(), self.unwritten.peek()) {
+            (Some(Ok((written, _))), Some(unwritten)) => unwritten.seq < written.seq,
+            (written, unwritten) => written.is_none() && unwritten.is_some(),
+        };
+        if is_unwritten {
+            return self.unwritten.next().map(Ok);
+        }
+        let read = self.written.next()?;
+        Some(read.map(|(record, place)| {
+            self.place = Some(place);
+            record
+        }))
+    }
 }
 
 impl Iterator for Records {
@@ -85,21 +128,13 @@ impl Iterator for Records {
 
     fn next(&mut self) -> Option<Self::Item> {
         loop {
-            let next = match (self.written.peek(), self.unwritten.peek()) {
-                (Some(Ok(written)), Some(unwritten)) if unwritten.seq < written.seq => {
-                    self.unwritten.next().map(Ok)
-                }
-                (None, Some(_)) => self.unwritten.next().map(Ok),
-                _ => self.written.next(),
-            };
-            match next? {
-                Ok(record) if record.seq <= self.last => {}
-                Ok(record) => {
-                    self.last = record.seq;
-                    return Some(Ok(record));
-                }
-                Err(error) => return Some(Err(error)),
+            let next = self.any()?;
+            match &next {
+                Ok(record) if record.seq <= self.last => continue,
+                Ok(record) => self.last = record.seq,
+                Err(_) => {}
             }
+            return Some(next);
         }
     }
 }
@@ -107,34 +142,45 @@ impl Iterator for Records {
 /// The lines in the files.
 struct Written {
     parts: IntoIter<Part>,
-    reader: Option<BufReader<Part>>,
+    reader: Option<(BufReader<Part>, Place)>,
     after: u64,
 }
 
 impl Iterator for Written {
-    type Item = io::Result<LogRecord>;
+    type Item = io::Result<(LogRecord, Place)>;
 
     fn next(&mut self) -> Option<Self::Item> {
         // As bytes: a cut may have gone through a character.
         let mut line = Vec::new();
         loop {
-            let reader = match &mut self.reader {
-                Some(reader) => reader,
-                none => none.insert(BufReader::new(self.parts.next()?)),
+            let (reader, place) = match &mut self.reader {
+                Some(open) => open,
+                none => {
+                    let part = self.parts.next()?;
+                    let place = Place {
+                        turn: part.turn,
+                        at: part.at,
+                    };
+                    none.insert((BufReader::new(part), place))
+                }
             };
             line.clear();
             match reader.read_until(b'\n', &mut line) {
-                Ok(0) => self.reader = None,
-                Ok(_) if number_of(&line).is_some_and(|seq| seq <= self.after) => {}
-                Ok(_) => {
-                    if let Ok(record) = serde_json::from_slice(&line) {
-                        return Some(Ok(record));
-                    }
+                Ok(0) => {
+                    self.reader = None;
+                    continue;
                 }
+                Ok(count) => place.at += count as u64,
                 Err(error) => {
                     self.reader = None;
                     return Some(Err(error));
                 }
+            }
+            if number_of(&line).is_some_and(|seq| seq <= self.after) {
+                continue;
+            }
+            if let Ok(record) = serde_json::from_slice(&line) {
+                return Some(Ok((record, *place)));
             }
         }
     }
@@ -184,7 +230,7 @@ mod tests {
     fn it_stays_what_it_was_however_often_it_is_read() {
         let mut file = tempfile::tempfile().unwrap();
         write(&mut file, 1..=3);
-        let part = Part::new(file.try_clone().unwrap()).unwrap();
+        let part = Part::new(file.try_clone().unwrap(), 0).unwrap();
         let kept = Kept::new(vec![part], Vec::new());
         assert_eq!(numbers(&kept), [1, 2, 3]);
         write(&mut file, 4..=5);
@@ -195,9 +241,10 @@ mod tests {
     fn a_number_is_known_without_reading_the_line() {
         let mut file = tempfile::tempfile().unwrap();
         write(&mut file, 7..=9);
-        let part = Part::new(file).unwrap();
+        let part = Part::new(file, 0).unwrap();
         let kept = Kept::new(vec![part], Vec::new());
-        let seqs: Vec<u64> = kept.records_after(8).map(|r| r.unwrap().seq).collect();
+        let rest = kept.records_after(8, None);
+        let seqs: Vec<u64> = rest.map(|r| r.unwrap().seq).collect();
         assert_eq!(seqs, [9]);
         let line = serde_json::to_string(&record(42)).unwrap();
         assert_eq!(number_of(format!("{line}\n").as_bytes()), Some(42));
@@ -212,8 +259,20 @@ mod tests {
         write(&mut older, 1..=2);
         older.write_all(b"{\"line\":\"\xc3\n").unwrap();
         write(&mut newer, [2, 5, 6]);
-        let parts = [older, newer].map(|file| Part::new(file).unwrap()).into();
+        let parts = vec![Part::new(older, 4).unwrap(), Part::new(newer, 5).unwrap()];
         let kept = Kept::new(parts, [3, 4, 5, 7].map(record).into());
         assert_eq!(numbers(&kept), [1, 2, 3, 4, 5, 6, 7]);
+        // Gone on with from each place, also where the file is not there any more.
+        let mut records = kept.records();
+        while let Some(record) = records.next() {
+            let (seq, place) = (record.unwrap().seq, records.place());
+            for place in [place, None, Some(Place { turn: 1, at: 77 })] {
+                let rest: Vec<u64> = kept
+                    .records_after(seq, place)
+                    .map(|record| record.unwrap().seq)
+                    .collect();
+                assert_eq!(rest, (seq + 1..=7).collect::<Vec<_>>());
+            }
+        }
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::kept::Place;
 use super::select::{Edge, LogPage, PageOf, Selection};
 use super::{LogRecord, ServerLog};
 use crate::blocking::run_blocking;
@@ -24,8 +25,9 @@ const PIECE_BYTES: usize = 128 * 1024;
 pub struct Lines {
     log: Arc<ServerLog>,
     selection: Selection,
-    /// The last line that was looked at.
+    /// The last line that was looked at, and where it was.
     cursor: u64,
+    place: Option<Place>,
     /// The newest line that is wanted.
     last: u64,
     skip: u64,
@@ -57,8 +59,9 @@ impl Lines {
     pub async fn next(mut self) -> Result<Option<(Piece, Self)>> {
         read(move || {
             let (mut records, mut bytes, mut dropped) = (Vec::new(), 0, 0);
-            for record in self.log.kept()?.records_after(self.cursor) {
-                let record = record?;
+            let mut source = self.log.kept()?.records_after(self.cursor, self.place);
+            while let Some(record) = source.next().transpose()? {
+                self.place = source.place();
                 if record.seq > self.last || self.selection.ends_before(record.seq) {
                     break;
                 }
@@ -127,6 +130,7 @@ impl ServerLog {
                 log,
                 selection,
                 cursor: oldest.map_or(0, |oldest| oldest.seq - 1),
+                place: None,
                 last,
                 skip: left_out,
                 oldest,
@@ -142,6 +146,7 @@ impl ServerLog {
             log: Arc::clone(self),
             selection: Selection::default(),
             cursor: after,
+            place: None,
             last: u64::MAX,
             skip: 0,
             oldest: None,

@@ -10,7 +10,7 @@ import { Icon } from "./icon.js";
 /** @typedef {import("../lib/log_buffer.js").LogBuffer} LogBuffer */
 /** @typedef {import("../lib/log_history.js").LogHistory} LogHistory */
 
-/** @param {{ buffer: LogBuffer, history: LogHistory }} props */
+/** @param {{ buffer: LogBuffer, history: LogHistory, round: number }} props `round` is another one when they have changed */
 export function LogReach({ buffer, history }) {
   const { error, isLoading } = history;
   const hasMore = buffer.mayHaveOlder && !buffer.isFull && history.oldest !== null && (buffer.newest > 0 || buffer.isNarrow);

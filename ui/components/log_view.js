@@ -35,7 +35,7 @@ export function LogView({ serverId, name }) {
   const [look, setLook] = useState(() => ({ isWrapped: recall("log.wrap") === "on", hasTimes: recall("log.times") !== "off" }));
   const [isFollowing, setFollowing] = useState(true);
   const [unseen, setUnseen] = useState(0);
-  const [, redraw] = useState(0);
+  const [round, redraw] = useState(0);
   const following = useRef(true);
   following.current = isFollowing;
   const drawAgain = () => redraw((count) => count + 1);
@@ -116,7 +116,7 @@ export function LogView({ serverId, name }) {
       onDownload=${save}
       isEmpty=${buffer.newest === 0 && !history.oldest}
     />
-    <${LogReach} buffer=${buffer} history=${history} />
+    <${LogReach} buffer=${buffer} history=${history} round=${round} />
     <${Lines}
       buffer=${buffer}
       look=${look}
