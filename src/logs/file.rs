@@ -34,10 +34,7 @@ impl LogFile {
     /// holds these, also when they are turned over.
     pub(super) fn parts(&self) -> io::Result<Vec<Part>> {
         let mut parts = Vec::with_capacity(2);
-        for (path, turn) in [
-            (self.older(), self.turns),
-            (self.newer(), self.turns + 1),
-        ] {
+        for (path, turn) in [(self.older(), self.turns), (self.newer(), self.turns + 1)] {
             match File::open(path) {
                 Ok(file) => parts.push(Part::new(file, turn)?),
                 Err(error) if error.kind() == ErrorKind::NotFound => {}

@@ -212,7 +212,10 @@ mod tests {
     async fn what_is_on_disk_is_found_read_and_paged() {
         let dir = tempfile::tempdir().unwrap();
         let log = filled(dir.path(), 10_000, "");
-        assert!(log.after(0, 20_000).records.len() < 10_000, "the ring has less");
+        assert!(
+            log.after(0, 20_000).records.len() < 10_000,
+            "the ring has less"
+        );
         let search = Selection {
             needle: Needle::new("LINE 7 "),
             ..Selection::default()
@@ -260,7 +263,11 @@ mod tests {
         let log = filled(&folder, 100, "");
         // Where the folder should be there is a file.
         log.disk().file = super::super::LogFile::new(folder.join("output.jsonl"));
-        let lines = vec![(Timestamp::UNIX_EPOCH, Source::Stdout, "unwritten".to_owned())];
+        let lines = vec![(
+            Timestamp::UNIX_EPOCH,
+            Source::Stdout,
+            "unwritten".to_owned(),
+        )];
         log.append_now(lines).unwrap_err();
         log.disk().file = super::super::LogFile::new(folder);
         let page = log.page(Selection::default(), 2).await.unwrap();

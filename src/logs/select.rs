@@ -86,10 +86,7 @@ fn unstyled(line: &str) -> String {
                 rest.next_if(|c| matches!(c, '@'..='~'));
             }
             Some(']' | 'P' | 'X' | '^' | '_') => {
-                while rest
-                    .next_if(|c| !matches!(c, '\u{7}' | '\u{1b}'))
-                    .is_some()
-                {}
+                while rest.next_if(|c| !matches!(c, '\u{7}' | '\u{1b}')).is_some() {}
                 if rest.next() == Some('\u{1b}') {
                     rest.next_if_eq(&'\\');
                 }

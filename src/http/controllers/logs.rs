@@ -101,7 +101,11 @@ pub(in crate::http) async fn read(ctx: Ctx, id: String) -> Answer {
 }
 
 fn selection_of(ctx: &Ctx) -> Result<Selection> {
-    let time = |name| ctx.query(name).map(|text| parse_time(name, text)).transpose();
+    let time = |name| {
+        ctx.query(name)
+            .map(|text| parse_time(name, text))
+            .transpose()
+    };
     let stream = match ctx.query("stream") {
         None => None,
         Some("stdout") => Some(Source::Stdout),
