@@ -205,6 +205,8 @@ ${CALCULATOR}`;
   test("lines that are gone from disk too are said to be gone", async () => {
     const code = `print("the first line")\n${writer({ lines: 400, perSecond: 400, text: "x".repeat(30_000) })}`;
     await suite.create("turned-over", { code, start: true });
+    const end = async () => (await suite.api("/api/servers/turned-over/logs?format=json&limit=1&grep=end+of+lines")).records.length > 0;
+    await until("the last line to be kept", end, START_MS / 1000);
     const page = await suite.visitSignedIn("/servers/turned-over/logs");
     await page.locator(".log-line", { hasText: "end of lines" }).waitFor({ timeout: START_MS });
     await page.getByLabel("Search in the log").fill("the first line");
