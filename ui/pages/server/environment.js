@@ -3,6 +3,7 @@
 import { html, useEffect, useState } from "../../vendor/preact.js";
 import { Failure, Loading } from "../../components/controls.js";
 import { EnvEditor, rowProblem, rowsOf, varsOf } from "../../components/env_editor.js";
+import { ReadFailure } from "../../components/read_failure.js";
 import { UnsavedGuard } from "../../components/unsaved_guard.js";
 import { call, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
@@ -49,7 +50,7 @@ export function EnvironmentTab({ server, canChange }) {
     }
   };
 
-  if (!stored) return error ? html`<${Failure} error=${error.problem} onRetry=${error.retry} />` : html`<${Loading} />`;
+  if (!stored) return error ? html`<${ReadFailure} error=${error.problem} onRetry=${error.retry} />` : html`<${Loading} />`;
   const isChanged = JSON.stringify(varsOf(rows)) !== JSON.stringify(varsOf(rowsOf(stored)));
   const isGood = rows.every((row) => !rowProblem(row, rows));
   return html`<section class="panel">

@@ -7,6 +7,7 @@ import { lazy } from "../../components/lazy.js";
 import { QuickActions } from "../../components/quick_actions.js";
 import { Reason, StatusBadge, WantedBadge } from "../../components/status.js";
 import { call, serverPath } from "../../lib/api.js";
+import { isAway } from "../../lib/errors.js";
 import { t } from "../../lib/i18n.js";
 import { useLive, whileRemoving } from "../../lib/live.js";
 import { go, href } from "../../lib/router.js";
@@ -32,7 +33,7 @@ export function ServerPage({ name, tab }) {
   const live = useLive(serverPath(name));
   const server = live.data.value;
   const error = live.error.value;
-  if (error?.status === 404) {
+  if (error?.status === 404 && !isAway(error)) {
     return html`<div class="empty">
       <h1>${t("server.gone", { name })}</h1>
       <p>${t("server.goneHint")}</p>
