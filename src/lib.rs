@@ -13,6 +13,7 @@ pub mod disk;
 pub mod gate;
 pub mod http;
 pub mod identity;
+pub mod liveness;
 pub mod logs;
 pub mod maintenance;
 pub mod mcp;

@@ -38,6 +38,8 @@ const PURE: &[&str] = &[
     "src/model",
     "src/access",
     "src/gate",
+    "src/liveness.rs",
+    "src/reconcile/alive.rs",
     "src/reconcile/plan.rs",
     "src/reconcile/plan",
     "src/reconcile/failure.rs",

@@ -71,6 +71,11 @@ pub enum KnownFault {
         /// The time it had.
         timeout_secs: u64,
     },
+    /// It ran and answered nobody any more.
+    Unresponsive {
+        /// For how long.
+        silent_secs: u64,
+    },
     /// There is no base image.
     ImageMissing {
         /// Its name.
@@ -134,6 +139,10 @@ impl fmt::Display for KnownFault {
             Self::StartTimeout { timeout_secs } => write!(
                 f,
                 "the server did not answer MCP within {timeout_secs} s of its start; it may block while it is loaded"
+            ),
+            Self::Unresponsive { silent_secs } => write!(
+                f,
+                "the server answered nothing for {silent_secs} s, though its container ran; it may have been stopped, or something of it hangs outside of any call"
             ),
             Self::ImageMissing { image } => write!(
                 f,

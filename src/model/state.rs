@@ -20,6 +20,8 @@ pub enum Status {
     Starting,
     /// An MCP handshake was answered and Traefik has fetched the route.
     Running,
+    /// Its container runs, it was running, and it answers nobody any more.
+    Unresponsive,
     /// Put to sleep for being idle; the next request wakes it.
     Sleeping,
     /// It failed; the reason and the last lines of its output are kept.
@@ -28,11 +30,12 @@ pub enum Status {
 
 impl Status {
     /// Every status, for counts that show zeros too.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stopped,
         Self::Building,
         Self::Starting,
         Self::Running,
+        Self::Unresponsive,
         Self::Sleeping,
         Self::Error,
     ];
@@ -44,6 +47,7 @@ impl Status {
             Self::Building => "building",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Unresponsive => "unresponsive",
             Self::Sleeping => "sleeping",
             Self::Error => "error",
         }
@@ -173,7 +177,7 @@ impl RunState {
                 Desired::Stopped => self.status == Status::Stopped,
                 Desired::Running => matches!(
                     self.status,
-                    Status::Running | Status::Sleeping | Status::Error
+                    Status::Running | Status::Unresponsive | Status::Sleeping | Status::Error
                 ),
             }
     }

@@ -1,22 +1,23 @@
 //! One server's task: observe, plan, do one step, look again.
 
 mod ends;
+mod silence;
 mod sleep;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use super::Parts;
 use super::failure::restarts_with_this;
-use super::plan::{Observed, Step, plan};
+use super::plan::{Facts, Observed, Step, plan};
 use super::probe::{Probe, probe};
 use super::told::Told;
 use crate::directory::Entry;
 use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Status};
-use crate::runtime::{Container, Phase, Run, RuntimeError};
+use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
 use crate::trouble;
 
 /// How long one look for readiness takes before the container is observed
@@ -48,7 +49,7 @@ impl Converge {
                 continue;
             };
             let entry = self.take_up_wish(entry).await;
-            let observed = match self.observe().await {
+            let observed = match self.observe(&entry.server).await {
                 Ok(observed) => observed,
                 Err(error) => {
                     told.engine(self.id, &error, "cannot observe");
@@ -56,15 +57,14 @@ impl Converge {
                     continue;
                 }
             };
-            let step = plan(
-                &entry.server,
-                &entry.state,
-                &observed,
-                answering_run.as_deref(),
-                self.parts.wanted_rest(&entry, Timestamp::now()),
-                self.parts.config.start_timeout,
-                Timestamp::now(),
-            );
+            let facts = Facts {
+                answering_run: answering_run.as_deref(),
+                rest: self.parts.wanted_rest(&entry, Timestamp::now()),
+                alive: self.parts.wanted_alive(&entry),
+                start_timeout: self.parts.config.start_timeout,
+            };
+            let now = Timestamp::now();
+            let step = plan(&entry.server, &entry.state, &observed, facts, now);
             tracing::debug!(server = %self.id, ?step, "next step");
             match self
                 .execute(&entry, step, &observed, &mut answering_run)
@@ -95,24 +95,38 @@ impl Converge {
         }
     }
 
-    async fn observe(&self) -> std::result::Result<Vec<Observed>, RuntimeError> {
+    async fn observe(&self, server: &Server) -> std::result::Result<Vec<Observed>, RuntimeError> {
         let containers = self.parts.runtime.list(Some(self.id)).await?;
+        let address = server.address_in(&self.parts.config.networks);
         let mut observed = Vec::with_capacity(containers.len());
         for listed in containers {
-            let (phase, run) = match self.parts.runtime.inspect(&listed.id).await {
+            let Inspected {
+                phase,
+                run,
+                addresses,
+            } = match self.parts.runtime.inspect(&listed.id).await {
                 Ok(inspected) => inspected,
                 // Gone since it was listed.
                 Err(RuntimeError::NoSuchContainer) => continue,
                 Err(other) => return Err(other),
             };
-            let container = Container { phase, ..listed };
+            let is_attached = addresses.contains(&address);
+            let container = Container {
+                phase,
+                addresses,
+                ..listed
+            };
             if let Some(run) = &run {
                 match self.take_in_output(&container, run).await {
                     Ok(()) | Err(RuntimeError::NoSuchContainer) => {}
                     Err(other) => return Err(other),
                 }
             }
-            observed.push(Observed { container, run });
+            observed.push(Observed {
+                container,
+                run,
+                is_attached,
+            });
         }
         Ok(observed)
     }
@@ -206,12 +220,23 @@ impl Converge {
                         }
                     }
                 }
-                self.await_route(&entry.server, &state, &run.key).await;
+                self.await_route(entry, &state, &run.key).await;
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
                 self.give_up_starting(state, &id, run.map(|r| r.key.clone()))
                     .await?;
+            }
+            Step::TellSilence { reason, silent_for } => {
+                self.tell_silence(state, reason, silent_for).await;
+            }
+            Step::TellAnswer => {
+                self.say(state, Status::Running, Reason::AnswersAgain).await;
+            }
+            Step::Attach(id) => self.attach(entry, &id).await?,
+            Step::GiveUpSilent { id, silent_for } => {
+                let run = find(observed, &id).and_then(|o| o.run.as_ref());
+                self.give_up_silent(state, &id, run, silent_for).await?;
             }
             Step::AccountForEnd(id) => {
                 if let Some(run) = find(observed, &id).and_then(|o| o.run.as_ref()) {
@@ -314,8 +339,9 @@ impl Converge {
 
     /// Calls a server that answers running, once Traefik routes it as the record
     /// that was observed says. A newer one interrupts.
-    async fn await_route(&self, server: &Arc<Server>, state: &RunState, run_key: &str) {
+    async fn await_route(&self, entry: &Entry, state: &RunState, run_key: &str) {
         let routes = &self.parts.routes;
+        let server = &entry.server;
         if !routes.is_routed(server) {
             self.say(state, Status::Starting, Reason::AwaitingRoute)
                 .await;
@@ -334,6 +360,12 @@ impl Converge {
             ready_run: Some(run_key.to_owned()),
             ..state.recovered()
         };
+        entry.liveness.begins(
+            run_key,
+            Instant::now(),
+            self.parts.config.liveness_interval,
+            entry.activity.requests(),
+        );
         self.save(state, running).await;
     }
 

@@ -14,6 +14,7 @@ const QUICK_FAILURES_MAX: u32 = 5;
 /// count. The same time as in Docker's own restart policy, but counted from the
 /// first answer: on a busy machine loading alone may take it.
 const HEALTHY_RUN: SignedDuration = SignedDuration::from_secs(10);
+const HEALTHY_BEFORE_SILENCE: SignedDuration = SignedDuration::from_mins(5);
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
@@ -206,11 +207,23 @@ pub(super) fn after_failure(
 
 /// Whether a run served for long enough before it ended.
 pub(super) fn was_healthy(state: &RunState, run: &Run) -> bool {
-    let served_for = match run.finished_at {
-        Some(end) if state.status == Status::Running => end.duration_since(state.since),
+    let served_for = match (run.finished_at, state.started_at) {
+        (Some(end), _) if state.status == Status::Running => end.duration_since(state.since),
+        // It was running until it fell silent.
+        (_, Some(start)) if state.status == Status::Unresponsive => {
+            state.since.duration_since(start)
+        }
         _ => SignedDuration::ZERO,
     };
     state.ready_run.as_deref() == Some(&run.key) && served_for >= HEALTHY_RUN
+}
+
+/// Whether a server that answers nobody had served for long before. One that
+/// falls silent soon after each start is given up like one that crashes so; its
+/// silence takes longer to be found out than a crash.
+pub(super) fn served_long_before_silence(state: &RunState) -> bool {
+    let served_for = state.started_at.map(|start| state.since.duration_since(start));
+    served_for.is_some_and(|served| served >= HEALTHY_BEFORE_SILENCE)
 }
 
 /// Whether the same file could do better at the next try.

@@ -37,6 +37,9 @@ struct Health {
     /// Not told by base images from before servers could sleep.
     #[serde(flatten)]
     usage: Option<Usage>,
+    /// Calls running; not told by base images of before.
+    #[serde(default)]
+    calls: u64,
 }
 
 /// What the bootstrap tells of the server's use.
@@ -61,7 +64,18 @@ pub(super) async fn usage(
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> Result<Option<Usage>, String> {
-    Ok(health(client, entry, networks).await?.usage)
+    Ok(health(client, entry, networks, TRY).await?.usage)
+}
+
+/// Whether a server answers at all, and if so, whether a call was running in it.
+pub(super) async fn answers(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+    patience: Duration,
+) -> Result<bool, String> {
+    let health = health(client, entry, networks, patience).await?;
+    Ok(health.calls > 0)
 }
 
 /// Looks until the server answers or `patience` runs out.
@@ -90,7 +104,7 @@ async fn once(
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> Result<(), String> {
-    if !health(client, entry, networks).await?.mcp {
+    if !health(client, entry, networks, TRY).await?.mcp {
         return Ok(());
     }
     let base = format!("http://{}", entry.server.endpoint(networks));
@@ -101,6 +115,7 @@ async fn health(
     client: &reqwest::Client,
     entry: &Entry,
     networks: &ServerNetworks,
+    patience: Duration,
 ) -> Result<Health, String> {
     let looking = async {
         let mut answer = client
@@ -125,9 +140,9 @@ async fn health(
         serde_json::from_slice(&page).map_err(|_| "its health page is broken: no JSON".to_owned())
     };
     // The whole answer, not the time between two pieces of it.
-    timeout(TRY, looking)
+    timeout(patience, looking)
         .await
-        .unwrap_or_else(|_| Err(format!("no health page within {} ms", TRY.as_millis())))
+        .unwrap_or_else(|_| Err(format!("no health page within {} ms", patience.as_millis())))
 }
 
 async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {

@@ -244,13 +244,18 @@ impl App {
 }
 
 fn not_running(entry: &Entry) -> Error {
+    let name = &entry.server.name;
+    let message = match entry.state.status {
+        Status::Unresponsive => format!(
+            "the server \"{name}\" is unresponsive: {}; wait until it is running again, or restart it",
+            entry.state.reason
+        ),
+        _ => format!("the server \"{name}\" is not running; start it to see and try its tools"),
+    };
     Error::Conflict {
         code: "server_not_running",
         field: None,
-        message: format!(
-            "the server \"{}\" is not running; start it to see and try its tools",
-            entry.server.name
-        ),
+        message,
     }
 }
 

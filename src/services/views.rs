@@ -210,7 +210,7 @@ impl ServerView {
 pub(super) fn is_restart_needed(entry: &Entry) -> bool {
     let has_container = matches!(
         entry.state.status,
-        Status::Starting | Status::Running | Status::Sleeping
+        Status::Starting | Status::Running | Status::Unresponsive | Status::Sleeping
     );
     has_container
         && entry

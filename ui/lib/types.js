@@ -1,7 +1,7 @@
 // The shapes of the API's answers (docs/api.md), for the type checker only.
 
 /**
- * @typedef {"stopped" | "building" | "starting" | "running" | "sleeping" | "error"} Status
+ * @typedef {"stopped" | "building" | "starting" | "running" | "unresponsive" | "sleeping" | "error"} Status
  *
  * What a sentence says in numbers and names, with units in their names.
  * @typedef {{ [name: string]: string | number | Fault | null | undefined } | null | undefined} Args

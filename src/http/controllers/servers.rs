@@ -273,7 +273,7 @@ fn parse_status(text: &str) -> Result<Status> {
             Error::invalid(
                 "invalid_query",
                 "status",
-                "the status must be stopped, building, starting, running, sleeping or error",
+                "the status must be stopped, building, starting, running, unresponsive, sleeping or error",
             )
         })
 }

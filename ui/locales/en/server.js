@@ -87,6 +87,7 @@ export default {
   "failure.serve_failed": "Failed while starting to serve",
   "failure.out_of_memory": "Out of memory",
   "failure.crashed": "The server ended",
+  "failure.unresponsive": "It answered nothing any more",
   "failure.start_timeout": "Not ready in time",
   "failure.image_missing": "The base image is missing",
   "failure.container_failed": "The container could not be made",

@@ -87,6 +87,7 @@ export default {
   "failure.serve_failed": "启动服务时出错",
   "failure.out_of_memory": "内存不足",
   "failure.crashed": "服务器意外退出",
+  "failure.unresponsive": "不再应答",
   "failure.start_timeout": "未能按时就绪",
   "failure.image_missing": "缺少基础镜像",
   "failure.container_failed": "无法创建容器",
