@@ -15,6 +15,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("bollard", "src/runtime/docker"),
     ("warp", "src/http"),
     ("hyper", "src/http"),
+    ("encoding_rs", "src/model/source.rs"),
     ("flate2", "src/http/ui.rs"),
     ("multer", "src/http"),
     ("rcgen", "src/identity"),

@@ -53,6 +53,9 @@ class Served:
     lifespan: Lifespan | None
     # Whether an MCP client finds something at /mcp.
     speaks_mcp: bool
+    # Where MCP is answered, by transport, as far as that can be told.
+    mcp_paths: tuple[str, ...] = (MCP_PATH,)
+    sse_paths: tuple[str, ...] = (SSE_PATH,)
     sse_app: App | None = None
     # Paths that the app answers only with a slash at the end.
     mount_paths: frozenset[str] = field(default=frozenset())
@@ -125,7 +128,17 @@ def _build_app(app: Any) -> Served:
     # One endpoint at a path of its own is also found where clients look.
     elsewhere = [endpoint for endpoint in found if endpoint.path != MCP_PATH]
     aliases = {MCP_PATH: elsewhere[0].path} if at_mcp is None and len(elsewhere) == 1 else {}
-    return Served(app, None, at_mcp is not None or bool(aliases), mount_paths=_mount_paths(app), aliases=aliases)
+    paths = [endpoint.path for endpoint in found]
+    return Served(
+        app,
+        None,
+        at_mcp is not None or bool(aliases),
+        # The one that clients look for goes first.
+        mcp_paths=tuple(dict.fromkeys([path for path in (*aliases, *paths) if path == MCP_PATH] + paths)),
+        sse_paths=endpoints.sse_paths(app),
+        mount_paths=_mount_paths(app),
+        aliases=aliases,
+    )
 
 
 def _add_sse_beside(endpoint: Endpoint) -> None:

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import tickets
-from .apps import SSE_PATH, App, Message, Receive, Scope, Send, Served
+from .apps import App, Message, Receive, Scope, Send, Served
 from .endpoints import MCP_PATH
 from .request_body import RequestBody
 from .usage import Call, Calls, Usage
@@ -78,6 +78,8 @@ class Gateway:
             return
         body = RequestBody(receive)
         listens = call.end if scope["method"] == "GET" else _goes_on
+        if self._tells_addresses(scope):
+            send = _telling_where_nothing_is(send, self._addresses(), head=scope["method"] == "HEAD")
         answer = Answer(send, body, closes=lambda: self._is_draining, listens=listens)
         # Streams that a client opens by GET never end by themselves; calls do.
         is_call = scope["method"] != "GET"
@@ -106,9 +108,22 @@ class Gateway:
             message = "there is no session here to listen to: POST to this address, or use /sse for the older transport"
             return 405, {"error": {"code": "method_not_allowed", "message": message}}, [(b"allow", b"POST, DELETE")]
         if path.rstrip("/") == "" and not self._served.has_root:
-            urls = {"mcp": f"{self._prefix}{MCP_PATH}", "sse": f"{self._prefix}{SSE_PATH}"}
-            return 200, {"paths": urls, "message": "paste one of these, below this host, into an MCP client"}, []
+            return 200, self._addresses(), []
         return None
+
+    def _addresses(self) -> Mapping[str, Any]:
+        """What is told at the top of a server that has nothing there."""
+        places = {"mcp": self._served.mcp_paths, "sse": self._served.sse_paths}
+        paths = {transport: self._prefix + found[0] for transport, found in places.items() if found}
+        if paths:
+            return {"paths": paths, "message": "paste one of these, below this host, into an MCP client"}
+        message = "this server is an app of its own, without an MCP endpoint that is known; its routes are below this address"
+        return {"paths": {"base": f"{self._prefix}/"}, "message": message}
+
+    def _tells_addresses(self, scope: Scope) -> bool:
+        """Whether a request asks for the top of a file's own app, which may have nothing there."""
+        path = scope["path"].removeprefix(self._prefix)
+        return self._served.sse_app is None and path in ("", "/") and scope["method"] in ("GET", "HEAD")
 
     def drain(self) -> None:
         """From now on connections are closed with their answers, so that none is idle when all are closed."""
@@ -239,6 +254,21 @@ class Answer:
         """Ends a stream as if the app had: the client sees its end and not a broken connection."""
         if self._is_open:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _telling_where_nothing_is(send: Send, addresses: Mapping[str, Any], *, head: bool) -> Send:
+    """A `send` that tells a server's addresses in place of an app's own 404, and passes all else."""
+    is_replaced = False
+
+    async def send_or_tell(message: Message) -> None:
+        nonlocal is_replaced
+        if message["type"] == "http.response.start" and message["status"] == 404:
+            is_replaced = True
+            await _send_json(send, 200, addresses, head=head)
+        elif not is_replaced:
+            await send(message)
+
+    return send_or_tell
 
 
 def _goes_on() -> None:

@@ -154,6 +154,7 @@ class Host:
             "entry": entry.name,
             "sdk": importlib.metadata.version("mcp"),
             "mcp": served.speaks_mcp,
+            "paths": {"mcp": served.mcp_paths, "sse": served.sse_paths},
         }
         gateway = Gateway(
             served,

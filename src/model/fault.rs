@@ -20,20 +20,21 @@ pub struct Fault {
     pub code: String,
     /// One plain sentence a developer can act on.
     pub message: String,
-    /// What the sentence says in numbers and names; none of a failure that the
-    /// bootstrap reported.
+    /// What the sentence says in numbers and names; of a failure that the
+    /// bootstrap reported, only where it is a module that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub args: Option<Map<String, Value>>,
 }
 
 impl Fault {
-    /// What the bootstrap reported of the user's file, word for word.
-    pub fn reported(code: String, message: String) -> Self {
+    /// What the bootstrap reported of the user's file, word for word, and what
+    /// that names, where it says so.
+    pub fn reported(code: String, message: String, args: Option<Map<String, Value>>) -> Self {
         Self {
             code,
             message,
-            args: None,
+            args,
         }
     }
 }

@@ -17,6 +17,8 @@ mod quota;
 mod reason;
 mod retention;
 mod server;
+mod serves;
+mod source;
 mod sleep;
 mod state;
 mod token;
@@ -40,6 +42,8 @@ pub use retention::Retention;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
+pub use serves::Serves;
+pub use source::{decode_source, encode_source};
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
 pub use token::{

@@ -43,6 +43,8 @@ pub enum Reason {
     BlockedInCall,
     /// It did not answer, and does again.
     AnswersAgain,
+    /// It answers, has no MCP endpoint that is known, and its route is live.
+    ServingHttp,
     /// It was paused and goes on.
     WokenUp,
     /// It slept without a container, and a start begins.
@@ -105,7 +107,7 @@ pub enum Reason {
 }
 
 /// Those that always say the same.
-const FIXED: [Reason; 21] = [
+const FIXED: [Reason; 22] = [
     Reason::NotStarted,
     Reason::StartPending,
     Reason::StopPending,
@@ -120,6 +122,7 @@ const FIXED: [Reason; 21] = [
     Reason::NetworkLost,
     Reason::BlockedInCall,
     Reason::AnswersAgain,
+    Reason::ServingHttp,
     Reason::WokenUp,
     Reason::WakingByStart,
     Reason::RemovedWhilePaused,
@@ -158,7 +161,7 @@ impl fmt::Display for Reason {
                 f.write_str("its container runs; waiting for the first MCP answer")
             }
             Self::AwaitingRoute => {
-                f.write_str("it answers MCP; waiting for Traefik to fetch its route")
+                f.write_str("it answers; waiting for Traefik to fetch its route")
             }
             Self::Serving => f.write_str("it answers MCP and its route is live"),
             Self::NotAnswering => {
@@ -174,6 +177,9 @@ impl fmt::Display for Reason {
                 "one call has kept it from answering anything else for long; it is not ended while that call runs",
             ),
             Self::AnswersAgain => f.write_str("it answers again"),
+            Self::ServingHttp => {
+                f.write_str("it serves HTTP and has no MCP endpoint; its route is live")
+            }
             Self::WokenUp => f.write_str("woken up; it goes on where it was"),
             Self::WakingByStart => f.write_str("woken up; about to be started"),
             Self::PausedIdle { idle_secs } => write!(

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Desired, Fault, Reason, Rest};
+use super::{Desired, Fault, Reason, Rest, Serves};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -16,9 +16,10 @@ pub enum Status {
     Stopped,
     /// Its container is being made.
     Building,
-    /// Its container runs and does not answer MCP yet, or Traefik has no route.
+    /// Its container runs and does not answer yet, or Traefik has no route.
     Starting,
-    /// An MCP handshake was answered and Traefik has fetched the route.
+    /// It answers, an MCP handshake if it has an endpoint for one, and Traefik has
+    /// fetched the route.
     Running,
     /// Its container runs, it was running, and it answers nobody any more.
     Unresponsive,
@@ -105,6 +106,9 @@ pub struct RunState {
     pub ready_run: Option<String>,
     /// When the present run started.
     pub started_at: Option<Timestamp>,
+    /// What the last run that got ready serves; not known before one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<Serves>,
 }
 
 impl RunState {
@@ -126,6 +130,7 @@ impl RunState {
             accounted_run: None,
             ready_run: None,
             started_at: None,
+            serves: None,
         }
     }
 

@@ -13,10 +13,10 @@ use tokio::sync::{Notify, Semaphore};
 use super::Parts;
 use super::failure::restarts_with_this;
 use super::plan::{Facts, Observed, Step, plan};
-use super::probe::{Probe, probe};
+use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
 use crate::directory::Entry;
-use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Status};
+use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
 use crate::trouble;
 
@@ -38,7 +38,7 @@ pub(super) struct Converge {
 impl Converge {
     /// Runs until there is nothing to do.
     pub(super) async fn run(self) {
-        let mut answering_run: Option<String> = None;
+        let mut answering_run: Option<Answering> = None;
         let mut told = Told::default();
         loop {
             let Some(entry) = self.parts.directory.get(self.id) else {
@@ -58,7 +58,7 @@ impl Converge {
                 }
             };
             let facts = Facts {
-                answering_run: answering_run.as_deref(),
+                answering_run: answering_run.as_ref().map(|run| run.key.as_str()),
                 rest: self.parts.wanted_rest(&entry, Timestamp::now()),
                 alive: self.parts.wanted_alive(&entry),
                 start_timeout: self.parts.config.start_timeout,
@@ -155,7 +155,7 @@ impl Converge {
         entry: &Entry,
         step: Step,
         observed: &[Observed],
-        answering_run: &mut Option<String>,
+        answering_run: &mut Option<Answering>,
     ) -> std::result::Result<Next, RuntimeError> {
         let (server, state) = (&*entry.server, &*entry.state);
         let runtime = &self.parts.runtime;
@@ -206,12 +206,18 @@ impl Converge {
                 };
                 let container = find(observed, &id).map(|o| &o.container);
                 let state = self.adopted(state, container, run.started_at).await;
-                if answering_run.as_deref() != Some(&run.key) {
+                if answering_run
+                    .as_ref()
+                    .is_none_or(|known| known.key != run.key)
+                {
                     tokio::select! {
                         () = self.interrupt.notified() => return Ok(Next::Look),
-                        found = probe(&self.parts.http, entry, &self.parts.config.networks, PROBE_SLICE) => {
+                        found = self.probe(entry) => {
                             match found {
-                                Probe::Answers => *answering_run = Some(run.key.clone()),
+                                Probe::Answers(serves) => {
+                                    let key = run.key.clone();
+                                    *answering_run = Some(Answering { key, serves });
+                                }
                                 Probe::NotYet(why) => {
                                     tracing::debug!(server = %self.id, why, "not ready yet");
                                     return Ok(Next::Look);
@@ -220,7 +226,9 @@ impl Converge {
                         }
                     }
                 }
-                self.await_route(entry, &state, &run.key).await;
+                if let Some(answering) = answering_run {
+                    self.await_route(entry, &state, answering).await;
+                }
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
@@ -337,9 +345,22 @@ impl Converge {
         adopted
     }
 
+    /// One look whether it answers, and what it serves.
+    async fn probe(&self, entry: &Entry) -> Probe {
+        let (http, networks) = (&self.parts.http, &self.parts.config.networks);
+        match probe(http, entry, networks, PROBE_SLICE).await {
+            Probe::Answers(serves)
+                if !serves.has_mcp() && look_for_mcp(http, entry, networks).await =>
+            {
+                Probe::Answers(Serves::mcp_alone())
+            }
+            found => found,
+        }
+    }
+
     /// Calls a server that answers running, once Traefik routes it as the record
     /// that was observed says. A newer one interrupts.
-    async fn await_route(&self, entry: &Entry, state: &RunState, run_key: &str) {
+    async fn await_route(&self, entry: &Entry, state: &RunState, answering: &Answering) {
         let routes = &self.parts.routes;
         let server = &entry.server;
         if !routes.is_routed(server) {
@@ -356,12 +377,17 @@ impl Converge {
         }
         let running = RunState {
             status: Status::Running,
-            reason: Reason::Serving,
-            ready_run: Some(run_key.to_owned()),
+            reason: if answering.serves.has_mcp() {
+                Reason::Serving
+            } else {
+                Reason::ServingHttp
+            },
+            ready_run: Some(answering.key.clone()),
+            serves: Some(answering.serves.clone()),
             ..state.recovered()
         };
         entry.liveness.begins(
-            run_key,
+            &answering.key,
             Instant::now(),
             self.parts.config.liveness_interval,
             entry.activity.requests(),
@@ -414,6 +440,13 @@ impl Converge {
     async fn pause(&self, how_long: Duration) {
         let _ = tokio::time::timeout(how_long, self.interrupt.notified()).await;
     }
+}
+
+/// A run that was found to answer.
+struct Answering {
+    /// `Run::key`.
+    key: String,
+    serves: Serves,
 }
 
 /// Whether to look again or to rest.

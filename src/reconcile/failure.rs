@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::model::{Failure, Fault, KnownFault, Reason, RunState, Status};
 use crate::runtime::Run;
@@ -25,6 +26,8 @@ const TAIL_MAX_BYTES: usize = 16 * 1024;
 /// Of a code and a sentence that a server reports itself.
 const REPORTED_CODE_MAX_CHARS: usize = 64;
 const REPORTED_MESSAGE_MAX_CHARS: usize = 2_000;
+/// Of a module's name, and a package's, in bytes.
+const MODULE_MAX_CHARS: usize = 200;
 /// The bootstrap's exit codes, for failures that a retry cannot mend: they
 /// come of the file itself (`base-image/README.md`).
 const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
@@ -44,6 +47,35 @@ struct ReportBody {
     message: String,
     #[serde(default)]
     line: Option<u32>,
+    #[serde(default)]
+    args: Option<MissingModule>,
+}
+
+/// The module that a file needs and the image does not have.
+#[derive(Debug, Deserialize, Serialize)]
+struct MissingModule {
+    module: String,
+    distribution: String,
+    /// Whether it rather looks like a file of the user's own project.
+    #[serde(default)]
+    is_own: bool,
+}
+
+impl MissingModule {
+    /// What is told of it, if it reads as such names do.
+    fn told(&self) -> Option<Map<String, Value>> {
+        let is_name = |text: &str| {
+            text.len() <= MODULE_MAX_CHARS
+                && text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
+        };
+        if !is_name(&self.module) || !is_name(&self.distribution) {
+            return None;
+        }
+        match serde_json::to_value(self) {
+            Ok(Value::Object(args)) => Some(args),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a run ended because the engine did, not by itself: it ended before
@@ -99,7 +131,11 @@ pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Time
     } else {
         match report {
             Some(report) if BOOTSTRAP_CODES.contains(&run.exit_code) => {
-                (Fault::reported(report.code, report.message), report.line)
+                let args = report.args.as_ref().and_then(MissingModule::told);
+                (
+                    Fault::reported(report.code, report.message, args),
+                    report.line,
+                )
             }
             _ => (KnownFault::crashed(run.exit_code).into(), None),
         }
@@ -222,7 +258,9 @@ pub(super) fn was_healthy(state: &RunState, run: &Run) -> bool {
 /// falls silent soon after each start is given up like one that crashes so; its
 /// silence takes longer to be found out than a crash.
 pub(super) fn served_long_before_silence(state: &RunState) -> bool {
-    let served_for = state.started_at.map(|start| state.since.duration_since(start));
+    let served_for = state
+        .started_at
+        .map(|start| state.since.duration_since(start));
     served_for.is_some_and(|served| served >= HEALTHY_BEFORE_SILENCE)
 }
 

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::directory::Entry;
 use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, Session};
-use crate::model::ServerNetworks;
+use crate::model::{ServerNetworks, Serves};
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -19,13 +19,16 @@ const TRY: Duration = Duration::from_millis(1_000);
 /// For the handshake, which loads what a server loads late.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 
+/// For an app that may not even answer what it has no route for.
+const LOOK_FOR_MCP: Duration = Duration::from_secs(5);
+
 /// The health page has some hundred bytes. More is not the bootstrap's.
 const HEALTH_MAX_BYTES: usize = 64 * 1024;
 
 /// What a look at a container found.
 pub(super) enum Probe {
-    /// It answers MCP (or is a plain ASGI app that is up).
-    Answers,
+    /// It answers, MCP where it says that it does; what it serves.
+    Answers(Serves),
     /// Not within this look; why, for the log.
     NotYet(String),
 }
@@ -34,12 +37,34 @@ pub(super) enum Probe {
 #[derive(Deserialize)]
 struct Health {
     mcp: bool,
+    /// Not told by base images of before.
+    #[serde(default)]
+    paths: Option<Paths>,
     /// Not told by base images from before servers could sleep.
     #[serde(flatten)]
     usage: Option<Usage>,
     /// Calls running; not told by base images of before.
     #[serde(default)]
     calls: u64,
+}
+
+/// Where it says that it answers MCP.
+#[derive(Deserialize)]
+struct Paths {
+    #[serde(default)]
+    mcp: Vec<String>,
+    #[serde(default)]
+    sse: Vec<String>,
+}
+
+impl Health {
+    fn serves(self) -> Serves {
+        match self.paths {
+            Some(Paths { mcp, sse }) => Serves::reported(mcp, sse),
+            None if self.mcp => Serves::default(),
+            None => Serves::reported(Vec::new(), Vec::new()),
+        }
+    }
 }
 
 /// What the bootstrap tells of the server's use.
@@ -88,7 +113,7 @@ pub(super) async fn probe(
     let deadline = Instant::now() + patience;
     loop {
         let why = match timeout_at(deadline, once(client, entry, networks)).await {
-            Ok(Ok(())) => return Probe::Answers,
+            Ok(Ok(serves)) => return Probe::Answers(serves),
             Ok(Err(why)) => why,
             Err(_) => "no answer in time".to_owned(),
         };
@@ -103,12 +128,25 @@ async fn once(
     client: &reqwest::Client,
     entry: &Entry,
     networks: &ServerNetworks,
-) -> Result<(), String> {
-    if !health(client, entry, networks, TRY).await?.mcp {
-        return Ok(());
+) -> Result<Serves, String> {
+    let health = health(client, entry, networks, TRY).await?;
+    if health.mcp {
+        let base = format!("http://{}", entry.server.endpoint(networks));
+        handshake(client, &base, entry.gateway_key.expose_secret()).await?;
     }
+    Ok(health.serves())
+}
+
+/// Looks for MCP in an app that does not show whether it has any: a route of its
+/// own may lead to an SDK's server all the same.
+pub(super) async fn look_for_mcp(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+) -> bool {
     let base = format!("http://{}", entry.server.endpoint(networks));
-    handshake(client, &base, entry.gateway_key.expose_secret()).await
+    let looking = handshake(client, &base, entry.gateway_key.expose_secret());
+    matches!(timeout(LOOK_FOR_MCP, looking).await, Ok(Ok(())))
 }
 
 async fn health(

@@ -133,7 +133,9 @@ impl App {
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),
             liveness_interval_secs: settings.liveness_interval.as_secs(),
-            unresponsive_restart_secs: settings.unresponsive_restart.map_or(0, |after| after.as_secs()),
+            unresponsive_restart_secs: settings
+                .unresponsive_restart
+                .map_or(0, |after| after.as_secs()),
             sleep: settings.sleep,
             requests_per_address: settings.requests_per_address,
             allowed_origins: settings.allowed_origins.clone(),

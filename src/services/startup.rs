@@ -245,7 +245,7 @@ async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>
                 state: Arc::new(state),
                 gateway_key: Arc::new(gateway_key),
                 activity: Arc::default(),
-            liveness: Arc::default(),
+                liveness: Arc::default(),
             })
         })
         .collect()

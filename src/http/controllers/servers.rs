@@ -242,7 +242,7 @@ async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                Urls::of(&base, &entry.server.path_prefix()).mcp
+                Urls::of(&base, &entry).main()
             ),
         }),
         // Traefik has been given the route, and takes some hundred milliseconds

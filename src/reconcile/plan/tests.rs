@@ -144,10 +144,7 @@ fn a_crash_is_accounted_for_once_and_retried_when_due() {
         gave_up: true,
         ..accounted
     };
-    assert_eq!(
-        next_at(&wanted, &gave_up, &ended, due),
-        Step::Nothing
-    );
+    assert_eq!(next_at(&wanted, &gave_up, &ended, due), Step::Nothing);
 }
 
 #[test]

@@ -26,7 +26,7 @@ use secrecy::SecretString;
 pub use one_shot::OneShot;
 
 use super::{
-    Container, ContainerSpec, EngineInfo, Inspected, OutputLine, Phase, Run, RuntimeError, Usage,
+    Container, ContainerSpec, EngineInfo, Inspected, OutputLine, Phase, RuntimeError, Usage,
 };
 use crate::model::{Egress, ServerId, ServerNetworks};
 
