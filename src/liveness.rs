@@ -27,13 +27,15 @@ pub enum Look {
     },
     /// It does not, and its witness says that a call is running.
     InCall,
-    /// It does not.
+    /// It does not, and its witness says that none is.
+    Hangs,
+    /// Neither it nor its witness answers.
     Silent {
-        /// In which way.
-        silence: Silence,
-        /// CPU time of its container so far, in nanoseconds, if it was asked for.
+        /// CPU time of its container so far, in nanoseconds, if that is known.
         cpu_nanos: Option<u64>,
     },
+    /// No connection can be made.
+    Unreachable,
     /// It does not, and its base image is too old to tell why.
     Untold,
 }
@@ -125,26 +127,37 @@ impl Known {
         self.misses = 0;
     }
 
-    /// Whether its container has worked since the look before this one.
-    fn has_worked(&mut self, cpu_nanos: Option<u64>, now: Instant) -> bool {
-        let before = std::mem::replace(&mut self.cpu, cpu_nanos.map(|nanos| (nanos, now)));
-        let (Some((before, at)), Some(nanos)) = (before, cpu_nanos) else {
-            return false;
-        };
+    /// Whether its container has worked since it was last asked that, if both are
+    /// known.
+    fn has_worked(&mut self, cpu_nanos: Option<u64>, now: Instant) -> Option<bool> {
+        let nanos = cpu_nanos?;
+        let (before, at) = self.cpu.replace((nanos, now))?;
         let worked = Duration::from_nanos(nanos.saturating_sub(before));
-        worked.as_secs_f64() >= now.duration_since(at).as_secs_f64() * AT_WORK
+        Some(worked.as_secs_f64() >= now.duration_since(at).as_secs_f64() * AT_WORK)
     }
 
-    fn missed(&mut self, silence: Silence, cpu_nanos: Option<u64>, now: Instant, requests: u64) {
+    /// Nothing comes from it, not even from its witness: it is stopped, or at work
+    /// on a call that lets nothing else of it run.
+    fn silent(&mut self, cpu_nanos: Option<u64>, now: Instant, requests: u64) {
         if self.silent_since.is_none() && self.in_call_since.is_none() {
             self.may_be_in_call = self.answered_at.is_some()
                 && (self.was_in_call || requests != self.requests_at_answer);
         }
-        let has_worked = self.has_worked(cpu_nanos, now);
-        if self.may_be_in_call && has_worked {
-            self.in_call(now);
+        if !self.may_be_in_call {
+            self.missed(Silence::Mute, now);
             return;
         }
+        match self.has_worked(cpu_nanos, now) {
+            Some(true) => self.in_call(now),
+            Some(false) => self.missed(Silence::Mute, now),
+            // Not a miss yet, and to be looked at again soon.
+            None => {
+                self.silent_since.get_or_insert(now);
+            }
+        }
+    }
+
+    fn missed(&mut self, silence: Silence, now: Instant) {
         self.silent_since.get_or_insert(now);
         self.misses = self.misses.saturating_add(1);
         self.silence = silence;
@@ -181,9 +194,14 @@ impl Liveness {
         known.answered(now, requests, false);
     }
 
-    /// Ask it at once: something was done about it.
-    pub fn make_due(&self, now: Instant) {
-        self.known().due = now;
+    /// Something happened to it: what was known says nothing any more, and it is
+    /// asked at once.
+    pub fn forget(&self, now: Instant) {
+        let mut known = self.known();
+        *known = Known {
+            is_being_asked: known.is_being_asked,
+            ..Known::of(known.run.take(), now)
+        };
     }
 
     /// It answered something else that EMCP asked it.
@@ -216,12 +234,12 @@ impl Liveness {
         match look {
             Some(Look::Answers { in_call }) => known.answered(now, requests, in_call),
             Some(Look::InCall) => known.in_call(now),
-            Some(Look::Silent { silence, cpu_nanos }) => {
-                known.missed(silence, cpu_nanos, now, requests);
-            }
+            Some(Look::Hangs) => known.missed(Silence::Mute, now),
+            Some(Look::Silent { cpu_nanos }) => known.silent(cpu_nanos, now, requests),
+            Some(Look::Unreachable) => known.missed(Silence::Unreachable, now),
             Some(Look::Untold) | None => {}
         }
-        let is_in_doubt = known.misses > 0 || look.is_none();
+        let is_in_doubt = known.silent_since.is_some() || look.is_none();
         let wait = if is_in_doubt {
             RETRY.min(interval)
         } else {
@@ -272,10 +290,7 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(10);
     const RUN: &str = "c 1";
-    const MUTE: Look = Look::Silent {
-        silence: Silence::Mute,
-        cpu_nanos: None,
-    };
+    const MUTE: Look = Look::Silent { cpu_nanos: None };
 
     /// A server that is looked at again and again.
     struct Watched {
@@ -328,7 +343,6 @@ mod tests {
 
     fn silent_with(cpu_secs: u64) -> Look {
         Look::Silent {
-            silence: Silence::Mute,
             cpu_nanos: Some(cpu_secs * 1_000_000_000),
         }
     }
@@ -375,7 +389,7 @@ mod tests {
             watched.later(10, Look::InCall);
         }
         for _ in 0..3 {
-            watched.later(4, MUTE);
+            watched.later(4, Look::Hangs);
         }
         assert_eq!(watched.silence(), Some(Silence::Mute));
     }
@@ -389,12 +403,28 @@ mod tests {
             watched.later(2, silent_with(second));
             assert_eq!(watched.silence(), None);
         }
+        // What it does cannot be known for a while: that says nothing.
+        for _ in 0..9 {
+            watched.later(2, MUTE);
+            assert_eq!(watched.silence(), None);
+        }
         // Stopped, it does not work any more.
-        for _ in 0..3 {
+        for _ in 0..4 {
             watched.later(2, silent_with(60));
         }
-        watched.later(2, silent_with(60));
         assert_eq!(watched.silence(), Some(Silence::Mute));
+    }
+
+    #[test]
+    fn where_its_witness_says_that_no_call_runs_work_and_requests_are_no_excuse() {
+        for look in [Look::Hangs, Look::Unreachable] {
+            let mut watched = Watched::new();
+            watched.requests += 1;
+            for _ in 0..3 {
+                watched.later(2, look);
+            }
+            assert!(watched.silence().is_some(), "{look:?}");
+        }
     }
 
     #[test]
@@ -429,6 +459,16 @@ mod tests {
         }
         assert_eq!(liveness.verdict("c 2", at(34), INTERVAL), Verdict::Unknown);
         assert!(liveness.is_due("c 2", at(38), INTERVAL, 0.5));
+    }
+
+    #[test]
+    fn what_was_cut_off_is_believed_to_answer_only_when_it_has() {
+        let mut watched = Watched::new();
+        watched.liveness.forget(watched.now());
+        assert_eq!(watched.verdict(), Verdict::Unknown);
+        assert!(watched.liveness.is_due(RUN, watched.now(), INTERVAL, 0.5));
+        watched.later(1, Look::Answers { in_call: false });
+        assert_eq!(watched.verdict(), Verdict::Answers);
     }
 
     #[test]

@@ -18,8 +18,8 @@ mod reason;
 mod retention;
 mod server;
 mod serves;
-mod source;
 mod sleep;
+mod source;
 mod state;
 mod token;
 mod weight;
@@ -43,8 +43,8 @@ pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
 pub use serves::Serves;
-pub use source::{decode_source, encode_source};
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
+pub use source::{decode_source, encode_source};
 pub use state::{Failure, RunState, Status};
 pub use token::{
     ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,

@@ -196,8 +196,16 @@ fn scheme(name: &str) -> Option<Scheme> {
         return Some(Scheme::Utf8);
     }
     if is_or_begins(&["latin-1", "iso-8859-1", "iso-latin-1"])
-        || ["latin1", "latin", "l1", "iso8859-1", "iso8859", "8859", "cp819"]
-            .contains(&name.as_str())
+        || [
+            "latin1",
+            "latin",
+            "l1",
+            "iso8859-1",
+            "iso8859",
+            "8859",
+            "cp819",
+        ]
+        .contains(&name.as_str())
     {
         return Some(Scheme::Latin1);
     }
@@ -206,7 +214,9 @@ fn scheme(name: &str) -> Option<Scheme> {
         "gbk" | "936" | "cp936" | "ms936" | "gb2312" | "euc-cn" | "euccn" | "chinese"
         | "gb2312-80" | "gb2312-1980" => GBK,
         "gb18030" | "gb18030-2000" => GB18030,
-        "big5" | "big5-tw" | "big5hkscs" | "big5-hkscs" | "hkscs" | "950" | "cp950" | "ms950" => BIG5,
+        "big5" | "big5-tw" | "big5hkscs" | "big5-hkscs" | "hkscs" | "950" | "cp950" | "ms950" => {
+            BIG5
+        }
         "shift-jis" | "shiftjis" | "sjis" | "s-jis" | "932" | "cp932" | "ms932" | "mskanji"
         | "ms-kanji" | "windows-31j" => SHIFT_JIS,
         "euc-jp" | "eucjp" | "ujis" | "u-jis" => EUC_JP,
@@ -224,17 +234,24 @@ fn single_byte(name: &str) -> Option<&'static Encoding> {
     let page = ["windows-", "cp", ""]
         .iter()
         .find_map(|prefix| name.strip_prefix(prefix))
-        .filter(|number| (["1250", "1251", "1252", "1253", "1254", "1255", "1256", "1257", "1258"]).contains(number));
+        .filter(|number| {
+            ([
+                "1250", "1251", "1252", "1253", "1254", "1255", "1256", "1257", "1258",
+            ])
+            .contains(number)
+        });
     if let Some(number) = page {
         return Encoding::for_label(format!("windows-{number}").as_bytes());
     }
     let part = name
         .strip_prefix("iso-8859-")
         .or_else(|| name.strip_prefix("iso8859-"))?;
-    ["2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "13", "14", "15", "16"]
-        .contains(&part)
-        .then(|| Encoding::for_label(format!("iso-8859-{part}").as_bytes()))
-        .flatten()
+    [
+        "2", "3", "4", "5", "6", "7", "8", "9", "10", "11", "13", "14", "15", "16",
+    ]
+    .contains(&part)
+    .then(|| Encoding::for_label(format!("iso-8859-{part}").as_bytes()))
+    .flatten()
 }
 
 /// The text, or where the first byte is that is none.
@@ -312,7 +329,10 @@ mod tests {
         ];
         for declaration in declares {
             let bytes = file(declaration, HELLO_GBK);
-            assert!(decode_source(&bytes).unwrap().contains("你好"), "{declaration}");
+            assert!(
+                decode_source(&bytes).unwrap().contains("你好"),
+                "{declaration}"
+            );
         }
         let does_not = [
             "# coding gbk",
@@ -330,7 +350,10 @@ mod tests {
     #[test]
     fn what_is_no_text_is_refused_with_its_line_and_encoding() {
         let undeclared = refusal(b"a = 1\nb = '\xc4\xe3'\n");
-        assert!(undeclared.starts_with("line 2 is not text in UTF-8"), "{undeclared}");
+        assert!(
+            undeclared.starts_with("line 2 is not text in UTF-8"),
+            "{undeclared}"
+        );
         let cut = refusal(&file("# coding: gbk", b"\xff\xff"));
         assert!(cut.starts_with("line 2 is not text in gbk"), "{cut}");
         let unknown = refusal(&file("# coding: klingon", b""));
@@ -353,8 +376,16 @@ mod tests {
     #[test]
     fn a_text_that_its_encoding_cannot_hold_is_refused_with_the_line() {
         let error = encode_source("# coding: latin-1\na = 1\nx = '你'\n").unwrap_err();
-        assert!(error.to_string().starts_with("line 3 has a character that latin-1"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("line 3 has a character that latin-1")
+        );
         let error = encode_source("# coding: gbk\nx = '😀'\n").unwrap_err();
-        assert!(error.to_string().starts_with("line 2 has a character that gbk"));
+        assert!(
+            error
+                .to_string()
+                .starts_with("line 2 has a character that gbk")
+        );
     }
 }

@@ -66,7 +66,9 @@ impl MissingModule {
     fn told(&self) -> Option<Map<String, Value>> {
         let is_name = |text: &str| {
             text.len() <= MODULE_MAX_CHARS
-                && text.chars().all(|c| c.is_alphanumeric() || "._-".contains(c))
+                && text
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "._-".contains(c))
         };
         if !is_name(&self.module) || !is_name(&self.distribution) {
             return None;

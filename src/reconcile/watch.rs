@@ -19,7 +19,7 @@ use super::Parts;
 use super::alive::{self, Alive};
 use super::probe;
 use crate::directory::Entry;
-use crate::liveness::{Look, Silence, Verdict};
+use crate::liveness::{Look, Verdict};
 use crate::runtime::RuntimeError;
 
 /// Looks at the same time.
@@ -157,22 +157,24 @@ async fn look(parts: &Parts, entry: &Entry) -> Look {
     }
     let address = entry.server.endpoint(networks);
     let testimony = testimony(&address, entry.gateway_key.expose_secret()).await;
-    if let Ok(Testimony { calls }) = testimony
-        && calls > 0
-    {
-        return Look::InCall;
-    }
-    let silence = match timeout(CONNECT_MAX, TcpStream::connect(&address)).await {
-        Ok(Ok(_)) => Silence::Mute,
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => Silence::Mute,
-        Ok(Err(_)) | Err(_) => Silence::Unreachable,
-    };
-    if silence == Silence::Mute && matches!(testimony, Err(NoTestimony::NoWitness)) {
-        return Look::Untold;
+    match testimony {
+        Ok(Testimony { calls: 0 }) => return Look::Hangs,
+        Ok(_) => return Look::InCall,
+        Err(_) if !can_connect(&address).await => return Look::Unreachable,
+        Err(NoTestimony::NoWitness) => return Look::Untold,
+        Err(NoTestimony::Silent) => {}
     }
     Look::Silent {
-        silence,
         cpu_nanos: cpu_nanos(parts, entry).await,
+    }
+}
+
+/// Whether somebody is there, were it to refuse.
+async fn can_connect(address: &str) -> bool {
+    match timeout(CONNECT_MAX, TcpStream::connect(address)).await {
+        Ok(Ok(_)) => true,
+        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
+        Err(_) => false,
     }
 }
 

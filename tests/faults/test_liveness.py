@@ -25,6 +25,9 @@ BUSY_SECS = 12
 # Longer than that: twelve intervals.
 LONG_SECS = 24
 
+# For what takes ten seconds or more of CPU time, on a machine that is busy with other things.
+COUNTING_DEADLINE_SECS = 240
+
 _BLOCKING = """
 import asyncio
 import time
@@ -140,6 +143,10 @@ def wait_replaced(platform: FaultPlatform, server: Json) -> Json:
     return found
 
 
+def hold(platform: FaultPlatform, server: Json, is_held: bool) -> None:
+    platform.api.call("PATCH", f"/api/servers/{server['id']}", json={"hold": is_held})
+
+
 def call(platform: FaultPlatform, server: Json) -> httpx.Response:
     return platform.api.request("GET", f"/api/{server['name']}/", headers=bearer(platform.admin_token))
 
@@ -197,9 +204,11 @@ def test_a_container_without_egress_that_was_moved_comes_back_to_its_own_place(p
     patient.api.create(name, tiny_server("tiny"), entry_object="app", egress="none", start="true")
     server = patient.api.wait_for(name, "running")
     internal = f"{patient.network.name}-internal"
+    hold(patient, server, True)
     docker("network", "disconnect", internal, server["container_id"])
     # Whoever connects it again without its address is no help.
     docker("network", "connect", internal, server["container_id"])
+    hold(patient, server, False)
     until("its place", lambda: events(patient, server)[-1] == ("running", "answers_again"), TOLD_DEADLINE_SECS)
     assert call(patient, server).text == "tiny"
     networks = inspect(server["container_id"])["NetworkSettings"]["Networks"]
@@ -227,10 +236,9 @@ def test_a_tool_that_blocks_its_server_is_not_taken_for_silence(
 
 def test_a_tool_that_keeps_pythons_lock_is_not_taken_for_silence(impatient: FaultPlatform) -> None:
     server = start(impatient, SDK1)
-    with HttpSession(impatient.api, server["name"], bearer(impatient.admin_token)) as client:
-        began = client.call_tool("count", {"millions": 10})
-        assert began == str(sum(range(10_000_000)))
-        assert client.call_tool("count", {"millions": 700}) == str(700_000_000 * 699_999_999 // 2)
+    headers = bearer(impatient.admin_token)
+    with HttpSession(impatient.api, server["name"], headers, timeout_secs=COUNTING_DEADLINE_SECS) as client:
+        assert client.call_tool("count", {"millions": 600}) == str(600_000_000 * 599_999_999 // 2)
     assert [kind for kind, _ in events(impatient, server) if kind == "error"] == []
     assert impatient.api.server(server["id"])["started_at"] == server["started_at"]
 
@@ -257,7 +265,7 @@ def test_a_sleeper_is_not_taken_for_silent_and_a_held_server_is_left_alone(impat
     sleep = {"pause_after_secs": 5, "stop_after_secs": None}
     impatient.api.call("PATCH", f"/api/servers/{sleeper['id']}", json={"sleep": sleep})
     asleep = impatient.api.wait_for(sleeper["id"], "sleeping")
-    impatient.api.call("PATCH", f"/api/servers/{held['id']}", json={"hold": True})
+    hold(impatient, held, True)
     with stopped(held):
         wait_unresponsive(impatient, held, "not_answering")
         os.kill(python_of(silent), signal.SIGSTOP)

@@ -45,7 +45,7 @@ impl Converge {
         match runtime.attach(id, server.egress, address).await {
             Ok(()) => {
                 tracing::warn!(server = %self.id, "its container was cut off from its network, and is connected again");
-                entry.liveness.make_due(Instant::now());
+                entry.liveness.forget(Instant::now());
                 Ok(())
             }
             // It ended meanwhile.
