@@ -84,7 +84,8 @@ pub fn encode_source(text: &str) -> Result<Vec<u8>, Error> {
             let mut bytes = Vec::with_capacity(text.len());
             for (number, line) in text.split_inclusive('\n').enumerate() {
                 let (encoded, _, has_unfit) = encoding.encode(line);
-                if has_unfit {
+                // WHATWG has a euro in GBK, Python has none.
+                if has_unfit || (encoding == GBK && line.contains('€')) {
                     return Err(unfit(number + 1));
                 }
                 bytes.extend_from_slice(&encoded);

@@ -46,9 +46,7 @@ impl Urls {
             base: (!serves.has_mcp()).then(|| format!("{base}/")),
         }
     }
-}
 
-impl Urls {
     /// The one to name where only one is.
     pub fn main(&self) -> &str {
         let named = self.mcp.as_ref().or(self.sse.as_ref());
