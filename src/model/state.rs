@@ -18,8 +18,8 @@ pub enum Status {
     Building,
     /// Its container runs and does not answer yet, or Traefik has no route.
     Starting,
-    /// It answers, an MCP handshake if it has an endpoint for one, and Traefik has
-    /// fetched the route.
+    /// It answers, an MCP handshake if it has an endpoint for one, and Traefik
+    /// routes to it.
     Running,
     /// Its container runs, it was running, and it answers nobody any more.
     Unresponsive,
