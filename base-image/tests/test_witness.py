@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import socket
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
@@ -90,7 +90,7 @@ def calls(server: Server) -> int:
 
 
 @contextmanager
-def blocked(server: Server, client: Client, transport: str) -> Iterator[None]:
+def blocked(server: Server, client: Client, transport: str) -> Generator[None]:
     with ThreadPoolExecutor(1) as pool:
         reply = pool.submit(client.run, server, transport, ["call_tool", "block", {"seconds": 3}])
         wait_until(lambda: "blocking" in server.log, "the tool was called")

@@ -80,7 +80,7 @@ def impatient() -> Iterator[FaultPlatform]:
 
 @contextmanager
 def _platform(**emcp_settings: str) -> Iterator[FaultPlatform]:
-    made = FaultPlatform(**emcp_settings)
+    made = FaultPlatform(holds_sockets=False, **emcp_settings)
     try:
         made.start()
         yield made
