@@ -399,7 +399,7 @@ mod tests {
         let mut watched = Watched::new();
         // As a tool does that keeps Python's lock: its witness is silent, too.
         watched.requests += 1;
-        for second in 0..60 {
+        for second in 0..30 {
             watched.later(2, silent_with(second));
             assert_eq!(watched.silence(), None);
         }
@@ -410,7 +410,7 @@ mod tests {
         }
         // Stopped, it does not work any more.
         for _ in 0..4 {
-            watched.later(2, silent_with(60));
+            watched.later(2, silent_with(30));
         }
         assert_eq!(watched.silence(), Some(Silence::Mute));
     }
