@@ -15,7 +15,7 @@ from typing import Any
 from . import tickets
 from .apps import App, Message, Receive, Scope, Send, Served
 from .endpoints import MCP_PATH
-from .request_body import RequestBody
+from .request_body import MAX_BYTES, RequestBody
 from .usage import Call, Calls, Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
@@ -85,6 +85,11 @@ class Gateway:
         is_call = scope["method"] != "GET"
         self._open_calls += is_call
         try:
+            if _is_of_untold_length(scope) and not await body.read_whole():
+                message = f"a request's body may have at most {MAX_BYTES:,} bytes (8 MB)"
+                error = {"error": {"code": "too_large", "message": message}}
+                await _send_json(answer.send, 413, error, head=False)
+                return
             await app(scope, body.receive, answer.send)
         finally:
             if not answer.is_complete:
@@ -278,6 +283,11 @@ def _goes_on() -> None:
 def _is_event_stream(start: Message) -> bool:
     types = (value for name, value in start.get("headers", ()) if name.lower() == b"content-type")
     return any(value.lower().startswith(b"text/event-stream") for value in types)
+
+
+def _is_of_untold_length(scope: Scope) -> bool:
+    """Sent in chunks (RFC 9112 §7.1); what has neither length nor chunks has no body."""
+    return any(name.lower() == b"transfer-encoding" for name, _ in scope["headers"])
 
 
 async def _send_json(

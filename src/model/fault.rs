@@ -77,6 +77,11 @@ pub enum KnownFault {
         /// For how long.
         silent_secs: u64,
     },
+    /// Its own code turns EMCP's handshake away for want of a credential.
+    WantsCredential {
+        /// The HTTP status it answered.
+        status: u16,
+    },
     /// There is no base image.
     ImageMissing {
         /// Its name.
@@ -144,6 +149,10 @@ impl fmt::Display for KnownFault {
             Self::Unresponsive { silent_secs } => write!(
                 f,
                 "the server answered nothing for {silent_secs} s, though its container ran; it may have been stopped, or something of it hangs outside of any call"
+            ),
+            Self::WantsCredential { status } => write!(
+                f,
+                "the server's own code answers {status} to EMCP: it wants a credential of its own; name the headers it comes in as pass_headers, such as [\"Authorization\"], and start it again; its clients then send that beside EMCP's token in X-API-Key"
             ),
             Self::ImageMissing { image } => write!(
                 f,

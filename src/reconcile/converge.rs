@@ -218,6 +218,17 @@ impl Converge {
                                     let key = run.key.clone();
                                     *answering_run = Some(Answering { key, serves });
                                 }
+                                // What it asks of EMCP it asks of its clients, who have it.
+                                Probe::Refuses { serves, .. } if !server.pass_headers.is_empty() => {
+                                    let key = run.key.clone();
+                                    *answering_run = Some(Answering { key, serves });
+                                }
+                                Probe::Refuses { status, .. } => {
+                                    let fault = KnownFault::WantsCredential { status };
+                                    self.fail_for_good(&state, &id, Some(run.key.clone()), fault)
+                                        .await?;
+                                    return Ok(Next::Look);
+                                }
                                 Probe::NotYet(why) => {
                                     tracing::debug!(server = %self.id, why, "not ready yet");
                                     return Ok(Next::Look);
@@ -232,7 +243,9 @@ impl Converge {
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
-                self.give_up_starting(state, &id, run.map(|r| r.key.clone()))
+                let timeout_secs = self.parts.config.start_timeout.as_secs();
+                let fault = KnownFault::StartTimeout { timeout_secs };
+                self.fail_for_good(state, &id, run.map(|r| r.key.clone()), fault)
                     .await?;
             }
             Step::TellSilence { reason, silent_for } => {

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::directory::Entry;
-use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, Session};
+use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, McpError, Session};
 use crate::model::{ServerNetworks, Serves};
 
 /// Between two tries; a warm start takes some 700 ms.
@@ -29,6 +29,13 @@ const HEALTH_MAX_BYTES: usize = 64 * 1024;
 pub(super) enum Probe {
     /// It answers, MCP where it says that it does; what it serves.
     Answers(Serves),
+    /// It is up, and its own code asks for a credential.
+    Refuses {
+        /// HTTP 401 or 403.
+        status: u16,
+        /// What it serves all the same.
+        serves: Serves,
+    },
     /// Not within this look; why, for the log.
     NotYet(String),
 }
@@ -113,7 +120,7 @@ pub(super) async fn probe(
     let deadline = Instant::now() + patience;
     loop {
         let why = match timeout_at(deadline, once(client, entry, networks)).await {
-            Ok(Ok(serves)) => return Probe::Answers(serves),
+            Ok(Ok(found)) => return found,
             Ok(Err(why)) => why,
             Err(_) => "no answer in time".to_owned(),
         };
@@ -124,17 +131,23 @@ pub(super) async fn probe(
     }
 }
 
+/// One look at a server that answers its health page.
 async fn once(
     client: &reqwest::Client,
     entry: &Entry,
     networks: &ServerNetworks,
-) -> Result<Serves, String> {
+) -> Result<Probe, String> {
     let health = health(client, entry, networks, TRY).await?;
-    if health.mcp {
-        let base = format!("http://{}", entry.server.endpoint(networks));
-        handshake(client, &base, entry.gateway_key.expose_secret()).await?;
+    if !health.mcp {
+        return Ok(Probe::Answers(health.serves()));
     }
-    Ok(health.serves())
+    let base = format!("http://{}", entry.server.endpoint(networks));
+    let refused = handshake(client, &base, entry.gateway_key.expose_secret()).await?;
+    let serves = health.serves();
+    Ok(match refused {
+        None => Probe::Answers(serves),
+        Some(status) => Probe::Refuses { status, serves },
+    })
 }
 
 /// Looks for MCP in an app that does not show whether it has any: a route of its
@@ -146,7 +159,7 @@ pub(super) async fn look_for_mcp(
 ) -> bool {
     let base = format!("http://{}", entry.server.endpoint(networks));
     let looking = handshake(client, &base, entry.gateway_key.expose_secret());
-    matches!(timeout(LOOK_FOR_MCP, looking).await, Ok(Ok(())))
+    matches!(timeout(LOOK_FOR_MCP, looking).await, Ok(Ok(None)))
 }
 
 async fn health(
@@ -183,13 +196,17 @@ async fn health(
         .unwrap_or_else(|_| Err(format!("no health page within {} ms", patience.as_millis())))
 }
 
-async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {
+/// With the status by which the server's own code turns EMCP away, if it does.
+async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<Option<u16>, String> {
     let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
     // The caller of the probe bounds the whole look; this only ends a try.
     let url = format!("{base}/mcp");
-    let session = Session::open(client, &url, &[header], HANDSHAKE_MAX, Bounds::HANDSHAKE)
-        .await
-        .map_err(|error| error.to_string())?;
-    session.close().await;
-    Ok(())
+    match Session::open(client, &url, &[header], HANDSHAKE_MAX, Bounds::HANDSHAKE).await {
+        Ok(session) => {
+            session.close().await;
+            Ok(None)
+        }
+        Err(McpError::Refused(status)) => Ok(Some(status)),
+        Err(error) => Err(error.to_string()),
+    }
 }

@@ -16,10 +16,12 @@ use crate::access::{CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, object_or_null,
+    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
+    PassHeaders, Result, RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice,
+    Status, invalid_pass_headers, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
+use crate::traefik::passes_never;
 use crate::vault::{Place, random_bytes};
 
 /// The longest description taken, in bytes.
@@ -37,6 +39,8 @@ pub struct CreateServer {
     pub runtime: RuntimeChoice,
     /// Where its own connections may lead.
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    pub pass_headers: PassHeaders,
     /// What it may use, where that is not the default.
     pub limits: LimitsPatch,
     /// When it is put to sleep.
@@ -64,6 +68,9 @@ pub struct PatchServer {
     /// Where its own connections may lead; a running server restarts with it.
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
+    /// The whole list of headers in which it expects credentials of its own; from
+    /// the next request on.
+    pub pass_headers: Option<Vec<String>>,
     /// What it may use.
     #[serde(default, deserialize_with = "object_or_null")]
     pub limits: Option<LimitsPatch>,
@@ -146,9 +153,10 @@ impl App {
     ///
     /// # Errors
     /// `name_like_id`, `name_taken`, `address_pool_full`, `description_too_long`,
-    /// `limit_above_maximum`, a quota's code, or a full disk.
+    /// `limit_above_maximum`, `invalid_pass_headers`, a quota's code, or a full disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
+        check_passed(&new.pass_headers)?;
         new.name.check_new()?;
         let maxima = self.bounds.maxima();
         let limits = maxima
@@ -170,6 +178,7 @@ impl App {
             runtime: new.runtime,
             limits,
             egress: new.egress,
+            pass_headers: new.pass_headers,
             desired: if new.start {
                 Desired::Running
             } else {
@@ -227,6 +236,8 @@ impl App {
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
+        let pass_headers = patch.pass_headers.map(PassHeaders::parse).transpose()?;
+        pass_headers.iter().try_for_each(check_passed)?;
         let event = event(Deed::SettingsChanged, leave);
         let maxima = self.bounds.maxima();
         self.change(leave, move |server| {
@@ -245,6 +256,7 @@ impl App {
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
             server.egress = egress.unwrap_or(before.egress);
+            server.pass_headers = pass_headers.unwrap_or(before.pass_headers);
             let is_moved = server.egress != before.egress;
             if is_moved {
                 refuse_if_held(server)?;
@@ -438,6 +450,16 @@ fn refuse_if_held(server: &Server) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Who is signed in at a proxy is never the client's to say.
+fn check_passed(headers: &PassHeaders) -> Result<()> {
+    match headers.names().iter().find(|name| passes_never(name)) {
+        None => Ok(()),
+        Some(name) => Err(invalid_pass_headers(&format!(
+            "\"{name}\" tells who is signed in, and never passes as the client sent it"
+        ))),
+    }
 }
 
 fn check_description(text: &str) -> Result<()> {

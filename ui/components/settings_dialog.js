@@ -8,7 +8,7 @@ import { isEntryObject } from "../lib/rules.js";
 import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { EgressChoice, SleepFields } from "./run_options.js";
+import { EgressChoice, PassHeadersField, passHeadersOf, SleepFields } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 
 /** @param {{ server: import("../lib/types.js").Server, onClose: () => void }} props */
@@ -19,6 +19,7 @@ export function SettingsDialog({ server, onClose }) {
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
     egress: server.egress ?? "open",
+    passHeaders: (server.pass_headers ?? []).join(", "),
     sleep: sleepDraft(server.sleep),
   });
   const [error, setError] = useState(/** @type {unknown} */ (null));
@@ -37,6 +38,7 @@ export function SettingsDialog({ server, onClose }) {
       entry_object: draft.entryObject,
       runtime: draft.runtime,
       limits: limitsOf(draft.limits),
+      pass_headers: passHeadersOf(draft.passHeaders),
       sleep: sleepOf(draft.sleep),
       // To send it takes a new container, also where it stays what it is.
       ...(draft.egress === server.egress ? {} : { egress: draft.egress }),
@@ -72,6 +74,7 @@ export function SettingsDialog({ server, onClose }) {
       </div>
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
+      <${PassHeadersField} value=${draft.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
       <${SleepFields} draft=${draft.sleep} onDraft=${(/** @type {typeof draft.sleep} */ sleep) => change({ sleep })} />
       <p class="hint">${t("settings.hint")}</p>
       <${Failure} error=${error} onRetry=${save} />

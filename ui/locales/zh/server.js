@@ -89,6 +89,7 @@ export default {
   "failure.crashed": "服务器意外退出",
   "failure.unresponsive": "不再应答",
   "failure.start_timeout": "未能按时就绪",
+  "failure.wants_credential": "服务器校验自己的凭据",
   "failure.image_missing": "缺少基础镜像",
   "failure.container_failed": "无法创建容器",
   "failure.contents_unreadable": "无法读取所存的内容",
