@@ -178,6 +178,7 @@ fn entry(number: usize, now: Timestamp) -> Entry {
         state: Arc::new(state),
         gateway_key: Arc::new(SecretString::from("gateway")),
         activity: Arc::default(),
+        liveness: Arc::default(),
     }
 }
 

@@ -54,6 +54,11 @@ impl Activity {
         self.last_use_ms.fetch_max(at_ms, Ordering::SeqCst);
     }
 
+    /// How many requests were noted so far.
+    pub fn requests(&self) -> u64 {
+        self.requests.load(Ordering::SeqCst)
+    }
+
     /// How long nobody has used it, as far as is known here.
     pub fn idle(&self) -> Duration {
         let last_use = Duration::from_millis(self.last_use_ms.load(Ordering::SeqCst));

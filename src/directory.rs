@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tokio::sync::watch;
 
 use crate::activity::Activity;
+use crate::liveness::Liveness;
 use crate::model::{RunState, Server, ServerId, ServerName};
 
 /// A server as wanted and as observed.
@@ -22,6 +23,8 @@ pub struct Entry {
     pub gateway_key: Arc<SecretString>,
     /// Who uses it, as the gate sees it.
     pub activity: Arc<Activity>,
+    /// Whether it answers, as EMCP hears.
+    pub liveness: Arc<Liveness>,
 }
 
 /// The servers, by id and by name.
@@ -180,6 +183,7 @@ mod tests {
             state: Arc::new(RunState::never_ran(now)),
             gateway_key: Arc::new(SecretString::from("k")),
             activity: Arc::default(),
+            liveness: Arc::default(),
         }
     }
 

@@ -14,6 +14,7 @@ pub mod disk_locks;
 pub mod gate;
 pub mod http;
 pub mod identity;
+pub mod liveness;
 pub mod logs;
 pub mod maintenance;
 pub mod mcp;

@@ -90,6 +90,11 @@ fn sayable() -> BTreeMap<String, Arguments> {
         .chain(keyed("fault", reported.collect()))
         .collect();
     // One code that is told in four ways (`ui/lib/coded_words.js`).
+    let missing = ["module", "distribution", "is_own"].map(str::to_owned);
+    for way in ["own", "package"] {
+        let key = format!("fault.missing_dependency_{way}");
+        all.insert(key, Arguments::from(missing.clone()));
+    }
     let crashed = all["fault.crashed"].clone();
     for way in ["zero", "signal", "killed"] {
         all.insert(format!("fault.crashed_{way}"), crashed.clone());
@@ -209,7 +214,7 @@ fn the_codes_are_in_the_apis_description() {
     all.extend(notices());
     for (key, args) in all {
         let code = key.split_once('.').unwrap().1;
-        if code.starts_with("crashed_") {
+        if code.starts_with("crashed_") || code.starts_with("missing_dependency_") {
             continue;
         }
         assert!(page.contains(&format!("`{code}`")), "{key}");

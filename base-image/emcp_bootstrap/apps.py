@@ -53,6 +53,9 @@ class Served:
     lifespan: Lifespan | None
     # Whether an MCP client finds something at /mcp.
     speaks_mcp: bool
+    # Where MCP is answered, by transport, as far as that can be told.
+    mcp_paths: tuple[str, ...] = (MCP_PATH,)
+    sse_paths: tuple[str, ...] = (SSE_PATH,)
     sse_app: App | None = None
     # Paths that the app answers only with a slash at the end.
     mount_paths: frozenset[str] = field(default=frozenset())
@@ -125,7 +128,18 @@ def _build_app(app: Any) -> Served:
     aliases = {MCP_PATH: chosen.path} if chosen is not None and chosen.path != MCP_PATH else {}
     if chosen is not None and len(found) == len(every) and not chosen.is_guarded and not _answers_at(app, SSE_PATH):
         aliases |= _add_sse_beside(chosen)
-    return Served(app, None, chosen is not None, mount_paths=_mount_paths(app), aliases=aliases)
+    # Told by the name that clients look for, which goes first.
+    names = {path: alias for alias, path in aliases.items()}
+    told = [names.get(endpoint.path, endpoint.path) for endpoint in found]
+    return Served(
+        app,
+        None,
+        chosen is not None,
+        mcp_paths=tuple(dict.fromkeys(sorted(told, key=lambda path: path != MCP_PATH))),
+        sse_paths=tuple(names.get(path, path) for path in endpoints.sse_paths(app)),
+        mount_paths=_mount_paths(app),
+        aliases=aliases,
+    )
 
 
 def _answers_at(app: Any, path: str) -> bool:

@@ -27,7 +27,8 @@ _APPS = frozenset(
 
 # What can be wrong, in words. The dashboard has them in Chinese too.
 _MESSAGES = {
-    "module_not_available": "the module {module} is not in the image: ask for {distribution}, or do without; files beside this one are not uploaded",
+    "module_not_available": "the module {module} is not in the image: ask whoever runs this platform to add the package {distribution}, or do without; files beside this one are not uploaded",
+    "own_module": "the module {module} is not there: one file alone is uploaded, so put what a file of your own project has into it; if it is the package {distribution}, ask whoever runs this platform to add it",
     "relative_import": "a relative import finds nothing: this one file is uploaded, without the modules beside it",
     "entry_not_found": "there is no object {entry_object}, but {found}: set the entry object to the one to serve",
     "no_entry": "the file makes no MCP server; it needs, for example, {entry_object} = FastMCP(...)",
@@ -107,8 +108,9 @@ def _missing_modules(code: Source, environment: Environment) -> Iterator[Problem
         package = item.module.split(".")[0]
         if item.optional or package in sys.stdlib_module_names or environment.has_package(package):
             continue
+        code_word = "own_module" if distributions.looks_like_own(package) else "module_not_available"
         name = distributions.distribution_of(package)
-        yield _problem("warning", "module_not_available", item.line, module=package, distribution=name)
+        yield _problem("warning", code_word, item.line, module=package, distribution=name)
 
 
 def _entry_problems(

@@ -45,22 +45,34 @@ _GATEWAY_KEY = re.compile(r"[!-~]+")
 class Failure(Exception):
     """A reason not to serve, in words for the developer whose file it is."""
 
-    def __init__(self, code: str, message: str, *, line: int | None = None, trace: str = "") -> None:
+    def __init__(
+        self,
+        code: str,
+        message: str,
+        *,
+        line: int | None = None,
+        trace: str = "",
+        args: Mapping[str, str | bool] | None = None,
+    ) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.line = line
         self.trace = trace
+        # What the message names, for who says it in another language.
+        self.named = args
 
     def report(self) -> str:
         """The single JSON line that EMCP reads from standard error."""
-        event = {
+        event: dict[str, Any] = {
             "event": "failed",
             "code": self.code,
             "message": self.message[:MAX_MESSAGE_CHARS],
             "line": self.line,
             "file": USER_FILE.name if self.line is not None else None,
         }
+        if self.named is not None:
+            event["args"] = dict(self.named)
         return json.dumps({"emcp": event}, ensure_ascii=False)
 
 

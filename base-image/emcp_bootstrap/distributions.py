@@ -6,6 +6,7 @@ Installs nothing and asks no index: it knows the names that differ.
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 
 # Import names whose distribution is called otherwise, as far as they are common.
 _DISTRIBUTIONS = {
@@ -30,7 +31,7 @@ _DISTRIBUTIONS = {
 _OWN_NAMES = re.compile(
     r"^(app|src|lib|common|config|configs|settings|constants|core|models?|schemas?|types_?|utils?|helpers?|tools?|"
     r"services?|clients?|handlers?|server|servers|prompts?|resources?|database|db|api|auth|logger|logging_config|"
-    r"exceptions?|errors?|my_?\w*|local_?\w*)$"
+    r"exceptions?|errors?|my_?\w*|local_?\w*|\w+_(utils?|helpers?|config|settings|constants|tools|models?|lib|module))$"
 )
 
 
@@ -44,6 +45,11 @@ def looks_like_own(module: str) -> bool:
     """Whether the name is rather a file of the user's project than a package of an index."""
     package = module.split(".")[0]
     return package not in _DISTRIBUTIONS and _OWN_NAMES.match(package) is not None
+
+
+def named(module: str) -> Mapping[str, str | bool]:
+    """What `advice` names, for who says it in another language."""
+    return {"module": module, "distribution": distribution_of(module), "is_own": looks_like_own(module)}
 
 
 def advice(module: str) -> str:

@@ -40,6 +40,17 @@ def answers_mcp(app: Any) -> bool:
     return any(endpoint.path == MCP_PATH and not endpoint.is_sse for endpoint in of(app))
 
 
+def sse_paths(app: Any) -> tuple[str, ...]:
+    """Where the streams of the older transport are opened: beside where it takes its messages."""
+    found: list[str] = []
+    for endpoint in of(app):
+        if endpoint.is_sse:
+            base = endpoint.path.rpartition("/")[0]
+            beside = (str(getattr(route, "path", "")) for route in endpoint.holder.routes)
+            found += [base + path for path in beside if path.rstrip("/").endswith("/sse")]
+    return tuple(dict.fromkeys(path.rstrip("/") for path in found))
+
+
 def routes_of(app: Any) -> list[Any]:
     """The routes at the app's top, also through middleware that was put around it."""
     holder = holder_of(app)

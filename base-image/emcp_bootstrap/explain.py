@@ -39,7 +39,9 @@ def explain_exception(error: BaseException, *, user_file: Path, runtime: Runtime
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = newer_python.hint_of_name(error.name, None)
         message = f"no module '{error.name}'{hint}" if hint else _missing_module(error.name, runtime)
-        return Failure("missing_dependency", message, line=line, trace=trace)
+        named = None if message else distributions.named(error.name)
+        message = message or distributions.advice(error.name)
+        return Failure("missing_dependency", message, line=line, trace=trace, args=named)
     message = f"{type(error).__name__}: {error}"
     if isinstance(error, ImportError):
         message += _hint_of_import(error, runtime)
@@ -116,6 +118,7 @@ def _exit_words(error: SystemExit) -> str:
 
 
 def _missing_module(name: str, runtime: Runtime) -> str:
+    """What an environment has to do with it; nothing where none has it."""
     environments = installed()
     here, other = environments[runtime], environments[_other(runtime)]
     package = name.split(".")[0]
@@ -126,7 +129,7 @@ def _missing_module(name: str, runtime: Runtime) -> str:
         return f"{place} but in {other.runtime}; {_choose(other.runtime)}"
     if here.has_package(package):
         return f"package '{package}' {_version(package)} is installed but has no module '{name}'; check the import"
-    return distributions.advice(name)
+    return ""
 
 
 def _choose(runtime: Runtime) -> str:

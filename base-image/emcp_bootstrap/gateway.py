@@ -13,10 +13,10 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from . import tickets
-from .apps import SSE_PATH, App, Message, Receive, Scope, Send, Served
+from .apps import App, Message, Receive, Scope, Send, Served
 from .endpoints import MCP_PATH
 from .request_body import MAX_BYTES, RequestBody
-from .usage import Usage
+from .usage import Call, Calls, Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
 SESSION_HEADER = b"mcp-session-id"
@@ -28,8 +28,9 @@ Headers = list[tuple[bytes, bytes]]
 
 
 class Gateway:
-    def __init__(self, served: Served, *, key: str, prefix: str, health: Mapping[str, Any]) -> None:
+    def __init__(self, served: Served, *, key: str, prefix: str, health: Mapping[str, Any], calls: Calls) -> None:
         self._served = served
+        self._calls = calls
         self._key = key.encode("ascii")
         self._prefix = prefix
         # Filled in by the server once it is ready; requests only arrive after that.
@@ -49,7 +50,7 @@ class Gateway:
             return
         if scope["path"] == HEALTH_PATH and scope["type"] == "http":
             # Not counted: EMCP's own question whether anybody uses the server is no use of it.
-            health = {**self._health, **self._usage.report()}
+            health = {**self._health, **self._usage.report(), "calls": self._calls.running}
             await _send_json(send, 200, health, head=scope["method"] == "HEAD")
             return
         told = self._told_at(scope)
@@ -65,11 +66,21 @@ class Gateway:
         await self._usage.counted(app, self._inner_scope(scope, path), receive, send)
 
     async def _answer(self, app: App, scope: Scope, receive: Receive, send: Send) -> None:
+        call = Call(self._calls)
+        try:
+            await self._answer_call(call, app, scope, receive, send)
+        finally:
+            call.end()
+
+    async def _answer_call(self, call: Call, app: App, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
             await app(scope, receive, send)
             return
         body = RequestBody(receive)
-        answer = Answer(send, body, closes=lambda: self._is_draining)
+        listens = call.end if scope["method"] == "GET" else _goes_on
+        if self._tells_addresses(scope):
+            send = _telling_where_nothing_is(send, self._addresses(), head=scope["method"] == "HEAD")
+        answer = Answer(send, body, closes=lambda: self._is_draining, listens=listens)
         # Streams that a client opens by GET never end by themselves; calls do.
         is_call = scope["method"] != "GET"
         self._open_calls += is_call
@@ -102,9 +113,22 @@ class Gateway:
             message = "there is no session here to listen to: POST to this address, or use /sse for the older transport"
             return 405, {"error": {"code": "method_not_allowed", "message": message}}, [(b"allow", b"POST, DELETE")]
         if path.rstrip("/") == "" and not self._served.has_root:
-            urls = {"mcp": f"{self._prefix}{MCP_PATH}", "sse": f"{self._prefix}{SSE_PATH}"}
-            return 200, {"paths": urls, "message": "paste one of these, below this host, into an MCP client"}, []
+            return 200, self._addresses(), []
         return None
+
+    def _addresses(self) -> Mapping[str, Any]:
+        """What is told at the top of a server that has nothing there."""
+        places = {"mcp": self._served.mcp_paths, "sse": self._served.sse_paths}
+        paths = {transport: self._prefix + found[0] for transport, found in places.items() if found}
+        if paths:
+            return {"paths": paths, "message": "paste one of these, below this host, into an MCP client"}
+        message = "this server is an app of its own, without an MCP endpoint that is known; its routes are below this address"
+        return {"paths": {"base": f"{self._prefix}/"}, "message": message}
+
+    def _tells_addresses(self, scope: Scope) -> bool:
+        """Whether a request asks for the top of a file's own app, which may have nothing there."""
+        path = scope["path"].removeprefix(self._prefix)
+        return self._served.sse_app is None and path in ("", "/") and scope["method"] in ("GET", "HEAD")
 
     def drain(self) -> None:
         """From now on connections are closed with their answers, so that none is idle when all are closed."""
@@ -207,8 +231,12 @@ class Answer:
     """Watches what an app sends, so that an answer that the server's end cuts off still has an end, and
     none ends before the request's body was read."""
 
-    def __init__(self, send: Send, body: RequestBody, closes: Callable[[], bool]) -> None:
+    def __init__(
+        self, send: Send, body: RequestBody, *, closes: Callable[[], bool], listens: Callable[[], None]
+    ) -> None:
         self.is_complete = False
+        # Called where the answer turns out to be a stream.
+        self._listens = listens
         self._send = send
         self._body = body
         self._closes = closes
@@ -219,6 +247,8 @@ class Answer:
             if self._closes():
                 message = {**message, "headers": [*message.get("headers", ()), (b"connection", b"close")]}
             self._is_open = True
+            if _is_event_stream(message):
+                self._listens()
         elif message["type"] == "http.response.body" and not message.get("more_body", False):
             self._is_open = False
             self.is_complete = True
@@ -229,6 +259,30 @@ class Answer:
         """Ends a stream as if the app had: the client sees its end and not a broken connection."""
         if self._is_open:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _telling_where_nothing_is(send: Send, addresses: Mapping[str, Any], *, head: bool) -> Send:
+    """A `send` that tells a server's addresses in place of an app's own 404, and passes all else."""
+    is_replaced = False
+
+    async def send_or_tell(message: Message) -> None:
+        nonlocal is_replaced
+        if message["type"] == "http.response.start" and message["status"] == 404:
+            is_replaced = True
+            await _send_json(send, 200, addresses, head=head)
+        elif not is_replaced:
+            await send(message)
+
+    return send_or_tell
+
+
+def _goes_on() -> None:
+    """A call by POST goes on while it streams its answer."""
+
+
+def _is_event_stream(start: Message) -> bool:
+    types = (value for name, value in start.get("headers", ()) if name.lower() == b"content-type")
+    return any(value.lower().startswith(b"text/event-stream") for value in types)
 
 
 def _is_of_untold_length(scope: Scope) -> bool:

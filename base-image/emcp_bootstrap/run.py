@@ -41,6 +41,7 @@ def main(settings: Settings, runtime: Runtime, started_ns: int, user_file: Path 
     install_sigterm(host)
     signal.signal(signal.SIGINT, host.handle_sigterm)
     capture.install(host)
+    capture.patch_on_import(host.calls.patches())
     tolerance.install(user_file)
     output.watch()
     sys.argv = [str(user_file), *settings.arguments]

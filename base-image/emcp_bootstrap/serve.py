@@ -20,11 +20,12 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NoReturn
 
-from . import apps, entry as entries, output
+from . import apps, entry as entries, output, witness
 from .contract import Failure, Runtime, Settings, exit_with, flush_output, log, report_ready
 from .gateway import Gateway
 from .source import Source
 from .tolerance import RUN_OPTIONS
+from .usage import Calls
 
 # When the server is to end, it serves on until no call is open and none comes any more, which the
 # gate sees to, at most for so long. Then what is still open gets a second to end by itself. A tool
@@ -53,6 +54,7 @@ class Host:
         self._taken = False
         self._is_stopping = False
         self._finished = threading.Event()
+        self.calls = Calls()
 
     def prepare(self, namespace: Mapping[str, Any], explain: Callable[[BaseException], Failure]) -> None:
         self._namespace = namespace
@@ -152,8 +154,15 @@ class Host:
             "entry": entry.name,
             "sdk": importlib.metadata.version("mcp"),
             "mcp": served.speaks_mcp,
+            "paths": {"mcp": served.mcp_paths, "sse": served.sse_paths},
         }
-        gateway = Gateway(served, key=self._settings.gateway_key, prefix=self._settings.path_prefix, health=health)
+        gateway = Gateway(
+            served,
+            key=self._settings.gateway_key,
+            prefix=self._settings.path_prefix,
+            health=health,
+            calls=self.calls,
+        )
         if not self._settings.gateway_key:
             log("no gateway key is set: every request that reaches this container is answered")
         listener = self._bind()
@@ -180,6 +189,7 @@ class Host:
         health["load_ms"] = (time.monotonic_ns() - self._started_ns) // 1_000_000
         report_ready(health)
         health["status"] = "ready"
+        witness.start(self._settings.port, self._settings.gateway_key, lambda: {"calls": self.calls.running})
 
     def has_gateway_key(self) -> bool:
         return bool(self._settings.gateway_key)

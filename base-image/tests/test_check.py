@@ -66,6 +66,14 @@ def test_a_module_that_is_not_there_is_a_warning_unless_the_file_can_do_without(
     assert problem["args"] == {"module": "numpy_of_mine", "distribution": "numpy-of-mine"}
 
 
+def test_a_module_that_looks_like_the_projects_own_is_said_to_be_left_behind(look: Any) -> None:
+    found = look(GOOD + "import bs4\nfrom utils import x\n")
+    assert codes(found) == [("warning", "module_not_available", 3), ("warning", "own_module", 4)]
+    package, own = found["problems"]
+    assert package["args"] == {"module": "bs4", "distribution": "beautifulsoup4"}
+    assert "one file alone is uploaded" in own["message"] and "ask whoever runs this platform" in own["message"]
+
+
 def test_a_file_without_a_server_is_an_error(look: Any) -> None:
     found = look("x = 1\n", entry_object="tools")
     assert codes(found) == [("error", "no_entry", None)]

@@ -74,6 +74,24 @@ def test_a_syntax_error_shows_the_text_and_a_caret(start: Callable[..., Server])
     assert any(set(line.strip()) == {"^"} for line in server.log)
 
 
+@pytest.mark.parametrize(
+    ("statement", "named", "says"),
+    [
+        ("import bs4", {"module": "bs4", "distribution": "beautifulsoup4", "is_own": False}, "emcp-pip install beautifulsoup4"),
+        ("from sklearn.svm import SVC", {"module": "sklearn", "distribution": "scikit-learn", "is_own": False}, "ask whoever runs this platform"),
+        ("from utils import x", {"module": "utils", "distribution": "utils", "is_own": True}, "only this one file was uploaded"),
+        ("import weather_helpers", {"module": "weather_helpers", "distribution": "weather-helpers", "is_own": True}, "only this one file was uploaded"),
+    ],
+)  # fmt: skip
+def test_a_missing_module_is_told_with_what_brings_it(
+    start: Callable[..., Server], statement: str, named: dict[str, str | bool], says: str
+) -> None:
+    event, _ = start(FASTMCP + statement + "\n").failed()
+    assert event["code"] == "missing_dependency"
+    assert event["args"] == named
+    assert says in event["message"]
+
+
 def test_a_module_of_the_other_environment_is_told(start: Callable[..., Server]) -> None:
     event, _ = start("from mcp.server.mcpserver import MCPServer\n", EMCP_RUNTIME="mcp1").failed()
     assert event["code"] == "missing_dependency"

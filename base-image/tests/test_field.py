@@ -260,6 +260,51 @@ def test_what_a_file_puts_around_its_server_is_around_sse_too(start: Start) -> N
     assert server.request("POST", "/mcp", INITIALIZE, {**ACCEPT, "X-Word": "sesame"}).status == 200
 
 
+PLAIN_APP = """
+from fastapi import FastAPI
+app = FastAPI()
+@app.get('/hello')
+def hello():
+    return 'hello'
+"""
+ROOTED_APP = PLAIN_APP + """
+@app.get('/')
+def root():
+    return 'mine'
+"""
+TWO_MOUNTS = """
+from mcp.server.fastmcp import FastMCP
+from starlette.applications import Starlette
+from starlette.routing import Mount
+app = Starlette(routes=[Mount('/' + name, app=FastMCP(name).sse_app()) for name in ('one', 'two')])
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "mcp", "paths", "top"),
+    [
+        (PLAIN_APP, False, {"mcp": [], "sse": []}, {"base": "/api/demo/"}),
+        (ROOTED_APP, False, {"mcp": [], "sse": []}, None),
+        (TWO_MOUNTS, False, {"mcp": [], "sse": ["/one/sse", "/two/sse"]}, {"sse": "/api/demo/one/sse"}),
+        (GUARDED_APP, True, {"mcp": ["/mcp"], "sse": ["/sse"]}, None),
+        (field("cors-wrapped"), True, {"mcp": ["/mcp"], "sse": ["/sse"]}, {"mcp": "/api/demo/mcp", "sse": "/api/demo/sse"}),
+    ],
+    ids=["plain", "with a top of its own", "elsewhere", "guarded", "around"],
+)
+def test_where_mcp_is_answered_is_told(
+    start: Start, code: str, mcp: bool, paths: dict[str, list[str]], top: dict[str, str] | None
+) -> None:
+    server = start(code, EMCP_ENTRY_OBJECT="app")
+    told = server.ready()
+    assert (told["mcp"], told["paths"]) == (mcp, paths)
+    answer = server.request("GET", "/")
+    if top is not None:
+        assert (answer.status, answer.json()["paths"]) == (200, top)
+    else:
+        assert "paths" not in answer.body
+    assert server.request("GET", "/nothing").status in (403, 404)
+
+
 MOUNTED_FASTMCP = """
 from fastapi import FastAPI
 from fastmcp import FastMCP

@@ -186,6 +186,7 @@ fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
         Status::Stopped
         | Status::Building
         | Status::Starting
+        | Status::Unresponsive
         | Status::Sleeping
         | Status::Error => Verdict::Hold {
             reason: entry.state.reason.clone(),

@@ -38,6 +38,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         state: Arc::new(state),
         gateway_key: Arc::new(SecretString::from("gateway")),
         activity: Arc::default(),
+        liveness: Arc::default(),
     }
 }
 

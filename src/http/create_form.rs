@@ -72,7 +72,7 @@ pub(super) struct CreateServerForm {
     entry_object: Option<EntryObject>,
     #[schema(nullable = false)]
     runtime: Option<RuntimeChoice>,
-    /// One Python file, UTF-8.
+    /// One Python file, in UTF-8 or the encoding that it declares.
     #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     file: String,
     #[schema(nullable = false)]
@@ -94,7 +94,7 @@ pub(super) struct CodeBody {
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
 pub(super) struct CodeForm {
-    /// One Python file, UTF-8.
+    /// One Python file, in UTF-8 or the encoding that it declares.
     #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     file: String,
 }
@@ -120,7 +120,7 @@ pub(super) struct CheckBody {
 pub(super) fn read_check(body: &[u8], max_code_bytes: u64) -> Result<CheckCode> {
     let body: CheckBody = parse_object(body)?;
     Ok(CheckCode {
-        code: CodeUpload::check(body.code.as_bytes(), max_code_bytes)?,
+        code: CodeUpload::check_text(&body.code, max_code_bytes)?,
         entry_object: entry_object_of(body.entry_object.as_deref())?,
         runtime: runtime_of(body.runtime.as_deref())?,
     })
@@ -155,12 +155,38 @@ pub(super) async fn read_code(
     let fields: CreateServerBody = match kind(headers) {
         Kind::Json => parse_object(&body)?,
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
+        // Who says that it is UTF-8 sends a text, and else it is a file as it lies there.
+        Kind::Other if is_told_to_be_utf8(headers) => CreateServerBody {
+            code: Some(text_of(&body)?),
+            ..CreateServerBody::default()
+        },
         Kind::Other => CreateServerBody {
             file: Some(body),
             ..CreateServerBody::default()
         },
     };
     code_of(&fields, max_code_bytes)
+}
+
+fn is_told_to_be_utf8(headers: &HeaderMap) -> bool {
+    let told = headers.get(CONTENT_TYPE);
+    let told = told.and_then(|value| value.to_str().ok()).unwrap_or("");
+    told.split(';').skip(1).any(|parameter| {
+        let (name, value) = parameter.split_once('=').unwrap_or_default();
+        name.trim().eq_ignore_ascii_case("charset")
+            && value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
+    })
+}
+
+fn text_of(body: &[u8]) -> Result<String> {
+    let text = std::str::from_utf8(body).map_err(|_| {
+        Error::invalid(
+            "code_not_text",
+            "file",
+            "the code is said to be UTF-8 (charset) and is not; leave charset out to send a file as it is",
+        )
+    })?;
+    Ok(text.to_owned())
 }
 
 enum Kind {
@@ -337,7 +363,7 @@ fn runtime_of(text: Option<&str>) -> Result<RuntimeChoice> {
 fn code_of(fields: &CreateServerBody, max_code_bytes: u64) -> Result<CodeUpload> {
     match (&fields.file, &fields.code) {
         (Some(bytes), None) => CodeUpload::check(bytes, max_code_bytes),
-        (None, Some(text)) => CodeUpload::check(text.as_bytes(), max_code_bytes),
+        (None, Some(text)) => CodeUpload::check_text(text, max_code_bytes),
         (None, None) => Err(Error::invalid(
             "missing_field",
             "file",

@@ -20,20 +20,21 @@ pub struct Fault {
     pub code: String,
     /// One plain sentence a developer can act on.
     pub message: String,
-    /// What the sentence says in numbers and names; none of a failure that the
-    /// bootstrap reported.
+    /// What the sentence says in numbers and names; of a failure that the
+    /// bootstrap reported, only where it is a module that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<Object>)]
     pub args: Option<Map<String, Value>>,
 }
 
 impl Fault {
-    /// What the bootstrap reported of the user's file, word for word.
-    pub fn reported(code: String, message: String) -> Self {
+    /// What the bootstrap reported of the user's file, word for word, and what
+    /// that names, where it says so.
+    pub fn reported(code: String, message: String, args: Option<Map<String, Value>>) -> Self {
         Self {
             code,
             message,
-            args: None,
+            args,
         }
     }
 }
@@ -70,6 +71,11 @@ pub enum KnownFault {
     StartTimeout {
         /// The time it had.
         timeout_secs: u64,
+    },
+    /// It ran and answered nobody any more.
+    Unresponsive {
+        /// For how long.
+        silent_secs: u64,
     },
     /// Its own code turns EMCP's handshake away for want of a credential.
     WantsCredential {
@@ -144,6 +150,10 @@ impl fmt::Display for KnownFault {
             Self::StartTimeout { timeout_secs } => write!(
                 f,
                 "the server did not answer MCP within {timeout_secs} s of its start; it may block while it is loaded"
+            ),
+            Self::Unresponsive { silent_secs } => write!(
+                f,
+                "the server answered nothing for {silent_secs} s, though its container ran; it may have been stopped, or something of it hangs outside of any call"
             ),
             Self::WantsCredential { status } => write!(
                 f,

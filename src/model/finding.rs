@@ -64,6 +64,8 @@ pub enum Finding {
         /// Why.
         detail: String,
     },
+    /// The server is an app of another kind.
+    NoMcpEndpoint,
     /// The server told its tools.
     ToolsListed {
         /// How many.
@@ -106,6 +108,9 @@ impl fmt::Display for Finding {
                 server_name,
                 protocol_version,
             } => write!(f, "\"{server_name}\" answered with MCP {protocol_version}"),
+            Self::NoMcpEndpoint => f.write_str(
+                "the server serves HTTP and has no MCP endpoint: no MCP client can use it",
+            ),
             Self::ToolsListed { tools: 1 } => f.write_str("one tool"),
             Self::ToolsListed { tools } => write!(f, "{tools} tools"),
             Self::ToolsListedInPart { tools } => {

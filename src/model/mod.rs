@@ -19,7 +19,9 @@ mod quota;
 mod reason;
 mod retention;
 mod server;
+mod serves;
 mod sleep;
+mod source;
 mod state;
 mod storage;
 mod token;
@@ -45,7 +47,9 @@ pub use retention::Retention;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
+pub use serves::Serves;
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
+pub use source::{decode_source, encode_source};
 pub use state::{Failure, RunState, Status};
 pub use storage::Storage;
 pub use token::{

@@ -33,6 +33,18 @@ pub enum Reason {
     AwaitingRoute,
     /// It answers and its route is live.
     Serving,
+    /// Its container runs, and no answer comes from it.
+    NotAnswering,
+    /// Its container runs, and no connection to it can be made.
+    NotReachable,
+    /// Its container was cut off from its network.
+    NetworkLost,
+    /// One call has kept it from answering anything else for long.
+    BlockedInCall,
+    /// It did not answer, and does again.
+    AnswersAgain,
+    /// It answers, has no MCP endpoint that is known, and its route is live.
+    ServingHttp,
     /// It was paused and goes on.
     WokenUp,
     /// It slept without a container, and a start begins.
@@ -95,7 +107,7 @@ pub enum Reason {
 }
 
 /// Those that always say the same.
-const FIXED: [Reason; 16] = [
+const FIXED: [Reason; 22] = [
     Reason::NotStarted,
     Reason::StartPending,
     Reason::StopPending,
@@ -105,6 +117,12 @@ const FIXED: [Reason; 16] = [
     Reason::AwaitingAnswer,
     Reason::AwaitingRoute,
     Reason::Serving,
+    Reason::NotAnswering,
+    Reason::NotReachable,
+    Reason::NetworkLost,
+    Reason::BlockedInCall,
+    Reason::AnswersAgain,
+    Reason::ServingHttp,
     Reason::WokenUp,
     Reason::WakingByStart,
     Reason::RemovedWhilePaused,
@@ -143,9 +161,25 @@ impl fmt::Display for Reason {
                 f.write_str("its container runs; waiting for the first MCP answer")
             }
             Self::AwaitingRoute => {
-                f.write_str("it answers MCP; waiting for Traefik to fetch its route")
+                f.write_str("it answers; waiting for Traefik to fetch its route")
             }
             Self::Serving => f.write_str("it answers MCP and its route is live"),
+            Self::NotAnswering => {
+                f.write_str("its container runs, and it answers nothing, though no call runs in it")
+            }
+            Self::NotReachable => {
+                f.write_str("its container runs, and no connection to it can be made")
+            }
+            Self::NetworkLost => f.write_str(
+                "its container was cut off from its network, and is being connected again",
+            ),
+            Self::BlockedInCall => f.write_str(
+                "one call has kept it from answering anything else for long; it is not ended while that call runs",
+            ),
+            Self::AnswersAgain => f.write_str("it answers again"),
+            Self::ServingHttp => {
+                f.write_str("it serves HTTP and has no MCP endpoint; its route is live")
+            }
             Self::WokenUp => f.write_str("woken up; it goes on where it was"),
             Self::WakingByStart => f.write_str("woken up; about to be started"),
             Self::PausedIdle { idle_secs } => write!(

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Desired, Fault, Reason, Rest};
+use super::{Desired, Fault, Reason, Rest, Serves};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -16,10 +16,13 @@ pub enum Status {
     Stopped,
     /// Its container is being made.
     Building,
-    /// Its container runs and does not answer MCP yet, or Traefik has no route.
+    /// Its container runs and does not answer yet, or Traefik has no route.
     Starting,
-    /// An MCP handshake was answered and Traefik routes to the server.
+    /// It answers, an MCP handshake if it has an endpoint for one, and Traefik
+    /// routes to it.
     Running,
+    /// Its container runs, it was running, and it answers nobody any more.
+    Unresponsive,
     /// Put to sleep for being idle; the next request wakes it.
     Sleeping,
     /// It failed; the reason and the last lines of its output are kept.
@@ -28,11 +31,12 @@ pub enum Status {
 
 impl Status {
     /// Every status, for counts that show zeros too.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Stopped,
         Self::Building,
         Self::Starting,
         Self::Running,
+        Self::Unresponsive,
         Self::Sleeping,
         Self::Error,
     ];
@@ -44,6 +48,7 @@ impl Status {
             Self::Building => "building",
             Self::Starting => "starting",
             Self::Running => "running",
+            Self::Unresponsive => "unresponsive",
             Self::Sleeping => "sleeping",
             Self::Error => "error",
         }
@@ -101,6 +106,9 @@ pub struct RunState {
     pub ready_run: Option<String>,
     /// When the present run started.
     pub started_at: Option<Timestamp>,
+    /// What the last run that got ready serves; not known before one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub serves: Option<Serves>,
 }
 
 impl RunState {
@@ -122,6 +130,7 @@ impl RunState {
             accounted_run: None,
             ready_run: None,
             started_at: None,
+            serves: None,
         }
     }
 
@@ -173,7 +182,7 @@ impl RunState {
                 Desired::Stopped => self.status == Status::Stopped,
                 Desired::Running => matches!(
                     self.status,
-                    Status::Running | Status::Sleeping | Status::Error
+                    Status::Running | Status::Unresponsive | Status::Sleeping | Status::Error
                 ),
             }
     }

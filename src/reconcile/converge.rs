@@ -1,22 +1,23 @@
 //! One server's task: observe, plan, do one step, look again.
 
 mod ends;
+mod silence;
 mod sleep;
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
 
 use super::Parts;
 use super::failure::restarts_with_this;
-use super::plan::{Observed, Step, plan};
-use super::probe::{Probe, probe};
+use super::plan::{Facts, Observed, Step, plan};
+use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
 use crate::directory::Entry;
-use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Status};
-use crate::runtime::{Container, Phase, Run, RuntimeError};
+use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
+use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
 use crate::trouble;
 
 /// How long one look for readiness takes before the container is observed
@@ -37,7 +38,7 @@ pub(super) struct Converge {
 impl Converge {
     /// Runs until there is nothing to do.
     pub(super) async fn run(self) {
-        let mut answering_run: Option<String> = None;
+        let mut answering_run: Option<Answering> = None;
         let mut told = Told::default();
         loop {
             let Some(entry) = self.parts.directory.get(self.id) else {
@@ -48,7 +49,7 @@ impl Converge {
                 continue;
             };
             let entry = self.take_up_wish(entry).await;
-            let observed = match self.observe().await {
+            let observed = match self.observe(&entry.server).await {
                 Ok(observed) => observed,
                 Err(error) => {
                     told.engine(self.id, &error, "cannot observe");
@@ -56,15 +57,14 @@ impl Converge {
                     continue;
                 }
             };
-            let step = plan(
-                &entry.server,
-                &entry.state,
-                &observed,
-                answering_run.as_deref(),
-                self.parts.wanted_rest(&entry, Timestamp::now()),
-                self.parts.config.start_timeout,
-                Timestamp::now(),
-            );
+            let facts = Facts {
+                answering_run: answering_run.as_ref().map(|run| run.key.as_str()),
+                rest: self.parts.wanted_rest(&entry, Timestamp::now()),
+                alive: self.parts.wanted_alive(&entry),
+                start_timeout: self.parts.config.start_timeout,
+            };
+            let now = Timestamp::now();
+            let step = plan(&entry.server, &entry.state, &observed, facts, now);
             tracing::debug!(server = %self.id, ?step, "next step");
             match self
                 .execute(&entry, step, &observed, &mut answering_run)
@@ -95,24 +95,38 @@ impl Converge {
         }
     }
 
-    async fn observe(&self) -> std::result::Result<Vec<Observed>, RuntimeError> {
+    async fn observe(&self, server: &Server) -> std::result::Result<Vec<Observed>, RuntimeError> {
         let containers = self.parts.runtime.list(Some(self.id)).await?;
+        let address = server.address_in(&self.parts.config.networks);
         let mut observed = Vec::with_capacity(containers.len());
         for listed in containers {
-            let (phase, run) = match self.parts.runtime.inspect(&listed.id).await {
+            let Inspected {
+                phase,
+                run,
+                addresses,
+            } = match self.parts.runtime.inspect(&listed.id).await {
                 Ok(inspected) => inspected,
                 // Gone since it was listed.
                 Err(RuntimeError::NoSuchContainer) => continue,
                 Err(other) => return Err(other),
             };
-            let container = Container { phase, ..listed };
+            let is_attached = addresses.contains(&address);
+            let container = Container {
+                phase,
+                addresses,
+                ..listed
+            };
             if let Some(run) = &run {
                 match self.take_in_output(&container, run).await {
                     Ok(()) | Err(RuntimeError::NoSuchContainer) => {}
                     Err(other) => return Err(other),
                 }
             }
-            observed.push(Observed { container, run });
+            observed.push(Observed {
+                container,
+                run,
+                is_attached,
+            });
         }
         Ok(observed)
     }
@@ -141,7 +155,7 @@ impl Converge {
         entry: &Entry,
         step: Step,
         observed: &[Observed],
-        answering_run: &mut Option<String>,
+        answering_run: &mut Option<Answering>,
     ) -> std::result::Result<Next, RuntimeError> {
         let (server, state) = (&*entry.server, &*entry.state);
         let runtime = &self.parts.runtime;
@@ -207,17 +221,24 @@ impl Converge {
                 };
                 let container = find(observed, &id).map(|o| &o.container);
                 let state = self.adopted(state, container, run.started_at).await;
-                if answering_run.as_deref() != Some(&run.key) {
+                if answering_run
+                    .as_ref()
+                    .is_none_or(|known| known.key != run.key)
+                {
                     tokio::select! {
                         () = self.interrupt.notified() => return Ok(Next::Look),
-                        found = probe(&self.parts.http, entry, &self.parts.config.networks, PROBE_SLICE) => {
+                        found = self.probe(entry) => {
                             match found {
-                                Probe::Answers => *answering_run = Some(run.key.clone()),
-                                // What it asks of EMCP it asks of its clients, who have it.
-                                Probe::Refuses(_) if !server.pass_headers.is_empty() => {
-                                    *answering_run = Some(run.key.clone());
+                                Probe::Answers(serves) => {
+                                    let key = run.key.clone();
+                                    *answering_run = Some(Answering { key, serves });
                                 }
-                                Probe::Refuses(status) => {
+                                // What it asks of EMCP it asks of its clients, who have it.
+                                Probe::Refuses { serves, .. } if !server.pass_headers.is_empty() => {
+                                    let key = run.key.clone();
+                                    *answering_run = Some(Answering { key, serves });
+                                }
+                                Probe::Refuses { status, .. } => {
                                     let fault = KnownFault::WantsCredential { status };
                                     self.fail_for_good(&state, &id, Some(run.key.clone()), fault)
                                         .await?;
@@ -231,7 +252,9 @@ impl Converge {
                         }
                     }
                 }
-                self.await_route(&entry.server, &state, &run.key).await;
+                if let Some(answering) = answering_run {
+                    self.await_route(entry, &state, answering).await;
+                }
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
@@ -239,6 +262,17 @@ impl Converge {
                 let fault = KnownFault::StartTimeout { timeout_secs };
                 self.fail_for_good(state, &id, run.map(|r| r.key.clone()), fault)
                     .await?;
+            }
+            Step::TellSilence { reason, silent_for } => {
+                self.tell_silence(state, reason, silent_for).await;
+            }
+            Step::TellAnswer => {
+                self.say(state, Status::Running, Reason::AnswersAgain).await;
+            }
+            Step::Attach(id) => self.attach(entry, &id).await?,
+            Step::GiveUpSilent { id, silent_for } => {
+                let run = find(observed, &id).and_then(|o| o.run.as_ref());
+                self.give_up_silent(state, &id, run, silent_for).await?;
             }
             Step::AccountForEnd(id) => {
                 if let Some(run) = find(observed, &id).and_then(|o| o.run.as_ref()) {
@@ -351,10 +385,24 @@ impl Converge {
         adopted
     }
 
+    /// One look whether it answers, and what it serves.
+    async fn probe(&self, entry: &Entry) -> Probe {
+        let (http, networks) = (&self.parts.http, &self.parts.config.networks);
+        match probe(http, entry, networks, PROBE_SLICE).await {
+            Probe::Answers(serves)
+                if !serves.has_mcp() && look_for_mcp(http, entry, networks).await =>
+            {
+                Probe::Answers(Serves::mcp_alone())
+            }
+            found => found,
+        }
+    }
+
     /// Calls a server that answers running, once Traefik routes it as the record
     /// that was observed says. A newer one interrupts.
-    async fn await_route(&self, server: &Arc<Server>, state: &RunState, run_key: &str) {
+    async fn await_route(&self, entry: &Entry, state: &RunState, answering: &Answering) {
         let routes = &self.parts.routes;
+        let server = &entry.server;
         if !routes.is_routed(server) {
             self.say(state, Status::Starting, Reason::AwaitingRoute)
                 .await;
@@ -369,10 +417,21 @@ impl Converge {
         }
         let running = RunState {
             status: Status::Running,
-            reason: Reason::Serving,
-            ready_run: Some(run_key.to_owned()),
+            reason: if answering.serves.has_mcp() {
+                Reason::Serving
+            } else {
+                Reason::ServingHttp
+            },
+            ready_run: Some(answering.key.clone()),
+            serves: Some(answering.serves.clone()),
             ..state.recovered()
         };
+        entry.liveness.begins(
+            &answering.key,
+            Instant::now(),
+            self.parts.config.liveness_interval,
+            entry.activity.requests(),
+        );
         self.save(state, running).await;
     }
 
@@ -421,6 +480,13 @@ impl Converge {
     async fn pause(&self, how_long: Duration) {
         let _ = tokio::time::timeout(how_long, self.interrupt.notified()).await;
     }
+}
+
+/// A run that was found to answer.
+struct Answering {
+    /// `Run::key`.
+    key: String,
+    serves: Serves,
 }
 
 /// Whether to look again or to rest.

@@ -17,8 +17,10 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Parts;
+use super::alive;
 use super::converge::Converge;
 use super::waker::Pending;
+use super::watch::Watch;
 use crate::model::{Desired, Rest, ServerId, Status};
 use crate::runtime::{Container, Phase};
 use crate::trouble;
@@ -33,13 +35,12 @@ const EVENTS_RETRY: Duration = Duration::from_secs(2);
 /// Runs until cancelled. Containers are left as they are: they go on serving
 /// while EMCP is down.
 pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToken) {
-    let events = tasks.spawn(
-        cancel
-            .clone()
-            .run_until_cancelled_owned(listen_to_docker(Arc::clone(&parts))),
-    );
     let (reports_sender, mut reports) = mpsc::unbounded_channel();
+    let listening = listen_to_docker(Arc::clone(&parts), reports_sender.clone());
+    let events = tasks.spawn(cancel.clone().run_until_cancelled_owned(listening));
+    let watch = Watch::new(Arc::clone(&parts), tasks.clone(), cancel.clone());
     let mut engine = Engine {
+        watch,
         starts: Arc::new(Semaphore::new(parts.config.parallel_starts)),
         parts,
         busy: HashMap::new(),
@@ -75,6 +76,7 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
 
 struct Engine {
     parts: Arc<Parts>,
+    watch: Watch,
     busy: HashMap<ServerId, Busy>,
     survey: Survey,
     starts: Arc<Semaphore>,
@@ -100,6 +102,8 @@ enum Report {
     Finished(ServerId),
     /// The look at all containers is over; nothing was seen if it failed.
     Surveyed(Option<Surveyed>),
+    /// A container, of ours perhaps, was taken out of a network.
+    CutOff(String),
 }
 
 /// What Docker and the database know of.
@@ -135,6 +139,7 @@ impl Engine {
     fn take_note(&mut self, report: Report) {
         match report {
             Report::Finished(id) => self.finished(id),
+            Report::CutOff(container) => self.look_at_cut_off(&container),
             Report::Surveyed(surveyed) => {
                 let before = std::mem::replace(&mut self.survey, Survey::None);
                 if let Some(surveyed) = surveyed {
@@ -166,6 +171,7 @@ impl Engine {
             let id = entry.server.id;
             let own = by_server.remove(&id).unwrap_or_default();
             let (server, state) = (&entry.server, &entry.state);
+            let address = server.address_in(&self.parts.config.networks);
             let has_one_that = |phase| {
                 own.len() == 1
                     && own.iter().all(|c| {
@@ -176,8 +182,10 @@ impl Engine {
             };
             let at_rest = match server.desired {
                 Desired::Running => match state.status {
-                    Status::Running => {
-                        has_one_that(Phase::Running) && self.parts.logs.is_following(id)
+                    Status::Running | Status::Unresponsive => {
+                        has_one_that(Phase::Running)
+                            && own.iter().all(|c| c.addresses.contains(&address))
+                            && self.parts.logs.is_following(id)
                     }
                     Status::Sleeping => match state.rest() {
                         Rest::Stopped => own.is_empty(),
@@ -201,13 +209,28 @@ impl Engine {
         }
     }
 
-    /// Servers that are to sleep deeper than they do, or to wake.
+    /// Servers that are to sleep deeper than they do, or to wake, or of which it
+    /// is to be told or done that they answer nobody.
     fn look_at_restless(&mut self) {
         let now = Timestamp::now();
         for entry in self.parts.directory.list() {
-            if self.parts.wanted_rest(&entry, now) != entry.state.rest() {
+            let is_restless = self.parts.wanted_rest(&entry, now) != entry.state.rest();
+            if is_restless || self.parts.wanted_alive(&entry).is_some() {
                 self.look_at(entry.server.id);
             }
+            self.watch.look_at(&entry);
+        }
+    }
+
+    /// The server whose container lost its network, unless it ended, which is
+    /// told otherwise.
+    fn look_at_cut_off(&mut self, container: &str) {
+        let found = self.parts.directory.list().into_iter().find(|entry| {
+            entry.state.container_id.as_deref() == Some(container)
+                && alive::is_watched(&entry.server, &entry.state)
+        });
+        if let Some(entry) = found {
+            self.look_at(entry.server.id);
         }
     }
 
@@ -303,11 +326,24 @@ async fn survey(parts: &Parts) -> Option<Surveyed> {
 }
 
 /// Docker's events, as hints. The stream ends silently when Docker restarts.
-async fn listen_to_docker(parts: Arc<Parts>) {
+async fn listen_to_docker(parts: Arc<Parts>, reports: mpsc::UnboundedSender<Report>) {
     loop {
         let mut changes = Box::pin(parts.runtime.changes());
-        while let Some(id) = changes.next().await {
-            parts.waker.wake(id);
+        let mut cut_off = Box::pin(parts.runtime.cut_off());
+        loop {
+            tokio::select! {
+                change = changes.next() => match change {
+                    Some(id) => parts.waker.wake(id),
+                    None => break,
+                },
+                change = cut_off.next() => match change {
+                    // The receiver is gone only when the loop itself has ended.
+                    Some(container) => {
+                        let _ = reports.send(Report::CutOff(container));
+                    }
+                    None => break,
+                },
+            }
         }
         tokio::time::sleep(EVENTS_RETRY).await;
         // What happened in between was not heard.

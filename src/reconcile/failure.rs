@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 
 use crate::model::{Failure, Fault, KnownFault, Reason, RunState, Status};
 use crate::runtime::Run;
@@ -14,6 +15,7 @@ const QUICK_FAILURES_MAX: u32 = 5;
 /// count. The same time as in Docker's own restart policy, but counted from the
 /// first answer: on a busy machine loading alone may take it.
 const HEALTHY_RUN: SignedDuration = SignedDuration::from_secs(10);
+const HEALTHY_BEFORE_SILENCE: SignedDuration = SignedDuration::from_mins(5);
 const BACKOFF_FIRST: Duration = Duration::from_secs(1);
 const BACKOFF_MAX: Duration = Duration::from_secs(60);
 /// How many lines of output are kept with a failure.
@@ -24,6 +26,8 @@ const TAIL_MAX_BYTES: usize = 16 * 1024;
 /// Of a code and a sentence that a server reports itself.
 const REPORTED_CODE_MAX_CHARS: usize = 64;
 const REPORTED_MESSAGE_MAX_CHARS: usize = 2_000;
+/// Of a module's name, and a package's, in bytes.
+const MODULE_MAX_CHARS: usize = 200;
 /// The bootstrap's exit codes, for failures that a retry cannot mend: they
 /// come of the file itself (`base-image/README.md`).
 const BOOTSTRAP_CODES: std::ops::RangeInclusive<i64> = 70..=77;
@@ -43,6 +47,37 @@ struct ReportBody {
     message: String,
     #[serde(default)]
     line: Option<u32>,
+    #[serde(default)]
+    args: Option<MissingModule>,
+}
+
+/// The module that a file needs and the image does not have.
+#[derive(Debug, Deserialize, Serialize)]
+struct MissingModule {
+    module: String,
+    distribution: String,
+    /// Whether it rather looks like a file of the user's own project.
+    #[serde(default)]
+    is_own: bool,
+}
+
+impl MissingModule {
+    /// What is told of it, if it reads as such names do.
+    fn told(&self) -> Option<Map<String, Value>> {
+        let is_name = |text: &str| {
+            text.len() <= MODULE_MAX_CHARS
+                && text
+                    .chars()
+                    .all(|c| c.is_alphanumeric() || "._-".contains(c))
+        };
+        if !is_name(&self.module) || !is_name(&self.distribution) {
+            return None;
+        }
+        match serde_json::to_value(self) {
+            Ok(Value::Object(args)) => Some(args),
+            _ => None,
+        }
+    }
 }
 
 /// Whether a run ended because the engine did, not by itself: it ended before
@@ -98,7 +133,11 @@ pub(super) fn explain(run: &Run, memory_bytes: u64, tail: Vec<String>, now: Time
     } else {
         match report {
             Some(report) if BOOTSTRAP_CODES.contains(&run.exit_code) => {
-                (Fault::reported(report.code, report.message), report.line)
+                let args = report.args.as_ref().and_then(MissingModule::told);
+                (
+                    Fault::reported(report.code, report.message, args),
+                    report.line,
+                )
             }
             _ => (KnownFault::crashed(run.exit_code).into(), None),
         }
@@ -206,11 +245,25 @@ pub(super) fn after_failure(
 
 /// Whether a run served for long enough before it ended.
 pub(super) fn was_healthy(state: &RunState, run: &Run) -> bool {
-    let served_for = match run.finished_at {
-        Some(end) if state.status == Status::Running => end.duration_since(state.since),
+    let served_for = match (run.finished_at, state.started_at) {
+        (Some(end), _) if state.status == Status::Running => end.duration_since(state.since),
+        // It was running until it fell silent.
+        (_, Some(start)) if state.status == Status::Unresponsive => {
+            state.since.duration_since(start)
+        }
         _ => SignedDuration::ZERO,
     };
     state.ready_run.as_deref() == Some(&run.key) && served_for >= HEALTHY_RUN
+}
+
+/// Whether a server that answers nobody had served for long before. One that
+/// falls silent soon after each start is given up like one that crashes so; its
+/// silence takes longer to be found out than a crash.
+pub(super) fn served_long_before_silence(state: &RunState) -> bool {
+    let served_for = state
+        .started_at
+        .map(|start| state.since.duration_since(start));
+    served_for.is_some_and(|served| served >= HEALTHY_BEFORE_SILENCE)
 }
 
 /// Whether the same file could do better at the next try.

@@ -4,6 +4,7 @@
 //! "look again". One task a server observes, asks the pure [`plan`], does one
 //! step, and looks again, until there is nothing to do.
 
+mod alive;
 mod contents;
 mod converge;
 mod engine;
@@ -14,6 +15,7 @@ mod probe;
 mod sweep;
 mod told;
 mod waker;
+mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -79,6 +81,10 @@ pub struct Config {
     pub stop_grace: Duration,
     /// When servers sleep that don't say it themselves.
     pub sleep: Option<SleepAfter>,
+    /// How often a running server is asked whether it answers.
+    pub liveness_interval: Duration,
+    /// After how long without an answer it is replaced; never if not set.
+    pub unresponsive_restart: Option<Duration>,
     /// How many containers are created and started at the same time.
     pub parallel_starts: usize,
     /// Passed to every container: proxy variables of EMCP's own environment.

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Desired, Rest, RunState, Server, Status};
+use super::alive::Alive;
+use crate::model::{Desired, Reason, Rest, RunState, Server, Status};
 use crate::runtime::{Container, Phase, Run};
 
 /// A container and, where it was ever started, its present or last run.
@@ -13,6 +14,8 @@ use crate::runtime::{Container, Phase, Run};
 pub(super) struct Observed {
     pub(super) container: Container,
     pub(super) run: Option<Run>,
+    /// Whether it is in the network at the server's address.
+    pub(super) is_attached: bool,
 }
 
 /// One step towards what is wanted.
@@ -47,6 +50,24 @@ pub(super) enum Step {
     AwaitReady(String),
     /// It ran for too long without answering: give up on it.
     GiveUpStarting(String),
+    /// It answers nobody, or was cut off: say so, and since when.
+    TellSilence {
+        /// Why.
+        reason: Reason,
+        /// For how long.
+        silent_for: Duration,
+    },
+    /// It answers again: say so.
+    TellAnswer,
+    /// It has lost its network: give it back.
+    Attach(String),
+    /// It has answered nobody for too long: keep that as a failure, and end it.
+    GiveUpSilent {
+        /// Which container.
+        id: String,
+        /// For how long.
+        silent_for: Duration,
+    },
     /// It has ended: keep why.
     AccountForEnd(String),
     /// End it.
@@ -71,20 +92,43 @@ impl Step {
     }
 }
 
-/// Plans the next step. `answering_run` is the run that was found to answer
-/// MCP, so that only Traefik is still waited for; `rest` is how deep the server
-/// is to sleep (`idle::wanted_rest`).
+/// What is known besides the records and what Docker says.
+#[derive(Debug, Clone)]
+pub(super) struct Facts<'a> {
+    /// The run that was found to answer MCP, so that only Traefik is still
+    /// waited for.
+    pub(super) answering_run: Option<&'a str>,
+    /// How deep the server is to sleep (`idle::wanted_rest`).
+    pub(super) rest: Rest,
+    /// What is to be done about whether it answers (`alive::wanted`).
+    pub(super) alive: Option<Alive>,
+    /// From start to the first MCP answer.
+    pub(super) start_timeout: Duration,
+}
+
+/// Plans the next step.
 pub(super) fn plan(
     server: &Server,
     state: &RunState,
     observed: &[Observed],
-    answering_run: Option<&str>,
-    rest: Rest,
-    start_timeout: Duration,
+    facts: Facts<'_>,
     now: Timestamp,
 ) -> Step {
+    let Facts {
+        answering_run,
+        rest,
+        alive,
+        start_timeout,
+    } = facts;
     if server.hold {
-        return Step::Nothing;
+        // What is so is told, and nothing done about it.
+        return match alive {
+            Some(Alive::TellSilence { reason, silent_for }) => {
+                Step::TellSilence { reason, silent_for }
+            }
+            Some(Alive::TellAnswer) => Step::TellAnswer,
+            Some(Alive::Replace { .. }) | None => Step::Nothing,
+        };
     }
     let wanted = server.desired == Desired::Running;
     let has_given_up_its_container = state.rest() == Rest::Stopped;
@@ -109,10 +153,36 @@ pub(super) fn plan(
             Rest::Stopped if rest == Rest::Awake => Step::Rouse,
             Rest::Stopped => Step::Nothing,
         },
-        (true, Some(current)) => match asleep_or_idle(state, current, rest) {
-            Some(step) => step,
-            None => run_current(state, current, answering_run, start_timeout, now),
-        },
+        (true, Some(current)) => answers_or_not(state, current, alive)
+            .or_else(|| asleep_or_idle(state, current, rest))
+            .unwrap_or_else(|| run_current(state, current, answering_run, start_timeout, now)),
+    }
+}
+
+/// What becomes of a server that ran and was found ready, and answers nobody or
+/// lost its network.
+fn answers_or_not(state: &RunState, current: &Observed, alive: Option<Alive>) -> Option<Step> {
+    let is_up = matches!(state.status, Status::Running | Status::Unresponsive)
+        && current.container.phase == Phase::Running
+        && is_ready(state, current);
+    if !is_up {
+        return None;
+    }
+    let id = current.container.id.clone();
+    match alive {
+        Some(Alive::Replace { silent_for }) => Some(Step::GiveUpSilent { id, silent_for }),
+        _ if !current.is_attached && state.reason != Reason::NetworkLost => {
+            Some(Step::TellSilence {
+                reason: Reason::NetworkLost,
+                silent_for: Duration::ZERO,
+            })
+        }
+        _ if !current.is_attached => Some(Step::Attach(id)),
+        Some(Alive::TellSilence { reason, silent_for }) => {
+            Some(Step::TellSilence { reason, silent_for })
+        }
+        Some(Alive::TellAnswer) => Some(Step::TellAnswer),
+        None => None,
     }
 }
 
@@ -195,7 +265,15 @@ fn run_current(
             Step::Create => Step::Start(id),
             other => other,
         },
-        (Phase::Running, Some(_)) if state.gave_up => Step::Stop(id),
+        (Phase::Running, Some(run))
+            if state.gave_up || state.accounted_run.as_deref() == Some(&run.key) =>
+        {
+            Step::Stop(id)
+        }
+        (Phase::Running, Some(_)) if !current.is_attached => match create(state, now) {
+            Step::Create => Step::Attach(id),
+            other => other,
+        },
         (Phase::Running, Some(run)) => {
             let answers = answering_run == Some(run.key.as_str());
             let overdue = run

@@ -10,7 +10,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::directory::Entry;
 use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, McpError, Session};
-use crate::model::ServerNetworks;
+use crate::model::{ServerNetworks, Serves};
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -19,15 +19,23 @@ const TRY: Duration = Duration::from_millis(1_000);
 /// For the handshake, which loads what a server loads late.
 const HANDSHAKE_MAX: Duration = Duration::from_secs(60);
 
+/// For an app that may not even answer what it has no route for.
+const LOOK_FOR_MCP: Duration = Duration::from_secs(5);
+
 /// The health page has some hundred bytes. More is not the bootstrap's.
 const HEALTH_MAX_BYTES: usize = 64 * 1024;
 
 /// What a look at a container found.
 pub(super) enum Probe {
-    /// It answers MCP (or is a plain ASGI app that is up).
-    Answers,
-    /// It is up, and its own code asks for a credential: HTTP 401 or 403.
-    Refuses(u16),
+    /// It answers, MCP where it says that it does; what it serves.
+    Answers(Serves),
+    /// It is up, and its own code asks for a credential.
+    Refuses {
+        /// HTTP 401 or 403.
+        status: u16,
+        /// What it serves all the same.
+        serves: Serves,
+    },
     /// Not within this look; why, for the log.
     NotYet(String),
 }
@@ -36,9 +44,34 @@ pub(super) enum Probe {
 #[derive(Deserialize)]
 struct Health {
     mcp: bool,
+    /// Not told by base images of before.
+    #[serde(default)]
+    paths: Option<Paths>,
     /// Not told by base images from before servers could sleep.
     #[serde(flatten)]
     usage: Option<Usage>,
+    /// Calls running; not told by base images of before.
+    #[serde(default)]
+    calls: u64,
+}
+
+/// Where it says that it answers MCP.
+#[derive(Deserialize)]
+struct Paths {
+    #[serde(default)]
+    mcp: Vec<String>,
+    #[serde(default)]
+    sse: Vec<String>,
+}
+
+impl Health {
+    fn serves(self) -> Serves {
+        match self.paths {
+            Some(Paths { mcp, sse }) => Serves::reported(mcp, sse),
+            None if self.mcp => Serves::default(),
+            None => Serves::reported(Vec::new(), Vec::new()),
+        }
+    }
 }
 
 /// What the bootstrap tells of the server's use.
@@ -63,7 +96,18 @@ pub(super) async fn usage(
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> Result<Option<Usage>, String> {
-    Ok(health(client, entry, networks).await?.usage)
+    Ok(health(client, entry, networks, TRY).await?.usage)
+}
+
+/// Whether a server answers at all, and if so, whether a call was running in it.
+pub(super) async fn answers(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+    patience: Duration,
+) -> Result<bool, String> {
+    let health = health(client, entry, networks, patience).await?;
+    Ok(health.calls > 0)
 }
 
 /// Looks until the server answers or `patience` runs out.
@@ -76,8 +120,7 @@ pub(super) async fn probe(
     let deadline = Instant::now() + patience;
     loop {
         let why = match timeout_at(deadline, once(client, entry, networks)).await {
-            Ok(Ok(None)) => return Probe::Answers,
-            Ok(Ok(Some(status))) => return Probe::Refuses(status),
+            Ok(Ok(found)) => return found,
             Ok(Err(why)) => why,
             Err(_) => "no answer in time".to_owned(),
         };
@@ -88,23 +131,42 @@ pub(super) async fn probe(
     }
 }
 
-/// One look; with the status by which a server that is up turns EMCP away.
+/// One look at a server that answers its health page.
 async fn once(
     client: &reqwest::Client,
     entry: &Entry,
     networks: &ServerNetworks,
-) -> Result<Option<u16>, String> {
-    if !health(client, entry, networks).await?.mcp {
-        return Ok(None);
+) -> Result<Probe, String> {
+    let health = health(client, entry, networks, TRY).await?;
+    if !health.mcp {
+        return Ok(Probe::Answers(health.serves()));
     }
     let base = format!("http://{}", entry.server.endpoint(networks));
-    handshake(client, &base, entry.gateway_key.expose_secret()).await
+    let refused = handshake(client, &base, entry.gateway_key.expose_secret()).await?;
+    let serves = health.serves();
+    Ok(match refused {
+        None => Probe::Answers(serves),
+        Some(status) => Probe::Refuses { status, serves },
+    })
+}
+
+/// Looks for MCP in an app that does not show whether it has any: a route of its
+/// own may lead to an SDK's server all the same.
+pub(super) async fn look_for_mcp(
+    client: &reqwest::Client,
+    entry: &Entry,
+    networks: &ServerNetworks,
+) -> bool {
+    let base = format!("http://{}", entry.server.endpoint(networks));
+    let looking = handshake(client, &base, entry.gateway_key.expose_secret());
+    matches!(timeout(LOOK_FOR_MCP, looking).await, Ok(Ok(None)))
 }
 
 async fn health(
     client: &reqwest::Client,
     entry: &Entry,
     networks: &ServerNetworks,
+    patience: Duration,
 ) -> Result<Health, String> {
     let looking = async {
         let mut answer = client
@@ -129,11 +191,12 @@ async fn health(
         serde_json::from_slice(&page).map_err(|_| "its health page is broken: no JSON".to_owned())
     };
     // The whole answer, not the time between two pieces of it.
-    timeout(TRY, looking)
+    timeout(patience, looking)
         .await
-        .unwrap_or_else(|_| Err(format!("no health page within {} ms", TRY.as_millis())))
+        .unwrap_or_else(|_| Err(format!("no health page within {} ms", patience.as_millis())))
 }
 
+/// With the status by which the server's own code turns EMCP away, if it does.
 async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<Option<u16>, String> {
     let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
     // The caller of the probe bounds the whole look; this only ends a try.

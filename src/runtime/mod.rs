@@ -90,6 +90,19 @@ pub struct Container {
     pub revision: u64,
     /// What it is doing.
     pub phase: Phase,
+    /// Where it is in networks; none while it does not run.
+    pub addresses: Vec<Ipv4Addr>,
+}
+
+/// A container as looked at by itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Inspected {
+    /// What it is doing.
+    pub phase: Phase,
+    /// Its present or last run, if it was ever started.
+    pub run: Option<Run>,
+    /// Where it is in networks; none while it does not run.
+    pub addresses: Vec<Ipv4Addr>,
 }
 
 /// One run of a container: from a start to the end, if it ended.

@@ -8,7 +8,9 @@ use super::version_files::UnrecordedVersion;
 use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
 use crate::blocking::run_blocking;
-use crate::model::{Actor, CodeVersion, Deed, Error, Event, Result, ServerId};
+use crate::model::{
+    Actor, CodeVersion, Deed, Error, Event, Result, ServerId, decode_source, encode_source,
+};
 use crate::store::ServerChange;
 
 /// A checked code file.
@@ -16,30 +18,43 @@ use crate::store::ServerChange;
 pub struct CodeUpload(Vec<u8>);
 
 impl CodeUpload {
-    /// Checks that the bytes can be a Python source file.
+    /// Checks that the text can be a Python source file, and takes it in the
+    /// encoding that it declares.
+    ///
+    /// # Errors
+    /// As [`CodeUpload::check`].
+    pub fn check_text(text: &str, max_bytes: u64) -> Result<Self> {
+        Self::check_size(text.len(), max_bytes)?;
+        Self::check(&encode_source(text)?, max_bytes)
+    }
+
+    fn check_size(bytes: usize, max_bytes: u64) -> Result<()> {
+        if bytes as u64 > max_bytes {
+            return Err(Error::TooLarge {
+                field: Some("file"),
+                message: format!(
+                    "the file has {bytes} bytes, at most {max_bytes} are taken; move data out of the code"
+                ),
+            });
+        }
+        Ok(())
+    }
+
+    /// Checks that the bytes can be a Python source file, in UTF-8 or in the
+    /// encoding that they declare.
     ///
     /// # Errors
     /// `code_empty`, `code_not_text`, or too large.
     pub fn check(bytes: &[u8], max_bytes: u64) -> Result<Self> {
-        if bytes.len() as u64 > max_bytes {
-            return Err(Error::TooLarge {
-                field: Some("file"),
-                message: format!(
-                    "the file has {} bytes, at most {max_bytes} are taken; move data out of the code",
-                    bytes.len()
-                ),
-            });
+        Self::check_size(bytes.len(), max_bytes)?;
+        let text = decode_source(bytes)?;
+        if text.contains('\0') {
+            return Err(Error::invalid(
+                "code_not_text",
+                "file",
+                "the file has NUL characters, so it is no text; upload one Python source file (.py)",
+            ));
         }
-        let text = std::str::from_utf8(bytes)
-            .ok()
-            .filter(|text| !text.contains('\0'))
-            .ok_or_else(|| {
-                Error::invalid(
-                    "code_not_text",
-                    "file",
-                    "the file is not UTF-8 text; upload one Python source file (.py)",
-                )
-            })?;
         if text.trim().is_empty() {
             return Err(Error::invalid(
                 "code_empty",

@@ -22,13 +22,18 @@ pub struct ConnectionView {
     pub urls: Urls,
     /// For clients that take nothing but a URL. The token must be a `connect`
     /// token that names this server alone; others get 403 `token_not_for_url`.
+    /// None for a server without MCP.
     pub urls_with_key: Urls,
     /// Where the CA's certificate is to be had, if EMCP's own CA is in use.
     pub ca_url: Option<String>,
     /// What stands for the token below.
     pub token_placeholder: &'static str,
-    /// By client.
-    pub clients: ClientsView,
+    /// By client; absent for a server without MCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub clients: Option<ClientsView>,
+    /// How to call a server without MCP, as a command.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub curl: Option<String>,
 }
 
 /// Configuration by client.
@@ -49,10 +54,12 @@ pub struct ClientsView {
 /// A client that takes either transport.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct TwoTransports {
-    /// HTTP with server-sent events.
-    pub sse: WithLink,
-    /// Streamable HTTP.
-    pub streamable_http: WithLink,
+    /// HTTP with server-sent events, where the server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sse: Option<WithLink>,
+    /// Streamable HTTP, where the server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub streamable_http: Option<WithLink>,
 }
 
 /// A configuration and a link that installs it.
@@ -67,10 +74,12 @@ pub struct WithLink {
 /// Commands for a shell.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct Commands {
-    /// HTTP with server-sent events.
-    pub sse: String,
-    /// Streamable HTTP.
-    pub http: String,
+    /// HTTP with server-sent events, where the server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sse: Option<String>,
+    /// Streamable HTTP, where the server has it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http: Option<String>,
 }
 
 impl App {
@@ -81,14 +90,20 @@ impl App {
     pub fn connection(&self, _: &CanRead, id_or_name: &str) -> Result<ConnectionView> {
         let entry = self.find_server(id_or_name)?;
         let public = &self.settings.public_url;
-        let urls = Urls::of(self.settings.base_of_servers(), &entry.server.path_prefix());
-        let clients = clients(entry.server.name.as_str(), &urls);
-        let with_key = |url: &str| format!("{url}?key={TOKEN_PLACEHOLDER}");
+        let urls = Urls::of(self.settings.base_of_servers(), &entry);
+        let name = entry.server.name.as_str();
+        let clients = (urls.base.is_none()).then(|| clients(name, &urls));
+        let with_key = |url: &String| format!("{url}?key={TOKEN_PLACEHOLDER}");
         Ok(ConnectionView {
             urls_with_key: Urls {
-                sse: with_key(&urls.sse),
-                mcp: with_key(&urls.mcp),
+                sse: urls.sse.as_ref().map(with_key),
+                mcp: urls.mcp.as_ref().map(with_key),
+                more: Vec::new(),
+                base: None,
             },
+            curl: urls.base.as_ref().map(|base| {
+                format!("curl --header \"Authorization: Bearer {TOKEN_PLACEHOLDER}\" {base}")
+            }),
             urls,
             ca_url: self
                 .ca_cert_pem
@@ -103,20 +118,24 @@ impl App {
 fn clients(name: &str, urls: &Urls) -> ClientsView {
     let bearer = format!("Bearer {TOKEN_PLACEHOLDER}");
     let headers = json!({ "Authorization": bearer });
-    let claude = |transport: &str, url: &str| {
+    let claude = |transport: &str, url: &String| {
         format!(
             "claude mcp add --transport {transport} {name} {url} --header \"Authorization: {bearer}\""
         )
     };
-    let cursor_entry = json!({ "url": urls.mcp, "headers": headers });
+    let cherry = |kind: &str, url: &String| cherry_studio(name, kind, url, &headers);
+    let (sse, mcp) = (urls.sse.as_ref(), urls.mcp.as_ref());
+    // What these take for one that has the older transport alone is theirs to find out.
+    let url = urls.main();
+    let cursor_entry = json!({ "url": url, "headers": headers });
     ClientsView {
         cherry_studio: TwoTransports {
-            sse: cherry_studio(name, "sse", &urls.sse, &headers),
-            streamable_http: cherry_studio(name, "streamableHttp", &urls.mcp, &headers),
+            sse: sse.map(|url| cherry("sse", url)),
+            streamable_http: mcp.map(|url| cherry("streamableHttp", url)),
         },
         claude_code: Commands {
-            sse: claude("sse", &urls.sse),
-            http: claude("http", &urls.mcp),
+            sse: sse.map(|url| claude("sse", url)),
+            http: mcp.map(|url| claude("http", url)),
         },
         cursor: WithLink {
             link: link(
@@ -127,8 +146,8 @@ fn clients(name: &str, urls: &Urls) -> ClientsView {
         },
         vscode: json!({
             "servers": { name: {
-                "type": "http",
-                "url": urls.mcp,
+                "type": if mcp.is_some() { "http" } else { "sse" },
+                "url": url,
                 "headers": { "Authorization": "Bearer ${input:emcp-token}" },
             } },
             "inputs": [{
@@ -138,7 +157,7 @@ fn clients(name: &str, urls: &Urls) -> ClientsView {
                 "password": true,
             }],
         }),
-        windsurf: json!({ "mcpServers": { name: { "serverUrl": urls.mcp, "headers": headers } } }),
+        windsurf: json!({ "mcpServers": { name: { "serverUrl": url, "headers": headers } } }),
     }
 }
 
@@ -176,11 +195,13 @@ mod tests {
     #[test]
     fn the_link_for_cherry_studio_carries_its_configuration() {
         let urls = Urls {
-            sse: "https://h/api/demo/sse".into(),
-            mcp: "https://h/api/demo/mcp".into(),
+            sse: Some("https://h/api/demo/sse".into()),
+            mcp: Some("https://h/api/demo/mcp".into()),
+            more: Vec::new(),
+            base: None,
         };
-        let clients = clients("demo", &urls);
-        let link = url::Url::parse(&clients.cherry_studio.sse.link).unwrap();
+        let sse = clients("demo", &urls).cherry_studio.sse.unwrap();
+        let link = url::Url::parse(&sse.link).unwrap();
         let (key, encoded) = link.query_pairs().next().unwrap();
         assert_eq!(key, "servers");
         let decoded = BASE64_STANDARD.decode(encoded.as_bytes()).unwrap();

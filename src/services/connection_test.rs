@@ -18,7 +18,9 @@ use crate::access::{Caller, CanConnect, TokenTable};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
-use crate::model::{CONNECTION_TEST, Finding, PLATFORM, Result, Role, Token, TokenId, TokenSecret};
+use crate::model::{
+    CONNECTION_TEST, Finding, PLATFORM, Result, Role, Serves, Token, TokenId, TokenSecret,
+};
 use crate::vault::random_bytes;
 
 /// For one step. A server that has to be woken or started is waited for at the
@@ -109,10 +111,16 @@ impl App {
     ) -> Option<()> {
         let traefik = told(steps, async { self.find_traefik() }).await?;
         let (client, base) = told(steps, self.reach(traefik)).await?;
-        let url = format!("{base}{}/mcp", entry.server.path_prefix());
+        let usual = Serves::default();
+        let serves = entry.state.serves.as_ref().unwrap_or(&usual);
+        let path = serves.mcp.first().or(usual.mcp.first())?;
+        let url = format!("{base}{}{path}", entry.server.path_prefix());
         told(steps, knock(&client, &url)).await?;
         let bearer = format!("Bearer {}", token.secret.expose());
         let session = told(steps, async {
+            if !serves.has_mcp() {
+                return Err(Finding::NoMcpEndpoint);
+            }
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
             let session =
                 match Session::open(&client, &url, &headers, STEP_MAX, Bounds::TRIAL).await {

@@ -58,8 +58,8 @@ pub struct Attention {
     pub server: ServerRef,
     /// What it is doing.
     pub status: Status,
-    /// Why it is here: `failed`, `failing`, `restart_needed`, `held` or
-    /// `limits_capped`.
+    /// Why it is here: `failed`, `failing`, `unresponsive`, `restart_needed`,
+    /// `held` or `limits_capped`.
     pub code: &'static str,
     /// The same for people, and more of it for programs.
     #[serde(flatten)]
@@ -131,8 +131,8 @@ fn count(entries: &[Entry]) -> BTreeMap<&'static str, usize> {
     by_status
 }
 
-/// What has failed for good first, then what is being tried again, then what
-/// waits for a decision; within each, the latest first.
+/// What has failed for good first, then what is being tried again or answers
+/// nobody, then what waits for a decision; within each, the latest first.
 fn attention(entries: &[Entry], maxima: Maxima) -> Vec<Attention> {
     let urgent = entries.iter().filter_map(|entry| urgency(entry, maxima));
     let mut found: Vec<(u8, Attention)> = urgent.collect();
@@ -160,6 +160,9 @@ fn urgency(entry: &Entry, maxima: Maxima) -> Option<(u8, Attention)> {
             (1, "failing")
         };
         return Some((urgency, item(code, &state.reason, state.since)));
+    }
+    if state.status == Status::Unresponsive {
+        return Some((1, item("unresponsive", &state.reason, state.since)));
     }
     if is_restart_needed(entry) {
         let since = entry.server.updated_at;

@@ -226,6 +226,7 @@ impl App {
             state: Arc::new(state),
             gateway_key: Arc::new(SecretString::from(gateway_key)),
             activity: Arc::default(),
+            liveness: Arc::default(),
         };
         self.directory.insert(entry.clone());
         self.waker.wake(id);

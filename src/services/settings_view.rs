@@ -60,6 +60,10 @@ pub struct SettingsView {
     pub start_timeout_secs: u64,
     /// From SIGTERM to SIGKILL.
     pub stop_grace_secs: u64,
+    /// Between two looks whether a running server still answers.
+    pub liveness_interval_secs: u64,
+    /// Without an answer, after which it is started anew; 0 for never.
+    pub unresponsive_restart_secs: u64,
     /// When idle servers sleep that don't say it themselves; never if absent.
     pub sleep: Option<SleepAfter>,
     /// Requests of one address that may be under way at once.
@@ -128,6 +132,10 @@ impl App {
             max_code_bytes: settings.max_code_bytes,
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),
+            liveness_interval_secs: settings.liveness_interval.as_secs(),
+            unresponsive_restart_secs: settings
+                .unresponsive_restart
+                .map_or(0, |after| after.as_secs()),
             sleep: settings.sleep,
             requests_per_address: settings.requests_per_address,
             allowed_origins: settings.allowed_origins.clone(),

@@ -251,6 +251,7 @@ async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>
                 state: Arc::new(state),
                 gateway_key: Arc::new(gateway_key),
                 activity: Arc::default(),
+                liveness: Arc::default(),
             })
         })
         .collect()
@@ -274,6 +275,8 @@ fn reconcile_config(settings: &Settings) -> reconcile::Config {
         start_timeout: settings.start_timeout,
         stop_grace: settings.stop_grace,
         sleep: settings.sleep,
+        liveness_interval: settings.liveness_interval,
+        unresponsive_restart: settings.unresponsive_restart,
         parallel_starts: std::thread::available_parallelism().map_or(2, usize::from),
         passed_env: passed_env(&settings.servers_proxy, |key| std::env::var(key).ok()),
     }

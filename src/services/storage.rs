@@ -94,7 +94,7 @@ impl App {
                 // One that ended meanwhile writes no more either.
                 Err(error) => {
                     let now = self.runtime.inspect(&container.id).await;
-                    if matches!(now, Ok((Phase::Running, _))) {
+                    if now.is_ok_and(|now| now.phase == Phase::Running) {
                         return Err(refused(error));
                     }
                 }

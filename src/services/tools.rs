@@ -187,8 +187,9 @@ impl App {
         let entry = self.enter(leave.server()).await?;
         let name = &entry.server.name;
         let url = format!(
-            "http://{}/mcp",
-            entry.server.endpoint(&self.settings.networks)
+            "http://{}{}",
+            entry.server.endpoint(&self.settings.networks),
+            mcp_path(&entry)?,
         );
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
@@ -243,14 +244,38 @@ impl App {
     }
 }
 
+/// Where EMCP itself speaks MCP with a server.
+fn mcp_path(entry: &Entry) -> Result<&str> {
+    let Some(serves) = &entry.state.serves else {
+        return Ok("/mcp");
+    };
+    serves
+        .mcp
+        .first()
+        .map(String::as_str)
+        .ok_or_else(|| Error::Conflict {
+            code: "no_mcp_endpoint",
+            field: None,
+            message: format!(
+                "the server \"{}\" serves HTTP and has no MCP endpoint that EMCP could ask; it has no tools",
+                entry.server.name
+            ),
+        })
+}
+
 fn not_running(entry: &Entry) -> Error {
+    let name = &entry.server.name;
+    let message = match entry.state.status {
+        Status::Unresponsive => format!(
+            "the server \"{name}\" is unresponsive: {}; wait until it is running again, or restart it",
+            entry.state.reason
+        ),
+        _ => format!("the server \"{name}\" is not running; start it to see and try its tools"),
+    };
     Error::Conflict {
         code: "server_not_running",
         field: None,
-        message: format!(
-            "the server \"{}\" is not running; start it to see and try its tools",
-            entry.server.name
-        ),
+        message,
     }
 }
 

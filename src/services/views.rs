@@ -9,26 +9,49 @@ use utoipa::ToSchema;
 use crate::directory::Entry;
 use crate::model::{
     Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, PassHeaders, Reason,
-    Rest, RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status, Storage,
+    Rest, RuntimeChoice, ServerId, ServerNetworks, Serves, SleepAfter, SleepChoice, Status,
+    Storage,
 };
 
-/// A server's public addresses.
+/// A server's public addresses: those where it answers MCP, or, where it is
+/// known to have no such endpoint, the one that all of its own are below.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
 pub struct Urls {
     /// HTTP with server-sent events.
-    pub sse: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub sse: Option<String>,
     /// Streamable HTTP.
-    pub mcp: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mcp: Option<String>,
+    /// Further endpoints of a file with several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub more: Vec<String>,
+    /// The top of an app without MCP.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
 }
 
 impl Urls {
     /// The addresses under the servers' base URL.
-    pub fn of(base: &Url, prefix: &str) -> Self {
+    pub fn of(base: &Url, entry: &Entry) -> Self {
         let base = base.as_str().trim_end_matches('/');
+        let base = format!("{base}{}", entry.server.path_prefix());
+        let usual = Serves::default();
+        let serves = entry.state.serves.as_ref().unwrap_or(&usual);
+        let url = |path: &String| format!("{base}{path}");
+        let further = serves.mcp.iter().skip(1).chain(serves.sse.iter().skip(1));
         Self {
-            sse: format!("{base}{prefix}/sse"),
-            mcp: format!("{base}{prefix}/mcp"),
+            sse: serves.sse.first().map(url),
+            mcp: serves.mcp.first().map(url),
+            more: further.map(url).collect(),
+            base: (!serves.has_mcp()).then(|| format!("{base}/")),
         }
+    }
+
+    /// The one to name where only one is.
+    pub fn main(&self) -> &str {
+        let named = self.mcp.as_ref().or(self.sse.as_ref());
+        named.or(self.base.as_ref()).map_or("", String::as_str)
     }
 }
 
@@ -210,7 +233,7 @@ impl ServerView {
             restart_needed: is_restart_needed(entry),
             created_at: server.created_at,
             updated_at: server.updated_at,
-            urls: Urls::of(base_url, &server.path_prefix()),
+            urls: Urls::of(base_url, entry),
         }
     }
 }
@@ -219,7 +242,7 @@ impl ServerView {
 pub(super) fn is_restart_needed(entry: &Entry) -> bool {
     let has_container = matches!(
         entry.state.status,
-        Status::Starting | Status::Running | Status::Sleeping
+        Status::Starting | Status::Running | Status::Unresponsive | Status::Sleeping
     );
     has_container
         && entry

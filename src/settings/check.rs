@@ -115,6 +115,14 @@ impl SettingsInput {
             "stop_grace_secs",
             seconds_between(self.stop_grace_secs.unwrap_or(10), 1, 600),
         );
+        let liveness_interval = problems.take(
+            "liveness_interval_secs",
+            seconds_between(self.liveness_interval_secs.unwrap_or(10), 1, 3600),
+        );
+        let unresponsive_restart = problems.take(
+            "unresponsive_restart_secs",
+            seconds_between(self.unresponsive_restart_secs.unwrap_or(60), 0, 86_400),
+        );
         let wrong_tokens_per_minute = self.wrong_tokens_per_minute.unwrap_or(10);
         if wrong_tokens_per_minute == 0 {
             problems.add("wrong_tokens_per_minute", "must be 1 or more");
@@ -149,6 +157,7 @@ impl SettingsInput {
             start_timeout,
             stop_grace,
             sleep,
+            (liveness_interval, unresponsive_restart),
             (bounds, retention, audit_syslog),
         );
         let (
@@ -168,6 +177,7 @@ impl SettingsInput {
             Some(start_timeout),
             Some(stop_grace),
             Some(sleep),
+            (Some(liveness_interval), Some(unresponsive_restart)),
             (Some(bounds), Some(retention), Some(audit_syslog)),
         ) = complete
         else {
@@ -208,6 +218,8 @@ impl SettingsInput {
             allowed_origins,
             start_timeout,
             stop_grace,
+            liveness_interval,
+            unresponsive_restart: Some(unresponsive_restart).filter(|after| !after.is_zero()),
             sleep,
             max_code_bytes: self.max_code_bytes.unwrap_or(1024 * 1024),
             wrong_tokens_per_minute,

@@ -90,6 +90,13 @@ pub struct SettingsInput {
     /// Seconds a server is given to end by itself before it is killed.
     #[arg(long, env = "EMCP_STOP_GRACE_SECS")]
     pub stop_grace_secs: Option<u64>,
+    /// Seconds between two looks whether a running server still answers.
+    #[arg(long, env = "EMCP_LIVENESS_INTERVAL_SECS")]
+    pub liveness_interval_secs: Option<u64>,
+    /// Seconds without an answer after which a running server is started anew;
+    /// 0 for never.
+    #[arg(long, env = "EMCP_UNRESPONSIVE_RESTART_SECS")]
+    pub unresponsive_restart_secs: Option<u64>,
     /// Seconds without use after which servers are paused that don't say
     /// otherwise; never if not set.
     #[arg(long, env = "EMCP_SLEEP_PAUSE_AFTER_SECS")]
@@ -264,6 +271,8 @@ impl SettingsInput {
             tls_cert_resolver,
             allowed_origins,
             start_timeout_secs,
+            liveness_interval_secs,
+            unresponsive_restart_secs,
             stop_grace_secs,
             sleep_pause_after_secs,
             sleep_stop_after_secs,

@@ -110,6 +110,10 @@ pub struct Settings {
     pub start_timeout: Duration,
     /// From SIGTERM to SIGKILL.
     pub stop_grace: Duration,
+    /// How often a running server is asked whether it answers.
+    pub liveness_interval: Duration,
+    /// After how long without an answer it is replaced; never if not set.
+    pub unresponsive_restart: Option<Duration>,
     /// When idle servers are put to sleep that don't say it themselves.
     pub sleep: Option<SleepAfter>,
     /// Largest code file taken.

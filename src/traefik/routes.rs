@@ -237,6 +237,7 @@ mod tests {
             state: Arc::new(RunState::never_ran(Timestamp::UNIX_EPOCH)),
             gateway_key: Arc::new(SecretString::from("k")),
             activity: Arc::default(),
+            liveness: Arc::default(),
         }
     }
 

@@ -4,6 +4,7 @@
 import { html, useRef, useState } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 import { CODE_MAX_BYTES, codeProblem } from "../lib/rules.js";
+import { sourceText } from "../lib/source.js";
 import { CodeEditor, EditorHint } from "./code_editor.js";
 import { Icon } from "./icon.js";
 
@@ -81,12 +82,8 @@ async function readPython(file) {
     // A folder was dropped, or the file is gone.
     return { problem: "unreadable" };
   }
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return text.includes("\0") ? { problem: "binary" } : { text };
-  } catch {
-    return { problem: "binary" };
-  }
+  const text = sourceText(bytes);
+  return text === null || text.includes("\0") ? { problem: "binary" } : { text };
 }
 
 /** @param {number} bytes */

@@ -10,6 +10,7 @@ const PATHS = {
   starting: "M8 2.5a5.5 5.5 0 1 0 5.5 5.5",
   sleeping: "M12.5 9.8A5 5 0 0 1 6.2 3.5a5 5 0 1 0 6.3 6.3z",
   error: "M8 2.5l6 10.5H2zM8 6.5v3M8 11.2v.3",
+  unresponsive: "M8 2.5a5.5 5.5 0 1 1 0 11a5.5 5.5 0 0 1 0-11zM8 5v3.5M8 10.8v.3",
   start: "M5 3.5l7 4.5-7 4.5z",
   pause: "M5.5 4v8M10.5 4v8",
   stop: "M4.5 4.5h7v7h-7z",

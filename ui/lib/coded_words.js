@@ -71,11 +71,15 @@ function wordsOf({ words }, kind, code, args) {
 }
 
 /**
- * A process ends in ways that are told apart by its exit code.
+ * A process ends in ways that are told apart by its exit code, and a module may
+ * be missing since it is a file of the project's own.
  * @param {string} code
  * @param {Args} args
  */
 function wayToFail(code, args) {
+  if (code === "missing_dependency" && args?.module !== undefined) {
+    return args.is_own ? "missing_dependency_own" : "missing_dependency_package";
+  }
   if (code !== "crashed") return code;
   if (args?.signal === 9) return "crashed_killed";
   if (args?.signal !== undefined) return "crashed_signal";

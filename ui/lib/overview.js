@@ -30,12 +30,13 @@ export function needsAttention(servers, told = []) {
   const byId = new Map(servers.map((server) => [server.id, server]));
   const still = told.filter((item) => byId.get(item.server.id)?.status === item.status);
   const known = new Set(still.map((item) => item.server.id));
-  const fresh = servers.filter((server) => server.status === "error" && !known.has(server.id));
+  const isAmiss = (/** @type {Server} */ { status }) => status === "error" || status === "unresponsive";
+  const fresh = servers.filter((server) => isAmiss(server) && !known.has(server.id));
   return [...fresh.map(failing), ...still];
 }
 
 /** @param {Server} server */
 function failing({ id, name, status, since, ...why }) {
   const { reason, reason_code, reason_args } = why;
-  return { server: { id, name }, status, code: "failed", since, reason, reason_code, reason_args };
+  return { server: { id, name }, status, code: status === "error" ? "failed" : status, since, reason, reason_code, reason_args };
 }

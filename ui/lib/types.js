@@ -1,10 +1,10 @@
 // The shapes of the API's answers (docs/api.md), for the type checker only.
 
 /**
- * @typedef {"stopped" | "building" | "starting" | "running" | "sleeping" | "error"} Status
+ * @typedef {"stopped" | "building" | "starting" | "running" | "unresponsive" | "sleeping" | "error"} Status
  *
  * What a sentence says in numbers and names, with units in their names.
- * @typedef {{ [name: string]: string | number | Fault | null | undefined } | null | undefined} Args
+ * @typedef {{ [name: string]: string | number | boolean | Fault | null | undefined } | null | undefined} Args
  * @typedef {{ code: string, message: string, args?: Args }} Fault
  * @typedef {{ reason: string, reason_code?: string, reason_args?: Args }} Reasoned
  *
@@ -15,6 +15,9 @@
  * @property {number | null} [line] line in the user's file
  * @property {string[]} log_tail
  * @property {string} [at]
+ *
+ * Where it answers MCP, or, without an endpoint for that, the top of the app.
+ * @typedef {{ sse?: string, mcp?: string, more?: string[], base?: string }} Urls
  *
  * @typedef {object} Server
  * @property {string} id
@@ -39,7 +42,7 @@
  * @property {boolean} restart_needed
  * @property {string} created_at
  * @property {string} updated_at
- * @property {{ sse: string, mcp: string }} urls
+ * @property {Urls} urls
  * @property {string[]} [args]
  * @property {import("./kept.js").Storage} [storage]
  * @property {"open" | "none"} [egress]
@@ -116,17 +119,18 @@
  * @typedef {{ config: object, link: string }} WithLink
  *
  * @typedef {object} Connection
- * @property {{ sse: string, mcp: string }} urls
- * @property {{ sse: string, mcp: string }} urls_with_key
+ * @property {Urls} urls
+ * @property {Urls} urls_with_key
  * @property {string | null} ca_url
  * @property {string} token_placeholder
  * @property {{
- *   cherry_studio: { sse: WithLink, streamable_http: WithLink },
- *   claude_code: { sse: string, http: string },
+ *   cherry_studio: { sse?: WithLink, streamable_http?: WithLink },
+ *   claude_code: { sse?: string, http?: string },
  *   cursor: WithLink,
  *   vscode: { servers: Record<string, object>, inputs?: object[] },
  *   windsurf: object,
- * }} clients
+ * }} [clients] none for a server without MCP
+ * @property {string} [curl] how to call one without
  *
  * @typedef {{ cpu_cores: number, memory_bytes: number }} Use
  * @typedef {Use & { at: string, memory_limit_bytes: number, servers: Record<string, Use> }} Usage

@@ -22,7 +22,7 @@ const UsageCharts = lazy(async () => (await import("../components/usage_charts.j
 /** @typedef {import("../lib/types.js").Overview} Overview */
 
 /** In this order, and these always; the others only while there are any. */
-const TILES = /** @type {const} */ (["running", "error", "sleeping", "stopped", "starting", "building"]);
+const TILES = /** @type {const} */ (["running", "error", "sleeping", "stopped", "unresponsive", "starting", "building"]);
 const ALWAYS = 4;
 /** The page stays one to be read at a glance. */
 const SHOWN_MAX = 8;
@@ -114,7 +114,7 @@ function Attention({ servers, overview }) {
  */
 function attentionWords(item, servers) {
   const server = servers.find(({ id }) => id === item.server.id);
-  return reasonWords(item.status === "error" && server ? server : item);
+  return reasonWords((item.status === "error" || item.status === "unresponsive") && server ? server : item);
 }
 
 /** @param {{ events: NonNullable<Overview["recent_events"]> }} props */

@@ -22,7 +22,7 @@ import { canWrite } from "../lib/session.js";
 
 /** More than these are shown as a table where there is room. */
 const CARDS_MAX = 12;
-const STATUSES = /** @type {const} */ (["running", "starting", "building", "sleeping", "stopped", "error"]);
+const STATUSES = /** @type {const} */ (["running", "starting", "building", "unresponsive", "sleeping", "stopped", "error"]);
 
 /** @param {{ query: URLSearchParams }} props */
 export function ServersPage({ query }) {

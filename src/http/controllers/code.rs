@@ -8,7 +8,7 @@ use crate::http::context::Ctx;
 use crate::http::create_form::{self, CodeBody, CodeForm};
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, content, json};
-use crate::model::{CodeVersion, Error, Result};
+use crate::model::{CodeVersion, Error, Result, decode_source};
 use crate::services::ServerView;
 
 /// The versions of a server's code.
@@ -22,13 +22,26 @@ pub(in crate::http) struct VersionList {
     get,
     path = "/api/servers/{id}/code",
     tag = "code",
-    params(("id" = String, Path, description = "id or name")),
-    responses((status = 200, description = "the code in use", body = String, content_type = "text/x-python; charset=utf-8"), Refusals)
+    params(("id" = String, Path, description = "id or name"), ("raw" = Option<bool>, Query, description = "the file as it lies there, whatever its encoding")),
+    responses((status = 200, description = "the code in use, as text", body = String, content_type = "text/x-python; charset=utf-8"), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_inspect(&id)?;
     let code = ctx.app.code(&leave).await?;
-    Ok(content("text/x-python; charset=utf-8", code))
+    shown(&ctx, code)
+}
+
+/// The text of a file, or the file itself where that is asked for.
+fn shown(ctx: &Ctx, code: Vec<u8>) -> Answer {
+    if ctx.query_flag("raw")?.unwrap_or(false) {
+        return Ok(content("application/octet-stream", code));
+    }
+    let text = match decode_source(&code) {
+        Ok(text) => text.into_owned().into_bytes(),
+        // Taken by an EMCP that read UTF-8 alone, whatever it declares.
+        Err(_) => code,
+    };
+    Ok(content("text/x-python; charset=utf-8", text))
 }
 
 #[utoipa::path(
@@ -80,10 +93,11 @@ pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> A
     tag = "code",
     params(
         ("id" = String, Path, description = "id or name"),
-        ("number" = u32, Path, description = "a version's number")
+        ("number" = u32, Path, description = "a version's number"),
+        ("raw" = Option<bool>, Query, description = "the file as it lies there, whatever its encoding")
     ),
     responses(
-        (status = 200, description = "the code of that version", body = String, content_type = "text/x-python; charset=utf-8"),
+        (status = 200, description = "the code of that version, as text", body = String, content_type = "text/x-python; charset=utf-8"),
         Refusals
     )
 )]
@@ -91,7 +105,7 @@ pub(in crate::http) async fn get_version(ctx: Ctx, id: String, number: String) -
     let leave = ctx.may_inspect(&id)?;
     let number = version_number(&number)?;
     let code = ctx.app.code_of_version(&leave, number).await?;
-    Ok(content("text/x-python; charset=utf-8", code))
+    shown(&ctx, code)
 }
 
 fn version_number(text: &str) -> Result<u32> {

@@ -255,7 +255,7 @@ fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answ
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                Urls::of(&base, &entry.server.path_prefix()).mcp
+                Urls::of(&base, &entry).main()
             ),
         }),
         // Traefik has been given the route, and takes some hundred milliseconds
@@ -314,7 +314,7 @@ fn parse_status(text: &str) -> Result<Status> {
             Error::invalid(
                 "invalid_query",
                 "status",
-                "the status must be stopped, building, starting, running, sleeping or error",
+                "the status must be stopped, building, starting, running, unresponsive, sleeping or error",
             )
         })
 }

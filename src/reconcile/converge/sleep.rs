@@ -1,5 +1,7 @@
 //! Falling asleep and waking up ([ADR 9](../../../docs/adr/0009-sleep-by-what-the-server-reports.md)).
 
+use std::time::Instant;
+
 use jiff::Timestamp;
 
 use super::Converge;
@@ -94,7 +96,15 @@ impl Converge {
     /// Asks the server who uses it, and tells whether it answered. One that
     /// does not is taken for busy: it may be in a call that blocks it.
     async fn learn_usage(&self, entry: &Entry) -> bool {
-        match usage(&self.parts.http, entry, &self.parts.config.networks).await {
+        let told = usage(&self.parts.http, entry, &self.parts.config.networks).await;
+        if let (Ok(_), Some(run)) = (&told, &entry.state.ready_run) {
+            let requests = entry.activity.requests();
+            let interval = self.parts.config.liveness_interval;
+            entry
+                .liveness
+                .answered(run, Instant::now(), interval, requests);
+        }
+        match told {
             Ok(Some(usage)) if usage.open_requests > 0 => entry.activity.touch(),
             Ok(Some(usage)) => entry.activity.used_before(usage.idle()),
             Ok(None) => {

@@ -134,6 +134,7 @@ impl Setting {
             state: Arc::new(RunState::never_ran(Timestamp::UNIX_EPOCH)),
             gateway_key: Arc::new(SecretString::from("k")),
             activity: Arc::default(),
+            liveness: Arc::default(),
         });
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {
@@ -175,6 +176,8 @@ impl Setting {
                 networks,
                 instance: "test".to_owned(),
                 start_timeout: PROMPT,
+                liveness_interval: PROMPT,
+                unresponsive_restart: None,
                 stop_grace: PROMPT,
                 sleep: None,
                 parallel_starts: 2,

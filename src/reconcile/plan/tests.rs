@@ -1,3 +1,4 @@
+mod silence;
 mod sleep;
 
 use proptest::prelude::*;
@@ -41,7 +42,9 @@ fn container(id: &str, generation: u64, phase: Phase) -> Observed {
             generation,
             revision: 1,
             phase,
+            addresses: Vec::new(),
         },
+        is_attached: true,
         run: has_run.then(|| Run {
             key: format!("{id} 1"),
             started_at: Some(now()),
@@ -58,7 +61,22 @@ fn next(server: &Server, state: &RunState, observed: &[Observed]) -> Step {
 }
 
 fn next_at_rest(server: &Server, state: &RunState, observed: &[Observed], rest: Rest) -> Step {
-    plan(server, state, observed, None, rest, TIMEOUT, now())
+    let facts = Facts { rest, ..facts() };
+    plan(server, state, observed, facts, now())
+}
+
+/// Of a server that is awake, and of which nothing is known besides.
+fn facts() -> Facts<'static> {
+    Facts {
+        answering_run: None,
+        rest: Rest::Awake,
+        alive: None,
+        start_timeout: TIMEOUT,
+    }
+}
+
+fn next_at(server: &Server, state: &RunState, observed: &[Observed], now: Timestamp) -> Step {
+    plan(server, state, observed, facts(), now)
 }
 
 #[test]
@@ -119,17 +137,14 @@ fn a_crash_is_accounted_for_once_and_retried_when_due() {
     };
     assert_eq!(next(&wanted, &accounted, &ended), Step::WaitUntil(due));
     assert_eq!(
-        plan(&wanted, &accounted, &ended, None, Rest::Awake, TIMEOUT, due),
+        next_at(&wanted, &accounted, &ended, due),
         Step::Start("c".into())
     );
     let gave_up = RunState {
         gave_up: true,
         ..accounted
     };
-    assert_eq!(
-        plan(&wanted, &gave_up, &ended, None, Rest::Awake, TIMEOUT, due),
-        Step::Nothing
-    );
+    assert_eq!(next_at(&wanted, &gave_up, &ended, due), Step::Nothing);
 }
 
 #[test]
@@ -138,15 +153,7 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
     let running = [container("c", 2, Phase::Running)];
     let late = now().checked_add(TIMEOUT * 2).unwrap();
     assert_eq!(
-        plan(
-            &wanted,
-            &state(),
-            &running,
-            None,
-            Rest::Awake,
-            TIMEOUT,
-            late
-        ),
+        next_at(&wanted, &state(), &running, late),
         Step::GiveUpStarting("c".into())
     );
     assert_eq!(
@@ -154,9 +161,10 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
             &wanted,
             &state(),
             &running,
-            Some("c 1"),
-            Rest::Awake,
-            TIMEOUT,
+            Facts {
+                answering_run: Some("c 1"),
+                ..facts()
+            },
             late
         ),
         Step::AwaitReady("c".into())
@@ -166,15 +174,7 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
         ..state()
     };
     assert_eq!(
-        plan(
-            &wanted,
-            &gave_up,
-            &running,
-            None,
-            Rest::Awake,
-            TIMEOUT,
-            late
-        ),
+        next_at(&wanted, &gave_up, &running, late),
         Step::Stop("c".into())
     );
 }
@@ -192,7 +192,7 @@ fn a_held_server_is_left_as_it_is() {
     assert_eq!(next(&held, &state(), &[]), Step::Nothing);
 }
 
-fn running() -> RunState {
+pub(in crate::reconcile) fn running() -> RunState {
     RunState {
         status: Status::Running,
         container_id: Some("c".into()),
@@ -213,11 +213,14 @@ fn any_observed() -> impl Strategy<Value = Vec<Observed>> {
         Just(Phase::Exited),
         Just(Phase::InTransition),
     ];
-    proptest::collection::vec((1_u64..=2, phase), 0..4).prop_map(|items| {
+    proptest::collection::vec((1_u64..=2, phase, any::<bool>()), 0..4).prop_map(|items| {
         items
             .into_iter()
             .enumerate()
-            .map(|(n, (generation, phase))| container(&format!("c{n}"), generation, phase))
+            .map(|(n, (generation, phase, is_attached))| Observed {
+                is_attached,
+                ..container(&format!("c{n}"), generation, phase)
+            })
             .collect()
     })
 }
@@ -315,6 +318,21 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
             let found = observed.iter().find(|o| o.container.id == *id).unwrap();
             state.accounted_run = found.run.as_ref().map(|run| run.key.clone());
             state.status = Status::Error;
+        }
+        Step::TellSilence { reason, .. } => {
+            state.status = Status::Unresponsive;
+            state.reason = reason.clone();
+        }
+        Step::TellAnswer => state.status = Status::Running,
+        Step::Attach(id) => {
+            let cut_off = observed.iter_mut().find(|o| o.container.id == *id).unwrap();
+            cut_off.is_attached = true;
+        }
+        Step::GiveUpSilent { id, .. } => {
+            let found = observed.iter().find(|o| o.container.id == *id).unwrap();
+            state.accounted_run = found.run.as_ref().map(|run| run.key.clone());
+            state.status = Status::Error;
+            state.ready_run = None;
         }
         Step::SettleStopped => state.status = Status::Stopped,
         Step::LookAgain => {

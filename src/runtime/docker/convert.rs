@@ -127,15 +127,19 @@ pub(super) fn hardened(limits: Limits) -> HostConfig {
 
 /// One network, one fixed address.
 pub(super) fn endpoint(network: &str, address: Ipv4Addr) -> NetworkingConfig {
-    let settings = EndpointSettings {
+    NetworkingConfig {
+        endpoints_config: Some(HashMap::from([(network.to_owned(), place(address))])),
+    }
+}
+
+/// A fixed address in a network.
+pub(super) fn place(address: Ipv4Addr) -> EndpointSettings {
+    EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
             ipv4_address: Some(address.to_string()),
             ..EndpointIpamConfig::default()
         }),
         ..EndpointSettings::default()
-    };
-    NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(network.to_owned(), settings)])),
     }
 }
 
@@ -189,6 +193,11 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
     let number = |key: &str| labels.get(key).and_then(|text| text.parse().ok());
     Some(Container {
         id: summary.id?,
+        addresses: addresses(
+            summary
+                .network_settings
+                .and_then(|settings| settings.networks),
+        ),
         server: labels.get(LABEL_SERVER)?.parse().ok()?,
         generation: number(LABEL_GENERATION)?,
         revision: number(LABEL_REVISION)?,
@@ -202,6 +211,15 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
             _ => Phase::InTransition,
         },
     })
+}
+
+/// Where a container is in networks.
+pub(super) fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> Vec<Ipv4Addr> {
+    networks
+        .unwrap_or_default()
+        .into_values()
+        .filter_map(|endpoint| endpoint.ip_address?.parse().ok())
+        .collect()
 }
 
 /// What an inspected container is doing.

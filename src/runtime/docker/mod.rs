@@ -10,6 +10,7 @@ mod seccomp;
 mod usage;
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use bollard::Docker;
@@ -26,7 +27,9 @@ use secrecy::SecretString;
 pub use disk::OpenDisk;
 pub use one_shot::OneShot;
 
-use super::{Container, ContainerSpec, EngineInfo, OutputLine, Phase, Run, RuntimeError, Usage};
+use super::{
+    Container, ContainerSpec, EngineInfo, Inspected, OutputLine, Phase, RuntimeError, Usage,
+};
 use crate::model::{Egress, ServerId, ServerNetworks};
 
 /// Labels on everything EMCP makes. What has another instance's is not touched.
@@ -259,18 +262,38 @@ impl DockerRuntime {
         ))
     }
 
-    /// What a container is doing, and its present or last run if it was ever
-    /// started. To be believed over the list: at the moment of its `die` event
+    /// What a container is doing. To be believed over the list: at the moment of its `die` event
     /// Docker Engine still lists a container as running.
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    pub async fn inspect(&self, id: &str) -> Result<(Phase, Option<Run>), RuntimeError> {
-        let inspected = self.look_into(id).await?;
-        let state = inspected.state.unwrap_or_default();
+    pub async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
+        let found = self.look_into(id).await?;
+        let state = found.state.unwrap_or_default();
         let phase = convert::phase(&state);
-        let run = (phase != Phase::Created).then(|| convert::run(id, state));
-        Ok((phase, run))
+        let networks = found
+            .network_settings
+            .and_then(|settings| settings.networks);
+        Ok(Inspected {
+            phase,
+            run: (phase != Phase::Created).then(|| convert::run(id, state)),
+            addresses: convert::addresses(networks),
+        })
+    }
+
+    /// Puts a container that runs back into its network, at its address, whatever
+    /// is left of its place there.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    pub async fn attach(
+        &self,
+        id: &str,
+        egress: Egress,
+        address: Ipv4Addr,
+    ) -> Result<(), RuntimeError> {
+        let name = self.network_for(egress);
+        network::attach(&self.docker, &name, id, address).await
     }
 
     /// Runs a container to its end and returns what it wrote to
@@ -335,6 +358,28 @@ impl DockerRuntime {
         since_secs: i64,
     ) -> impl Stream<Item = Result<OutputLine, RuntimeError>> + Send + use<> {
         follow::follow(&self.docker, id, since_secs)
+    }
+
+    /// The containers that were taken out of the servers' networks, as hints; those
+    /// that ended are among them. Ends as [`DockerRuntime::changes`] does.
+    pub fn cut_off(&self) -> impl Stream<Item = String> + Send + use<> {
+        let networks = [Egress::Open, Egress::None].map(|egress| self.network_for(egress));
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["network".to_owned()]),
+            ("network".to_owned(), networks.to_vec()),
+            ("event".to_owned(), vec!["disconnect".to_owned()]),
+        ]);
+        let options = EventsOptions {
+            filters: Some(filters),
+            ..EventsOptions::default()
+        };
+        self.docker
+            .events(Some(options))
+            .take_while(|event| std::future::ready(event.is_ok()))
+            .filter_map(|event| async move {
+                let mut attributes = event.ok()?.actor?.attributes?;
+                attributes.remove("container")
+            })
     }
 
     /// The servers whose containers changed, as hints to look again. Ends when

@@ -1,13 +1,17 @@
 //! The servers' two networks: an ordinary one, and one without a way out.
 
 use std::collections::HashMap;
+use std::net::Ipv4Addr;
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{
+    Ipam, IpamConfig, NetworkConnectRequest, NetworkCreateRequest, NetworkDisconnectRequest,
+};
 use bollard::query_parameters::InspectNetworkOptions;
 use jiff::Timestamp;
 
+use super::convert::place;
 use super::{LABEL_INSTANCE, explain};
 use crate::model::{AddressPool, Egress};
 use crate::runtime::RuntimeError;
@@ -118,4 +122,27 @@ async fn create(
     docker.create_network(request).await.map_err(explain)?;
     tracing::info!(network = name, subnet = pool.subnet(), "network made");
     Ok(())
+}
+
+/// Puts a container into the network at this address. What is left of a place
+/// it has there, at another address perhaps, goes first.
+pub(super) async fn attach(
+    docker: &Docker,
+    name: &str,
+    container: &str,
+    address: Ipv4Addr,
+) -> Result<(), RuntimeError> {
+    let leaving = NetworkDisconnectRequest {
+        container: container.to_owned(),
+        force: Some(true),
+    };
+    // It is refused where there is no such place, which is the usual case.
+    if let Err(error) = docker.disconnect_network(name, leaving).await {
+        tracing::debug!(container, %error, "it had no place in its network");
+    }
+    let joining = NetworkConnectRequest {
+        container: container.to_owned(),
+        endpoint_config: Some(place(address)),
+    };
+    docker.connect_network(name, joining).await.map_err(explain)
 }

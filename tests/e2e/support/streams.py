@@ -154,8 +154,9 @@ class SseSession:
 class HttpSession:
     """A streamable HTTP session: every request is a POST, answered by a stream of its own."""
 
-    def __init__(self, api: Api, server: str, headers: dict[str, str]) -> None:
-        self._http = httpx.Client(verify=api.tls, headers={**STREAM_HEADERS, **headers}, timeout=60, trust_env=False)
+    def __init__(self, api: Api, server: str, headers: dict[str, str], timeout_secs: float = 60) -> None:
+        headers = {**STREAM_HEADERS, **headers}
+        self._http = httpx.Client(verify=api.tls, headers=headers, timeout=timeout_secs, trust_env=False)
         self._url = f"{api.public_url}/api/{server}/mcp"
         self._next_id = 0
 

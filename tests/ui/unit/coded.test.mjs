@@ -22,6 +22,18 @@ test("every error code in the API's description has Chinese words", () => {
   assert.deepEqual(documented.filter((key) => !Object.hasOwn(codes, key) && !Object.hasOwn(en, key)), []);
 });
 
+test("a missing module is told with what brings it, and one of the own project otherwise", () => {
+  const fault = (/** @type {boolean} */ isOwn) => ({
+    code: "missing_dependency",
+    message: "original",
+    args: { module: "bs4", distribution: "beautifulsoup4", is_own: isOwn },
+  });
+  assert.match(faultDetail(chinese, fault(false)), /包 beautifulsoup4.*平台管理员/);
+  assert.match(faultDetail(chinese, fault(true)), /只上传了这一个文件/);
+  assert.match(faultWords(english, fault(true)), /only this one file was uploaded/);
+  assert.equal(faultDetail(chinese, { code: "missing_dependency", message: "of a base image of before" }), "Of a base image of before.");
+});
+
 test("every template has a Chinese title and description", () => {
   const examples = readdirSync(new URL("../../../examples/", import.meta.url)).filter((file) => file.endsWith(".py"));
   const keys = examples.map((file) => `template.${file.replace(/\.py$/, "")}`).flatMap((key) => [key, `${key}.about`]);

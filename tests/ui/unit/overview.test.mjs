@@ -15,7 +15,7 @@ test("samples of two sources become one series of ten minutes, each time once", 
 
 /**
  * @param {string} id
- * @param {"running" | "error"} status
+ * @param {"running" | "unresponsive" | "error"} status
  */
 const server = (id, status) => /** @type {import("../../../ui/lib/types.js").Server} */ ({ id, name: id, status, reason: "it broke", since: "2026-01-01T00:00:00Z" });
 /** @param {string} id */
@@ -25,6 +25,11 @@ test("what needs attention is what EMCP told and still holds, and what failed si
   const servers = [server("a", "error"), server("b", "running"), server("c", "error")];
   assert.deepEqual(needsAttention(servers, [told("a"), told("b"), told("gone")]).map((item) => item.server.id), ["c", "a"]);
   assert.deepEqual(needsAttention(servers).map((item) => item.server.id), ["a", "c"]);
+});
+
+test("a server that answers nothing is told of before EMCP lists it", () => {
+  const servers = [server("a", "running"), server("b", "unresponsive")];
+  assert.deepEqual(needsAttention(servers).map(({ server: { id }, code }) => [id, code]), [["b", "unresponsive"]]);
 });
 
 test("settings become lines, nested ones and those that are new too", () => {

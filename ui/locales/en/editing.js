@@ -39,7 +39,7 @@ export default {
   "code.choose": "Choose a .py file",
   "code.dropHint": "or drop one here, or write below",
   "code.refused.large": "\"{file}\" has {size}; a server's code may have 1024 KiB at most.",
-  "code.refused.binary": "\"{file}\" is not text in UTF-8, so it cannot be a Python source file.",
+  "code.refused.binary": "\"{file}\" is not text in UTF-8, nor in an encoding that it declares. Save it as UTF-8.",
   "code.refused.unreadable": "\"{file}\" could not be read. Choose one .py file.",
   "code.tooLarge": "The code is larger than 1024 KiB, which EMCP does not take.",
 
@@ -86,6 +86,7 @@ export default {
   "check.code.syntax_error": "Syntax error.",
   "check.code.entry_not_found": "The entry object is missing.",
   "check.code.no_entry": "There is no MCP server in this file.",
+  "check.code.own_module": "A module is missing.",
   "check.code.module_not_available": "A Python package is missing.",
   "check.code.relative_import": "A module beside this file is needed.",
 

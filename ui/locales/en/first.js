@@ -53,6 +53,7 @@ export default {
   "action.refresh": "Refresh",
 
   "status.running": "running",
+  "status.unresponsive": "unresponsive",
   "status.starting": "starting",
   "status.building": "preparing",
   "status.sleeping": "sleeping",

@@ -34,6 +34,8 @@ export default {
   "setting.requests_per_address": "Requests of one address at once",
   "setting.start_timeout_secs": "Time to start",
   "setting.stop_grace_secs": "Time to stop",
+  "setting.liveness_interval_secs": "Running servers are asked for an answer every",
+  "setting.unresponsive_restart_secs": "Without an answer they are restarted after",
   "setting.allowed_origins": "Further origins allowed",
   "setting.traefik_in_service": "Traefik has the routes",
   "setting.engine": "Docker Engine",

@@ -2,6 +2,7 @@
 // test of a connection ("step"): not needed before a page of a server is shown.
 
 export default {
+  "problem.own_module": "没有模块 {module}。只上传一个文件：如果它是您自己项目中的文件，请把需要的内容写进来；如果它是包 {distribution}，请联系平台管理员添加。",
   "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加 {distribution}，或改用其他方式；您自己项目中的其他文件不会随此文件上传。",
   "problem.relative_import": "相对导入找不到任何模块：只上传了这一个文件，没有它旁边的模块。",
   "problem.entry_not_found": "没有名为 {entry_object} 的对象，但有 {found}。请把入口对象改为要提供服务的那一个。",
@@ -18,6 +19,7 @@ export default {
   "step.initialized": "“{server_name}”已应答，MCP 版本 {protocol_version}。",
   "step.refused": "EMCP 没有放行（{refusal}）：{message}",
   "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
+  "step.no_mcp_endpoint": "服务器提供 HTTP 服务，没有 MCP 端点：MCP 客户端无法使用它。",
   "step.tools_listed": "共 {tools} 个工具。",
   "step.tools_listed_in_part": "读取了 {tools} 个工具，服务器还有更多，超出了 EMCP 读取的上限。",
   "step.not_reached": "未执行到这一步。",

@@ -39,7 +39,7 @@ export default {
   "code.choose": "选择 .py 文件",
   "code.dropHint": "也可以拖放到这里，或直接在下面编写",
   "code.refused.large": "“{file}”大小为 {size}；服务器代码最多 1024 KiB。",
-  "code.refused.binary": "“{file}”不是 UTF-8 文本，不能作为 Python 源文件。",
+  "code.refused.binary": "“{file}”不是 UTF-8 文本，也不是它所声明的编码。请另存为 UTF-8。",
   "code.refused.unreadable": "无法读取“{file}”。请选择一个 .py 文件。",
   "code.tooLarge": "代码超过 1024 KiB，EMCP 不接受。",
 
@@ -86,6 +86,7 @@ export default {
   "check.code.syntax_error": "语法错误。",
   "check.code.entry_not_found": "缺少入口对象。",
   "check.code.no_entry": "此文件中没有 MCP 服务器。",
+  "check.code.own_module": "缺少模块。",
   "check.code.module_not_available": "缺少 Python 包。",
   "check.code.relative_import": "需要此文件旁边的模块。",
 

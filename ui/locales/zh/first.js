@@ -53,6 +53,7 @@ export default {
   "action.refresh": "刷新",
 
   "status.running": "运行中",
+  "status.unresponsive": "无响应",
   "status.starting": "启动中",
   "status.building": "准备中",
   "status.sleeping": "休眠中",

@@ -34,6 +34,8 @@ export default {
   "setting.requests_per_address": "每个地址同时进行的请求数",
   "setting.start_timeout_secs": "启动时限",
   "setting.stop_grace_secs": "停止时限",
+  "setting.liveness_interval_secs": "检查服务器是否应答的间隔",
+  "setting.unresponsive_restart_secs": "无应答多久后重启",
   "setting.allowed_origins": "额外允许的来源",
   "setting.traefik_in_service": "Traefik 已取得路由",
   "setting.engine": "Docker 引擎",

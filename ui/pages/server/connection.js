@@ -36,30 +36,24 @@ export function ConnectionTab({ server, canChange }) {
   return html`
     <section class="panel">
       <h2>${t("connection.urls")}</h2>
-      <dl class="urls">
-        <dt>${t("connection.mcp")}</dt>
-        <dd><${CopyBox} text=${connection.urls.mcp} label=${t("connection.mcp")} /></dd>
-        <dt>${t("connection.sse")}</dt>
-        <dd><${CopyBox} text=${connection.urls.sse} label=${t("connection.sse")} /></dd>
-      </dl>
+      <${UrlList} urls=${connection.urls} />
+      ${connection.urls.base && html`<p class="hint">${t("connection.noMcp")}</p>`}
       <p class="hint">${t("connection.tokenNeeded")}</p>
-      <details>
+      ${connection.clients &&
+      html`<details>
         <summary>${t("connection.urlOnly")}</summary>
         <p class="hint">${t("connection.urlOnlyHint")}</p>
-        <dl class="urls">
-          <dt>${t("connection.mcp")}</dt>
-          <dd><${CopyBox} text=${filled.urls_with_key.mcp} label=${`${t("connection.urlOnly")}: ${t("connection.mcp")}`} /></dd>
-          <dt>${t("connection.sse")}</dt>
-          <dd><${CopyBox} text=${filled.urls_with_key.sse} label=${`${t("connection.urlOnly")}: ${t("connection.sse")}`} /></dd>
-        </dl>
-      </details>
+        <${UrlList} urls=${filled.urls_with_key} of=${`${t("connection.urlOnly")}: `} />
+      </details>`}
     </section>
     <section class="panel">
       <h2>${t("connection.token")}</h2>
       <${TokenSource} server=${server} canMake=${canChange} token=${token} onToken=${setToken} />
     </section>
-    <${Clients} connection=${filled} hasToken=${token !== ""} />
-    <${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp} />
+    ${filled.clients
+      ? html`<${Clients} clients=${filled.clients} placeholder=${connection.token_placeholder} hasToken=${token !== ""} />`
+      : filled.curl && html`<section class="panel"><h2>${t("connection.call")}</h2><${CopyBox} text=${filled.curl} label="curl" lines /></section>`}
+    <${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp ?? connection.urls.sse ?? connection.urls.base} />
     ${connection.ca_url && html`<${CertificateAuthority} />`}
   `;
 }
@@ -109,21 +103,38 @@ function TokenSource({ server, canMake, token, onToken }) {
   `;
 }
 
-/** @param {{ connection: Connection, hasToken: boolean }} props */
-function Clients({ connection, hasToken }) {
-  const [client, setClient] = useState(/** @type {keyof Connection["clients"]} */ ("cherry_studio"));
-  const [transport, setTransport] = useState(/** @type {"http" | "sse"} */ ("http"));
-  const { clients } = connection;
-  const cherry = transport === "http" ? clients.cherry_studio.streamable_http : clients.cherry_studio.sse;
+/** @param {{ urls: import("../../lib/types.js").Urls, of?: string }} props */
+function UrlList({ urls, of = "" }) {
+  /** @type {[string, string | undefined][]} */
+  const named = [
+    [t("connection.mcp"), urls.mcp],
+    [t("connection.sse"), urls.sse],
+    ...(urls.more ?? []).map((url) => /** @type {[string, string]} */ ([t("connection.more"), url])),
+    [t("connection.base"), urls.base],
+  ];
+  return html`<dl class="urls">
+    ${named.map(([name, url]) => url && html`<dt>${name}</dt><dd><${CopyBox} text=${url} label=${of + name} /></dd>`)}
+  </dl>`;
+}
+
+/** @param {{ clients: NonNullable<Connection["clients"]>, placeholder: string, hasToken: boolean }} props */
+function Clients({ clients, placeholder, hasToken }) {
+  const [client, setClient] = useState(/** @type {keyof typeof clients} */ ("cherry_studio"));
+  const [chosen, setTransport] = useState(/** @type {"http" | "sse"} */ ("http"));
+  const { streamable_http: overHttp, sse: overSse } = clients.cherry_studio;
+  // An app of the file's own may have one of the two alone.
+  const hasBoth = Boolean(overHttp && overSse);
+  const transport = hasBoth ? chosen : overHttp ? "http" : "sse";
+  const cherry = transport === "http" ? overHttp : overSse;
   const shown = {
-    cherry_studio: { text: pretty(cherry.config), link: cherry.link, name: "Cherry Studio" },
-    claude_code: { text: clients.claude_code[transport], link: null, name: "Claude Code" },
+    cherry_studio: { text: pretty(cherry?.config ?? {}), link: cherry?.link ?? null, name: "Cherry Studio" },
+    claude_code: { text: clients.claude_code[transport] ?? "", link: null, name: "Claude Code" },
     cursor: { text: pretty(clients.cursor.config), link: clients.cursor.link, name: "Cursor" },
     vscode: { text: pretty(clients.vscode), link: vscodeLink(clients.vscode), name: "VS Code" },
     windsurf: { text: pretty(clients.windsurf), link: null, name: "Windsurf" },
   };
   const { text, link, name } = shown[client];
-  const hasTransports = client === "cherry_studio" || client === "claude_code";
+  const hasTransports = hasBoth && (client === "cherry_studio" || client === "claude_code");
   return html`<section class="panel">
     <h2>${t("connection.clients")}</h2>
     <div class="choices">
@@ -145,7 +156,7 @@ function Clients({ connection, hasToken }) {
       />`}
     </div>
     <p>${t(`connection.how.${client}`)}</p>
-    ${!hasToken && client !== "vscode" && html`<p class="hint">${t("connection.placeholder", { text: connection.token_placeholder })}</p>`}
+    ${!hasToken && client !== "vscode" && html`<p class="hint">${t("connection.placeholder", { text: placeholder })}</p>`}
     <${CopyBox} text=${text} label=${name} lines />
     ${link &&
     (hasToken || client === "vscode"
