@@ -16,6 +16,7 @@ mod object;
 mod quota;
 mod reason;
 mod retention;
+mod seen;
 mod server;
 mod sleep;
 mod state;
@@ -37,6 +38,7 @@ pub use object::{object, object_or_null};
 pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
 pub use retention::Retention;
+pub use seen::{Etags, Seen, Tag};
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
@@ -44,6 +46,6 @@ pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
 pub use token::{
     ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,
-    check_new_token_name, check_person,
+    check_new_token_name, check_person, free_token_name,
 };
 pub use weight::json_weight_bytes;

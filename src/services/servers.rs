@@ -12,12 +12,13 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{App, CodeUpload, EventView, ServerView, env};
-use crate::access::{CanCreate, CanRead, CanWrite};
+use crate::access::{Caller, CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
     Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice, Status, object_or_null,
+    RunState, RuntimeChoice, Seen, Server, ServerId, ServerName, SleepChoice, Status, Token,
+    object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::vault::{Place, random_bytes};
@@ -111,7 +112,7 @@ impl Server {
 
 impl App {
     /// The servers that fit, by age, and how many there are in all.
-    pub fn list_servers(&self, _: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
+    pub fn list_servers(&self, leave: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
         let text = filter.text.as_ref().map(|text| text.to_lowercase());
         self.directory
             .list()
@@ -131,7 +132,7 @@ impl App {
                             .contains(text.as_str())
                 })
             })
-            .map(|entry| self.view(entry))
+            .map(|entry| self.view(entry, leave.caller()))
             .collect()
     }
 
@@ -139,9 +140,10 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn server(&self, _: &CanRead, id_or_name: &str) -> Result<ServerView> {
-        Ok(self.view(&self.find_server(id_or_name)?))
+    pub fn server(&self, leave: &CanRead, id_or_name: &str) -> Result<ServerView> {
+        Ok(self.view(&self.find_server(id_or_name)?, leave.caller()))
     }
+
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
@@ -205,14 +207,20 @@ impl App {
         };
         self.directory.insert(entry.clone());
         self.waker.wake(id);
-        Ok(self.view(&entry))
+        Ok(self.view(&entry, leave.caller()))
     }
 
     /// Changes what needs no new code.
     ///
     /// # Errors
-    /// `server_not_found`, or the code of the field that is wrong.
-    pub async fn patch_server(&self, leave: &CanWrite, patch: PatchServer) -> Result<ServerView> {
+    /// `server_not_found`, `precondition_failed`, or the code of the field that
+    /// is wrong.
+    pub async fn patch_server(
+        &self,
+        leave: &CanWrite,
+        seen: Seen,
+        patch: PatchServer,
+    ) -> Result<ServerView> {
         if let Some(text) = &patch.description {
             check_description(text)?;
         }
@@ -229,6 +237,8 @@ impl App {
         let event = event(Deed::SettingsChanged, leave);
         let maxima = self.bounds.maxima();
         self.change(leave, move |server| {
+            seen.require(&server.etags().settings)?;
+            server.settings_revision += 1;
             let before = server.clone();
             if let Some(text) = patch.description {
                 server.description = text;
@@ -262,18 +272,24 @@ impl App {
     }
 
     /// Deletes a server. Its name is free at once; its container, files and
-    /// address follow.
+    /// address follow. The tokens that were for it alone are gone with it, and
+    /// are told.
     ///
     /// # Errors
-    /// `server_not_found`, or if the database fails.
-    pub async fn delete_server(&self, leave: &CanWrite) -> Result<()> {
+    /// `server_not_found`, `precondition_failed`, or if the database fails.
+    pub async fn delete_server(&self, leave: &CanWrite, seen: Seen) -> Result<Vec<Token>> {
         let id = leave.server();
         let entry = self.find_server(&id.to_string())?;
-        self.store.delete_server(id).await?;
+        let _one_at_a_time = self.tokens_changing.lock().await;
+        let check = move |server: &Server| seen.require(&server.etags().settings);
+        let tokens = self.store.delete_server(id, check).await?;
+        for token in &tokens {
+            self.tokens.remove(token.id);
+        }
         self.directory.remove(id);
         self.waker.wake(id);
-        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, "server deleted");
-        Ok(())
+        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, tokens = tokens.len(), "server deleted");
+        Ok(tokens)
     }
 
     /// Asks for a start, stop or restart. What is so already is left alone.
@@ -301,7 +317,7 @@ impl App {
             Action::Restart => false,
         };
         if is_done {
-            return Ok(self.view(&entry));
+            return Ok(self.view(&entry, leave.caller()));
         }
         let (desired, deed) = match action {
             Action::Start => (Desired::Running, Deed::StartAsked),
@@ -330,7 +346,12 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found` if it was deleted meanwhile.
-    pub async fn settled(&self, id: ServerId, patience: Duration) -> Result<ServerView> {
+    pub async fn settled(
+        &self,
+        viewer: &Caller,
+        id: ServerId,
+        patience: Duration,
+    ) -> Result<ServerView> {
         let deadline = Instant::now() + patience;
         let mut changes = self.directory.subscribe();
         loop {
@@ -343,13 +364,13 @@ impl App {
             let is_waking =
                 state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.hold;
             if state.is_settled(server.generation, server.desired) && !is_waking {
-                return Ok(self.view(&entry));
+                return Ok(self.view(&entry, viewer));
             }
             // Of an EMCP that is to end, the answer is what it knows by then.
             let changed = self.closing.run_until_cancelled(changes.changed());
             match tokio::time::timeout_at(deadline, changed).await {
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Ok(self.view(&entry)),
+                Ok(None) | Err(_) => return Ok(self.view(&entry, viewer)),
             }
         }
     }
@@ -402,13 +423,14 @@ impl App {
             .directory
             .get(id)
             .ok_or_else(|| Error::no_server(&id.to_string()))?;
-        Ok(self.view(&entry))
+        Ok(self.view(&entry, leave.caller()))
     }
 
-    /// A server as callers see it.
-    pub fn view(&self, entry: &Entry) -> ServerView {
+    /// A server as this caller sees it.
+    pub(super) fn view(&self, entry: &Entry, viewer: &Caller) -> ServerView {
         ServerView::of(
             entry,
+            viewer,
             self.settings.base_of_servers(),
             &self.settings.networks,
             self.settings.sleep,

@@ -7,6 +7,7 @@ import { batch, effect, signal, untracked, useEffect, useMemo } from "../vendor/
 import { ApiError, callForText } from "./api.js";
 import { session } from "./session.js";
 import { Stream } from "./stream.js";
+import { unsaved } from "./unsaved.js";
 
 /** @typedef {import("./types.js").Server} Server */
 /** @typedef {import("./types.js").Usage} Usage */
@@ -267,7 +268,11 @@ export async function whileRemoving(prefix, remove) {
   for (const resource of below) resource.stop();
   try {
     await remove();
-    for (const resource of below) resource.isGone = true;
+    // Where something is typed, its page stays, and has to tell.
+    for (const resource of below) {
+      if (unsaved.peek()) resource.end();
+      else resource.isGone = true;
+    }
   } finally {
     held.delete(prefix);
     refreshAll();

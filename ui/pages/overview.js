@@ -13,7 +13,7 @@ import { joined, needsAttention } from "../lib/overview.js";
 import { t } from "../lib/i18n.js";
 import { usage, useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
-import { canWrite } from "../lib/session.js";
+import { may } from "../lib/session.js";
 import { amount, cores, MIB } from "../lib/units.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
@@ -36,7 +36,7 @@ export function OverviewPage() {
   return html`
     <div class="page-head">
       <h1>${t("nav.overview")}</h1>
-      ${canWrite.value && html`<a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.new")}</a>`}
+      ${may("create_servers") && html`<a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.new")}</a>`}
     </div>
     <${Failure} error=${error} onRetry=${() => Promise.all([live.refresh(), list.refresh()])} />
     ${!servers || !overview
