@@ -3,9 +3,9 @@
 import { html } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 import { href } from "../lib/router.js";
-import { Choose, MemoryUse, ServerStatus } from "./server_parts.js";
+import { Choose, MemoryUse, ServerStatus, WantedBadge } from "./server_parts.js";
 import { QuickActions } from "./quick_actions.js";
-import { Reason, WantedBadge } from "./status.js";
+import { Reason } from "./status.js";
 import { Text } from "./text.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */

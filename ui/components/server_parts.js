@@ -5,7 +5,7 @@ import { chosen, toggle } from "../lib/bulk.js";
 import { t } from "../lib/i18n.js";
 import { usage } from "../lib/live.js";
 import { changing } from "../lib/phases.js";
-import { can } from "../lib/servers.js";
+import { can, differs } from "../lib/servers.js";
 import { may } from "../lib/session.js";
 import { amount } from "../lib/units.js";
 import { Icon } from "./icon.js";
@@ -36,6 +36,15 @@ export function ServerStatus({ server }) {
   if (!change) return html`<${StatusBadge} status=${server.status} />`;
   const words = change === "stopping" ? t("server.stopping") : t("server.restarting");
   return html`<span class="status" data-status=${change}><${Icon} name="building" />${words}</span>`;
+}
+
+/**
+ * What is wanted, where that is not what is.
+ * @param {{ server: Server }} props
+ */
+export function WantedBadge({ server }) {
+  if (!differs(server)) return null;
+  return html`<span class="wanted">${t("server.wanted", { what: t(`desired.${server.desired}`) })}</span>`;
 }
 
 /**

@@ -6,8 +6,8 @@ import { href } from "../lib/router.js";
 import { may } from "../lib/session.js";
 import { Time } from "./controls.js";
 import { QuickActions } from "./quick_actions.js";
-import { Choose, MemoryUse, ServerStatus } from "./server_parts.js";
-import { Reason, WantedBadge } from "./status.js";
+import { Choose, MemoryUse, ServerStatus, WantedBadge } from "./server_parts.js";
+import { Reason } from "./status.js";
 import { Text } from "./text.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */

@@ -98,7 +98,7 @@ export function AuditPage({ query }) {
 /** @param {{ value: string, onValue: (value: string) => void }} props */
 function ActionFilter({ value, onValue }) {
   const groups = /** @type {[keyof typeof ACTIONS, readonly string[]][]} */ (Object.entries(ACTIONS));
-  const families = groups.map(([family, actions]) => ({ family, codes: actions.map((action) => `${family}.${action}`) }));
+  const families = groups.map(([family, actions]) => ({ family, all: `audit.all.${family}`, codes: actions.map((action) => `${family}.${action}`) }));
   // An address made by hand may ask for what is not in the list.
   const isKnown = value === "" || families.some(({ family, codes }) => value === family || codes.includes(value));
   return html`<select
@@ -110,8 +110,8 @@ function ActionFilter({ value, onValue }) {
     <option value="">${t("audit.anything")}</option>
     ${!isKnown && html`<option value=${value}>${value}</option>`}
     ${families.map(
-      ({ family, codes }) => html`<optgroup key=${family} label=${t(`audit.group.${family}`)}>
-        ${codes.length > 1 && html`<option value=${family}>${t(`audit.all.${family}`)}</option>`}
+      ({ family, all, codes }) => html`<optgroup key=${family} label=${t(`audit.group.${family}`)}>
+        ${isKey(all) && html`<option value=${family}>${t(all)}</option>`}
         ${codes.map((code) => html`<option key=${code} value=${code}>${actionWords(code)}</option>`)}
       </optgroup>`,
     )}

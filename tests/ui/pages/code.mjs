@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
 import { CALCULATOR, START_MS, waitForStatus } from "../support/suite.mjs";
+import { until } from "../support/waits.mjs";
 
 const NEXT = CALCULATOR.replace("Add two numbers.", "Add two numbers, precisely.");
 
@@ -68,8 +69,8 @@ export default function code(suite) {
       look();
     });
     await page.getByRole("button", { name: "Stop: leaving" }).click();
-    await page.locator('.server-title .status[data-status="stopping"]').getByText("stopping").waitFor();
-    await version(1).getByText("being stopped").waitFor();
+    const said = async () => /** @type {string[]} */ (await page.evaluate(() => [.../** @type {any} */ (window).said]));
+    await until("the stop to be told", async () => (await said()).includes("stopping: being stopped"));
     await page.getByRole("navigation", { name: "leaving" }).getByRole("link", { name: "Code" }).click();
     await rewrite(page, "leaving", NEXT);
     await page.getByRole("button", { name: "Save as next version" }).click();
@@ -80,9 +81,8 @@ export default function code(suite) {
     await version(2).getByText("used from the next start on").waitFor();
     await page.getByRole("button", { name: "Start: leaving" }).click();
     await version(2).getByText("in use", { exact: true }).waitFor({ timeout: START_MS });
-    const said = await page.evaluate(() => [.../** @type {any} */ (window).said]);
-    const untrue = said.filter((/** @type {string} */ words) => / in use$|: in use/.test(words) && !words.startsWith("running"));
-    assert.deepEqual(untrue, [], said.join(", "));
+    const all = await said();
+    assert.deepEqual(all.filter((words) => words.endsWith(": in use") && words !== "running: in use"), [], all.join(", "));
   });
 
   test("an update with an error is found before it is saved, and the old version goes on", async () => {
