@@ -60,7 +60,7 @@ export default function together(suite) {
       const count = (/** @type {string | RegExp} */ name) => page.getByRole("button", { name }).count();
       for (const name of ["Delete: ours", "Start: ours"]) assert.equal(await count(name), Number(changes), name);
       assert.equal(await page.getByRole("button", { name: "Edit", exact: true }).count(), Number(changes));
-      assert.equal(await count("Edit the members"), Number(shares));
+      assert.equal(await count("Change the members"), Number(shares));
       assert.equal(await count("View: 1"), Number(reads));
       await page.getByText("member, guest").waitFor();
       await page.goto("/#/servers/ours/connection");
@@ -99,7 +99,7 @@ export default function together(suite) {
     await suite.create("ours", { token: owner.token });
     const page = await suite.visitSignedIn("/servers/ours", { token: owner.token });
     await page.getByText("Nobody else").waitFor();
-    await page.getByRole("button", { name: "Edit the members" }).click();
+    await page.getByRole("button", { name: "Change the members" }).click();
     const dialog = page.getByRole("dialog", { name: "Members" });
     const name = dialog.getByLabel("Name of a developer's or viewer's token");
     const add = dialog.getByRole("button", { name: "Add" });
@@ -135,7 +135,7 @@ export default function together(suite) {
     assert.ok(server.permissions.includes("update") && !server.permissions.includes("share"));
 
     // Two who change the list at once.
-    await page.getByRole("button", { name: "Edit the members" }).click();
+    await page.getByRole("button", { name: "Change the members" }).click();
     await name.fill("ivy");
     await suite.token("ivy", "viewer");
     await suite.token("joan", "viewer");

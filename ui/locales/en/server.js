@@ -59,7 +59,8 @@ export default {
 
   "members.title": "Members",
   "members.none": "Nobody else",
-  "members.edit": "Edit the members",
+  "members.change": "Change",
+  "members.changeAll": "Change the members",
   "members.lead": "Members change this server, see its code and variables, and make tokens for it, as its creator does; only the creator and administrators say who they are. A viewer who is a member sees its code and variables.",
   "members.name": "Name of a developer's or viewer's token",
   "members.hint": "As it stands in the list of tokens, in the same case.",

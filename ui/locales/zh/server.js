@@ -59,7 +59,8 @@ export default {
 
   "members.title": "成员",
   "members.none": "没有其他成员",
-  "members.edit": "编辑成员",
+  "members.change": "更改",
+  "members.changeAll": "更改成员",
   "members.lead": "成员可以像创建者一样更改此服务器、查看其代码和环境变量，并为它创建令牌；只有创建者和管理员可以指定成员。作为成员的查看者可以查看代码和环境变量。",
   "members.name": "开发者或查看者令牌的名称",
   "members.hint": "与令牌列表中的名称一致，区分大小写。",

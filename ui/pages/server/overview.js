@@ -66,7 +66,7 @@ export function OverviewTab({ server, canChange }) {
               <dd>
                 <${Text} text=${server.members.join(", ") || t("members.none")} max=${2_000} />
                 ${can(server, "share") &&
-                html` <button type="button" class="button small" aria-label=${t("members.edit")} onClick=${() => setSharing(true)}><${Icon} name="edit" />${t("action.edit")}</button>`}
+                html` <button type="button" class="button small" aria-label=${t("members.changeAll")} onClick=${() => setSharing(true)}>${t("members.change")}</button>`}
               </dd>
             </div>
             <div><dt>${t("overview.createdAt")}</dt><dd><${Time} at=${server.created_at} /></dd></div>
