@@ -72,7 +72,10 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         code,
         message: &error.to_string(),
         field,
-        args: args.iter().map(|(name, value)| (*name, value.as_str())).collect(),
+        args: args
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect(),
         request_id,
     };
     let mut response = with_detail(status, detail);

@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::access::{Caller, ServerPermission};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, Reason, Rest, RuntimeChoice,
-    ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
+    Actor, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, Reason, Rest,
+    RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
 };
 
 /// A server's public addresses.

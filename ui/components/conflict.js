@@ -1,7 +1,7 @@
 // Somebody else has saved what is being changed here. Nothing is overwritten and
 // nothing typed is lost: one sees what they did, and goes on from there.
 
-import { html } from "../vendor/preact.js";
+import { html, useEffect, useRef } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 import { Icon } from "./icon.js";
 import { Text } from "./text.js";
@@ -13,7 +13,10 @@ import { Text } from "./text.js";
 
 /** @param {{ differences: Difference[], onMerge: () => void, onTake: () => void }} props */
 export function Conflict({ differences, onMerge, onTake }) {
-  return html`<div class="notice warn conflict" role="alert">
+  const notice = useRef(/** @type {HTMLElement | null} */ (null));
+  // The form above it may be longer than the window.
+  useEffect(() => notice.current?.scrollIntoView({ block: "nearest" }), []);
+  return html`<div ref=${notice} class="notice warn conflict" role="alert">
     <${Icon} name="error" />
     <p>${t("conflict.text")}</p>
     ${differences.length === 0 && html`<p>${t("conflict.unseen")}</p>`}

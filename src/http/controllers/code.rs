@@ -72,10 +72,7 @@ pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
     let leave = ctx.may_write(&id)?;
     let number = version_number(&number)?;
-    let view = ctx
-        .app
-        .activate_version(&leave, ctx.seen(), number)
-        .await?;
+    let view = ctx.app.activate_version(&leave, ctx.seen(), number).await?;
     tagged(json(&view), &view.etags.code)
 }
 

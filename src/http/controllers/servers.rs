@@ -10,13 +10,13 @@ use warp::Rejection;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use crate::access::Caller;
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
 use crate::http::openapi::Refusals;
-use crate::access::Caller;
 use crate::http::reply::{Answer, call, json, json_with, no_content, tagged};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
 use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};

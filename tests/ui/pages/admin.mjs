@@ -98,8 +98,8 @@ export default function admin(suite) {
     await suite.create("told", { start: false });
     const page = await suite.visitSignedIn("/audit", { locale: "zh-CN" });
     /** Names that are written so in Chinese, too. */
-    const names = /^(ID|EMCP|CPU( .*)?|MCP SDK [12]\.x|Cherry Studio|Claude Code|Cursor|VS Code|Windsurf|Streamable HTTP|SSE|Debian, Ubuntu|macOS|Windows|JSON|told|admin|English)$/;
-    const labels = "dt, th, option, label, legend, h1, h2, h3, summary, .tag, .status, .in-use, nav a, button";
+    const names = /^(ID|EMCP|CPU( .*)?|MCP SDK [12]\.x|Cherry Studio|Claude Code|Cursor|VS Code|Windsurf|Streamable HTTP|SSE|Debian, Ubuntu|macOS|Windows|JSON|stdout|stderr|told|admin|English)$/;
+    const labels = "dt, th, option, label, legend, h1, h2, h3, summary, .tag, .status, .in-use, nav a, button".replace(/(^|, )/g, "$1#app ");
     for (const address of ["/overview", "/servers", "/new", "/tokens", "/usage", "/audit", "/settings", ...["", "/code", "/environment", "/logs", "/connection"].map((tab) => `/servers/told${tab}`)]) {
       await page.goto(`/#${address}`);
       await page.locator("#content h1").first().waitFor();

@@ -65,6 +65,7 @@ export default function servers(suite) {
     await bulk.getByText("2 chosen").waitFor();
     await bulk.getByRole("button", { name: "Start 2" }).click();
     const ask = page.getByRole("dialog", { name: "Start 2 servers?" });
+    await ask.getByRole("listitem").first().waitFor();
     assert.deepEqual((await ask.getByRole("listitem").allTextContents()).sort(), ["one", "two"]);
     await ask.getByRole("button", { name: "Start 2" }).click();
     await bulk.getByText("Start: asked of 2, all accepted.").waitFor();
@@ -87,6 +88,7 @@ export default function servers(suite) {
     for (const deed of ["Stop", "Restart"]) {
       await bulk.getByRole("button", { name: `${deed} 2` }).click();
       const refused = page.getByRole("dialog", { name: `${deed} 2 servers?` });
+      await refused.getByRole("listitem").first().waitFor();
       assert.deepEqual((await refused.getByRole("listitem").allTextContents()).sort(), ["one", "two"]);
       await screenshots(page, `servers-bulk-${deed.toLowerCase()}`);
       await refused.getByRole("button", { name: "Cancel" }).click();
