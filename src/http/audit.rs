@@ -140,18 +140,14 @@ impl Note {
             Err(_) => AuditResult::Refused,
         };
         Some(AuditEntry {
-            at: Timestamp::now(),
             actor: Some(caller.name),
             token_id: caller.token,
-            action: action.to_owned(),
             target,
             target_id,
-            result,
             code: outcome.err().map(|error| error.code().to_owned()),
             from: Some(ctx.client()),
             made_by: caller.bound_to,
-            count: None,
-            last_at: None,
+            ..AuditEntry::new(Timestamp::now(), action, result)
         })
     }
 }

@@ -97,6 +97,7 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
         path!("gate" / "too-large").and(get()).and(ctx()).then(|c| call(c, gate::too_large)).boxed(),
         path!("clear-text").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::clear_text(c, b))).boxed(),
         path!("traefik" / "config").and(get()).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
+        path!("traefik" / "in-effect" / String).and(get()).and(ctx()).then(|f, c| call(c, |c| provider::in_effect(c, f))).boxed(),
         path!("readyz").and(get()).and(ctx()).then(|c| call(c, health::ready)).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("metrics").and(get()).and(ctx()).then(|c| call(c, health::metrics)).boxed(),

@@ -75,6 +75,24 @@ pub struct AuditEntry {
 }
 
 impl AuditEntry {
+    /// What was done at this time, by nobody that is known and to nothing.
+    pub fn new(at: Timestamp, action: &str, result: AuditResult) -> Self {
+        Self {
+            at,
+            actor: None,
+            token_id: None,
+            action: action.to_owned(),
+            target: None,
+            target_id: None,
+            result,
+            code: None,
+            from: None,
+            made_by: None,
+            count: None,
+            last_at: None,
+        }
+    }
+
     /// Whether it must be kept before its caller is answered.
     pub fn is_a_change(&self) -> bool {
         self.result == AuditResult::Ok
@@ -181,18 +199,8 @@ mod tests {
     #[test]
     fn an_address_that_is_unknown_is_told_as_such() {
         let entry = |from: Option<&str>| AuditEntry {
-            at: Timestamp::UNIX_EPOCH,
-            actor: None,
-            token_id: None,
-            action: "session.sign_in".into(),
-            target: None,
-            target_id: None,
-            result: AuditResult::Ok,
-            code: None,
             from: from.map(|text| text.parse().unwrap()),
-            made_by: None,
-            count: None,
-            last_at: None,
+            ..AuditEntry::new(Timestamp::UNIX_EPOCH, "session.sign_in", AuditResult::Ok)
         };
         for (from, word) in [
             (Some("0.0.0.0"), Some("unknown")),
@@ -210,18 +218,8 @@ mod tests {
     #[test]
     fn a_filter_takes_a_whole_word_or_a_family() {
         let entry = AuditEntry {
-            at: Timestamp::UNIX_EPOCH,
             actor: Some("ada".into()),
-            token_id: None,
-            action: "server.create".into(),
-            target: None,
-            target_id: None,
-            result: AuditResult::Ok,
-            code: None,
-            from: None,
-            made_by: None,
-            count: None,
-            last_at: None,
+            ..AuditEntry::new(Timestamp::UNIX_EPOCH, "server.create", AuditResult::Ok)
         };
         let by_action = |text: &str| AuditFilter {
             action: Some(text.into()),

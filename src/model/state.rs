@@ -18,7 +18,7 @@ pub enum Status {
     Building,
     /// Its container runs and does not answer MCP yet, or Traefik has no route.
     Starting,
-    /// An MCP handshake was answered and Traefik has fetched the route.
+    /// An MCP handshake was answered and Traefik routes to the server.
     Running,
     /// Put to sleep for being idle; the next request wakes it.
     Sleeping,

@@ -83,18 +83,9 @@ impl App {
                     tracing::warn!(%from, "an address is locked out after too many wrong tokens");
                 }
                 self.audit.note(AuditEntry {
-                    at: Timestamp::now(),
-                    actor: None,
-                    token_id: None,
-                    action: "token.lock_out".to_owned(),
-                    target: None,
-                    target_id: None,
-                    result: AuditResult::Refused,
                     code: Some("too_many_attempts".to_owned()),
                     from: Some(from),
-                    made_by: None,
-                    count: None,
-                    last_at: None,
+                    ..AuditEntry::new(Timestamp::now(), "token.lock_out", AuditResult::Refused)
                 });
             }
         }

@@ -19,7 +19,7 @@ use crate::disk::Space;
 use crate::metrics::UnderWay;
 use crate::model::{AuditEntry, Error, Result, ServerId};
 use crate::settings::Settings;
-use crate::traefik::{ConnectionId, Poll};
+use crate::traefik::{ConnectionId, Fingerprint, Poll};
 use crate::trouble;
 
 /// What the gate looks at.
@@ -113,6 +113,14 @@ impl App {
         }
         self.proxies.see(peer, Instant::now());
         Ok(self.provider.poll(connection, &self.closing).await)
+    }
+
+    /// Traefik routes by the document with this fingerprint. Returns when it is
+    /// to tell again.
+    pub async fn see_routes_in_effect(&self, fingerprint: &Fingerprint) {
+        self.provider
+            .see_in_effect(fingerprint, &self.closing)
+            .await;
     }
 
     /// Whether each part does its work. What does not is in the log.

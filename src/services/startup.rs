@@ -25,7 +25,7 @@ use crate::reconcile::{self, Waker};
 use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
-use crate::traefik::{Provider, RouteFacts, Routes};
+use crate::traefik::{Provider, RouteFacts, Routes, own_address};
 use crate::vault::{Place, Vault};
 
 /// Between two tries to reach Docker Engine.
@@ -76,6 +76,7 @@ pub async fn start(
             upstream_url: settings.upstream_url.clone(),
             networks: settings.networks,
             requests_per_address: settings.requests_per_address,
+            traefik_address: own_address(&settings.http_address),
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {
                 TlsSource::Resolver(name) => Some(name.clone()),

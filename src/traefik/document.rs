@@ -3,13 +3,17 @@
 //! an unchanged document by its hash and rejects a whole document for
 //! `"routers":{}`.
 
+mod effect;
 mod shapes;
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 
+pub use self::effect::own_address;
 use self::shapes::{
     Backend, Certificate, Document, Domain, ForwardingTimeouts, Http, IpStrategy, LoadBalancer,
     Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store, Tls,
@@ -36,6 +40,41 @@ pub struct RouteFacts {
     pub networks: ServerNetworks,
     /// Requests of one address under way at once, on each router.
     pub requests_per_address: usize,
+    /// Traefik's plain entry point, as Traefik reaches it itself.
+    pub traefik_address: SocketAddr,
+}
+
+/// A document, and what tells it from others.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rendered {
+    /// What Traefik is given.
+    pub body: Bytes,
+    /// What it tells in return, once it routes by that.
+    pub fingerprint: Fingerprint,
+}
+
+/// Tells documents apart, also those of another process: the same servers and
+/// facts have the same one. Not to be guessed by who has not seen the document.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    const BYTES: usize = 16;
+
+    fn of(bytes: &[u8]) -> Self {
+        Self(hex::encode(&Sha256::digest(bytes)[..Self::BYTES]))
+    }
+
+    /// What Traefik tells. Anything may come; what is no fingerprint equals none.
+    pub fn told(text: String) -> Self {
+        Self(text)
+    }
+}
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
 }
 
 const ENTRY_POINT: &str = "websecure";
@@ -108,7 +147,10 @@ const IPV6_CLIENT_BITS: u8 = 64;
 ///
 /// # Errors
 /// If it cannot be encoded.
-pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts) -> Result<Bytes> {
+pub fn render<'a>(
+    servers: impl Iterator<Item = &'a Server>,
+    facts: &RouteFacts,
+) -> Result<Rendered> {
     let mut http = Http {
         routers: BTreeMap::new(),
         services: BTreeMap::from([(FALLBACK.to_owned(), service(facts.upstream_url.clone()))]),
@@ -130,9 +172,18 @@ pub fn render<'a>(servers: impl Iterator<Item = &'a Server>, facts: &RouteFacts)
         add_server(&mut http, server, facts);
     }
     let tls = facts.certificate.as_ref().map(tls_section);
-    let bytes = serde_json::to_vec(&Document { http, tls })
-        .map_err(|error| Error::internal("the routes could not be encoded", error))?;
-    Ok(Bytes::from(bytes))
+    let mut document = Document { http, tls };
+    let fingerprint = Fingerprint::of(&encode(&document)?);
+    effect::add(&mut document.http, facts, &fingerprint);
+    Ok(Rendered {
+        body: encode(&document)?.into(),
+        fingerprint,
+    })
+}
+
+fn encode(document: &Document) -> Result<Vec<u8>> {
+    serde_json::to_vec(document)
+        .map_err(|error| Error::internal("the routes could not be encoded", error))
 }
 
 /// Everything that is no server's: EMCP's, for each host.
@@ -153,6 +204,7 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
                 service: FALLBACK.to_owned(),
                 middlewares: names(std::iter::once(FLIGHT).chain(middleware)),
                 tls: Some(router_tls(facts, Some(host))),
+                observability: None,
             };
             http.routers.insert(format!("{name}{kind}"), router);
         }
@@ -183,6 +235,7 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
             service: FALLBACK.to_owned(),
             middlewares: names([ISOLATE, FLIGHT, "too-large"]),
             tls: Some(router_tls(facts, None)),
+            observability: None,
         },
     );
     if hsts.is_some() {
@@ -201,8 +254,9 @@ fn refuse_clear_text(http: &mut Http, facts: &RouteFacts) {
         service: CLEAR_TEXT.to_owned(),
         middlewares: names([FLIGHT, CLEAR_TEXT]),
         tls: None,
+        observability: None,
     };
-    let path = "/clear-text";
+    let path = "/clear-text".to_owned();
     let replace = Middleware::ReplacePath { path };
     http.routers.insert(CLEAR_TEXT.to_owned(), router);
     http.middlewares.insert(CLEAR_TEXT.to_owned(), replace);
@@ -360,6 +414,7 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
                 service: name.clone(),
                 middlewares,
                 tls: Some(router_tls(facts, None)),
+                observability: None,
             },
         );
     }
@@ -371,6 +426,7 @@ fn service(url: String) -> Service {
             servers: [Backend { url }],
             pass_host_header: true,
             servers_transport: TRANSPORT,
+            health_check: None,
         },
     }
 }

@@ -6,7 +6,7 @@ mod headers;
 mod provider;
 mod routes;
 
-pub use document::{RouteFacts, render};
+pub use document::{Fingerprint, Rendered, RouteFacts, own_address, render};
 pub use headers::SERVERS_HOST_HEADER;
 pub use provider::{ConnectionId, Poll, Provider};
 pub use routes::{Publisher, Routes};

@@ -82,7 +82,7 @@ impl Routes {
     /// Whether Traefik routes this server as this record of it says.
     pub fn is_routed(&self, server: &Arc<Server>) -> bool {
         let since = self.published.borrow().since(server);
-        since.is_some_and(|revision| self.provider.is_fetched(revision))
+        since.is_some_and(|revision| self.provider.is_in_effect(revision))
     }
 
     /// Waits until Traefik routes this server as this record of it says, or
@@ -96,7 +96,7 @@ impl Routes {
                 Err(_) => None,
             };
             match since {
-                Some(revision) => self.provider.wait_fetched(revision).await,
+                Some(revision) => self.provider.wait_in_effect(revision).await,
                 None => false,
             }
         };
@@ -150,8 +150,8 @@ impl Publisher {
             .into_iter()
             .map(|entry| entry.server)
             .collect();
-        let document = render(records.iter().map(|record| &**record), &self.facts.borrow())?;
-        let revision = self.provider.publish(document);
+        let rendered = render(records.iter().map(|record| &**record), &self.facts.borrow())?;
+        let revision = self.provider.publish(rendered);
         self.published
             .send_modify(|published| published.advance(records, revision));
         Ok(())
@@ -198,7 +198,7 @@ mod tests {
     use super::*;
     use crate::directory::Entry;
     use crate::model::{Actor, AddressPool, Egress, RunState, ServerNetworks};
-    use crate::traefik::{ConnectionId, Poll};
+    use crate::traefik::{ConnectionId, Fingerprint, Poll};
 
     const CALLERS: u64 = 24;
     /// What each does: 504 in all.
@@ -215,6 +215,7 @@ mod tests {
             certificate: None,
             cert_resolver: None,
             requests_per_address: 512,
+            traefik_address: ([127, 0, 0, 1], 80).into(),
             public_host: "localhost".into(),
             servers_host: None,
         }
@@ -238,20 +239,30 @@ mod tests {
         }
     }
 
-    /// Stands for Traefik: polls, and holds what it was given from its next poll
-    /// on. Now and then it connects anew.
+    /// What a Traefik that routes by this document tells.
+    fn told_by(document: &Value) -> Fingerprint {
+        let path = &document["http"]["middlewares"]["emcp-in-effect"]["replacePath"]["path"];
+        let told = path.as_str().unwrap().rsplit('/').next().unwrap();
+        Fingerprint::told(told.to_owned())
+    }
+
+    /// Stands for Traefik: polls, routes by what it was given, and tells so. Now
+    /// and then it connects anew.
     struct Polling(Mutex<Arc<Value>>);
 
     impl Polling {
         async fn run(&self, provider: &Provider) {
-            let closing = CancellationToken::new();
+            let (closing, answered) = (CancellationToken::new(), CancellationToken::new());
+            answered.cancel();
             for poll in 0.. {
                 let answer = provider.poll(ConnectionId(poll / 50), &closing).await;
                 let Poll::Document(document) = answer else {
                     panic!("there is a document from the beginning");
                 };
-                let document = serde_json::from_slice(&document).unwrap();
+                let document: Value = serde_json::from_slice(&document).unwrap();
+                let told = told_by(&document);
                 *self.0.lock().unwrap() = Arc::new(document);
+                provider.see_in_effect(&told, &answered).await;
             }
         }
 
@@ -262,6 +273,14 @@ mod tests {
             let url = service["loadBalancer"]["servers"][0]["url"].as_str()?;
             Some(url.to_owned())
         }
+    }
+
+    async fn fetched(provider: &Provider, connection: ConnectionId) -> Value {
+        let open = CancellationToken::new();
+        let Poll::Document(document) = provider.poll(connection, &open).await else {
+            panic!("there is a document");
+        };
+        serde_json::from_slice(&document).unwrap()
     }
 
     /// A caller with servers of its own, and what the reconciler does for them:
@@ -335,8 +354,8 @@ mod tests {
 
         let left = directory.list();
         assert!(left.len() > 100, "{} servers are too few", left.len());
-        let document = render(left.iter().map(|entry| &*entry.server), &facts()).unwrap();
-        let expected: Value = serde_json::from_slice(&document).unwrap();
+        let rendered = render(left.iter().map(|entry| &*entry.server), &facts()).unwrap();
+        let expected: Value = serde_json::from_slice(&rendered.body).unwrap();
         let settled = async {
             while **traefik.0.lock().unwrap() != expected {
                 tokio::time::sleep(Duration::from_millis(10)).await;
@@ -360,17 +379,19 @@ mod tests {
         };
         let (connection, open) = (ConnectionId(1), CancellationToken::new());
         provider.poll(connection, &open).await;
-        // Its route was in the first document; the second poll says so.
+        // Its route is in the first document; Traefik has not said that it
+        // routes by that.
         assert!(!routes.is_routed(&server));
         directory.put_state(id, RunState::never_ran(Timestamp::now()));
         routes.use_certificate(ServedCertificate {
             cert_pem: "renewed".into(),
             key_pem: "key".into(),
         });
-        let Poll::Document(next) = provider.poll(connection, &open).await else {
-            panic!("there is a document");
-        };
-        assert!(std::str::from_utf8(&next).unwrap().contains("renewed"));
+        let next = fetched(&provider, connection).await;
+        assert!(next.to_string().contains("renewed"));
+        let answered = CancellationToken::new();
+        answered.cancel();
+        provider.see_in_effect(&told_by(&next), &answered).await;
         assert!(routes.is_routed(&server));
         // A record of before is none that is routed.
         let mut moved = Server::clone(&server);
@@ -379,9 +400,9 @@ mod tests {
         directory.put_server(moved);
         let moved = directory.get(id).unwrap().server;
         assert!(!routes.is_routed(&moved));
-        let (is_routed, _) = tokio::join!(routes.wait_routed(&moved, PATIENCE), async {
-            provider.poll(connection, &open).await;
-            timeout(Duration::from_millis(20), provider.poll(connection, &open)).await
+        let (is_routed, ()) = tokio::join!(routes.wait_routed(&moved, PATIENCE), async {
+            let next = fetched(&provider, connection).await;
+            provider.see_in_effect(&told_by(&next), &answered).await;
         });
         assert!(is_routed);
         assert!(!routes.is_routed(&server));

@@ -1,12 +1,13 @@
-//! `/traefik/config`: Traefik's HTTP provider.
+//! `/traefik/config`: Traefik's HTTP provider, and `/traefik/in-effect`, where it
+//! tells what has become of it.
 
 use http::StatusCode;
 
 use crate::gate::bearer;
 use crate::http::context::Ctx;
 use crate::http::error::error_body;
-use crate::http::reply::{Answer, content};
-use crate::traefik::Poll;
+use crate::http::reply::{Answer, content, no_content};
+use crate::traefik::{Fingerprint, Poll};
 
 pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
     let presented = ctx.header("authorization").and_then(bearer).unwrap_or("");
@@ -22,4 +23,12 @@ pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
             &ctx.request_id,
         )),
     }
+}
+
+/// Traefik's health check of itself. Who knows the fingerprint has seen the
+/// document.
+pub(in crate::http) async fn in_effect(ctx: Ctx, fingerprint: String) -> Answer {
+    let told = Fingerprint::told(fingerprint);
+    ctx.app.see_routes_in_effect(&told).await;
+    Ok(no_content())
 }

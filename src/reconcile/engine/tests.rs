@@ -138,6 +138,7 @@ impl Setting {
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {
             requests_per_address: 512,
+            traefik_address: ([127, 0, 0, 1], 80).into(),
             networks,
             internal_url: String::new(),
             upstream_url: String::new(),

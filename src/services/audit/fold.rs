@@ -116,18 +116,9 @@ pub(super) mod tests {
 
     pub(in super::super) fn change(actor: &str, target: &str) -> AuditEntry {
         AuditEntry {
-            at: Timestamp::now(),
             actor: Some(actor.into()),
-            token_id: None,
-            action: "server.change".into(),
             target: Some(target.into()),
-            target_id: None,
-            result: AuditResult::Ok,
-            code: None,
-            from: None,
-            made_by: None,
-            count: None,
-            last_at: None,
+            ..AuditEntry::new(Timestamp::now(), "server.change", AuditResult::Ok)
         }
     }
 

@@ -33,6 +33,26 @@ pub(super) struct Router {
     pub(super) middlewares: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) tls: Option<RouterTls>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) observability: Option<Observability>,
+}
+
+/// What Traefik notes of a route's requests.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Observability {
+    access_logs: bool,
+    metrics: bool,
+    tracing: bool,
+}
+
+impl Observability {
+    /// Nothing.
+    pub(super) const NONE: Self = Self {
+        access_logs: false,
+        metrics: false,
+        tracing: false,
+    };
 }
 
 #[derive(Serialize, Clone)]
@@ -62,6 +82,20 @@ pub(super) struct LoadBalancer {
     pub(super) servers: [Backend; 1],
     pub(super) pass_host_header: bool,
     pub(super) servers_transport: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) health_check: Option<HealthCheck>,
+}
+
+/// Asked by Traefik of a service, for as long as it routes by the document.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct HealthCheck {
+    pub(super) path: &'static str,
+    pub(super) interval: &'static str,
+    pub(super) unhealthy_interval: &'static str,
+    pub(super) timeout: &'static str,
+    pub(super) follow_redirects: bool,
+    pub(super) status: u16,
 }
 
 #[derive(Serialize)]
@@ -91,7 +125,7 @@ pub(super) enum Middleware {
         max_body_size: i32,
     },
     ReplacePath {
-        path: &'static str,
+        path: String,
     },
     StripPrefixRegex {
         regex: [&'static str; 1],

@@ -18,11 +18,12 @@ fn facts() -> RouteFacts {
         public_host: "mcp.example.com".into(),
         servers_host: None,
         requests_per_address: 512,
+        traefik_address: ([127, 0, 0, 1], 80).into(),
     }
 }
 
 fn rendered(servers: &[&Server], facts: &RouteFacts) -> Value {
-    let bytes = render(servers.iter().copied(), facts).unwrap();
+    let bytes = render(servers.iter().copied(), facts).unwrap().body;
     serde_json::from_slice(&bytes).unwrap()
 }
 
@@ -46,7 +47,7 @@ fn a_route_leads_into_the_network_the_egress_says() {
         (Egress::None, "http://198.18.129.7:8000"),
     ] {
         demo.egress = egress;
-        let bytes = render([&demo].into_iter(), &facts()).unwrap();
+        let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         let service = &value["http"]["services"][format!("server-{}", demo.id)];
         assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
@@ -67,7 +68,7 @@ fn has_empty_map(value: &Value, path: &str) -> Option<String> {
 fn no_document_has_an_empty_map() {
     let demo = server("demo");
     for servers in [vec![], vec![&demo]] {
-        let bytes = render(servers.into_iter(), &facts()).unwrap();
+        let bytes = render(servers.into_iter(), &facts()).unwrap().body;
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(has_empty_map(&value, ""), None);
     }
@@ -76,15 +77,15 @@ fn no_document_has_an_empty_map() {
 #[test]
 fn the_same_servers_give_the_same_bytes() {
     let (one, two) = (server("one"), server("two"));
-    let forth = render([&one, &two].into_iter(), &facts()).unwrap();
-    let back = render([&two, &one].into_iter(), &facts()).unwrap();
+    let forth = render([&one, &two].into_iter(), &facts()).unwrap().body;
+    let back = render([&two, &one].into_iter(), &facts()).unwrap().body;
     assert_eq!(forth, back);
 }
 
 #[test]
 fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
     let demo = server("demo");
-    let bytes = render([&demo].into_iter(), &facts()).unwrap();
+    let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
     let value: Value = serde_json::from_slice(&bytes).unwrap();
     let router = &value["http"]["routers"][format!("server-{}-small", demo.id)];
     let rule = router["rule"].as_str().unwrap();
@@ -107,7 +108,7 @@ fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
 #[test]
 fn large_bodies_are_read_only_when_it_is_known_who_asks() {
     let demo = server("demo");
-    let bytes = render([&demo].into_iter(), &facts()).unwrap();
+    let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
     let value: Value = serde_json::from_slice(&bytes).unwrap();
     let http = &value["http"];
     for (kind, reads, knocks, limit) in [
@@ -140,7 +141,7 @@ fn large_bodies_are_read_only_when_it_is_known_who_asks() {
 #[test]
 fn a_thousand_servers_fit_into_what_traefik_takes() {
     let servers: Vec<_> = (0..100).map(|n| server(&format!("{:0>40}", n))).collect();
-    let each = render(servers.iter(), &facts()).unwrap().len() / 100;
+    let each = render(servers.iter(), &facts()).unwrap().body.len() / 100;
     // traefik/traefik.yml: maxResponseBodySize is 16 MiB.
     assert!(each < 8_192, "{each} bytes a server");
 }
@@ -204,7 +205,8 @@ fn a_host_of_their_own_takes_the_servers_away_from_the_dashboards() {
     for (name, router) in routers {
         let rule = router["rule"].as_str().unwrap();
         // Over plain HTTP neither host has anything.
-        let is_for_both = ["emcp", "emcp-well-known", CLEAR_TEXT].contains(&name.as_str());
+        let is_plain = router["entryPoints"][0] == PLAIN_ENTRY_POINT;
+        let is_for_both = is_plain || ["emcp", "emcp-well-known"].contains(&name.as_str());
         assert_eq!(rule.contains(host), !is_for_both, "{name}: {rule}");
     }
     let router = |name: &str| &routers[name];
@@ -318,4 +320,59 @@ fn a_token_over_plain_http_is_refused_before_it_is_redirected() {
     let priority = redirect.split("priority: ").nth(1).unwrap();
     let priority: u64 = priority.lines().next().unwrap().parse().unwrap();
     assert!(priority < router["priority"].as_u64().unwrap());
+}
+
+#[test]
+fn a_document_tells_which_one_it_is_to_traefik_itself_alone() {
+    let (one, two) = (server("one"), server("two"));
+    let documents = [vec![], vec![&one], vec![&one, &two]];
+    let told = documents.map(|servers| {
+        let fingerprint = render(servers.iter().copied(), &facts())
+            .unwrap()
+            .fingerprint;
+        let value = rendered(&servers, &facts());
+        let http = &value["http"];
+        let path = &http["middlewares"]["emcp-in-effect"]["replacePath"]["path"];
+        assert_eq!(path, &format!("/traefik/in-effect/{fingerprint}"));
+        let check = &http["services"]["emcp-in-effect-check"]["loadBalancer"];
+        assert_eq!(check["servers"][0]["url"], "http://127.0.0.1:80");
+        for route in ["emcp-in-effect", "emcp-in-effect-check"] {
+            let route = &http["routers"][route];
+            assert_eq!(route["entryPoints"], serde_json::json!(["web"]));
+            let rule = route["rule"].as_str().unwrap();
+            assert!(rule.ends_with(" && ClientIP(`127.0.0.1`)"), "{rule}");
+        }
+        fingerprint.to_string()
+    });
+    assert_eq!(
+        told.iter().collect::<std::collections::BTreeSet<_>>().len(),
+        3
+    );
+    let renewed = RouteFacts {
+        public_host: "other.example.com".into(),
+        cert_resolver: Some("acme".into()),
+        ..facts()
+    };
+    assert_ne!(
+        told[0],
+        render([].into_iter(), &renewed)
+            .unwrap()
+            .fingerprint
+            .to_string()
+    );
+}
+
+#[test]
+fn traefik_reaches_its_own_entry_point_wherever_that_listens() {
+    for (listens_on, reached_at) in [
+        (":80", "127.0.0.1:80"),
+        ("0.0.0.0:8080", "127.0.0.1:8080"),
+        ("[::]:8080", "127.0.0.1:8080"),
+        ("198.18.0.9:8080", "198.18.0.9:8080"),
+        ("[::1]:8080", "[::1]:8080"),
+        ("localhost:8080", "127.0.0.1:8080"),
+        (":http", "127.0.0.1:80"),
+    ] {
+        assert_eq!(own_address(listens_on).to_string(), reached_at);
+    }
 }

@@ -1,17 +1,15 @@
-//! Quotas hold under many callers at once, and the audit log under one who
-//! floods it: the store's own transactions are what keeps them.
-
-#![expect(clippy::unwrap_used, reason = "a test may panic")]
+//! Quotas hold under many callers at once: the store's own transactions are what
+//! keeps them.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
 use emcp::model::{
-    Actor, AddressPool, AuditEntry, AuditFilter, AuditResult, CodeVersion, Deed, Desired, Event,
-    Maxima, Quota, Result, Role, RunState, Server, ServerId, ServerName, Token, TokenId,
+    Actor, AddressPool, CodeVersion, Deed, Desired, Event, Maxima, Quota, Result, Role, RunState,
+    Server, ServerId, ServerName, Token, TokenId,
 };
-use emcp::store::{Allowance, AuditWrite, NewServer, ServerChange, Store};
+use emcp::store::{Allowance, NewServer, ServerChange, Store};
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
 use tokio::sync::Barrier;
@@ -26,7 +24,7 @@ const QUOTA: Quota = Quota {
     writes_per_minute: 60,
 };
 
-fn open(dir: &Path) -> (Store, Vault) {
+pub(crate) fn open(dir: &Path) -> (Store, Vault) {
     let vault = Vault::new(&[7; 32]);
     (Store::open(&dir.join("emcp.redb"), &vault).unwrap(), vault)
 }
@@ -194,102 +192,4 @@ async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
         })
         .await;
     assert!(described.is_ok());
-}
-
-fn line(actor: &str, target: &str) -> AuditEntry {
-    AuditEntry {
-        at: Timestamp::now(),
-        actor: Some(actor.into()),
-        token_id: None,
-        action: "server.change".into(),
-        target: Some(target.into()),
-        target_id: None,
-        result: AuditResult::Ok,
-        code: None,
-        from: None,
-        made_by: None,
-        count: None,
-        last_at: None,
-    }
-}
-
-async fn write(store: &Store, entries: Vec<AuditEntry>, kept: u64) -> Vec<u64> {
-    let lines = entries.into_iter().map(|entry| AuditWrite {
-        entry,
-        repeats: None,
-    });
-    store.write_audit(lines.collect(), kept).await.unwrap()
-}
-
-async fn lines_of(store: &Store, actor: &str) -> usize {
-    let filter = AuditFilter {
-        actor: Some(actor.into()),
-        ..AuditFilter::default()
-    };
-    store.audit_page(filter, 10_000).await.unwrap().0.len()
-}
-
-#[tokio::test]
-async fn a_flood_pushes_out_nobody_elses_lines() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    for number in 0..30 {
-        write(&store, vec![line("bob", &number.to_string())], 100).await;
-    }
-    // By herself, and by tokens that she makes for that: all of it is hers.
-    for number in 0..10 {
-        let own = (0..50).map(|n| line("eve", &format!("{number}-{n}")));
-        let by_token = (0..50).map(|n| AuditEntry {
-            made_by: Some("eve".into()),
-            ..line(&format!("eves-{number}-{n}"), "x")
-        });
-        write(&store, own.chain(by_token).collect(), 100).await;
-    }
-    assert_eq!(lines_of(&store, "bob").await, 30);
-    let (all, _) = store
-        .audit_page(AuditFilter::default(), 10_000)
-        .await
-        .unwrap();
-    assert_eq!(all.len(), 100);
-    assert_eq!(all[0].entry.actor.as_deref(), Some("eves-9-49"));
-}
-
-#[tokio::test]
-async fn a_line_that_says_the_same_is_counted_in_the_first_one_while_that_is_there() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    let [id] = write(&store, vec![line("ada", "one")], 1_000).await[..] else {
-        panic!("one line has one id");
-    };
-    let again = |repeats| {
-        let entry = line("ada", "one");
-        store.write_audit(vec![AuditWrite { entry, repeats }], 1_000)
-    };
-    for _ in 0..3 {
-        assert_eq!(again(Some(id)).await.unwrap(), [id]);
-    }
-    assert_eq!(again(Some(99)).await.unwrap(), [id + 1]);
-    let (all, _) = store.audit_page(AuditFilter::default(), 10).await.unwrap();
-    assert_eq!((all.len(), all[1].entry.count), (2, Some(4)));
-    assert!(all[1].entry.last_at > Some(all[1].entry.at));
-    assert_eq!(all[0].entry.count, None);
-}
-
-#[tokio::test]
-async fn the_export_brings_every_line_once_oldest_first() {
-    let dir = tempfile::tempdir().unwrap();
-    let (store, _) = open(dir.path());
-    let entries = (0..25).map(|n| line(if n % 2 == 0 { "ada" } else { "bob" }, "x"));
-    write(&store, entries.collect(), 1_000).await;
-    let filter = AuditFilter {
-        actor: Some("ada".into()),
-        ..AuditFilter::default()
-    };
-    let (mut after, mut found) = (Some(0), Vec::new());
-    while let Some(last) = after {
-        let (lines, next) = store.audit_after(last, filter.clone(), 7).await.unwrap();
-        found.extend(lines.iter().map(|line| line.id));
-        after = next;
-    }
-    assert_eq!(found, (1..=25).step_by(2).collect::<Vec<_>>());
 }

@@ -1,0 +1,240 @@
+//! Backups: what is in one, where it goes, and what is refused.
+
+use std::fs;
+use std::path::Path;
+
+use emcp::identity::{Identity, Layout};
+use emcp::maintenance::{restore, write_backup};
+use emcp::model::{Actor, AddressPool, Deed, Event, ServerNetworks};
+use emcp::settings::Settings;
+use emcp::store::{ServerChange, StoredEnvVar, StoredValue};
+use emcp::vault::Place;
+use jiff::Timestamp;
+
+use super::maintenance::{SECRET, findings, open, platform, secret_of, settings, snapshot};
+
+#[tokio::test]
+async fn a_backup_with_keys_is_the_same_platform_elsewhere() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+
+    let settings_there = settings(&there.path().join("data"));
+    assert_eq!(restore(&settings_there, &file).await.unwrap(), 1);
+    let (store, vault) = open(&settings_there);
+    assert_eq!(secret_of(&store, &vault, id).await, SECRET);
+    let servers = store.load_servers().await.unwrap();
+    assert_eq!(servers[0].server.name.as_str(), "demo");
+    assert_eq!(store.events_of(id, 10).await.unwrap().len(), 1);
+    drop(store);
+    assert_eq!(findings(&settings_there).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_backup_without_keys_needs_the_right_master_key() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, _) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, false).await;
+
+    let settings_there = settings(there.path());
+    let error = restore(&settings_there, &file).await.unwrap_err();
+    assert!(format!("{error:#}").contains("master"), "{error:#}");
+    let layout = Layout::new(there.path());
+    assert!(
+        !layout.database().exists(),
+        "a half-restored database is left"
+    );
+
+    fs::copy(Layout::new(here.path()).master_key(), layout.master_key()).unwrap();
+    assert_eq!(restore(&settings_there, &file).await.unwrap(), 1);
+}
+
+#[tokio::test]
+async fn a_backup_that_was_cut_or_altered_is_refused_and_leaves_nothing() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, _) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    let whole = fs::read(&file).unwrap();
+    // Tar itself takes a file that ends between two entries for a whole one.
+    let cuts = (0..whole.len()).step_by(512).map(|at| whole[..at].to_vec());
+    // The last 1,024 bytes, zeros, only say that the end is reached.
+    let content = 0..whole.len() - 1024;
+    let flips = content.step_by(97).filter(|at| whole[*at] != 0).map(|at| {
+        let mut flipped = whole.clone();
+        flipped[at] ^= 1;
+        flipped
+    });
+    for (number, damaged) in cuts.chain(flips).enumerate() {
+        // Without its last block of zeros nothing is missing.
+        if whole.starts_with(&damaged) && damaged.len() >= whole.len() - 1024 {
+            continue;
+        }
+        let data = there.path().join(number.to_string());
+        fs::write(&file, &damaged).unwrap();
+        match restore(&settings(&data), &file).await {
+            Err(error) => {
+                let text = format!("{error:#}");
+                assert!(
+                    text.contains("damaged") || text.contains("not a backup"),
+                    "{text}"
+                );
+                assert!(!data.exists(), "{text}, and yet something was written");
+            }
+            // A bit of an entry's time or owner changes nothing that is used.
+            Ok(count) => {
+                assert_eq!(damaged.len(), whole.len());
+                assert_eq!(count, 1);
+                assert_eq!(findings(&settings(&data)).await, Vec::<String>::new());
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_backup_restored_into_another_network_gets_addresses_of_that_one() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, _) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    let mut elsewhere = settings(there.path());
+    let pool = AddressPool::parse("10.99.0.0/24").unwrap();
+    elsewhere.networks = ServerNetworks::new(pool, pool.twin().unwrap()).unwrap();
+    restore(&elsewhere, &file).await.unwrap();
+    let (store, _) = open(&elsewhere);
+    let servers = store.load_servers().await.unwrap();
+    assert_eq!(servers[0].server.address.to_string(), "10.99.0.16");
+    drop(store);
+    assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn code_uploaded_after_the_database_was_read_is_not_in_the_backup() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let layout = Layout::new(here.path());
+    fs::create_dir_all(layout.code_dir(id, 2)).unwrap();
+    fs::write(layout.code_file(id, 2), "later").unwrap();
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    restore(&settings(there.path()), &file).await.unwrap();
+    assert_eq!(
+        findings(&settings(there.path())).await,
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn a_platform_in_use_is_not_overwritten() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, _) = platform(dir.path()).await;
+    let file = dir.path().join("backup.tar");
+    back_up(&settings, &file, false).await;
+    let error = restore(&settings, &file).await.unwrap_err();
+    assert!(error.to_string().contains("empty data directory"));
+}
+
+#[tokio::test]
+async fn a_restore_that_fails_leaves_the_directory_as_it_was_and_the_right_one_works() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let (bare, full) = (here.path().join("bare.tar"), here.path().join("full.tar"));
+    back_up(&settings_here, &bare, false).await;
+    back_up(&settings_here, &full, true).await;
+    let root = there.path().join("data");
+    let elsewhere = settings(&root);
+    let layout = Layout::new(&root);
+
+    // Without a key, into a directory that is not there.
+    restore(&elsewhere, &bare).await.unwrap_err();
+    assert!(!root.exists());
+    // With another platform's key.
+    fs::create_dir_all(&root).unwrap();
+    fs::write(layout.master_key(), "cd".repeat(32)).unwrap();
+    let before = snapshot(&root);
+    for file in [&bare, &full] {
+        let error = format!("{:#}", restore(&elsewhere, file).await.unwrap_err());
+        assert!(error.contains("master"), "{error}");
+        assert_eq!(snapshot(&root), before, "{error}");
+    }
+    // With other code where the backup's belongs.
+    fs::remove_file(layout.master_key()).unwrap();
+    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
+    fs::write(layout.code_file(id, 1), "other").unwrap();
+    let before = snapshot(&root);
+    let error = restore(&elsewhere, &full).await.unwrap_err().to_string();
+    assert!(error.contains("is not replaced"), "{error}");
+    assert_eq!(snapshot(&root), before);
+
+    fs::remove_dir_all(layout.server_dir(id)).unwrap();
+    assert_eq!(restore(&elsewhere, &full).await.unwrap(), 1);
+    assert!(!layout.restore_dir().exists());
+    assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_restore_that_was_killed_is_made_again_and_nothing_else_begins_meanwhile() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let file = here.path().join("full.tar");
+    back_up(&settings_here, &file, true).await;
+    let elsewhere = settings(there.path());
+    let layout = Layout::new(there.path());
+    // As far as the last step but one: what it moves last is the database.
+    let done = Layout::new(here.path());
+    fs::create_dir_all(layout.restore_dir()).unwrap();
+    fs::copy(
+        done.database(),
+        Layout::new(&layout.restore_dir()).database(),
+    )
+    .unwrap();
+    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
+    fs::copy(done.code_file(id, 1), layout.code_file(id, 1)).unwrap();
+    fs::copy(done.master_key(), layout.master_key()).unwrap();
+
+    let refused = Identity::load_or_create(&elsewhere)
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(refused.contains("restore"), "{refused}");
+    assert_eq!(restore(&elsewhere, &file).await.unwrap(), 1);
+    assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_written() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let (store, vault) = open(&settings_here);
+    // Sealed for another place: the canary opens, and this does not.
+    let moved = vault.seal(Place::Env(id, "OTHER"), SECRET).unwrap();
+    let env = vec![StoredEnvVar {
+        key: "TOKEN".parse().unwrap(),
+        value: StoredValue::Sealed(moved),
+    }];
+    let change = ServerChange {
+        version: None,
+        env: Some(env),
+        event: Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &Actor("a".into())),
+    };
+    store.update_server(id, None, |_| Ok(change)).await.unwrap();
+    drop(store);
+    let file = here.path().join("full.tar");
+    back_up(&settings_here, &file, true).await;
+    let root = there.path().join("data");
+    let error = restore(&settings(&root), &file)
+        .await
+        .unwrap_err()
+        .to_string();
+    assert!(error.contains("TOKEN does not open"), "{error}");
+    assert!(!root.exists());
+}
+
+pub(crate) async fn back_up(settings: &Settings, file: &Path, with_keys: bool) {
+    let (store, _) = open(settings);
+    let dump = store.dump().await.unwrap();
+    let layout = Layout::new(&settings.data_dir);
+    write_backup(fs::File::create(file).unwrap(), &layout, &dump, with_keys).unwrap();
+}
