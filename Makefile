@@ -22,7 +22,7 @@ dev: ## Run EMCP from source beside a local Traefik; rebuilds on change, Ctrl-C 
 test: ## Set up for, and run, every test.
 	@scripts/test.sh
 
-soak: ## Long fault tests: 200 kills under load, Docker restarts, full disks, 1,000 servers.
+soak: ## Client programs, and long fault tests: 200 kills under load, Docker restarts, full disks, 1,000 servers.
 	@scripts/soak.sh
 
 bench: ## Measure upload to first answered tool call, and what the gate costs.

@@ -13,9 +13,9 @@ use std::time::{Duration, Instant};
 
 use divan::Bencher;
 use divan::counter::ItemsCount;
-use emcp::access::{Caller, Limiter, Proxies, TokenTable};
+use emcp::access::{Limiter, Proxies, TokenTable};
 use emcp::directory::{Directory, Entry};
-use emcp::gate::{self, GateRequest, Verdict};
+use emcp::gate::{self, GateRequest, Recognised, Verdict};
 use emcp::model::{
     Actor, Desired, Error, Role, RunState, Server, ServerId, Status, Token, TokenId, TokenSecret,
 };
@@ -128,8 +128,9 @@ impl World {
         gate::decide(&asked, || self.caller(request, &asked), entry.as_ref(), &[])
     }
 
-    fn caller(&self, request: &Request, asked: &GateRequest<'_>) -> Result<Caller, Error> {
-        let presented = gate::credential(asked).ok_or_else(gate::no_credential)?;
+    fn caller(&self, request: &Request, asked: &GateRequest<'_>) -> Result<Recognised, Error> {
+        let mut presented = gate::credentials(asked).into_iter();
+        let (by, presented) = presented.next().ok_or_else(gate::no_credential)?;
         let instant = Instant::now();
         let from = self
             .proxies
@@ -141,11 +142,15 @@ impl World {
             limiter.standing(from, instant);
             limiter.wrong(from, instant);
             return Err(Error::Unauthenticated {
+                is_wrong: true,
                 message: "this token is not valid (any more)".to_owned(),
             });
         };
         self.tokens.note_use(found.caller.token, from, now);
-        Ok(found.caller)
+        Ok(Recognised {
+            caller: found.caller,
+            by,
+        })
     }
 }
 

@@ -19,7 +19,7 @@ prepare_tools() {
 # environment.
 # shellcheck disable=SC2120  # bench.sh names what it needs, soak.sh needs no more.
 prepare_measured() {
-  STEPS=6
+  STEPS=$((6 + ${MORE_STEPS:-0}))
   check_requirements engine build python "$@"
   use_extra_ca
   step 'requirements' install_requirements engine build python

@@ -204,8 +204,8 @@ unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_INTERNAL_SUBNET 
 lint_suites
 rust_tests
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
-suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest tests/e2e
-suite 'fault tests' "$E2E_VENV/bin/python" -m pytest tests/faults
+suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/e2e
+suite 'fault tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/faults
 suite 'tests of the scripts' "$E2E_VENV/bin/python" -m pytest tests/scripts
 dashboard_suites
 summary

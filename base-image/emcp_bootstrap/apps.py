@@ -118,47 +118,59 @@ def _aliases(options: Mapping[str, Any]) -> dict[str, str]:
 
 def _build_app(app: Any) -> Served:
     """A user's own app, whole: its routes, its lifespan, its middleware."""
-    found = [endpoint for endpoint in endpoints.of(app) if not endpoint.is_sse]
-    at_mcp = next((endpoint for endpoint in found if endpoint.path == MCP_PATH), None)
-    if at_mcp is not None and not at_mcp.is_guarded and not any(endpoint.is_sse for endpoint in endpoints.of(app)):
-        _add_sse_beside(at_mcp)
+    every = list(endpoints.of(app))
+    found = [endpoint for endpoint in every if not endpoint.is_sse]
+    chosen = next((endpoint for endpoint in found if endpoint.path == MCP_PATH), found[0] if len(found) == 1 else None)
     # One endpoint at a path of its own is also found where clients look.
-    elsewhere = [endpoint for endpoint in found if endpoint.path != MCP_PATH]
-    aliases = {MCP_PATH: elsewhere[0].path} if at_mcp is None and len(elsewhere) == 1 else {}
-    return Served(app, None, at_mcp is not None or bool(aliases), mount_paths=_mount_paths(app), aliases=aliases)
+    aliases = {MCP_PATH: chosen.path} if chosen is not None and chosen.path != MCP_PATH else {}
+    if chosen is not None and len(found) == len(every) and not chosen.is_guarded and not _answers_at(app, SSE_PATH):
+        aliases |= _add_sse_beside(chosen)
+    return Served(app, None, chosen is not None, mount_paths=_mount_paths(app), aliases=aliases)
 
 
-def _add_sse_beside(endpoint: Endpoint) -> None:
+def _answers_at(app: Any, path: str) -> bool:
+    return any(getattr(route, "path", None) == path for route in endpoints.routes_of(app))
+
+
+def _add_sse_beside(endpoint: Endpoint) -> dict[str, str]:
     """Gives an app that has the one endpoint the other too, for clients that only know SSE.
 
-    In the object that has the route, so that what the file put around that is around this too.
+    In the object that has the route, so that what the file put around that is around this too; where
+    that object is mounted below the top, the answer says under which paths it was put.
     """
-    lowlevel = getattr(getattr(endpoint.answerer, "session_manager", None), "app", None)
     router = getattr(endpoint.holder, "router", endpoint.holder)
-    if lowlevel is None or not isinstance(getattr(router, "routes", None), list):
-        return
+    if not hasattr(endpoint.answerer, "session_manager") or not isinstance(getattr(router, "routes", None), list):
+        return {}
     routing = importlib.import_module("starlette.routing")
     transport = importlib.import_module("mcp.server.sse").SseServerTransport(
         MESSAGES_PATH, security_settings=_no_host_check(), **_body_limit("mcp.server.sse", "SseServerTransport")
     )
-    stream = _SseStream(transport, lowlevel)
+    stream = _SseStream(transport, endpoint.answerer)
     # First, since a mount at the root would take them.
     router.routes[:0] = [
         routing.Route(SSE_PATH, endpoint=stream, methods=["GET"]),
         routing.Mount(MESSAGES_PATH, app=transport.handle_post_message),
     ]
+    base = endpoint.base
+    return {path.rstrip("/"): base + path for path in (SSE_PATH, MESSAGES_PATH)} if base else {}
 
 
 class _SseStream:
     """An ASGI endpoint; a class, since Starlette takes functions for handlers of its own kind."""
 
-    def __init__(self, transport: Any, lowlevel: Any) -> None:
+    def __init__(self, transport: Any, answerer: Any) -> None:
         self._transport = transport
-        self._lowlevel = lowlevel
+        self._answerer = answerer
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._transport.connect_sse(scope, receive, send) as (read_stream, write_stream):
-            await self._lowlevel.run(read_stream, write_stream, self._lowlevel.create_initialization_options())
+        # fastmcp makes its session manager when the app's lifespan begins.
+        manager = self._answerer.session_manager
+        if manager is None:
+            raise RuntimeError("the app that holds the MCP server does not run that server's lifespan")
+        # The address of the messages is told from the top, as EMCP tells it, and not from a mount.
+        from_top = {**scope, "root_path": scope.get("app_root_path", scope.get("root_path", ""))}
+        async with self._transport.connect_sse(from_top, receive, send) as (read_stream, write_stream):
+            await manager.app.run(read_stream, write_stream, manager.app.create_initialization_options())
 
 
 def _build_sdk_fastmcp(server: Any) -> tuple[Any, Any, dict[str, str]]:

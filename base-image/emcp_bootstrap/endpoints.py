@@ -21,6 +21,8 @@ _DEPTH_MAX = 20
 class Endpoint:
     # Below the app, as in /mcp.
     path: str
+    # Where the object with the route is mounted; empty at the top.
+    base: str
     is_sse: bool
     # The object with the route, and what answers: a login in between makes it another.
     holder: Any
@@ -65,11 +67,11 @@ def _below(app: Any, base: str, depth: int) -> Iterator[Endpoint]:
         # An endpoint that demands a login wraps the one that answers.
         answerer = getattr(endpoint, "app", endpoint)
         if endpoint is not None and type(answerer).__name__ == "StreamableHTTPASGIApp":
-            yield Endpoint(path.rstrip("/") or "/", False, holder, answerer, answerer is not endpoint)
+            yield Endpoint(path.rstrip("/") or "/", base.rstrip("/"), False, holder, answerer, answerer is not endpoint)
         elif endpoint is None:
             mounted = getattr(route, "app", None)
             if _is_message_handler(mounted):
-                yield Endpoint(path.rstrip("/"), True, holder, mounted, False)
+                yield Endpoint(path.rstrip("/"), base.rstrip("/"), True, holder, mounted, False)
             else:
                 yield from _below(mounted, path, depth + 1)
 

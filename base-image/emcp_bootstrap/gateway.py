@@ -15,7 +15,7 @@ from typing import Any
 from . import tickets
 from .apps import SSE_PATH, App, Message, Receive, Scope, Send, Served
 from .endpoints import MCP_PATH
-from .request_body import RequestBody
+from .request_body import MAX_BYTES, RequestBody
 from .usage import Usage
 
 KEY_HEADER = b"x-emcp-gateway-key"
@@ -74,6 +74,11 @@ class Gateway:
         is_call = scope["method"] != "GET"
         self._open_calls += is_call
         try:
+            if _is_of_untold_length(scope) and not await body.read_whole():
+                message = f"a request's body may have at most {MAX_BYTES:,} bytes (8 MB)"
+                error = {"error": {"code": "too_large", "message": message}}
+                await _send_json(answer.send, 413, error, head=False)
+                return
             await app(scope, body.receive, answer.send)
         finally:
             if not answer.is_complete:
@@ -224,6 +229,11 @@ class Answer:
         """Ends a stream as if the app had: the client sees its end and not a broken connection."""
         if self._is_open:
             await self.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _is_of_untold_length(scope: Scope) -> bool:
+    """Sent in chunks (RFC 9112 §7.1); what has neither length nor chunks has no body."""
+    return any(name.lower() == b"transfer-encoding" for name, _ in scope["headers"])
 
 
 async def _send_json(

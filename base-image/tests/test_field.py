@@ -260,6 +260,76 @@ def test_what_a_file_puts_around_its_server_is_around_sse_too(start: Start) -> N
     assert server.request("POST", "/mcp", INITIALIZE, {**ACCEPT, "X-Word": "sesame"}).status == 200
 
 
+MOUNTED_FASTMCP = """
+from fastapi import FastAPI
+from fastmcp import FastMCP
+mcp = FastMCP("mounted")
+@mcp.tool
+def ping() -> str:
+    return "pong"
+inner = mcp.http_app(path={path!r})
+app = FastAPI(lifespan=inner.lifespan)
+app.mount({mount!r}, inner)
+if __name__ == "__main__":
+    import uvicorn
+    uvicorn.run(app)
+"""
+
+MOUNTED_SDK1 = """
+from contextlib import asynccontextmanager
+from fastapi import FastAPI
+from mcp.server.fastmcp import FastMCP
+mcp = FastMCP("mounted")
+@mcp.tool()
+def ping() -> str:
+    return "pong"
+@asynccontextmanager
+async def lifespan(app):
+    async with mcp.session_manager.run():
+        yield
+app = FastAPI(lifespan=lifespan)
+app.mount("/llm", mcp.streamable_http_app())
+if __name__ == "__main__":
+    import uvicorn
+    uvicorn.run(app)
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "runtime"),
+    [
+        (MOUNTED_FASTMCP.format(path="/mcp", mount="/"), "mcp1"),
+        (MOUNTED_FASTMCP.format(path="/mcp", mount="/"), "mcp2"),
+        (MOUNTED_FASTMCP.format(path="/", mount="/mcp"), "mcp1"),
+        (MOUNTED_FASTMCP.format(path="/", mount="/mcp"), "mcp2"),
+        (MOUNTED_FASTMCP.format(path="/mcp", mount="/llm"), "mcp2"),
+        (MOUNTED_SDK1, "mcp1"),
+    ],
+    ids=["root_3", "root_4", "mcp_3", "mcp_4", "elsewhere_4", "elsewhere_sdk1"],
+)
+def test_sse_is_there_too_wherever_a_server_is_mounted(start: Start, client1: Client, code: str, runtime: str) -> None:
+    server = start(code, EMCP_RUNTIME=runtime)
+    assert server.ready()["mcp"] is True
+    for transport in ("http", "sse"):
+        assert tool_texts(client1, server, ("ping", {}), transport=transport) == ["pong"]
+
+
+def test_what_is_around_a_mounted_server_alone_is_around_sse_too(start: Start) -> None:
+    code = GUARDED_APP.replace(
+        "app = NeedsWord(mcp.http_app())",
+        "from starlette.middleware import Middleware\n"
+        "from starlette.applications import Starlette\n"
+        "from starlette.routing import Mount\n"
+        "inner = mcp.http_app(path='/', middleware=[Middleware(NeedsWord)])\n"
+        "app = Starlette(routes=[Mount('/mcp', inner)], lifespan=inner.lifespan)",
+    )
+    server = start(code)
+    server.ready()
+    for method, path in (("POST", "/mcp"), ("GET", "/sse"), ("POST", "/messages/?session_id=1")):
+        assert server.request(method, path, INITIALIZE, ACCEPT).status == 403, path
+    assert server.request("POST", "/mcp", INITIALIZE, {**ACCEPT, "X-Word": "sesame"}).status == 200
+
+
 # --- addresses -------------------------------------------------------------------------------------
 
 

@@ -1,4 +1,4 @@
-"""Answers that are given before the request's body was read, on a real container."""
+"""Answers that are given before the request's body was read, and bodies of untold length, on a real container."""
 
 from __future__ import annotations
 
@@ -63,4 +63,64 @@ def test_a_body_that_never_ends_does_not_hold_the_answer(start: Callable[..., Se
     connection.putheader("Content-Length", "1000")
     connection.endheaders(b"only a part")
     assert connection.getresponse().read() == b"taken"
+    connection.close()
+
+
+# Tells how much of the body it got, and in how many pieces; it begins to answer before it has read any.
+COUNTS = """
+async def app(scope, receive, send):
+    if scope["type"] == "lifespan":
+        while True:
+            event = (await receive())["type"]
+            await send({"type": event + ".complete"})
+            if event == "lifespan.shutdown":
+                return
+    await send({"type": "http.response.start", "status": 200, "headers": []})
+    length = pieces = 0
+    while True:
+        message = await receive()
+        length += len(message["body"])
+        pieces += 1
+        if not message.get("more_body"):
+            break
+    await send({"type": "http.response.body", "body": f"{length} in {pieces}".encode()})
+"""
+LIMIT_BYTES = 8_000_000
+
+
+def test_a_body_of_untold_length_is_there_before_the_app_sees_any_and_is_counted(start: Callable[..., Server]) -> None:
+    server = start(COUNTS, EMCP_ENTRY_OBJECT="app")
+    server.ready()
+
+    def post(size: int) -> tuple[int, bytes]:
+        connection = http.client.HTTPConnection(server.ip, 8000, timeout=30)
+        pieces = (b"x" * min(60_000, size - at) for at in range(0, size, 60_000))
+        connection.request("POST", "/any", pieces, {KEY_HEADER: server.key}, encode_chunked=True)
+        answer = connection.getresponse()
+        found = answer.status, answer.read()
+        connection.close()
+        return found
+
+    for size in (1, 4_500_000, LIMIT_BYTES):
+        assert post(size) == (200, b"%d in 1" % size)
+    for size in (LIMIT_BYTES + 1, 12_000_000):
+        status, body = post(size)
+        assert status == 413
+        assert b"at most 8,000,000 bytes (8 MB)" in body and b'"too_large"' in body
+    # It serves on.
+    assert post(10) == (200, b"10 in 1")
+
+
+def test_a_body_of_untold_length_that_its_client_gives_up_is_forgotten(start: Callable[..., Server]) -> None:
+    server = start(COUNTS, EMCP_ENTRY_OBJECT="app")
+    server.ready()
+    given_up = http.client.HTTPConnection(server.ip, 8000, timeout=30)
+    given_up.putrequest("POST", "/any")
+    given_up.putheader(KEY_HEADER, server.key)
+    given_up.putheader("Transfer-Encoding", "chunked")
+    given_up.endheaders(b"5\r\nhello\r\n")
+    given_up.close()
+    connection = http.client.HTTPConnection(server.ip, 8000, timeout=30)
+    connection.request("POST", "/any", b"whole", {KEY_HEADER: server.key})
+    assert connection.getresponse().read() == b"5 in 1"
     connection.close()

@@ -5,6 +5,9 @@
 use super::GateRequest;
 use crate::model::Error;
 
+/// Of an origin that is refused, which the answer repeats.
+const ORIGIN_SHOWN_MAX_BYTES: usize = 200;
+
 /// What a browser says of one request to the dashboard's API.
 #[derive(Debug, Clone, Copy)]
 pub struct Provenance<'a> {
@@ -40,18 +43,38 @@ pub fn check_browser(request: &GateRequest<'_>, allowed_origins: &[String]) -> R
 }
 
 fn check_origin(origin: Option<&str>, allowed: &[String]) -> Result<(), Error> {
-    let is_allowed = |origin: &str| {
-        allowed
-            .iter()
-            .any(|known| known.eq_ignore_ascii_case(origin))
-    };
+    let is_allowed = |origin: &str| allowed.iter().any(|known| origin_fits(known, origin));
     if origin.is_none_or(is_allowed) {
         return Ok(());
     }
+    // What the operator would write, where it is one.
+    let named = origin.filter(|origin| is_printable(origin)).unwrap_or("?");
     Err(Error::Forbidden {
         code: "origin_not_allowed",
-        message: "calls from this web page's origin are not allowed; the operator can add it to EMCP_ALLOWED_ORIGINS".to_owned(),
+        message: format!(
+            "calls from the origin \"{named}\" (a web page or a desktop app) are not allowed; the operator can add it to EMCP_ALLOWED_ORIGINS"
+        ),
     })
+}
+
+/// Whether an allowed origin, as the settings have it, is this one: the same text,
+/// or `SCHEME://*` for every host of a scheme that is no web page's, such as the
+/// changing ones of `vscode-webview://`.
+pub fn origin_fits(allowed: &str, origin: &str) -> bool {
+    if allowed.eq_ignore_ascii_case(origin) {
+        return true;
+    }
+    let (Some(scheme), Some((of, host))) = (allowed.strip_suffix("://*"), origin.split_once("://"))
+    else {
+        return false;
+    };
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~:".contains(c);
+    of.eq_ignore_ascii_case(scheme) && !host.is_empty() && host.chars().all(fits)
+}
+
+fn is_printable(origin: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-._~:/+[]".contains(c);
+    origin.len() <= ORIGIN_SHOWN_MAX_BYTES && origin.chars().all(fits)
 }
 
 /// Whether a request may use the dashboard's cookie, which a browser sends by
@@ -93,6 +116,44 @@ mod tests {
             only_reads,
         };
         check_cookie_use(from, OWN).is_ok()
+    }
+
+    #[test]
+    fn an_origin_is_allowed_as_it_is_written_or_by_its_scheme() {
+        for (allowed, origin, fits) in [
+            ("https://a.example", "https://A.example", true),
+            ("https://a.example", "https://a.example:8443", false),
+            ("https://a.example", "https://a.example.evil", false),
+            ("null", "null", true),
+            ("file://", "file://", true),
+            ("app://obsidian.md", "app://obsidian.md", true),
+            ("vscode-webview://*", "vscode-webview://1abc-2", true),
+            ("vscode-webview://*", "vscode-webview://", false),
+            ("vscode-webview://*", "vscode-webview://a/b", false),
+            ("vscode-webview://*", "vscode-webview://a b", false),
+            ("vscode-webview://*", "xvscode-webview://a", false),
+            ("vscode-webview://*", "https://vscode-webview://a", false),
+            ("vscode-webview://*", "null", false),
+        ] {
+            assert_eq!(origin_fits(allowed, origin), fits, "{allowed} {origin}");
+        }
+    }
+
+    #[test]
+    fn a_refused_origin_is_named_unless_it_is_none() {
+        let says = |origin: &str| {
+            let error = check_origin(Some(origin), &[]).unwrap_err();
+            assert_eq!(error.code(), "origin_not_allowed");
+            error.to_string()
+        };
+        for origin in ["vscode-webview://abc", "null", "https://[::1]:8443"] {
+            let message = says(origin);
+            assert!(message.contains(&format!("\"{origin}\"")), "{message}");
+            assert!(message.contains("EMCP_ALLOWED_ORIGINS"), "{message}");
+        }
+        for hostile in ["<script>", "\u{202e}x", &"x".repeat(300)] {
+            assert!(says(hostile).contains("\"?\""), "{hostile}");
+        }
     }
 
     #[test]

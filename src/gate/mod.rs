@@ -3,10 +3,14 @@
 //! `http::gate` brings them and answers.
 
 mod browser;
+mod credentials;
+mod oauth;
 
-use std::borrow::Cow;
-
-pub use browser::{Provenance, check_browser, check_cookie_use};
+pub use browser::{Provenance, check_browser, check_cookie_use, origin_fits};
+pub use credentials::{
+    Passed, Presented, Recognised, bearer, credentials, no_credential, passed_on,
+};
+pub use oauth::is_oauth_place;
 
 use crate::access::Caller;
 use crate::directory::Entry;
@@ -24,6 +28,10 @@ pub struct GateRequest<'a> {
     pub authorization: Option<&'a str>,
     /// The `X-API-Key` header.
     pub api_key: Option<&'a str>,
+    /// Whether there is more than one `Authorization` header.
+    pub repeats_authorization: bool,
+    /// Whether there is more than one `X-API-Key` header.
+    pub repeats_api_key: bool,
     /// The `Origin` header.
     pub origin: Option<&'a str>,
     /// The `Sec-Fetch-Dest` header.
@@ -71,25 +79,27 @@ pub struct Refusal {
     pub message: String,
     /// Seconds for `Retry-After`, where trying again can help.
     pub retry_after_secs: Option<u32>,
+    /// Whether a token was shown that is not good here.
+    pub is_wrong_token: bool,
 }
 
-/// Decides on one request to one server. `caller` is who stands behind its
-/// [`credential`] or, where it has none, its ticket ([`ticket_in_url`]). It is
+/// Decides on one request to one server. `caller` is who stands behind one of its
+/// [`credentials`] or, where none is EMCP's, its ticket ([`ticket_in_url`]). It is
 /// asked for only where the request may be a client's: what a page elsewhere
 /// makes a visitor's browser send must not count as wrong tokens of the visitor.
 ///
 /// Whether the server exists is told only to who holds a valid token.
 pub fn decide(
     request: &GateRequest<'_>,
-    caller: impl FnOnce() -> Result<Caller, Error>,
+    caller: impl FnOnce() -> Result<Recognised, Error>,
     server: Option<&Entry>,
     allowed_origins: &[String],
 ) -> Verdict {
     if let Err(error) = check_browser(request, allowed_origins) {
         return Verdict::Refuse(refusal_of(&error));
     }
-    let caller = match caller() {
-        Ok(caller) => caller,
+    let Recognised { caller, by } = match caller() {
+        Ok(recognised) => recognised,
         Err(error) => return Verdict::Refuse(refusal_of(&error)),
     };
     let Some(entry) = server else {
@@ -98,9 +108,10 @@ pub fn decide(
             code: "server_not_found",
             message: "there is no such server (any more)".to_owned(),
             retry_after_secs: None,
+            is_wrong_token: false,
         });
     };
-    let is_by_url = has_key_in_url(request);
+    let is_by_url = by == Presented::Url;
     let leave = if is_by_url {
         caller.may_connect_by_url(&entry.server)
     } else {
@@ -110,7 +121,11 @@ pub fn decide(
         Ok(_) if is_by_url && can_follow(request, entry) => Verdict::Redirect {
             token: caller.token,
         },
-        Ok(_) => admit(caller, opens_session_by_url(request), entry),
+        Ok(_) => {
+            let has_but_a_url = matches!(by, Presented::Url | Presented::Ticket);
+            let opens_session = has_but_a_url && is_sse(path_of(request));
+            admit(caller, opens_session, entry)
+        }
         Err(error) => Verdict::Refuse(refusal_of(&error)),
     }
 }
@@ -129,6 +144,7 @@ fn refusal_of(error: &Error) -> Refusal {
         code: error.code(),
         message: error.to_string(),
         retry_after_secs,
+        is_wrong_token: matches!(error, Error::Unauthenticated { is_wrong: true, .. }),
     }
 }
 
@@ -141,6 +157,7 @@ fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
             code,
             message,
             retry_after_secs: Some(retry_after_secs),
+            is_wrong_token: false,
         })
     };
     if entry.server.desired == Desired::Stopped {
@@ -183,6 +200,7 @@ pub fn waited_too_long(reason: &Reason) -> Refusal {
         code: "server_not_ready",
         message: format!("the server is not ready yet: {reason}; try again in a moment"),
         retry_after_secs: Some(5),
+        is_wrong_token: false,
     }
 }
 
@@ -195,6 +213,7 @@ pub fn too_many_waiting(reason: &Reason) -> Refusal {
             "the server is not ready yet: {reason}; too many requests wait for it already, so try again in a moment"
         ),
         retry_after_secs: Some(5),
+        is_wrong_token: false,
     }
 }
 
@@ -206,40 +225,8 @@ pub fn route_moved() -> Refusal {
         code: "server_not_ready",
         message: "the server is moving to another network; try again in a moment".to_owned(),
         retry_after_secs: Some(1),
+        is_wrong_token: false,
     }
-}
-
-/// The token a request presents, in one of its three forms.
-pub fn credential<'a>(request: &GateRequest<'a>) -> Option<Cow<'a, str>> {
-    request
-        .authorization
-        .and_then(bearer)
-        .or(request.api_key)
-        .map(Cow::Borrowed)
-        .or_else(|| key_in_url(request.uri).map(Cow::Owned))
-}
-
-/// The answer to a request that presents no token.
-pub fn no_credential() -> Error {
-    Error::Unauthenticated {
-        message:
-            "a token is needed: send it as \"Authorization: Bearer TOKEN\" or \"X-API-Key: TOKEN\""
-                .to_owned(),
-    }
-}
-
-/// The token of a `Bearer` credential; the scheme's name is case-insensitive
-/// (RFC 9110 §11.1).
-pub fn bearer(header: &str) -> Option<&str> {
-    let (scheme, token) = header.split_once(' ')?;
-    scheme
-        .eq_ignore_ascii_case("bearer")
-        .then(|| token.trim())
-        .filter(|token| !token.is_empty())
-}
-
-fn has_header(request: &GateRequest<'_>) -> bool {
-    request.authorization.and_then(bearer).is_some() || request.api_key.is_some()
 }
 
 /// The name of the server that a path asks for.
@@ -247,13 +234,8 @@ pub fn server_in_url(uri: &str) -> Option<&str> {
     uri.strip_prefix("/api/")?.split(['/', '?']).next()
 }
 
-fn has_key_in_url(request: &GateRequest<'_>) -> bool {
-    !has_header(request) && key_in_url(request.uri).is_some()
-}
-
-fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
-    let path = request.uri.split('?').next().unwrap_or("");
-    !has_header(request) && is_sse(path)
+fn path_of<'a>(request: &GateRequest<'a>) -> &'a str {
+    request.uri.split('?').next().unwrap_or("")
 }
 
 /// Whoever opens a stream by GET follows a redirect, as `EventSource` must
@@ -261,7 +243,7 @@ fn opens_session_by_url(request: &GateRequest<'_>) -> bool {
 /// `/mcp` are not redirected: each would pay, and many clients follow no
 /// redirect of a POST (ADR 3).
 fn can_follow(request: &GateRequest<'_>, entry: &Entry) -> bool {
-    let path = request.uri.split('?').next().unwrap_or("");
+    let path = path_of(request);
     let is_ours = path
         .strip_prefix(entry.server.path_prefix().as_str())
         .is_some_and(|rest| rest.starts_with('/'));

@@ -62,15 +62,21 @@ fn table(tokens: Vec<Token>) -> TokenTable {
 }
 
 fn ask(request: &GateRequest<'_>, tokens: &TokenTable, server: Option<&Entry>) -> Verdict {
-    let caller = match credential(request) {
-        Some(secret) => tokens
-            .identify(&secret, HERE.into(), now())
-            .map(|found| found.caller)
-            .ok_or_else(|| Error::Unauthenticated {
-                message: "this token is not valid".into(),
-            }),
-        None => Err(no_credential()),
-    };
+    let presented = credentials(request);
+    let found = presented.iter().find_map(|(by, secret)| {
+        let found = tokens.identify(secret, HERE.into(), now())?;
+        Some(Recognised {
+            caller: found.caller,
+            by: *by,
+        })
+    });
+    let caller = found.ok_or_else(|| match presented.is_empty() {
+        true => no_credential(),
+        false => Error::Unauthenticated {
+            is_wrong: true,
+            message: "this token is not valid".into(),
+        },
+    });
     decide(
         request,
         || caller,
@@ -89,6 +95,8 @@ fn status_of(verdict: &Verdict) -> (u16, &'static str) {
 const AS_ADMIN: GateRequest<'_> = GateRequest {
     authorization: Some("Bearer emcp_admin-admin-admin"),
     api_key: None,
+    repeats_authorization: false,
+    repeats_api_key: false,
     origin: None,
     fetch_dest: None,
     uri: "/api/demo/mcp",
@@ -419,28 +427,6 @@ fn a_wish_not_yet_taken_up_is_held() {
 }
 
 #[test]
-fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
-    let running = entry(Desired::Running, Status::Running);
-    let caller = Caller {
-        token: Some(TokenId(Uuid::now_v7())),
-        ..Caller::administrator()
-    };
-    let ticket = |request| match decide(&request, || Ok(caller.clone()), Some(&running), &[]) {
-        Verdict::Allow { ticket_for, .. } => ticket_for,
-        other => panic!("not allowed: {other:?}"),
-    };
-    let followed = by_url("/api/demo/sse?emcp_ticket=T", "GET");
-    assert_eq!(ticket(followed), Some(caller.token));
-    assert_eq!(ticket(by_url("/api/demo/mcp", "POST")), None);
-    let by_header = GateRequest {
-        uri: "/api/demo/sse",
-        method: Some("GET"),
-        ..AS_ADMIN
-    };
-    assert_eq!(ticket(by_header), None);
-}
-
-#[test]
 fn a_ticket_opens_a_session_or_its_messages_and_nothing_else() {
     let found = |uri| ticket_in_url(uri).map(|(kind, _)| kind);
     for (uri, expected) in [
@@ -490,3 +476,5 @@ fn a_developer_calls_the_servers_that_are_theirs() {
         Verdict::Allow { .. }
     ));
 }
+
+mod beside;

@@ -87,6 +87,10 @@ static MEMORY: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::n
 const STRUCTURE_MAX_BYTES: u64 = 4 * 1024 * 1024;
 /// What Traefik sends the gate at most (`traefik::document`), and some.
 const GATE_MAX_BYTES: u64 = 9 * 1024 * 1024;
+/// Of a body that is refused for its length, by who has a token.
+const SWALLOW_MAX_BYTES: u64 = 64 * 1024 * 1024;
+/// Whoever pauses waits for the answer, as with `Expect: 100-continue`.
+const SWALLOW_SILENCE_MAX: Duration = Duration::from_secs(5);
 /// Traefik has it all before it begins.
 const GATE_PATIENCE: Duration = Duration::from_secs(10);
 
@@ -184,6 +188,21 @@ pub(super) async fn discard(mut stream: BodyStream) -> Result<()> {
     timeout(GATE_PATIENCE, reading)
         .await
         .unwrap_or_else(|_| Err(too_slow()))
+}
+
+/// Reads a body that is refused, and throws it away: as much as a client that
+/// means well may have on its way. Whoever sends more, or slowly, finds the
+/// connection closed.
+pub(super) async fn swallow(mut stream: BodyStream) {
+    let deadline = Instant::now() + BODY_TIMEOUT;
+    let mut total = 0;
+    while total <= SWALLOW_MAX_BYTES {
+        let until = deadline.min(Instant::now() + SWALLOW_SILENCE_MAX);
+        match timeout_at(until, stream.next()).await {
+            Ok(Some(Ok(piece))) => total += piece.len() as u64,
+            Ok(Some(Err(_)) | None) | Err(_) => return,
+        }
+    }
 }
 
 fn too_large(max_bytes: u64) -> Error {

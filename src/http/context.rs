@@ -94,9 +94,17 @@ impl Ctx {
         }
     }
 
-    /// A header as text.
+    /// A header as text, without the spaces around it, which are not part of the
+    /// value (RFC 9110 §5.5): HTTP/2 carries them, and not every listener on the
+    /// way takes them off.
     pub(super) fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name)?.to_str().ok()
+        let text = self.headers.get(name)?.to_str().ok()?;
+        Some(text.trim_matches([' ', '\t']))
+    }
+
+    /// Whether there is more than one header of this name.
+    pub(super) fn has_several(&self, name: &str) -> bool {
+        self.headers.get_all(name).iter().nth(1).is_some()
     }
 
     /// What a change by this request is conditional on (RFC 9110 §13.1.1).
@@ -169,15 +177,17 @@ impl Ctx {
     }
 
     fn authenticate(&self) -> Result<Caller> {
-        let token = self
-            .header("authorization")
-            .and_then(bearer)
-            .or_else(|| self.header("x-api-key"));
-        if let Some(token) = token {
-            return self.app.identify(token, self.client());
+        let bearer = self.header("authorization").and_then(bearer);
+        let api_key = self.header("x-api-key").filter(|key| !key.is_empty());
+        // As at the gate: the one that is a token counts.
+        let presented: Vec<&str> = bearer.into_iter().chain(api_key).collect();
+        if !presented.is_empty() {
+            let (_, caller) = self.app.identify_first(&presented, self.client())?;
+            return Ok(caller);
         }
         let Some((caller, _)) = self.session() else {
             return Err(Error::Unauthenticated {
+                is_wrong: false,
                 message: "sign in, or send a token as \"Authorization: Bearer TOKEN\"".to_owned(),
             });
         };
@@ -230,7 +240,8 @@ impl Ctx {
 }
 
 fn text_of(value: &HeaderValue) -> &str {
-    value.to_str().unwrap_or(GARBLED)
+    let text = value.to_str().unwrap_or(GARBLED);
+    text.trim_matches([' ', '\t'])
 }
 
 /// Brings a [`Ctx`].

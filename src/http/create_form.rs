@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{
-    Egress, EntryObject, Error, LimitsPatch, RawEnvVar, Result, RuntimeChoice, SleepChoice,
-    object_or_null, parse_env_json,
+    Egress, EntryObject, Error, LimitsPatch, PassHeaders, RawEnvVar, Result, RuntimeChoice,
+    SleepChoice, object_or_null, parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
@@ -31,6 +31,10 @@ pub(super) struct CreateServerBody {
     /// Where the server's own connections may lead; "open" by default.
     #[schema(value_type = Option<Egress>)]
     egress: Option<String>,
+    /// The headers in which the server expects credentials of its own; none by
+    /// default.
+    #[schema(max_items = 8)]
+    pass_headers: Option<Vec<String>>,
     #[serde(default, deserialize_with = "object_or_null")]
     limits: Option<LimitsPatch>,
     /// When it is put to sleep; by default as the platform says.
@@ -47,8 +51,8 @@ pub(super) struct CreateServerBody {
     file: Option<Bytes>,
 }
 
-/// How the same fields are described as a form. `limits`, `sleep` and `env`
-/// are taken too, as JSON text.
+/// How the same fields are described as a form. `limits`, `sleep`, `env` and
+/// `pass_headers` are taken too, as JSON text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
@@ -215,6 +219,7 @@ impl CreateServerBody {
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
             "egress" => once(&mut self.egress, "egress", text("egress", bytes)?),
+            "pass_headers" => once(&mut self.pass_headers, "pass_headers", parse_json(&bytes)?),
             "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
             "sleep" => once(&mut self.sleep, "sleep", word_or_json(&bytes)?),
             "code" => once(&mut self.code, "code", text("code", bytes)?),
@@ -223,7 +228,7 @@ impl CreateServerBody {
             "file" => once(&mut self.file, "file", bytes),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, egress, limits, sleep, file, code, env and start",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, egress, pass_headers, limits, sleep, file, code, env and start",
             )),
         }
     }
@@ -294,6 +299,7 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
             None | Some("") => Egress::default(),
             Some(text) => text.parse()?,
         },
+        pass_headers: PassHeaders::parse(fields.pass_headers.unwrap_or_default())?,
         limits: fields.limits.unwrap_or_default(),
         sleep: SleepChoice::from_json(fields.sleep.unwrap_or_default())?,
         code,

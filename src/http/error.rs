@@ -10,10 +10,21 @@ use utoipa::ToSchema;
 use warp::Reply;
 use warp::reply::Response as WarpResponse;
 
+use super::controllers::oauth::as_description;
 use crate::model::Error;
 
-/// The challenge of RFC 6750 §3.
-pub(super) const CHALLENGE: &str = "Bearer realm=\"emcp\"";
+/// The challenge of RFC 6750 §3. Only who showed a token learns what is wrong with
+/// it: whoever showed none is told no error (§3.1).
+pub(super) fn challenge(is_wrong_token: bool, message: &str) -> HeaderValue {
+    const REALM: &str = "Bearer realm=\"emcp\"";
+    let none = HeaderValue::from_static(REALM);
+    if !is_wrong_token {
+        return none;
+    }
+    let description = as_description(message);
+    let told = format!("{REALM}, error=\"invalid_token\", error_description=\"{description}\"");
+    HeaderValue::from_str(&told).unwrap_or(none)
+}
 
 /// The body every error has.
 #[derive(Serialize, ToSchema)]
@@ -79,10 +90,10 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         request_id,
     };
     let mut response = with_detail(status, detail);
-    if status == StatusCode::UNAUTHORIZED {
+    if let Error::Unauthenticated { is_wrong, message } = error {
         response
             .headers_mut()
-            .insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+            .insert(WWW_AUTHENTICATE, challenge(*is_wrong, message));
     }
     if status == StatusCode::SERVICE_UNAVAILABLE {
         response

@@ -15,8 +15,8 @@ use super::audit::audited;
 use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
-    audit, backup, code, connection, env, gate, health, helpers, live, logs, overview, provider,
-    servers, session, settings, tokens, tools, usage,
+    audit, backup, code, connection, env, gate, health, helpers, live, logs, oauth, overview,
+    preflight, provider, servers, session, settings, tokens, tools, usage,
 };
 use super::error::error_body;
 use super::openapi;
@@ -78,6 +78,8 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "session.sign_in", |c| session::sign_in(c, b))).boxed(),
         path!("api" / "session").and(delete()).and(ctx()).then(|c| audited(c, "session.sign_out", session::sign_out)).boxed(),
         path!("api" / "openapi.json").and(get()).and(ctx()).then(|c| call(c, openapi::document)).boxed(),
+        path!("register").or(path!("authorize")).unify().or(path!("token")).unify().and(ctx()).then(|c| call(c, oauth::endpoint)).boxed(),
+        warp::path::full().and(ctx()).and_then(oauth::well_known).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
         path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),
@@ -94,7 +96,9 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
     let routes = any_of([
         path!("gate").and(get()).and(ctx()).and(body()).then(|c, b| call(c, |c| gate::decide(c, b))).boxed(),
         path!("gate" / "knock").and(get()).and(ctx()).then(|c| call(c, gate::knock)).boxed(),
-        path!("gate" / "too-large").and(get()).and(ctx()).then(|c| call(c, gate::too_large)).boxed(),
+        path!("gate" / "too-large").and(get()).and(ctx()).then(|c| call(c, gate::may_be_told)).boxed(),
+        path!("too-large").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::too_large(c, b))).boxed(),
+        path!("preflight").and(ctx()).then(|c| call(c, preflight::answer)).boxed(),
         path!("clear-text").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::clear_text(c, b))).boxed(),
         path!("traefik" / "config").and(get()).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
         path!("traefik" / "in-effect" / String).and(get()).and(ctx()).then(|f, c| call(c, |c| provider::in_effect(c, f))).boxed(),

@@ -3,7 +3,7 @@
 //! many of them there are, nor what they take when they are parsed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -45,6 +45,8 @@ type Events = BoxStream<'static, Result<Sse, SseError>>;
 pub(super) struct CountingClient {
     pub(super) http: reqwest::Client,
     pub(super) allowance: Arc<Allowance>,
+    /// The status of the first refusal for want of a credential.
+    pub(super) refused: Arc<OnceLock<u16>>,
 }
 
 impl StreamableHttpClient for CountingClient {
@@ -64,6 +66,9 @@ impl StreamableHttpClient for CountingClient {
         let request = with_headers(request, session_id, None, headers);
         let response = self.send(request).await?;
         let status = response.status();
+        if matches!(status, StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN) {
+            let _ = self.refused.set(status.as_u16());
+        }
         if status == StatusCode::NOT_FOUND && had_session {
             return Err(Fault::SessionExpired);
         }

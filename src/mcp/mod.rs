@@ -5,7 +5,7 @@ mod allowance;
 mod client;
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
@@ -43,6 +43,12 @@ pub enum McpError {
     /// The connection or the handshake failed.
     #[error("no MCP connection: {0}")]
     Connection(String),
+    /// The server's own code answered 401 or 403: it wants a credential that EMCP
+    /// has none of.
+    #[error(
+        "the server's own code refuses with HTTP {0}: it wants a credential of its own, which EMCP has none of, so only a client that sends it can use the server"
+    )]
+    Refused(u16),
     /// The server answered with a JSON-RPC error.
     #[error("the server answered with an error: {0}")]
     Server(String),
@@ -118,7 +124,7 @@ impl Session {
     /// far as `bounds` say.
     ///
     /// # Errors
-    /// [`McpError::Connection`], [`McpError::TooMuch`], or
+    /// [`McpError::Connection`], [`McpError::Refused`], [`McpError::TooMuch`], or
     /// [`McpError::Timeout`] after `patience`.
     pub async fn open(
         client: &reqwest::Client,
@@ -137,9 +143,11 @@ impl Session {
         let config =
             StreamableHttpClientTransportConfig::with_uri(url.to_owned()).custom_headers(values);
         let allowance = Arc::new(Allowance::new(bounds));
+        let refused = Arc::new(OnceLock::new());
         let counting = CountingClient {
             http: client.clone(),
             allowance: Arc::clone(&allowance),
+            refused: Arc::clone(&refused),
         };
         let transport = StreamableHttpClientTransport::with_client(counting, config);
         let handshake = Box::pin(ClientConfig::default().serve(transport));
@@ -155,7 +163,10 @@ impl Session {
                 bounds,
             }),
             Ok(Err(_)) if allowance.is_spent() => Err(McpError::TooMuch(bounds)),
-            Ok(Err(error)) => Err(McpError::Connection(shorten(&error.to_string()))),
+            Ok(Err(error)) => Err(match refused.get() {
+                Some(status) => McpError::Refused(*status),
+                None => McpError::Connection(shorten(&error.to_string())),
+            }),
             Err(_) => Err(McpError::Timeout(patience)),
         }
     }

@@ -31,6 +31,8 @@ pub enum Error {
     /// No or no valid credential.
     #[error("{message}")]
     Unauthenticated {
+        /// Whether a token was shown, and is none that is good here.
+        is_wrong: bool,
         /// What to send.
         message: String,
     },

@@ -71,6 +71,11 @@ pub enum KnownFault {
         /// The time it had.
         timeout_secs: u64,
     },
+    /// Its own code turns EMCP's handshake away for want of a credential.
+    WantsCredential {
+        /// The HTTP status it answered.
+        status: u16,
+    },
     /// There is no base image.
     ImageMissing {
         /// Its name.
@@ -134,6 +139,10 @@ impl fmt::Display for KnownFault {
             Self::StartTimeout { timeout_secs } => write!(
                 f,
                 "the server did not answer MCP within {timeout_secs} s of its start; it may block while it is loaded"
+            ),
+            Self::WantsCredential { status } => write!(
+                f,
+                "the server's own code answers {status} to EMCP: it wants a credential of its own; name the headers it comes in as pass_headers, such as [\"Authorization\"], and start it again; its clients then send that beside EMCP's token in X-API-Key"
             ),
             Self::ImageMissing { image } => write!(
                 f,

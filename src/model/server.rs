@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{EntryObject, Error, ServerName, ServerNetworks, SleepChoice};
+use super::{EntryObject, Error, PassHeaders, ServerName, ServerNetworks, SleepChoice};
 
 /// The port every server listens on inside its container: the base image's
 /// bootstrap and every route agree on it (`base-image/README.md`).
@@ -245,6 +245,9 @@ pub struct Server {
     /// Where its own connections may lead.
     #[serde(default)]
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    #[serde(default)]
+    pub pass_headers: PassHeaders,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added: as much theirs, but for adding others.
@@ -297,6 +300,7 @@ impl Server {
             runtime: RuntimeChoice::default(),
             limits: Limits::default(),
             egress: Egress::default(),
+            pass_headers: PassHeaders::default(),
             creator,
             members: Vec::new(),
             desired: Desired::Stopped,
@@ -368,6 +372,7 @@ mod tests {
             "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
         let server: Server = serde_json::from_str(old).unwrap();
         assert!(server.members.is_empty());
+        assert!(server.pass_headers.is_empty());
         assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
     }
 }

@@ -198,6 +198,16 @@ impl Converge {
                         found = probe(&self.parts.http, entry, &self.parts.config.networks, PROBE_SLICE) => {
                             match found {
                                 Probe::Answers => *answering_run = Some(run.key.clone()),
+                                // What it asks of EMCP it asks of its clients, who have it.
+                                Probe::Refuses(_) if !server.pass_headers.is_empty() => {
+                                    *answering_run = Some(run.key.clone());
+                                }
+                                Probe::Refuses(status) => {
+                                    let fault = KnownFault::WantsCredential { status };
+                                    self.fail_for_good(&state, &id, Some(run.key.clone()), fault)
+                                        .await?;
+                                    return Ok(Next::Look);
+                                }
                                 Probe::NotYet(why) => {
                                     tracing::debug!(server = %self.id, why, "not ready yet");
                                     return Ok(Next::Look);
@@ -210,7 +220,9 @@ impl Converge {
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
-                self.give_up_starting(state, &id, run.map(|r| r.key.clone()))
+                let timeout_secs = self.parts.config.start_timeout.as_secs();
+                let fault = KnownFault::StartTimeout { timeout_secs };
+                self.fail_for_good(state, &id, run.map(|r| r.key.clone()), fault)
                     .await?;
             }
             Step::AccountForEnd(id) => {

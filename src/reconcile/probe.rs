@@ -9,7 +9,7 @@ use serde::Deserialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use crate::directory::Entry;
-use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, Session};
+use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, McpError, Session};
 use crate::model::ServerNetworks;
 
 /// Between two tries; a warm start takes some 700 ms.
@@ -26,6 +26,8 @@ const HEALTH_MAX_BYTES: usize = 64 * 1024;
 pub(super) enum Probe {
     /// It answers MCP (or is a plain ASGI app that is up).
     Answers,
+    /// It is up, and its own code asks for a credential: HTTP 401 or 403.
+    Refuses(u16),
     /// Not within this look; why, for the log.
     NotYet(String),
 }
@@ -74,7 +76,8 @@ pub(super) async fn probe(
     let deadline = Instant::now() + patience;
     loop {
         let why = match timeout_at(deadline, once(client, entry, networks)).await {
-            Ok(Ok(())) => return Probe::Answers,
+            Ok(Ok(None)) => return Probe::Answers,
+            Ok(Ok(Some(status))) => return Probe::Refuses(status),
             Ok(Err(why)) => why,
             Err(_) => "no answer in time".to_owned(),
         };
@@ -85,13 +88,14 @@ pub(super) async fn probe(
     }
 }
 
+/// One look; with the status by which a server that is up turns EMCP away.
 async fn once(
     client: &reqwest::Client,
     entry: &Entry,
     networks: &ServerNetworks,
-) -> Result<(), String> {
+) -> Result<Option<u16>, String> {
     if !health(client, entry, networks).await?.mcp {
-        return Ok(());
+        return Ok(None);
     }
     let base = format!("http://{}", entry.server.endpoint(networks));
     handshake(client, &base, entry.gateway_key.expose_secret()).await
@@ -130,13 +134,16 @@ async fn health(
         .unwrap_or_else(|_| Err(format!("no health page within {} ms", TRY.as_millis())))
 }
 
-async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<(), String> {
+async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<Option<u16>, String> {
     let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
     // The caller of the probe bounds the whole look; this only ends a try.
     let url = format!("{base}/mcp");
-    let session = Session::open(client, &url, &[header], HANDSHAKE_MAX, Bounds::HANDSHAKE)
-        .await
-        .map_err(|error| error.to_string())?;
-    session.close().await;
-    Ok(())
+    match Session::open(client, &url, &[header], HANDSHAKE_MAX, Bounds::HANDSHAKE).await {
+        Ok(session) => {
+            session.close().await;
+            Ok(None)
+        }
+        Err(McpError::Refused(status)) => Ok(Some(status)),
+        Err(error) => Err(error.to_string()),
+    }
 }

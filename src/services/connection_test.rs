@@ -15,7 +15,7 @@ use uuid::Uuid;
 use super::App;
 use crate::access::{Caller, CanConnect, TokenTable};
 use crate::directory::Entry;
-use crate::gate::{self, GateRequest, Verdict};
+use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
 use crate::model::{CONNECTION_TEST, Finding, PLATFORM, Result, Role, Token, TokenId, TokenSecret};
 use crate::vault::random_bytes;
@@ -145,7 +145,10 @@ impl App {
     fn why_refused(&self, entry: &Entry, token: &TestToken<'_>) -> Option<Finding> {
         let entry = self.directory.get(entry.server.id);
         let caller = token.caller();
-        let caller = caller.ok_or_else(gate::no_credential);
+        let by = Presented::Authorization;
+        let caller = caller
+            .map(|caller| Recognised { caller, by })
+            .ok_or_else(gate::no_credential);
         let refusal = match gate::decide(&GateRequest::default(), || caller, entry.as_ref(), &[]) {
             Verdict::Allow { .. } | Verdict::Redirect { .. } => return None,
             Verdict::Hold { reason } => gate::waited_too_long(&reason),

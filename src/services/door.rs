@@ -16,25 +16,50 @@ impl App {
     /// # Errors
     /// `unauthenticated` for a wrong one, `too_many_attempts` after too many.
     pub fn identify(&self, presented: &str, from: IpAddr) -> Result<Caller> {
+        self.identify_first(&[presented], from)
+            .map(|(_, caller)| caller)
+    }
+
+    /// The first of several credentials of one request that is a token, by its
+    /// place among them, and its holder. The others are for somebody else, and
+    /// are no wrong tokens.
+    ///
+    /// # Errors
+    /// As [`App::identify`]. Where none is one, each counts as a wrong one, so that
+    /// a request which brings two has no more tries than two requests.
+    pub fn identify_first(&self, presented: &[&str], from: IpAddr) -> Result<(usize, Caller)> {
         let client = ClientKey::from(from);
         let (now, instant) = (Timestamp::now(), Instant::now());
-        let found = self.tokens.identify(presented, client, now);
+        let found = presented.iter().enumerate().find_map(|(at, secret)| {
+            let found = self.tokens.identify(secret, client, now)?;
+            Some((at, found))
+        });
         // The way of nearly every request; it takes no lock that all share.
-        if let Some(found) = found.as_ref().filter(|found| found.is_known_here) {
+        if let Some((at, found)) = found.as_ref().filter(|(_, found)| found.is_known_here) {
             self.tokens.note_use(found.caller.token, client, now);
-            return Ok(found.caller.clone());
+            return Ok((*at, found.caller.clone()));
         }
         let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
         match (limiter.standing(client, instant), found) {
             (Standing::Spent { remaining }, _) => Err(too_many(remaining)),
-            (Standing::Free | Standing::Locked { .. }, Some(found)) => {
+            (Standing::Free | Standing::Locked { .. }, Some((at, found))) => {
                 self.tokens.note_use(found.caller.token, client, now);
-                Ok(found.caller)
+                Ok((at, found.caller))
             }
             (Standing::Free | Standing::Locked { .. }, None) => {
-                Err(self.refuse_wrong(&mut limiter, client, from, instant))
+                let mut refused = no_longer_valid();
+                for _ in presented {
+                    refused = self.refuse_wrong(&mut limiter, client, from, instant);
+                }
+                Err(refused)
             }
         }
+    }
+
+    /// Whether this is a token that is good here, whoever presents it.
+    pub fn is_token(&self, text: &str, from: IpAddr) -> bool {
+        let now = Timestamp::now();
+        self.tokens.identify(text, from.into(), now).is_some()
     }
 
     /// That clients came lately whose address is hidden, if any did.
@@ -95,7 +120,8 @@ impl App {
 
 fn no_longer_valid() -> Error {
     Error::Unauthenticated {
-        message: "this token is not valid (any more)".to_owned(),
+        is_wrong: true,
+        message: "this token is not valid (any more); the server's owner or an administrator makes another in the dashboard".to_owned(),
     }
 }
 

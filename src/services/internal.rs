@@ -108,6 +108,7 @@ impl App {
         let known = self.provider_token.expose_secret();
         if !bool::from(presented.as_bytes().ct_eq(known.as_bytes())) {
             return Err(Error::Unauthenticated {
+                is_wrong: false,
                 message: "the provider token is needed here".to_owned(),
             });
         }

@@ -16,11 +16,12 @@ use crate::access::{Caller, CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch, Result,
-    RunState, RuntimeChoice, Seen, Server, ServerId, ServerName, SleepChoice, Status, Token,
-    object_or_null,
+    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
+    PassHeaders, Result, RunState, RuntimeChoice, Seen, Server, ServerId, ServerName, SleepChoice,
+    Status, invalid_pass_headers, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
+use crate::traefik::passes_never;
 use crate::vault::{Place, random_bytes};
 
 /// The longest description taken, in bytes.
@@ -38,6 +39,8 @@ pub struct CreateServer {
     pub runtime: RuntimeChoice,
     /// Where its own connections may lead.
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    pub pass_headers: PassHeaders,
     /// What it may use, where that is not the default.
     pub limits: LimitsPatch,
     /// When it is put to sleep.
@@ -65,6 +68,9 @@ pub struct PatchServer {
     /// Where its own connections may lead; a running server restarts with it.
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
+    /// The whole list of headers in which it expects credentials of its own; from
+    /// the next request on.
+    pub pass_headers: Option<Vec<String>>,
     /// What it may use.
     #[serde(default, deserialize_with = "object_or_null")]
     pub limits: Option<LimitsPatch>,
@@ -148,9 +154,10 @@ impl App {
     ///
     /// # Errors
     /// `name_like_id`, `name_taken`, `address_pool_full`, `description_too_long`,
-    /// `limit_above_maximum`, a quota's code, or a full disk.
+    /// `limit_above_maximum`, `invalid_pass_headers`, a quota's code, or a full disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
         check_description(&new.description)?;
+        check_passed(&new.pass_headers)?;
         new.name.check_new()?;
         let maxima = self.bounds.maxima();
         let limits = maxima
@@ -172,6 +179,7 @@ impl App {
             runtime: new.runtime,
             limits,
             egress: new.egress,
+            pass_headers: new.pass_headers,
             desired: if new.start {
                 Desired::Running
             } else {
@@ -234,6 +242,8 @@ impl App {
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
+        let pass_headers = patch.pass_headers.map(PassHeaders::parse).transpose()?;
+        pass_headers.iter().try_for_each(check_passed)?;
         let event = event(Deed::SettingsChanged, leave);
         let maxima = self.bounds.maxima();
         self.change(leave, move |server| {
@@ -254,6 +264,7 @@ impl App {
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
             server.egress = egress.unwrap_or(before.egress);
+            server.pass_headers = pass_headers.unwrap_or(before.pass_headers);
             let is_moved = server.egress != before.egress;
             if is_moved {
                 refuse_if_held(server)?;
@@ -269,27 +280,6 @@ impl App {
             Ok(ServerChange::of_record(event))
         })
         .await
-    }
-
-    /// Deletes a server. Its name is free at once; its container, files and
-    /// address follow. The tokens that were for it alone are gone with it, and
-    /// are told.
-    ///
-    /// # Errors
-    /// `server_not_found`, `precondition_failed`, or if the database fails.
-    pub async fn delete_server(&self, leave: &CanWrite, seen: Seen) -> Result<Vec<Token>> {
-        let id = leave.server();
-        let entry = self.find_server(&id.to_string())?;
-        let _one_at_a_time = self.tokens_changing.lock().await;
-        let check = move |server: &Server| seen.require(&server.etags().settings);
-        let tokens = self.store.delete_server(id, check).await?;
-        for token in &tokens {
-            self.tokens.remove(token.id);
-        }
-        self.directory.remove(id);
-        self.waker.wake(id);
-        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, tokens = tokens.len(), "server deleted");
-        Ok(tokens)
     }
 
     /// Asks for a start, stop or restart. What is so already is left alone.
@@ -459,6 +449,16 @@ fn refuse_if_held(server: &Server) -> Result<()> {
         });
     }
     Ok(())
+}
+
+/// Who is signed in at a proxy is never the client's to say.
+fn check_passed(headers: &PassHeaders) -> Result<()> {
+    match headers.names().iter().find(|name| passes_never(name)) {
+        None => Ok(()),
+        Some(name) => Err(invalid_pass_headers(&format!(
+            "\"{name}\" tells who is signed in, and never passes as the client sent it"
+        ))),
+    }
 }
 
 fn check_description(text: &str) -> Result<()> {

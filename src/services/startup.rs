@@ -76,6 +76,7 @@ pub async fn start(
             upstream_url: settings.upstream_url.clone(),
             networks: settings.networks,
             requests_per_address: settings.requests_per_address,
+            allowed_origins: settings.allowed_origins.clone(),
             traefik_address: own_address(&settings.http_address),
             certificate: identity.certificate,
             cert_resolver: match &settings.tls {

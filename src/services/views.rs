@@ -9,8 +9,8 @@ use utoipa::ToSchema;
 use crate::access::{Caller, ServerPermission};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, Reason, Rest,
-    RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
+    Actor, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, PassHeaders, Reason,
+    Rest, RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
 };
 
 /// A server's public addresses.
@@ -110,6 +110,8 @@ pub struct ServerView {
     pub limits_given: Option<Limits>,
     /// Where its own connections may lead.
     pub egress: Egress,
+    /// The headers in which it expects credentials of its own.
+    pub pass_headers: PassHeaders,
     /// Who created it.
     pub creator: Actor,
     /// Whom the creator has added.
@@ -189,6 +191,7 @@ impl ServerView {
             limits: server.limits,
             limits_given: Some(maxima.cap(server.limits)).filter(|given| *given != server.limits),
             egress: server.egress,
+            pass_headers: server.pass_headers.clone(),
             creator: server.creator.clone(),
             members: server.members.clone(),
             desired: server.desired,

@@ -7,6 +7,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
+use super::origins::check_origins;
 use super::{ProxyChoice, SecretSource, Settings, SettingsError, SettingsInput, TlsSource};
 use crate::model::{AddressPool, ServerNetworks, SleepAfter};
 
@@ -331,19 +332,6 @@ fn check_http_url(text: &str) -> Result<String, String> {
 fn check_socket(text: &str) -> Result<SocketAddr, String> {
     text.parse()
         .map_err(|_| format!("\"{text}\" is not an address and port like 0.0.0.0:8080"))
-}
-
-fn check_origins(text: &str) -> Result<Vec<String>, String> {
-    text.split(',')
-        .map(str::trim)
-        .filter(|origin| !origin.is_empty())
-        .map(|origin| match Url::parse(origin) {
-            Ok(url) if url.origin().is_tuple() => Ok(url.origin().ascii_serialization()),
-            _ => Err(format!(
-                "\"{origin}\" is not an origin like https://host:port"
-            )),
-        })
-        .collect()
 }
 
 fn check_label(text: &str) -> Result<String, String> {

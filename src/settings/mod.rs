@@ -4,6 +4,7 @@
 mod bounds;
 mod check;
 mod input;
+mod origins;
 
 use std::fmt;
 use std::net::SocketAddr;
@@ -102,7 +103,8 @@ pub struct Settings {
     pub https_port: u16,
     /// Which certificate Traefik serves.
     pub tls: TlsSource,
-    /// Origins browsers may call from, as `scheme://host[:port]`.
+    /// Origins browsers and desktop apps may call from: `scheme://host[:port]`,
+    /// `scheme://*`, `file://` or `null` (`gate::origin_fits`).
     pub allowed_origins: Vec<String>,
     /// From start to the first MCP answer.
     pub start_timeout: Duration,

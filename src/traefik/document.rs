@@ -3,6 +3,7 @@
 //! an unchanged document by its hash and rejects a whole document for
 //! `"routers":{}`.
 
+mod clients;
 mod effect;
 mod shapes;
 
@@ -15,8 +16,9 @@ use sha2::{Digest, Sha256};
 
 pub use self::effect::own_address;
 use self::shapes::{
-    Backend, Certificate, Document, Domain, ForwardingTimeouts, Http, IpStrategy, LoadBalancer,
-    Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store, Tls,
+    Backend, Certificate, Cors, Document, Domain, ForwardingTimeouts, Http, IpStrategy,
+    LoadBalancer, Middleware, Router, RouterTls, ServersTransport, Service, SourceCriterion, Store,
+    Tls,
 };
 use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
@@ -40,6 +42,8 @@ pub struct RouteFacts {
     pub networks: ServerNetworks,
     /// Requests of one address under way at once, on each router.
     pub requests_per_address: usize,
+    /// Origins whose pages may call servers (`gate::origin_fits`).
+    pub allowed_origins: Vec<String>,
     /// Traefik's plain entry point, as Traefik reaches it itself.
     pub traefik_address: SocketAddr,
 }
@@ -82,6 +86,12 @@ const PLAIN_ENTRY_POINT: &str = "web";
 /// Requests that show a token. What signs in has it in its body.
 const PLAIN_WITH_TOKEN: &str = "QueryRegexp(`key`, `.*`) || HeaderRegexp(`Authorization`, `.+`) || HeaderRegexp(`X-Api-Key`, `.+`) || (Path(`/api/session`) && Method(`POST`))";
 const CLEAR_TEXT: &str = "emcp-clear-text";
+/// EMCP's internal listener, for what it answers itself and no gate can.
+const INTERNAL: &str = "emcp-internal";
+/// What clients ask for that is no server's: where an authorization server would
+/// be, if there were one, and servers that there are none of.
+const CLIENTS: &str = "-clients";
+const WELL_KNOWN: &str = "PathRegexp(`(^|/)\\.well-known(/|$)`)";
 const FALLBACK: &str = "emcp";
 const TRANSPORT: &str = "emcp";
 /// Above every other rule: paths OAuth clients look up, which must be a true
@@ -90,6 +100,7 @@ const WELL_KNOWN_PRIORITY: u32 = 100_000;
 const SERVER_PRIORITY: u32 = 1_000;
 const TOO_LARGE_PRIORITY: u32 = 50_000;
 const FALLBACK_PRIORITY: u32 = 1;
+const CLIENTS_PRIORITY: u32 = 2;
 /// On every server's route: what a server answers is never a page of the host.
 const ISOLATE: &str = "isolate";
 /// The dashboard's host is for HTTPS alone.
@@ -121,18 +132,15 @@ const BARE: &str = "Method(`GET`) || Method(`HEAD`) || Method(`DELETE`) || Metho
 /// more be read than was told, so Traefik may read these without a limit of its
 /// own, and before it is known who asks.
 const SMALL: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,4}|[1-5][0-9]{4})$`)";
-/// Those that tell one below 8,000,000.
-const LARGE: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6})$`)";
+/// Those that tell one up to 8,000,000.
+const LARGE: &str = "HeaderRegexp(`Content-Length`, `^([0-9]{1,6}|[1-7][0-9]{6}|8000000)$`)";
 /// And those that tell more, which no server gets.
-const TOO_LARGE: &str = "HeaderRegexp(`Content-Length`, `^([89][0-9]{6}|[0-9]{8,})$`)";
+const TOO_LARGE: &str = "HeaderRegexp(`Content-Length`, `^([89][0-9]{6}|[0-9]{8,})$`) && !Header(`Content-Length`, `8000000`)";
 /// What Traefik reads of a told length, and of the gate's answers, which are
 /// EMCP's own and short: all of it, in a buffer that grows. With a limit it makes
 /// a buffer of the limit's size every time, and keeps a request's until that is
 /// answered (ADR 7).
 const NO_LIMIT: i32 = -1;
-/// What it reads of all others, whose length is untold. Each takes a buffer of
-/// this size.
-const UNTOLD_MAX_BYTES: i32 = 1024 * 1024;
 /// Asks who is calling before a large body is read.
 const KNOCK: &str = "knock";
 /// Bounds what one address has under way on a router.
@@ -168,6 +176,7 @@ pub fn render<'a>(
     };
     add_fallbacks(&mut http, facts);
     refuse_clear_text(&mut http, facts);
+    clients::answer_preflights(&mut http, facts);
     for server in servers {
         add_server(&mut http, server, facts);
     }
@@ -188,21 +197,25 @@ fn encode(document: &Document) -> Result<Vec<u8>> {
 
 /// Everything that is no server's: EMCP's, for each host.
 fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
+    let clients = clients::places();
     let mut add = |name: &str, rule: &str, host: &str, middleware: Option<&str>, above: u32| {
         for (kind, path, priority) in [
             ("", "PathPrefix(`/`)", FALLBACK_PRIORITY),
-            (
-                "-well-known",
-                "PathRegexp(`(^|/)\\.well-known(/|$)`)",
-                WELL_KNOWN_PRIORITY,
-            ),
+            (CLIENTS, clients.as_str(), CLIENTS_PRIORITY),
+            ("-well-known", WELL_KNOWN, WELL_KNOWN_PRIORITY),
         ] {
+            // As on servers' routes, so that nobody sees by an answer's headers
+            // which servers there are.
+            let isolate = (!kind.is_empty()).then_some(ISOLATE);
+            // Outside of what removes it from servers' answers.
+            let hsts = middleware.filter(|name| *name == HSTS && kind != CLIENTS);
+            let mark = middleware.filter(|name| *name != HSTS);
             let router = Router {
                 entry_points: [ENTRY_POINT],
                 rule: format!("{rule}{path}"),
                 priority: priority + above,
                 service: FALLBACK.to_owned(),
-                middlewares: names(std::iter::once(FLIGHT).chain(middleware)),
+                middlewares: names([hsts, isolate, Some(FLIGHT), mark].into_iter().flatten()),
                 tls: Some(router_tls(facts, Some(host))),
                 observability: None,
             };
@@ -219,10 +232,18 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
     add(FALLBACK, "", &facts.public_host, hsts, 0);
     if let Some(host) = &facts.servers_host {
         let rule = format!("{} && ", host_rule(host));
-        add("emcp-servers", &rule, host, Some(SERVERS_HOST), 1);
+        // Above the dashboard's of every kind.
+        add(
+            "emcp-servers",
+            &rule,
+            host,
+            Some(SERVERS_HOST),
+            CLIENTS_PRIORITY,
+        );
         let mark = Middleware::Headers {
             custom_request_headers: headers::of_the_servers_host(),
             custom_response_headers: Headers::new(),
+            cors: None,
         };
         http.middlewares.insert(SERVERS_HOST.to_owned(), mark);
     }
@@ -232,14 +253,16 @@ fn add_fallbacks(http: &mut Http, facts: &RouteFacts) {
             entry_points: [ENTRY_POINT],
             rule,
             priority: TOO_LARGE_PRIORITY,
-            service: FALLBACK.to_owned(),
-            middlewares: names([ISOLATE, FLIGHT, "too-large"]),
+            // Which reads the body before it answers: one that came early would be
+            // lost with the connection.
+            service: INTERNAL.to_owned(),
+            middlewares: names([ISOLATE, FLIGHT, "too-large", "say-too-large"]),
             tls: Some(router_tls(facts, None)),
             observability: None,
         },
     );
     if hsts.is_some() {
-        let hsts = of_answers(headers::of_the_dashboard());
+        let hsts = of_answers(headers::of_the_dashboard(), None);
         http.middlewares.insert(HSTS.to_owned(), hsts);
     }
 }
@@ -251,17 +274,14 @@ fn refuse_clear_text(http: &mut Http, facts: &RouteFacts) {
         entry_points: [PLAIN_ENTRY_POINT],
         rule: PLAIN_WITH_TOKEN.to_owned(),
         priority: SERVER_PRIORITY,
-        service: CLEAR_TEXT.to_owned(),
+        service: INTERNAL.to_owned(),
         middlewares: names([FLIGHT, CLEAR_TEXT]),
         tls: None,
         observability: None,
     };
-    let path = "/clear-text".to_owned();
-    let replace = Middleware::ReplacePath { path };
     http.routers.insert(CLEAR_TEXT.to_owned(), router);
-    http.middlewares.insert(CLEAR_TEXT.to_owned(), replace);
     let service = service(facts.internal_url.clone());
-    http.services.insert(CLEAR_TEXT.to_owned(), service);
+    http.services.insert(INTERNAL.to_owned(), service);
 }
 
 /// Whether browsers take the certificate without being told of EMCP's own CA.
@@ -287,10 +307,11 @@ fn host_rule(host: &str) -> String {
     format!("Host(`{host}`)")
 }
 
-fn of_answers(custom_response_headers: Headers) -> Middleware {
+fn of_answers(custom_response_headers: Headers, cors: Option<Cors>) -> Middleware {
     Middleware::Headers {
         custom_request_headers: Headers::new(),
         custom_response_headers,
+        cors,
     }
 }
 
@@ -327,10 +348,22 @@ fn shared_middlewares(facts: &RouteFacts) -> BTreeMap<String, Middleware> {
         ("too-large", asks("too-large")),
         (RETRY, retry),
         (STRIP, strip),
-        (ISOLATE, of_answers(headers::of_servers_answers())),
+        (
+            ISOLATE,
+            of_answers(headers::of_servers_answers(), Some(clients::cors(facts))),
+        ),
+        (CLEAR_TEXT, internal_page("/clear-text")),
+        (clients::PREFLIGHT, internal_page("/preflight")),
+        ("say-too-large", internal_page("/too-large")),
     ]
     .map(|(name, middleware)| (name.to_owned(), middleware))
     .into()
+}
+
+/// Leads to a page of EMCP's internal listener.
+fn internal_page(path: &'static str) -> Middleware {
+    let path = path.to_owned();
+    Middleware::ReplacePath { path }
 }
 
 /// What becomes of a request's body and credentials at a gate.
@@ -341,7 +374,7 @@ enum Body {
     /// The credentials go, the body is sent on as it comes.
     Streamed,
     /// The same, when the body has been read to its end.
-    Read { max_bytes: i32 },
+    Read,
 }
 
 fn gate(address: String, body: Body) -> Middleware {
@@ -351,15 +384,12 @@ fn gate(address: String, body: Body) -> Middleware {
         auth_request_headers: AUTH_REQUEST_HEADERS,
         auth_response_headers_regex: match body {
             Body::Left => None,
-            Body::Streamed | Body::Read { .. } => Some(headers::NOT_FROM_CLIENTS),
+            Body::Streamed | Body::Read => Some(headers::NOT_FROM_CLIENTS),
         },
         preserve_location_header: true,
         max_response_body_size: NO_LIMIT,
-        forward_body: matches!(body, Body::Read { .. }),
-        max_body_size: match body {
-            Body::Read { max_bytes } => max_bytes,
-            Body::Left | Body::Streamed => NO_LIMIT,
-        },
+        forward_body: matches!(body, Body::Read),
+        max_body_size: NO_LIMIT,
     }
 }
 
@@ -376,32 +406,25 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
         name.clone(),
         service(format!("http://{}", server.endpoint(&facts.networks))),
     );
-    let (told, untold) = (NO_LIMIT, UNTOLD_MAX_BYTES);
-    for (kind, body) in [
-        ("", Body::Streamed),
-        ("-sized", Body::Read { max_bytes: told }),
-        ("-untold", Body::Read { max_bytes: untold }),
-    ] {
+    for (kind, body) in [("", Body::Streamed), ("-sized", Body::Read)] {
         // Where this very route leads, since the gate may know better.
         let at = server.address_in(&facts.networks);
         let address = format!("{}/gate?server={id}&at={at}", facts.internal_url);
         http.middlewares
             .insert(format!("gate-{id}{kind}"), gate(address, body));
     }
-    for (kind, condition, rank, gate, is_large) in [
-        ("-bare", Some(BARE), 3, "", false),
-        ("-small", Some(SMALL), 2, "-sized", false),
-        ("-large", Some(LARGE), 1, "-sized", true),
-        ("", None, 0, "-untold", true),
+    for (kind, condition, rank, gate, before) in [
+        ("-bare", Some(BARE), 3, "", &[] as &[&str]),
+        ("-small", Some(SMALL), 2, "-sized", &[]),
+        ("-large", Some(LARGE), 1, "-sized", &[KNOCK, FLIGHT_LARGE]),
+        // Of untold length: the bootstrap reads it whole, and counts (ADR 7).
+        ("", None, 0, "", &[FLIGHT_LARGE]),
     ] {
         let gate = format!("gate-{id}{gate}");
         // Behind the gate, which has read what it reads by then: that can be
         // sent at a later try as at the first.
-        let middlewares = if is_large {
-            names([ISOLATE, FLIGHT, KNOCK, FLIGHT_LARGE, &gate, RETRY, STRIP])
-        } else {
-            names([ISOLATE, FLIGHT, &gate, RETRY, STRIP])
-        };
+        let first = [ISOLATE, FLIGHT].into_iter().chain(before.iter().copied());
+        let middlewares = names(first.chain([gate.as_str(), RETRY, STRIP]));
         http.routers.insert(
             format!("{name}{kind}"),
             Router {

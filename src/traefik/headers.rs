@@ -3,6 +3,9 @@
 //! browser, and nothing a client sends may pass there for the gate's word.
 
 use std::collections::BTreeMap;
+use std::sync::LazyLock;
+
+use regex_lite::Regex;
 
 /// Headers to set; one without a value is removed.
 pub(super) type Headers = BTreeMap<&'static str, &'static str>;
@@ -28,7 +31,45 @@ pub(super) const NOT_FROM_CLIENTS: &str = concat!(
     "|x-forwarded-(tls-)?client-cert.*|(x-)?ssl-client-.*|(x-)?client-cert.*)$",
 );
 
-/// Set on every answer that comes by a server's route, also on the gate's own.
+/// Whether a header of this name must not come from a client to a server, not
+/// even where the server asks for it (`model::PassHeaders`): all that is removed
+/// but for the two that hold credentials.
+pub fn passes_never(name: &str) -> bool {
+    static REMOVED: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(NOT_FROM_CLIENTS).ok());
+    let is_credential = ["authorization", "x-api-key"]
+        .iter()
+        .any(|known| name.eq_ignore_ascii_case(known));
+    let removed = REMOVED.as_ref();
+    !is_credential && removed.is_none_or(|removed| removed.is_match(name))
+}
+
+/// What a browser's page may read of a server's answers, besides what every page
+/// may (WHATWG Fetch, "CORS-safelisted response-header name").
+pub(super) const EXPOSED: &[&str] = &[
+    "Mcp-Session-Id",
+    "Mcp-Protocol-Version",
+    "WWW-Authenticate",
+    "Retry-After",
+    "X-Request-Id",
+];
+
+/// What a server says of who may read its answers, which is EMCP's to say.
+fn of_other_origins() -> Headers {
+    [
+        "Access-Control-Allow-Origin",
+        "Access-Control-Allow-Credentials",
+        "Access-Control-Allow-Headers",
+        "Access-Control-Allow-Methods",
+        "Access-Control-Allow-Private-Network",
+        "Access-Control-Max-Age",
+        "Timing-Allow-Origin",
+    ]
+    .map(|name| (name, ""))
+    .into()
+}
+
+/// Set on every answer that comes by a server's route, also on the gate's own, and
+/// on what else clients are answered.
 /// A document has no script, no form, no frame and an origin of its own; and
 /// what would speak for the whole host does not pass.
 pub(super) fn of_servers_answers() -> Headers {
@@ -51,7 +92,8 @@ pub(super) fn of_servers_answers() -> Headers {
         "Service-Worker-Allowed",
         "Refresh",
     ];
-    let mut headers: Headers = REMOVED.into_iter().map(|name| (name, "")).collect();
+    let mut headers = of_other_origins();
+    headers.extend(REMOVED.map(|name| (name, "")));
     headers.insert(
         "Content-Security-Policy",
         "sandbox; default-src 'none'; frame-ancestors 'none'",
@@ -60,7 +102,8 @@ pub(super) fn of_servers_answers() -> Headers {
     headers.insert("Cross-Origin-Resource-Policy", "same-origin");
     // What a browser got as a client, or before anybody asked for it (`prefetch`
     // names no destination), is never taken for the answer to a navigation.
-    headers.insert("Vary", "*");
+    // The origin is named besides, for who looks for that alone.
+    headers.insert("Vary", "*, Origin");
     headers
 }
 
@@ -73,4 +116,32 @@ pub(super) fn of_the_dashboard() -> Headers {
 /// Of a request that came by the servers' own host.
 pub(super) fn of_the_servers_host() -> Headers {
     Headers::from([(SERVERS_HOST_HEADER, "1")])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn identities_pass_never_and_credentials_of_the_servers_own_do() {
+        for never in [
+            "Cookie",
+            "X-Emcp-User",
+            "x-forwarded-user",
+            "Remote-User",
+            "X-Auth-Request-Email",
+            "CF-Access-Client-Id",
+            "Tailscale-User-Login",
+        ] {
+            assert!(passes_never(never), "{never}");
+        }
+        for may in [
+            "Authorization",
+            "X-API-KEY",
+            "X-Upstream-Token",
+            "X-Auth-Token",
+        ] {
+            assert!(!passes_never(may), "{may}");
+        }
+    }
 }

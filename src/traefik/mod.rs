@@ -7,6 +7,6 @@ mod provider;
 mod routes;
 
 pub use document::{Fingerprint, Rendered, RouteFacts, own_address, render};
-pub use headers::SERVERS_HOST_HEADER;
+pub use headers::{SERVERS_HOST_HEADER, passes_never};
 pub use provider::{ConnectionId, Poll, Provider};
 pub use routes::{Publisher, Routes};

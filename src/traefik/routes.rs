@@ -215,6 +215,7 @@ mod tests {
             certificate: None,
             cert_resolver: None,
             requests_per_address: 512,
+            allowed_origins: Vec::new(),
             traefik_address: ([127, 0, 0, 1], 80).into(),
             public_host: "localhost".into(),
             servers_host: None,

@@ -38,9 +38,12 @@ def api(platform: Platform) -> Api:
     return platform.api
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def new_platform() -> Iterator[Callable[..., Platform]]:
-    """Makes further platforms with settings of their own, for tests that break or reconfigure them."""
+    """Makes further platforms with settings of their own, for tests that break or reconfigure them.
+
+    They end with the file: what they and their servers do meanwhile would be in the way of the next one's.
+    """
     started: list[Platform] = []
 
     def make(**emcp_settings: str) -> Platform:

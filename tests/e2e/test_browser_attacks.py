@@ -37,7 +37,7 @@ REPLACED = {
     "Content-Security-Policy": "sandbox; default-src 'none'; frame-ancestors 'none'",
     "X-Content-Type-Options": "nosniff",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Vary": "*",
+    "Vary": "*, Origin",
 }
 # A stream that goes on only when another request says so.
 CODE = f"""

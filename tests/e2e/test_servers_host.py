@@ -119,7 +119,9 @@ def initialize(platform: TwoHosts, host: str, token: str | None) -> httpx.Respon
 
 
 def code_of(answer: httpx.Response) -> str:
-    code: str = answer.json()["error"]["code"]
+    error = answer.json()["error"]
+    # In OAuth's words where its clients look.
+    code: str = error if isinstance(error, str) else error["code"]
     return code
 
 

@@ -197,7 +197,7 @@ def test_what_is_too_large_for_any_server_is_told_as_json(platform: FaultPlatfor
     platform.api.call("POST", "/api/servers", json={"name": "gated", "code": tiny_server(), "start": False})
     until("its route", lambda: _gate_answers(platform, "gated"), 30)
     tls = platform.api.tls
-    head = _head(platform.public_url, "POST", "/api/gated/mcp", 8_000_000, platform.admin_token)
+    head = _head(platform.public_url, "POST", "/api/gated/mcp", 8_000_001, platform.admin_token)
     with _connect(platform.public_url) as plain, tls.wrap_socket(plain, server_hostname="localhost") as connection:
         connection.sendall(head + b"{")
         said = connection.recv(65536)

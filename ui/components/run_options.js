@@ -1,4 +1,4 @@
-// Where a server's own connections may lead, and when it sleeps.
+// Where a server's own connections may lead, which credentials are its own, and when it sleeps.
 
 import { html } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
@@ -23,6 +23,31 @@ export function EgressChoice({ value, onChange }) {
     />
     <p class="hint">${t(`egress.hint.${value}`)}</p>
   </div>`;
+}
+
+/**
+ * The headers' names of a list as it is typed.
+ * @param {string} text
+ */
+export function passHeadersOf(text) {
+  return text.split(/[\s,;]+/).filter((name) => name !== "");
+}
+
+/** @param {{ value: string, onChange: (value: string) => void }} props */
+export function PassHeadersField({ value, onChange }) {
+  return html`<${Field} label=${t("passHeaders.label")} hint=${t("passHeaders.hint")}>
+    ${(/** @type {object} */ attributes) => html`<input
+      ...${attributes}
+      class="mono"
+      name="pass_headers"
+      placeholder="Authorization"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck=${false}
+      value=${value}
+      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onChange(event.currentTarget.value)}
+    />`}
+  <//>`;
 }
 
 /** @param {{ draft: SleepDraft, onDraft: (draft: SleepDraft) => void }} props */

@@ -10,7 +10,7 @@ import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Conflict } from "./conflict.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { EgressChoice, SleepFields } from "./run_options.js";
+import { EgressChoice, PassHeadersField, passHeadersOf, SleepFields } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 import { UnsavedGuard } from "./unsaved_guard.js";
 
@@ -28,6 +28,7 @@ function draftOf(server) {
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
     egress: server.egress ?? "open",
+    passHeaders: (server.pass_headers ?? []).join(", "),
     sleep: sleepDraft(server.sleep),
   };
 }
@@ -42,6 +43,7 @@ const WORDS = {
   runtime: { label: () => t("server.runtime"), words: (runtime) => t(`runtime.${runtime}`) },
   limits: { label: () => t("conflict.limits"), words: ({ memory, cpus, pids }) => `${memory} MiB · ${cpus} CPU · ${pids}` },
   egress: { label: () => t("egress.label"), words: (egress) => t(`egress.${egress}`) },
+  passHeaders: { label: () => t("passHeaders.label"), words: (names) => names },
   sleep: { label: () => t("sleep.label"), words: ({ mode, pause, stop }) => [t(`sleep.mode.${mode}`), pause, stop].filter(Boolean).join(" · ") },
 };
 
@@ -82,6 +84,7 @@ export function SettingsDialog({ server, onClose }) {
       entry_object: draft.entryObject,
       runtime: draft.runtime,
       limits: limitsOf(draft.limits),
+      pass_headers: passHeadersOf(draft.passHeaders),
       sleep: sleepOf(draft.sleep),
       // To send it takes a new container, also where it stays what it is.
       ...(draft.egress === base.egress ? {} : { egress: draft.egress }),
@@ -133,6 +136,7 @@ export function SettingsDialog({ server, onClose }) {
       </div>
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
+      <${PassHeadersField} value=${draft.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
       <${SleepFields} draft=${draft.sleep} onDraft=${(/** @type {typeof draft.sleep} */ sleep) => change({ sleep })} />
       <p class="hint">${t("settings.hint")}</p>
       <${UnsavedGuard} isDirty=${isChanged} kept=${{ name: `${server.name}.txt`, text: () => draft.description }} />

@@ -41,6 +41,7 @@
  * @property {string} updated_at
  * @property {{ sse: string, mcp: string }} urls
  * @property {"open" | "none"} [egress]
+ * @property {string[]} [pass_headers] names of headers
  * @property {import("./sleep.js").SleepChoice} [sleep]
  * @property {string} [reason_code]
  * @property {Args} [reason_args]

@@ -7,7 +7,7 @@ import { Failure, Field } from "../components/controls.js";
 import { EnvEditor, newRow, rowProblem, varsOf } from "../components/env_editor.js";
 import { Icon } from "../components/icon.js";
 import { areLimitsGood, DEFAULT_LIMITS, EntryField, LimitFields, limitsOf } from "../components/option_fields.js";
-import { EgressChoice, SleepFields } from "../components/run_options.js";
+import { EgressChoice, PassHeadersField, passHeadersOf, SleepFields } from "../components/run_options.js";
 import { RuntimeChoice } from "../components/runtime_choice.js";
 import { TemplateChoice, useTemplates } from "../components/template_choice.js";
 import { UnsavedGuard } from "../components/unsaved_guard.js";
@@ -38,6 +38,7 @@ function emptyForm() {
     rows: /** @type {Row[]} */ ([]),
     limits: /** @type {import("../components/option_fields.js").LimitsDraft} */ ({ ...DEFAULT_LIMITS }),
     egress: /** @type {import("../components/run_options.js").Egress} */ ("open"),
+    passHeaders: "",
     sleep: sleepDraft(null),
     start: true,
   };
@@ -180,6 +181,7 @@ export function CreatePage() {
               <${EgressChoice} value=${form.egress} onChange=${(/** @type {Form["egress"]} */ egress) => change({ egress })} />
               <${SleepFields} draft=${form.sleep} onDraft=${(/** @type {Form["sleep"]} */ sleep) => change({ sleep })} />
             </div>
+            <${PassHeadersField} value=${form.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
             <${LimitFields} draft=${form.limits} onDraft=${(/** @type {Form["limits"]} */ limits) => change({ limits })} />
           </div>
         </details>
@@ -253,6 +255,7 @@ function bodyOf(form) {
     limits: limitsOf(form.limits),
     code: form.code,
     egress: form.egress,
+    pass_headers: passHeadersOf(form.passHeaders),
     sleep: sleepOf(form.sleep),
     env: varsOf(form.rows),
     start: form.start,

@@ -4,17 +4,18 @@
 use std::sync::LazyLock;
 use std::time::Duration;
 
-use http::header::{HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderName, StatusCode};
 use secrecy::ExposeSecret;
 use warp::Reply;
 
-use crate::access::{Caller, Places};
+use super::oauth;
+use crate::access::Places;
 use crate::directory::Entry;
-use crate::gate::{self, GateRequest, Refusal, Verdict};
+use crate::gate::{self, GateRequest, Passed, Presented, Recognised, Refusal, Verdict};
 use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
-use crate::http::error::{CHALLENGE, error_body};
+use crate::http::error::{challenge, error_body};
 use crate::http::reply::Answer;
 use crate::model::{Error, Result, ServerId};
 
@@ -69,7 +70,10 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                 let ticket = ticket_for
                     .map(|token| ctx.app.sse_ticket(entry.server.id, token))
                     .transpose()?;
-                return allow(&user, &entry, ticket.as_deref());
+                let passed = gate::passed_on(&request, &entry.server.pass_headers, |text| {
+                    ctx.app.is_token(text, ctx.client())
+                });
+                return allow(&user, &entry, ticket.as_deref(), &passed);
             }
             (Verdict::Allow { .. } | Verdict::Redirect { .. }, None) => {
                 return Err(Error::Internal("allowed without a server".to_owned()));
@@ -125,14 +129,22 @@ pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
     })
 }
 
-/// The refusal of a body that no server gets. Traefik asks for it without
-/// having read the body.
-pub(in crate::http) async fn too_large(ctx: Ctx) -> Answer {
+/// Whether a body that no server gets is at least read before it is refused
+/// ([`too_large`]): for who has a token. Traefik asks without having read it.
+pub(in crate::http) async fn may_be_told(ctx: Ctx) -> Answer {
     let request = request_of(&ctx);
     caller(&ctx, &request, None)?;
+    Ok(StatusCode::OK.into_response())
+}
+
+/// The refusal of a body that no server gets. It is read first: an answer that
+/// comes while a client still sends is lost with the connection.
+pub(in crate::http) async fn too_large(ctx: Ctx, stream: BodyStream) -> Answer {
+    body::swallow(stream).await;
+    ctx.app.at_gate().decided("too_large");
     Err(Error::TooLarge {
         field: None,
-        message: "a request's body may have at most 8,000,000 bytes".to_owned(),
+        message: "a request's body may have at most 8,000,000 bytes (8 MB)".to_owned(),
     })
 }
 
@@ -146,22 +158,34 @@ fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
 }
 
 /// Who asks. Checked anew after every wait: a token may be revoked meanwhile.
-fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
-    let caller = recognise(ctx, request, entry)?;
-    ctx.note.actor(&caller);
-    Ok(caller)
+fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Recognised> {
+    let recognised = recognise(ctx, request, entry)?;
+    ctx.note.actor(&recognised.caller);
+    Ok(recognised)
 }
 
-fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Caller> {
-    if let Some(token) = gate::credential(request) {
-        return ctx.app.identify(&token, ctx.client());
-    }
+fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Recognised> {
+    // First, since it is no guess: what a session's client sends besides is then
+    // for the server.
     let by_ticket = || {
         let (kind, ticket) = gate::ticket_in_url(request.uri)?;
         ctx.app
             .caller_by_ticket(entry?.server.id, kind, &ticket, ctx.client())
     };
-    by_ticket().ok_or_else(gate::no_credential)
+    if let Some(caller) = by_ticket() {
+        let by = Presented::Ticket;
+        return Ok(Recognised { caller, by });
+    }
+    let presented = gate::credentials(request);
+    if presented.is_empty() {
+        return Err(gate::no_credential());
+    }
+    let secrets: Vec<&str> = presented.iter().map(|(_, secret)| &**secret).collect();
+    let (at, caller) = ctx.app.identify_first(&secrets, ctx.client())?;
+    let by = presented
+        .get(at)
+        .map_or(Presented::Authorization, |(by, _)| *by);
+    Ok(Recognised { caller, by })
 }
 
 /// What Traefik routes here came over plain HTTP with a token in it
@@ -183,6 +207,8 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     GateRequest {
         authorization: ctx.header("authorization"),
         api_key: ctx.header("x-api-key"),
+        repeats_authorization: ctx.has_several("authorization"),
+        repeats_api_key: ctx.has_several("x-api-key"),
         origin: ctx.header_or_garbled("origin"),
         fetch_dest: ctx.header_or_garbled("sec-fetch-dest"),
         uri: ctx.header("x-forwarded-uri").unwrap_or(""),
@@ -190,8 +216,9 @@ fn request_of(ctx: &Ctx) -> GateRequest<'_> {
     }
 }
 
-/// Traefik copies these onto the request it forwards.
-fn allow(user: &str, entry: &Entry, ticket: Option<&str>) -> Answer {
+/// Traefik copies these onto the request it forwards, in place of all that it
+/// takes away (`traefik::headers`).
+fn allow(user: &str, entry: &Entry, ticket: Option<&str>, passed: &Passed<'_>) -> Answer {
     let mut response = StatusCode::OK.into_response();
     let headers = response.headers_mut();
     headers.insert(HeaderName::from_static("x-emcp-user"), header_value(user)?);
@@ -202,6 +229,16 @@ fn allow(user: &str, entry: &Entry, ticket: Option<&str>) -> Answer {
         let mut ticket = header_value(ticket)?;
         ticket.set_sensitive(true);
         headers.insert(HeaderName::from_static("x-emcp-sse-ticket"), ticket);
+    }
+    for (name, value) in [
+        (AUTHORIZATION, passed.authorization),
+        (HeaderName::from_static("x-api-key"), passed.api_key),
+    ] {
+        if let Some(value) = value {
+            let mut value = header_value(value)?;
+            value.set_sensitive(true);
+            headers.insert(name, value);
+        }
     }
     Ok(response)
 }
@@ -238,10 +275,14 @@ fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
     );
     let headers = response.headers_mut();
     if status == StatusCode::UNAUTHORIZED {
-        headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
+        let challenge = challenge(refusal.is_wrong_token, &refusal.message);
+        headers.insert(WWW_AUTHENTICATE, challenge);
     }
     if let Some(secs) = refusal.retry_after_secs {
         headers.insert(RETRY_AFTER, HeaderValue::from(secs));
+    }
+    if gate::is_oauth_place(request_of(ctx).uri) {
+        return oauth::in_place_of(response, ctx, refusal.code, &refusal.message);
     }
     response
 }

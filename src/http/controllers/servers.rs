@@ -10,12 +10,14 @@ use warp::Rejection;
 use warp::path::FullPath;
 use warp::reply::Response;
 
+use super::oauth;
 use crate::access::Caller;
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
+use crate::http::error::error_response;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content, tagged};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
@@ -198,18 +200,23 @@ pub(in crate::http) async fn unknown(
         return Err(warp::reject::not_found());
     }
     let moved_to = ctx.app.settings().servers_url.clone();
-    Ok(call(ctx, |ctx| no_route(ctx, name, moved_to)).await)
+    Ok(call(ctx, |ctx| no_route(ctx, path, name, moved_to)).await)
 }
 
 /// Whatever comes by the servers' own host and is no server's.
 pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
+    if oauth::is_well_known(path.as_str()) {
+        return Ok(oauth::no_document(&ctx));
+    }
     let mut parts = path.as_str().split('/').skip(1);
     match (parts.next(), parts.next()) {
         (Some("api"), Some(name))
             if may_be_a_server(name, &path) && name.parse::<ServerName>().is_ok() =>
         {
-            no_route(ctx, name.to_owned(), None).await
+            let name = name.to_owned();
+            no_route(ctx, path, name, None).await
         }
+        _ if gate::is_oauth_place(path.as_str()) => Ok(oauth::refusal(&ctx)),
         _ => Err(Error::NotFound {
             code: "not_found",
             message: "there is nothing at this address".to_owned(),
@@ -218,13 +225,25 @@ pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
 }
 
 fn may_be_a_server(name: &str, path: &FullPath) -> bool {
-    let is_well_known = path.as_str().split('/').any(|part| part == ".well-known");
+    let is_well_known = oauth::is_well_known(path.as_str());
     !name.is_empty() && !is_well_known && !RESERVED_NAMES.contains(&name)
 }
 
 /// As at the gate, only who holds a token learns which servers there are, and a
 /// page learns nothing. `moved_to` is the servers' own host, where it is another.
-async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
+async fn no_route(ctx: Ctx, path: FullPath, name: String, moved_to: Option<Url>) -> Answer {
+    let answer = no_route_to(&ctx, path.as_str(), &name, moved_to);
+    match answer {
+        Err(error) if gate::is_oauth_place(path.as_str()) => {
+            let plain = error_response(&error, &ctx.request_id);
+            let message = error.to_string();
+            Ok(oauth::in_place_of(plain, &ctx, error.code(), &message))
+        }
+        other => other,
+    }
+}
+
+fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answer {
     let settings = ctx.app.settings();
     let request = GateRequest {
         origin: ctx.header_or_garbled("origin"),
@@ -232,17 +251,11 @@ async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
         ..GateRequest::default()
     };
     gate::check_browser(&request, &settings.allowed_origins)?;
-    match ctx.query("key") {
-        // Who has nothing but a URL is to learn of the new one too.
-        Some(key) if moved_to.is_some() && !ctx.has_token_header() => {
-            ctx.app.identify(key, ctx.client())?;
-        }
-        _ => drop(ctx.caller()?),
-    }
-    let entry = ctx.app.find_server(&name)?;
+    recognise(ctx, path)?;
+    let entry = ctx.app.find_server(name)?;
     // A route goes by the name alone.
     if name != entry.server.name.as_str() {
-        return Err(Error::no_server(&name));
+        return Err(Error::no_server(name));
     }
     match moved_to {
         Some(base) => Err(Error::NotFound {
@@ -261,6 +274,34 @@ async fn no_route(ctx: Ctx, name: String, moved_to: Option<Url>) -> Answer {
             ),
         }),
     }
+}
+
+/// Who asks for a server that has no route, in words that are the gate's: whoever
+/// has no token must not see by them whether there is such a server.
+fn recognise(ctx: &Ctx, path: &str) -> Result<()> {
+    let key = ctx.query("key").map(|key| {
+        let pair = url::form_urlencoded::Serializer::new(String::new())
+            .append_pair("key", key)
+            .finish();
+        format!("{path}?{pair}")
+    });
+    let request = GateRequest {
+        authorization: ctx.header("authorization"),
+        api_key: ctx.header("x-api-key"),
+        uri: key.as_deref().unwrap_or(path),
+        ..GateRequest::default()
+    };
+    let presented = gate::credentials(&request);
+    if presented.is_empty() {
+        return ctx.caller().map(drop).map_err(|error| match error {
+            Error::Unauthenticated { .. } => gate::no_credential(),
+            other => other,
+        });
+    }
+    let secrets: Vec<&str> = presented.iter().map(|(_, secret)| &**secret).collect();
+    let (_, caller) = ctx.app.identify_first(&secrets, ctx.client())?;
+    ctx.note.actor(&caller);
+    Ok(())
 }
 
 async fn wait_if_asked(ctx: &Ctx, viewer: &Caller, view: ServerView) -> Result<ServerView> {

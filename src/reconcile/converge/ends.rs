@@ -9,18 +9,18 @@ use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
 
 impl Converge {
-    pub(super) async fn give_up_starting(
+    /// A run that goes on and does not do what it is for: another would not
+    /// either.
+    pub(super) async fn fail_for_good(
         &self,
         state: &RunState,
         container: &str,
         run_key: Option<String>,
+        fault: KnownFault,
     ) -> std::result::Result<(), RuntimeError> {
         let now = Timestamp::now();
         let failure = Failure {
-            fault: KnownFault::StartTimeout {
-                timeout_secs: self.parts.config.start_timeout.as_secs(),
-            }
-            .into(),
+            fault: fault.into(),
             line: None,
             log_tail: failure::bounded_tail(self.log_tail(container).await?),
             at: now,

@@ -138,6 +138,7 @@ impl Setting {
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {
             requests_per_address: 512,
+            allowed_origins: Vec::new(),
             traefik_address: ([127, 0, 0, 1], 80).into(),
             networks,
             internal_url: String::new(),

@@ -13,7 +13,7 @@ use super::shapes::{
     Backend, HealthCheck, Http, LoadBalancer, Middleware, Observability, Router, Service,
 };
 use super::{
-    CLEAR_TEXT, Fingerprint, PLAIN_ENTRY_POINT, RouteFacts, SERVER_PRIORITY, TRANSPORT, names,
+    Fingerprint, INTERNAL, PLAIN_ENTRY_POINT, RouteFacts, SERVER_PRIORITY, TRANSPORT, names,
 };
 
 const ROUTE: &str = "emcp-in-effect";
@@ -60,7 +60,7 @@ pub(super) fn add(http: &mut Http, facts: &RouteFacts, fingerprint: &Fingerprint
         observability: Some(Observability::NONE),
     };
     let rule = format!("Path(`{PATH}`) && {from_itself}");
-    let ask = router(rule, CLEAR_TEXT, names([ROUTE]));
+    let ask = router(rule, INTERNAL, names([ROUTE]));
     http.routers.insert(ROUTE.to_owned(), ask);
     let path = format!("{UPSTREAM_PATH}/{fingerprint}");
     let replace = Middleware::ReplacePath { path };

@@ -103,6 +103,18 @@ pub(super) struct Backend {
     pub(super) url: String,
 }
 
+/// Which pages of other origins may read answers. A preflight that met this
+/// would be answered by Traefik itself; none does (`PREFLIGHT`).
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Cors {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) access_control_allow_origin_list: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(super) access_control_allow_origin_list_regex: Vec<String>,
+    pub(super) access_control_expose_headers: &'static [&'static str],
+}
+
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub(super) enum Middleware {
@@ -141,6 +153,8 @@ pub(super) enum Middleware {
         custom_request_headers: Headers,
         #[serde(skip_serializing_if = "BTreeMap::is_empty")]
         custom_response_headers: Headers,
+        #[serde(flatten, skip_serializing_if = "Option::is_none")]
+        cors: Option<Cors>,
     },
     #[serde(rename_all = "camelCase")]
     Retry {

@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use serde_json::Value;
 
+use super::clients::PREFLIGHT;
 use super::*;
 use crate::model::{Actor, AddressPool, Egress, ServerId};
 
@@ -18,6 +19,10 @@ fn facts() -> RouteFacts {
         public_host: "mcp.example.com".into(),
         servers_host: None,
         requests_per_address: 512,
+        allowed_origins: vec![
+            "https://mcp.example.com".into(),
+            "vscode-webview://*".into(),
+        ],
         traefik_address: ([127, 0, 0, 1], 80).into(),
     }
 }
@@ -111,11 +116,12 @@ fn large_bodies_are_read_only_when_it_is_known_who_asks() {
     let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
     let value: Value = serde_json::from_slice(&bytes).unwrap();
     let http = &value["http"];
-    for (kind, reads, knocks, limit) in [
-        ("-bare", false, false, -1),
-        ("-small", true, false, -1),
-        ("-large", true, true, -1),
-        ("", true, true, UNTOLD_MAX_BYTES),
+    for (kind, reads, knocks, is_counted) in [
+        ("-bare", false, false, false),
+        ("-small", true, false, false),
+        ("-large", true, true, true),
+        // Its length is untold: it is not read here at all.
+        ("", false, false, true),
     ] {
         let router = &http["routers"][format!("server-{}{kind}", demo.id)];
         let chain: Vec<_> = router["middlewares"]
@@ -127,10 +133,12 @@ fn large_bodies_are_read_only_when_it_is_known_who_asks() {
         let gate = chain.iter().find(|name| name.starts_with("gate-")).unwrap();
         let auth = &http["middlewares"][gate]["forwardAuth"];
         assert_eq!(auth["forwardBody"], reads, "{kind}");
-        assert_eq!(auth["maxBodySize"], limit, "{kind}");
+        // A limit would be a buffer of its size, kept until the answer.
+        assert_eq!(auth["maxBodySize"], -1, "{kind}");
         assert!(auth["authResponseHeadersRegex"].is_string(), "{kind}");
         let knock = chain.iter().position(|name| *name == KNOCK);
         assert_eq!(knock == Some(2), knocks, "{kind}: {chain:?}");
+        assert_eq!(chain.contains(&FLIGHT_LARGE), is_counted, "{kind}");
     }
     let knock = &http["middlewares"][KNOCK]["forwardAuth"];
     assert_eq!(knock["forwardBody"], false);
@@ -167,7 +175,7 @@ fn what_a_server_answers_is_never_a_page_of_the_host() {
     );
     assert_eq!(set["X-Content-Type-Options"], "nosniff");
     assert_eq!(set["Cross-Origin-Resource-Policy"], "same-origin");
-    assert_eq!(set["Vary"], "*");
+    assert_eq!(set["Vary"], "*, Origin");
     for removed in [
         "Set-Cookie",
         "Service-Worker-Allowed",
@@ -178,9 +186,66 @@ fn what_a_server_answers_is_never_a_page_of_the_host() {
         "NEL",
         "Report-To",
         "Reporting-Endpoints",
+        "Access-Control-Allow-Origin",
+        "Access-Control-Allow-Credentials",
     ] {
         assert_eq!(set[removed], "", "{removed}");
     }
+}
+
+#[test]
+fn allowed_origins_may_read_answers_and_nobody_may_with_a_cookie() {
+    let demo = server("demo");
+    let value = rendered(&[&demo], &facts());
+    let set = &value["http"]["middlewares"]["isolate"]["headers"];
+    assert_eq!(
+        set["accessControlAllowOriginList"],
+        serde_json::json!(["https://mcp.example.com"])
+    );
+    assert_eq!(
+        set["accessControlAllowOriginListRegex"],
+        serde_json::json!(["^vscode-webview://[A-Za-z0-9._~:-]+$"])
+    );
+    let exposed = set["accessControlExposeHeaders"].as_array().unwrap();
+    for header in ["Mcp-Session-Id", "Mcp-Protocol-Version", "WWW-Authenticate"] {
+        assert!(exposed.contains(&Value::from(header)), "{header}");
+    }
+    assert!(set.get("accessControlAllowCredentials").is_none());
+    let routers = value["http"]["routers"].as_object().unwrap();
+    // The dashboard's own are nobody else's to read.
+    assert_eq!(
+        routers["emcp"]["middlewares"],
+        serde_json::json!(["flight"])
+    );
+    for name in ["emcp-clients", "emcp-well-known"] {
+        assert_eq!(routers[name]["middlewares"][0], "isolate", "{name}");
+    }
+}
+
+#[test]
+fn preflights_come_to_emcp_for_what_clients_call_and_nothing_else() {
+    let value = rendered(&[&server("demo")], &facts());
+    let http = &value["http"];
+    let router = &http["routers"][PREFLIGHT];
+    let rule = router["rule"].as_str().unwrap();
+    assert!(rule.starts_with("Method(`OPTIONS`) && "), "{rule}");
+    assert!(rule.contains("!PathRegexp(`^/api/(admin|api|"), "{rule}");
+    let others = http["routers"].as_object().unwrap();
+    for (name, other) in others.iter().filter(|(name, _)| *name != PREFLIGHT) {
+        assert!(
+            other["priority"].as_u64() < router["priority"].as_u64(),
+            "{name}"
+        );
+    }
+    assert_eq!(
+        http["middlewares"][PREFLIGHT]["replacePath"]["path"],
+        "/preflight"
+    );
+    let service = &http["services"][router["service"].as_str().unwrap()];
+    assert_eq!(
+        service["loadBalancer"]["servers"][0]["url"],
+        "http://emcp:8081"
+    );
 }
 
 #[test]
@@ -206,7 +271,8 @@ fn a_host_of_their_own_takes_the_servers_away_from_the_dashboards() {
         let rule = router["rule"].as_str().unwrap();
         // Over plain HTTP neither host has anything.
         let is_plain = router["entryPoints"][0] == PLAIN_ENTRY_POINT;
-        let is_for_both = is_plain || ["emcp", "emcp-well-known"].contains(&name.as_str());
+        let of_both = ["emcp", "emcp-clients", "emcp-well-known", PREFLIGHT];
+        let is_for_both = is_plain || of_both.contains(&name.as_str());
         assert_eq!(rule.contains(host), !is_for_both, "{name}: {rule}");
     }
     let router = |name: &str| &routers[name];
@@ -218,14 +284,21 @@ fn a_host_of_their_own_takes_the_servers_away_from_the_dashboards() {
     // What is no server's is EMCP's on both hosts, and EMCP learns of it.
     for (own, dashboards) in [
         ("emcp-servers", "emcp"),
+        ("emcp-servers-clients", "emcp-clients"),
         ("emcp-servers-well-known", "emcp-well-known"),
     ] {
+        let before = if own == "emcp-servers" {
+            vec![]
+        } else {
+            vec!["isolate"]
+        };
+        let with = |rest: &[&str]| serde_json::json!([before.clone(), rest.to_vec()].concat());
         let (own, dashboards) = (router(own), router(dashboards));
         assert!(own["priority"].as_u64() > dashboards["priority"].as_u64());
         assert_eq!(own["service"], "emcp");
         let own = &own["middlewares"];
-        assert_eq!(*own, serde_json::json!(["flight", "servers-host"]));
-        assert_eq!(dashboards["middlewares"], serde_json::json!(["flight"]));
+        assert_eq!(*own, with(&["flight", "servers-host"]));
+        assert_eq!(dashboards["middlewares"], with(&["flight"]));
     }
     let mark = &value["http"]["middlewares"]["servers-host"]["headers"];
     assert_eq!(
@@ -313,7 +386,7 @@ fn a_token_over_plain_http_is_refused_before_it_is_redirected() {
     let router = &value["http"]["routers"][CLEAR_TEXT];
     assert_eq!(router["entryPoints"], serde_json::json!(["web"]));
     assert!(router.get("tls").is_none());
-    let service = &value["http"]["services"][CLEAR_TEXT]["loadBalancer"];
+    let service = &value["http"]["services"][INTERNAL]["loadBalancer"];
     assert_eq!(service["servers"][0]["url"], "http://emcp:8081");
     let template = include_str!("../../../traefik/traefik.yml");
     let redirect = template.split("redirections:").nth(1).unwrap();

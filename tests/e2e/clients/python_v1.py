@@ -10,6 +10,7 @@ from mcp.client.streamable_http import streamable_http_client
 from mcp.types import InitializeResult
 from pydantic import AnyUrl, BaseModel
 from scenario import Json, main, run_steps
+from sign_in import sign_in
 
 
 def wire(model: BaseModel) -> Json:
@@ -49,11 +50,13 @@ class SessionV1:
 async def run(scenario: Json) -> list[Json]:
     async with AsyncExitStack() as stack:
         streams: Any
+        auth = sign_in(scenario["url"], scenario["oauth"]["token"]) if scenario.get("oauth") else None
         if scenario["transport"] == "sse":
-            streams = await stack.enter_async_context(sse_client(scenario["url"], headers=scenario["headers"]))
+            streams = await stack.enter_async_context(sse_client(scenario["url"], headers=scenario["headers"], auth=auth))
         else:
             timeout = httpx.Timeout(30, read=300)
-            http = await stack.enter_async_context(httpx.AsyncClient(headers=scenario["headers"], timeout=timeout))
+            made = httpx.AsyncClient(headers=scenario["headers"], timeout=timeout, auth=auth)
+            http = await stack.enter_async_context(made)
             streams = await stack.enter_async_context(streamable_http_client(scenario["url"], http_client=http))
         session = await stack.enter_async_context(ClientSession(streams[0], streams[1]))
         return await run_steps(SessionV1(session, await session.initialize()), scenario["steps"])

@@ -13,6 +13,7 @@ from mcp.client.sse import sse_client
 from mcp.client.streamable_http import streamable_http_client
 from pydantic import BaseModel
 from scenario import Json, main, run_steps
+from sign_in import sign_in
 
 
 def wire(model: BaseModel) -> Json:
@@ -57,11 +58,13 @@ class SessionV2:
 async def run(scenario: Json) -> list[Json]:
     async with AsyncExitStack() as stack:
         transport: Any
+        auth = sign_in(scenario["url"], scenario["oauth"]["token"]) if scenario.get("oauth") else None
         if scenario["transport"] == "sse":
-            transport = sse_client(scenario["url"], headers=scenario["headers"])
+            transport = sse_client(scenario["url"], headers=scenario["headers"], auth=auth)
         else:
             timeout = httpx2.Timeout(30, read=300)
-            http = await stack.enter_async_context(httpx2.AsyncClient(headers=scenario["headers"], timeout=timeout))
+            made = httpx2.AsyncClient(headers=scenario["headers"], timeout=timeout, auth=auth)
+            http = await stack.enter_async_context(made)
             transport = streamable_http_client(scenario["url"], http_client=http)
         mode = "legacy" if scenario["transport"] == "sse" else "auto"
         client = await stack.enter_async_context(Client(transport, mode=mode))

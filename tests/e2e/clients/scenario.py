@@ -5,7 +5,8 @@ JSON object from standard input::
 
     {"url": …, "transport": "sse" | "http", "headers": {…}, "steps": [{"op": "list_tools"}, …]}
 
-and prints one JSON object::
+With `"oauth": {"token": …}` it signs in as its SDK does on a 401, beginning with that token or with none.
+It prints one JSON object::
 
     {"client": "mcp 1.30.0", "error": null, "results": [{"ok": true, "value": …}, …]}
 

@@ -42,11 +42,19 @@ class ClientDriver:
     command: tuple[str, ...]
     ca_file: Path
 
-    def run(self, base_url: str, transport: str, headers: dict[str, str], steps: list[Json], query: str = "") -> Report:
+    def run(
+        self,
+        base_url: str,
+        transport: str,
+        headers: dict[str, str],
+        steps: list[Json],
+        query: str = "",
+        oauth: Json | None = None,
+    ) -> Report:
         """Run the steps against `…/api/NAME` over one transport."""
         endpoint = "sse" if transport == "sse" else "mcp"
         url = f"{base_url}/{endpoint}{query}"
-        scenario = {"url": url, "transport": transport, "headers": headers, "steps": steps}
+        scenario = {"url": url, "transport": transport, "headers": headers, "steps": steps, "oauth": oauth}
         environment = {
             **os.environ,
             # The platform's CA takes the place of the system's, so that only a verified certificate passes.

@@ -155,17 +155,24 @@ class HttpSession:
     """A streamable HTTP session: every request is a POST, answered by a stream of its own."""
 
     def __init__(self, api: Api, server: str, headers: dict[str, str]) -> None:
-        self._http = httpx.Client(verify=api.tls, headers={**STREAM_HEADERS, **headers}, timeout=30, trust_env=False)
+        self._http = httpx.Client(verify=api.tls, headers={**STREAM_HEADERS, **headers}, timeout=60, trust_env=False)
         self._url = f"{api.public_url}/api/{server}/mcp"
         self._next_id = 0
 
     def __enter__(self) -> "HttpSession":
         with self.stream("initialize", HANDSHAKE) as response:
             assert response.is_success, f"POST {self._url}: {response.status_code} {response.read()!r}"
-            self._http.headers["mcp-session-id"] = response.headers["mcp-session-id"]
+            # A stateless server gives none.
+            if session := response.headers.get("mcp-session-id"):
+                self._http.headers["mcp-session-id"] = session
             list(messages(response))
         self._http.post(self._url, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
         return self
+
+    @property
+    def id(self) -> str:
+        """What the server calls the session."""
+        return self._http.headers["mcp-session-id"]
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
@@ -182,17 +189,25 @@ class HttpSession:
         body = {"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": params}
         return self._http.stream("POST", self._url, json=body)
 
-    def call_tool(self, name: str, arguments: Json) -> str:
-        """Call a tool and return the text of its answer."""
-        with self.stream("tools/call", {"name": name, "arguments": arguments}) as response:
+    def request(self, method: str, params: Json) -> Json:
+        """Send a request and wait for its result."""
+        with self.stream(method, params) as response:
             answers = [message for message in messages(response) if "result" in message]
         assert len(answers) == 1, f"{len(answers)} answers to one request"
-        text: str = answers[0]["result"]["content"][0]["text"]
+        result: Json = answers[0]["result"]
+        return result
+
+    def call_tool(self, name: str, arguments: Json) -> str:
+        """Call a tool and return the text of its answer."""
+        text: str = self.request("tools/call", {"name": name, "arguments": arguments})["content"][0]["text"]
         return text
 
 
 def messages(response: httpx.Response) -> Iterator[Json]:
     """The JSON-RPC messages of a response, as they arrive."""
+    if response.headers.get("content-type") == "application/json":
+        yield json.loads(response.read())
+        return
     for line in response.iter_lines():
         if line.startswith("data:") and (data := line.removeprefix("data:").strip()):
             yield json.loads(data)

@@ -10,11 +10,12 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 
-from .settings import E2E_DIR, cache_dir
+from .settings import E2E_DIR, REPO_DIR, cache_dir
 
 INSTALL_TIMEOUT_SECS = 600
 COMPLETE = ".complete"
 SDISTS = E2E_DIR / "sdists.txt"
+NODE_LIST = REPO_DIR / "scripts" / "node.txt"
 
 
 def python_environment(requirements: Path) -> Path:
@@ -30,7 +31,11 @@ def python_environment(requirements: Path) -> Path:
 
 def node_clients() -> Path:
     """A directory with the TypeScript drivers beside the packages they import."""
-    source = E2E_DIR / "ts"
+    return node_packages(E2E_DIR / "ts")
+
+
+def node_packages(source: Path) -> Path:
+    """A directory with the packages of `source`'s lock file, and beside them its programs, which import them."""
     manifests = [source / "package.json", source / "package-lock.json"]
     home = cache_dir() / "node" / _digest(*(manifest.read_bytes() for manifest in manifests))
     with _made_once(home) as missing:
@@ -45,6 +50,22 @@ def node_clients() -> Path:
             if not copied.exists() or copied.read_bytes() != driver.read_bytes():
                 shutil.copy(driver, home)
     return home
+
+
+def node(major: int) -> Path:
+    """Node.js of this major version or a later one: the machine's own, else the one that PyPI carries."""
+    found = shutil.which("node")
+    if found and _node_major(found) >= major:
+        return Path(found)
+    carried = python_environment(NODE_LIST).with_name("node")
+    if _node_major(str(carried)) < major:
+        raise RuntimeError(f"Node {major} is needed; {NODE_LIST} names an older one")
+    return carried
+
+
+def _node_major(program: str) -> int:
+    version = subprocess.run([program, "--version"], capture_output=True, text=True, check=True).stdout
+    return int(version.strip().removeprefix("v").partition(".")[0])
 
 
 def source_distribution(name: str, version: str) -> Path:

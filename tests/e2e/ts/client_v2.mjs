@@ -5,14 +5,16 @@
  */
 import { Client, SSEClientTransport, StreamableHTTPClientTransport } from "@modelcontextprotocol/client";
 import { main, operationsOf, runSteps } from "./scenario.mjs";
+import { signIn } from "./sign_in.mjs";
 
 await main("@modelcontextprotocol/client", async (scenario) => {
   const url = new URL(scenario.url);
   const requestInit = { headers: scenario.headers };
+  const authProvider = scenario.oauth ? signIn(scenario.oauth.token) : undefined;
   const overSse = scenario.transport === "sse";
   const transport = overSse
-    ? new SSEClientTransport(url, { requestInit })
-    : new StreamableHTTPClientTransport(url, { requestInit });
+    ? new SSEClientTransport(url, { requestInit, authProvider })
+    : new StreamableHTTPClientTransport(url, { requestInit, authProvider });
   const client = new Client(
     { name: "emcp-e2e", version: "1.0.0" },
     { versionNegotiation: { mode: overSse ? "legacy" : "auto" } },

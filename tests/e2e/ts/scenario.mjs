@@ -3,7 +3,8 @@
  * What both TypeScript drivers share; the same input and output as clients/scenario.py.
  *
  * @typedef {{op: string, name?: string, uri?: string, arguments?: Record<string, unknown>}} Step
- * @typedef {{url: string, transport: "sse" | "http", headers: Record<string, string>, steps: Step[]}} Scenario
+ * @typedef {{url: string, transport: "sse" | "http", headers: Record<string, string>, steps: Step[],
+ *   oauth?: {token: string | null} | null}} Scenario
  * @typedef {{ok: true, value: object} | {ok: false, error: string}} Result
  * @typedef {Record<string, (step: Step) => Promise<object> | object>} Operations
  */

@@ -227,6 +227,7 @@ export default function create(suite) {
     assert.ok(await createButton(page).isDisabled());
     await page.getByLabel("Memory limit (MiB)").fill("256");
     await page.getByRole("group", { name: "Outgoing connections" }).getByRole("button", { name: "None" }).click();
+    await page.getByLabel("Headers for the server's own check").fill("Authorization, X-Upstream-Token");
     const sleep = page.getByRole("group", { name: "Sleep when nobody uses it" });
     await sleep.getByRole("button", { name: "After a time" }).click();
     await page.getByLabel("Stop after minutes").fill("5");
@@ -241,13 +242,16 @@ export default function create(suite) {
     assert.equal(made.limits.memory_bytes, 256 * 1024 * 1024);
     assert.equal(made.desired, "stopped");
     assert.equal(made.egress, "none");
+    assert.deepEqual(made.pass_headers, ["Authorization", "X-Upstream-Token"]);
     assert.deepEqual(made.sleep, { pause_after_secs: 600, stop_after_secs: 5_400 });
     await page.getByRole("button", { name: "Edit" }).click();
+    await page.getByLabel("Headers for the server's own check").fill("authorization");
     await sleep.getByRole("button", { name: "Never" }).click();
     await screenshots(page, "server-settings");
     await page.getByRole("dialog").getByRole("button", { name: "Save" }).click();
     await page.getByRole("dialog").waitFor({ state: "detached" });
     const changed = await suite.api("/api/servers/from-template");
+    assert.deepEqual(changed.pass_headers, ["authorization"]);
     assert.deepEqual([changed.sleep, changed.egress, changed.limits.memory_bytes], ["never", "none", 256 * 1024 * 1024]);
   });
 

@@ -10,6 +10,7 @@ import os from "node:os";
 import path from "node:path";
 import { containers, createNetwork, docker, removeContainers, removeNetwork } from "./docker.mjs";
 import { newName, ownerLives, RUN_PREFIX } from "./owner.mjs";
+import { INSPECTOR_ORIGIN } from "./inspector.mjs";
 import { baseImage, dockerHost, emcpBin, traefikBin } from "./settings.mjs";
 import { until } from "./waits.mjs";
 
@@ -58,6 +59,7 @@ export class Platform {
       EMCP_INTERNAL_SUBNET: internalSubnet,
       EMCP_FIREWALL: "off",
       EMCP_BASE_IMAGE: baseImage(),
+      EMCP_ALLOWED_ORIGINS: INSPECTOR_ORIGIN,
       EMCP_PUBLIC_URL: this.publicUrl,
       EMCP_LISTEN: `127.0.0.1:${listen}`,
       EMCP_INTERNAL_LISTEN: `127.0.0.1:${internal}`,

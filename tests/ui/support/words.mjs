@@ -64,7 +64,7 @@ export function sourceOf(file) {
  * @param {string[]} keys
  */
 export function usedIn(source, keys) {
-  const whole = new Set([...source.matchAll(/["'`]([a-z]+(?:\.[A-Za-z_]+)+)["'`]/g)].map(([, key]) => key));
+  const whole = new Set([...source.matchAll(/["'`]([a-z][A-Za-z]*(?:\.[A-Za-z_]+)+)["'`]/g)].map(([, key]) => key));
   const patterns = [...source.matchAll(/`([a-z]+(?:\.[a-z]+)*\.)\$\{[^}]*\}([.a-z]*)`/g)];
   return keys.filter((key) => whole.has(key) || patterns.some(([, head = "", tail = ""]) => key.startsWith(head) && key.endsWith(tail)));
 }

@@ -45,6 +45,7 @@ export default {
   "fault.crashed_signal": "the server was ended by signal {signal} (exit code {exit_code})",
   "fault.crashed_killed": "the server was killed (exit code {exit_code}), not for want of memory",
   "fault.start_timeout": "the server did not answer MCP within {timeout_secs} of its start; it may block while it is loaded",
+  "fault.wants_credential": "the server's own code answers {status} to EMCP: it wants a credential of its own; name its headers under Edit, such as Authorization, and start it again; its clients then send that beside EMCP's token in X-API-Key",
   "fault.image_missing": "the image {image} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE",
   "fault.container_failed": "Docker Engine could not run the container: {detail}",
   "fault.contents_unreadable": "its stored environment or code cannot be read; see EMCP's log",

@@ -100,6 +100,9 @@ export default {
   "egress.hint.open": "The server may connect to other hosts.",
   "egress.hint.none": "The server reaches nothing and can only be called. A change restarts it.",
 
+  "passHeaders.label": "Headers for the server's own check",
+  "passHeaders.hint": "For a server that checks a credential of its own, such as Authorization. Its clients then send EMCP's token as X-API-Key.",
+
   "sleep.label": "Sleep when nobody uses it",
   "sleep.mode.platform": "As the platform says",
   "sleep.mode.never": "Never",

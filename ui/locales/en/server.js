@@ -125,6 +125,7 @@ export default {
   "failure.out_of_memory": "Out of memory",
   "failure.crashed": "The server ended",
   "failure.start_timeout": "Not ready in time",
+  "failure.wants_credential": "The server checks a credential of its own",
   "failure.image_missing": "The base image is missing",
   "failure.container_failed": "The container could not be made",
   "failure.contents_unreadable": "The stored contents cannot be read",

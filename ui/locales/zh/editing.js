@@ -100,6 +100,9 @@ export default {
   "egress.hint.open": "服务器可以连接其他主机。",
   "egress.hint.none": "服务器无法访问任何网络，只能被调用。更改会重启服务器。",
 
+  "passHeaders.label": "服务器自身校验所用的请求头",
+  "passHeaders.hint": "用于自行校验凭据的服务器，例如 Authorization。此时客户端用 X-API-Key 发送 EMCP 令牌。",
+
   "sleep.label": "无人使用时休眠",
   "sleep.mode.platform": "按平台设置",
   "sleep.mode.never": "从不",

@@ -125,6 +125,7 @@ export default {
   "failure.out_of_memory": "内存不足",
   "failure.crashed": "服务器意外退出",
   "failure.start_timeout": "未能按时就绪",
+  "failure.wants_credential": "服务器校验自己的凭据",
   "failure.image_missing": "缺少基础镜像",
   "failure.container_failed": "无法创建容器",
   "failure.contents_unreadable": "无法读取所存的内容",
