@@ -1,6 +1,7 @@
 """Starts the user's server: picks the Python environment, then serves the file inside it.
 
-Run with `check`, it only says what is wrong with the file (see `emcp_bootstrap.check`).
+Run with `check`, it only says what is wrong with the file (see `emcp_bootstrap.check`); with `disk` and
+a size, as root, it opens the disk of a server that has storage (see `emcp_bootstrap.disk`).
 
 Run without arguments by the image's own Python, where only the standard library is imported and the
 user's file is inspected but not run. It then replaces itself by the chosen environment's Python, with
@@ -52,10 +53,18 @@ def check() -> None:
     check.main(USER_FILE, settings.runtime, settings.entry_object)
 
 
+def disk(size_bytes: int) -> NoReturn:
+    from emcp_bootstrap import disk
+
+    disk.main(size_bytes)
+
+
 if __name__ == "__main__":
     if sys.argv[1:] == ["check"]:
         check()
         sys.exit()
+    if sys.argv[1:2] == ["disk"]:
+        disk(int(sys.argv[2]))
     if len(sys.argv) == 3:
         serve(cast(Runtime, sys.argv[1]), int(sys.argv[2]))
     choose_environment()

@@ -165,7 +165,7 @@ standin_python() {
   ensure_mmdebstrap
   # The hooks' "$1" is for mmdebstrap's shell, not this one.
   # shellcheck disable=SC2016
-  debian_root --include=ca-certificates,netbase,tzdata,python3,python3-pip,python3-venv \
+  debian_root --include=ca-certificates,e2fsprogs,netbase,tzdata,python3,python3-pip,python3-venv \
     --customize-hook='rm -f "$1"/usr/lib/python3.11/EXTERNALLY-MANAGED' \
     --customize-hook='for name in python python3 python3.11; do ln -sf /usr/bin/python3.11 "$1/usr/local/bin/$name"; done' \
     --customize-hook='for name in pip pip3 pip3.11; do ln -sf /usr/bin/pip3 "$1/usr/local/bin/$name"; done' |

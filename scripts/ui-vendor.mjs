@@ -16,8 +16,8 @@ const FILES = {
   preact: `
     import { h } from "preact";
     import htm from "htm";
-    export { h, Fragment, render } from "preact";
-    export { useEffect, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
+    export { h, Fragment, options, render } from "preact";
+    export { useEffect, useErrorBoundary, useId, useLayoutEffect, useMemo, useRef, useState } from "preact/hooks";
     export { batch, computed, effect, signal, untracked, useComputed, useSignal, useSignalEffect } from "@preact/signals";
     export type { Signal } from "@preact/signals";
     export const html = htm.bind(h);

@@ -10,6 +10,7 @@ mod blocking;
 pub mod bounds;
 pub mod directory;
 pub mod disk;
+pub mod disk_locks;
 pub mod gate;
 pub mod http;
 pub mod identity;

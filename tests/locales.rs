@@ -168,7 +168,9 @@ fn steps_of_a_connection_test_notices_and_problems_in_code_have_chinese_words() 
         "the codes were not found: {expected:?}"
     );
 
-    let words = words("ui/locales/zh/codes.js").into_iter();
+    let mut words = words("ui/locales/zh/codes.js");
+    words.extend(self::words("ui/locales/zh/checks.js"));
+    let words = words.into_iter();
     let kinds = ["step.", "problem.", "notice."];
     let is_of_these = |key: &str| kinds.iter().any(|kind| key.starts_with(kind));
     let worded: BTreeMap<String, Arguments> = words

@@ -46,6 +46,7 @@ const PURE: &[&str] = &[
     "src/traefik/document",
     "src/traefik/headers.rs",
     "src/logs/ring.rs",
+    "src/logs/select.rs",
 ];
 
 /// What a pure module may not name.

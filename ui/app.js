@@ -1,12 +1,11 @@
 // The frame around every page: who is signed in, where we are, what the
 // keyboard does.
 
-import { html, useEffect, useRef, useState } from "./vendor/preact.js";
+import { html, useEffect, useErrorBoundary, useRef, useState } from "./vendor/preact.js";
 import { Dialog } from "./components/controls.js";
 import { Freshness } from "./components/freshness.js";
-import { Help } from "./components/help.js";
 import { Icon } from "./components/icon.js";
-import { lazy } from "./components/lazy.js";
+import { lazy, NotLoaded } from "./components/lazy.js";
 import { Toasts } from "./components/toasts.js";
 import { ApiError } from "./lib/api.js";
 import { language, setLanguage, t } from "./lib/i18n.js";
@@ -14,10 +13,12 @@ import { href, route } from "./lib/router.js";
 import { may, session, signOut } from "./lib/session.js";
 import { nextTheme, theme } from "./lib/theme.js";
 import { failed } from "./lib/toasts.js";
+import { visible } from "./lib/visible.js";
 import { NotFoundPage } from "./pages/not_found.js";
 import { OverviewPage } from "./pages/overview.js";
 import { SignInForm, SignInPage } from "./pages/sign_in.js";
 
+const Help = lazy(async () => (await import("./components/help.js")).Help, { words: [], styles: [] });
 const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, { words: ["audit"], styles: ["lists"] });
 const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage, { words: ["editing"], styles: ["editing"] });
 const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, { words: ["servers", "editing", "server", "tokens"], styles: ["console", "editing", "lists"] });
@@ -58,7 +59,7 @@ export function App() {
         </button>
       </div>
     </header>
-    <main id="content" tabindex="-1"><${Freshness} /><${Page} /></main>
+    <main id="content" tabindex="-1"><${Freshness} /><${Guarded} /></main>
     <${Toasts} />
     ${isHelpOpen && html`<${Help} onClose=${() => setHelpOpen(false)} />`}
     ${state === "expired" &&
@@ -67,6 +68,14 @@ export function App() {
       <${SignInForm} />
     <//>`}
   `;
+}
+
+/** A page that cannot be drawn is not a blank one. */
+function Guarded() {
+  const [error, forget] = useErrorBoundary((/** @type {unknown} */ problem) => console.error(problem));
+  const address = route.value.segments.join("/");
+  useEffect(() => error && forget(), [address]);
+  return error ? html`<${NotLoaded} error=${error} />` : html`<${Page} />`;
 }
 
 function Page() {
@@ -106,7 +115,7 @@ const TITLES = /** @type {const} */ ({
 function useNewPage(first, second) {
   const isFirst = useRef(true);
   const key = Object.hasOwn(TITLES, first) ? TITLES[/** @type {keyof typeof TITLES} */ (first)] : "page.notFound";
-  const title = `${second ?? t(key)} · EMCP`;
+  const title = `${visible(second ?? t(key))} · EMCP`;
   useEffect(() => {
     document.title = title;
   }, [title]);

@@ -20,6 +20,8 @@ RuntimeChoice = Literal["auto", "mcp1", "mcp2"]
 USER_FILE = Path("/app/user_code/server.py")
 # Where the file runs: a copy, writable, that ends with the container. Nothing beside the original is.
 WORK_DIR = Path("/tmp/server")
+# The variable that names the place that lasts, of a server that has storage.
+DATA_VARIABLE = "EMCP_DATA"
 DEFAULT_ENTRY_OBJECT = "mcp"
 DEFAULT_PORT = 8000
 MAX_MESSAGE_CHARS = 2000
@@ -100,6 +102,12 @@ class Settings:
             raise Failure("bad_contract", f"EMCP_PORT must be a number from 1 to 65535: {port_text!r}")
         arguments = _arguments(env.get("EMCP_ARGS") or "[]")
         return cls(name, prefix, entry, runtime, key, int(port_text), arguments)
+
+
+def data_dir() -> Path | None:
+    """What outlives the container, where the server has storage."""
+    place = os.environ.get(DATA_VARIABLE)
+    return Path(place) if place else None
 
 
 def _arguments(text: str) -> tuple[str, ...]:

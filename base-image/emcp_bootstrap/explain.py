@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 import errno
 import importlib.metadata
+import os
 import re
 import sqlite3
 import traceback
@@ -15,11 +16,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from . import distributions, newer_python, output
-from .contract import WORK_DIR, Failure, Runtime
+from . import arguments, distributions, newer_python, output
+from .contract import WORK_DIR, Failure, Runtime, data_dir
 from .environments import Environment, installed
 
 _MISSING_NAME = re.compile(r"cannot import name '([^']+)'")
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+# What is left may be too little for what was to be written.
+_ALMOST_NOTHING_BYTES = 1024 * 1024
 _NOT_WRITABLE = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _SQLITE_PLACES = ("unable to open database file", "attempt to write a readonly database", "database or disk is full")
 
@@ -30,7 +34,8 @@ def explain_exception(error: BaseException, *, user_file: Path, runtime: Runtime
     line = user_line(error, user_file)
     trace = _user_traceback(error, user_file)
     if isinstance(error, SystemExit):
-        return Failure("import_error", _ended_by_itself(error), line=line, trace=trace)
+        message = _ended_by_itself(error) + arguments.hint(error, user_file)
+        return Failure("import_error", message, line=line, trace=trace)
     if isinstance(error, ModuleNotFoundError) and error.name:
         hint = newer_python.hint_of_name(error.name, None)
         message = f"no module '{error.name}'{hint}" if hint else _missing_module(error.name, runtime)
@@ -39,23 +44,48 @@ def explain_exception(error: BaseException, *, user_file: Path, runtime: Runtime
     if isinstance(error, ImportError):
         message += _hint_of_import(error, runtime)
     else:
-        message += hint_of_place(error)
+        message += hint_of_place(error) or arguments.hint(error, user_file)
     return Failure("import_error", message, line=line, trace=trace)
 
 
 def hint_of_place(error: BaseException) -> str:
     """Where a server may write, for an error that comes of writing where it may not; else nothing."""
     for cause in _chain(error):
-        if isinstance(cause, OSError) and cause.errno == errno.ENOSPC:
-            return f"; {WORK_DIR} and /tmp are full: they hold little, share it, and end with the container"
+        if isinstance(cause, OSError) and cause.errno in _FULL:
+            return _hint_of_full()
         if isinstance(cause, OSError) and cause.errno in _NOT_WRITABLE:
-            return f"; a server may write in its working directory ({WORK_DIR}) and in /tmp, which end with the container"
+            return f"; a server may write in its working directory {_places('and in')}"
         if isinstance(cause, sqlite3.OperationalError) and str(cause).startswith(_SQLITE_PLACES):
-            return (
-                f"; a database may lie in the working directory ({WORK_DIR}) or in /tmp, which hold little and end with "
-                "the container; a folder named in its path must exist"
-            )
+            if "full" in str(cause):
+                return _hint_of_full()
+            return f"; a database may lie in the working directory {_places('or in')}; a folder named in its path must exist"
     return ""
+
+
+def _places(word: str) -> str:
+    data = data_dir()
+    if data is None:
+        return f"({WORK_DIR}) {word} /tmp, which hold little and end with the container; storage gives the server one that lasts"
+    return f"({data}), which lasts, {word} /tmp, which ends with the container"
+
+
+def _hint_of_full() -> str:
+    data = data_dir()
+    if data is None:
+        return (
+            f"; {WORK_DIR} and /tmp are full: they hold little, share it, and end with the container; "
+            "storage gives the server room that lasts"
+        )
+    try:
+        room = os.statvfs(data)
+    except OSError:
+        return f"; {data} or /tmp is full"
+    if room.f_favail == 0:
+        return f"; {data} is full: it holds {room.f_files} files and folders; remove some, or give the server more storage"
+    if room.f_bavail * room.f_frsize < _ALMOST_NOTHING_BYTES:
+        mebibytes = room.f_blocks * room.f_frsize // (1024 * 1024)
+        return f"; {data} is full: it holds {mebibytes} MiB; remove something, or give the server more storage"
+    return f"; /tmp is full: it holds little and ends with the container; {data} has room, and lasts"
 
 
 def ended_in(error: SystemExit, user_file: Path) -> str:

@@ -517,6 +517,50 @@ def test_the_last_sentence_of_a_file_is_in_the_reason(start: Start, code: str, s
     assert exit_code == 71
 
 
+ARGPARSE = """
+import argparse
+from fastmcp import FastMCP
+mcp = FastMCP("shelf")
+parser = argparse.ArgumentParser()
+parser.add_argument("root")
+parser.add_argument("--rows", type=int, default=1)
+options = parser.parse_args()
+@mcp.tool()
+def shown() -> str:
+    return f"{options.root} {options.rows}"
+mcp.run()
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        ARGPARSE,
+        "import sys\nroot = sys.argv[1]\n",
+        "import sys\n_, root = sys.argv\n",
+        "import sys\nif len(sys.argv) < 2:\n    print('Usage: server.py ROOT', file=sys.stderr)\n    sys.exit(1)\n",
+        "import sys\nif len(sys.argv) < 2:\n    sys.exit('usage: server.py ROOT')\n",
+        "import click\n@click.command()\n@click.argument('root')\ndef main(root): pass\nif __name__ == '__main__':\n    main()\n",
+    ],
+    ids=["argparse", "argv", "unpacked", "usage printed", "usage as code", "click"],
+)
+def test_a_file_that_wants_arguments_is_told_where_they_are_set(start: Start, code: str) -> None:
+    event, _ = start(code).failed()
+    assert "the server's args" in event["message"]
+
+
+def test_arguments_are_not_named_where_they_are_not_the_reason(start: Start) -> None:
+    for code in ("print('set API_KEY first')\nraise SystemExit(2)\n", "rows = []\nrow = rows[1]\n"):
+        event, _ = start(code).failed()
+        assert "args" not in event["message"]
+
+
+def test_a_file_gets_its_arguments(start: Start, client1: Client) -> None:
+    server = start(ARGPARSE, EMCP_ARGS='["the place", "--rows", "3"]')
+    server.ready()
+    assert tool_texts(client1, server, ("shown", {})) == ["the place 3"]
+
+
 def test_a_handler_that_ends_the_program_is_told_with_its_place(start: Start) -> None:
     # In SDK 1 a low-level handler runs in a task of its session, where nothing stands between it and the loop.
     server = start(field("lowlevel-in-main").replace('return [types.TextContent', 'raise SystemExit(3)\n        return [types.TextContent'))

@@ -10,8 +10,8 @@ use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::model::{
-    Egress, EntryObject, Error, LimitsPatch, PassHeaders, RawEnvVar, Result, RuntimeChoice,
-    SleepChoice, object_or_null, parse_env_json,
+    Args, Egress, EntryObject, Error, LimitsPatch, PassHeaders, RawEnvVar, Result, RuntimeChoice,
+    SleepChoice, Storage, object_or_null, parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
@@ -28,6 +28,13 @@ pub(super) struct CreateServerBody {
     entry_object: Option<String>,
     #[schema(value_type = Option<RuntimeChoice>)]
     runtime: Option<String>,
+    /// What the file finds in `sys.argv[1:]`; nothing by default.
+    #[schema(value_type = Option<Args>)]
+    args: Option<Value>,
+    /// What the server keeps beyond its containers, in `/data`; nothing by
+    /// default.
+    #[schema(value_type = Option<Storage>)]
+    storage: Option<Value>,
     /// Where the server's own connections may lead; "open" by default.
     #[schema(value_type = Option<Egress>)]
     egress: Option<String>,
@@ -51,8 +58,8 @@ pub(super) struct CreateServerBody {
     file: Option<Bytes>,
 }
 
-/// How the same fields are described as a form. `limits`, `sleep`, `env` and
-/// `pass_headers` are taken too, as JSON text.
+/// How the same fields are described as a form. `args`, `storage`, `limits`,
+/// `sleep`, `env` and `pass_headers` are taken too, as JSON text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
@@ -218,6 +225,8 @@ impl CreateServerBody {
                 text("entry_object", bytes)?,
             ),
             "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
+            "args" => once(&mut self.args, "args", parse_json(&bytes)?),
+            "storage" => once(&mut self.storage, "storage", parse_json(&bytes)?),
             "egress" => once(&mut self.egress, "egress", text("egress", bytes)?),
             "pass_headers" => once(&mut self.pass_headers, "pass_headers", parse_json(&bytes)?),
             "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
@@ -228,7 +237,7 @@ impl CreateServerBody {
             "file" => once(&mut self.file, "file", bytes),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, egress, pass_headers, limits, sleep, file, code, env and start",
+                "the form has a field that is not known; known are name, description, entry_object, runtime, args, storage, egress, pass_headers, limits, sleep, file, code, env and start",
             )),
         }
     }
@@ -295,6 +304,8 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
         description: fields.description.unwrap_or_default(),
         entry_object: entry_object_of(fields.entry_object.as_deref())?,
         runtime: runtime_of(fields.runtime.as_deref())?,
+        args: Args::from_json(fields.args.unwrap_or_default())?,
+        storage: Storage::from_json(fields.storage.unwrap_or_default())?,
         egress: match fields.egress.as_deref() {
             None | Some("") => Egress::default(),
             Some(text) => text.parse()?,

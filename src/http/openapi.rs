@@ -40,7 +40,7 @@ use crate::model::{Error, RESERVED_NAMES};
         code::activate,
         env::get,
         env::put,
-        logs::text,
+        logs::read,
         connection::get,
         helpers::name,
         helpers::check,

@@ -52,7 +52,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| audited(c, "env.read", |c| env::get(c, id))).boxed(),
         path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "env.put", |c| env::put(c, id, b))).boxed(),
         path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| audited(c, "log.read", |c| logs::stream(c, id, ws))).boxed(),
-        path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| audited(c, "log.read", |c| logs::text(c, id))).boxed(),
+        path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| audited(c, "log.read", |c| logs::read(c, id))).boxed(),
         path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
         path!("api" / "servers" / String / "tools").and(get()).and(ctx()).then(|id, c| audited(c, "server.list_tools", |c| tools::list(c, id))).boxed(),
         path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::call(c, id, b))).boxed(),

@@ -65,6 +65,16 @@ impl Layout {
         self.root.join(id.to_string())
     }
 
+    /// The disk of a server that has storage, in a directory of its own.
+    pub fn storage_dir(&self, id: ServerId) -> PathBuf {
+        self.server_dir(id).join("storage")
+    }
+
+    /// The image of that disk.
+    pub fn disk_image(&self, id: ServerId) -> PathBuf {
+        self.storage_dir(id).join("disk")
+    }
+
     /// The versions of a server's code, and their marks.
     pub fn versions_dir(&self, id: ServerId) -> PathBuf {
         self.server_dir(id).join("versions")

@@ -2,10 +2,11 @@
 //! that a server's last output outlives its container and EMCP itself.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
+use super::kept::Part;
 use super::{LogRecord, spelled_out};
 
 /// Two files of this size are kept at most for each server.
@@ -15,23 +16,32 @@ const FILE_MAX_BYTES: u64 = 2 * 1024 * 1024;
 pub(super) struct LogFile {
     folder: PathBuf,
     open: Option<(File, u64)>,
+    /// How often the files were turned over.
+    turns: u64,
 }
 
 impl LogFile {
     /// Files in this folder; nothing is made before the first line.
     pub(super) fn new(folder: PathBuf) -> Self {
-        Self { folder, open: None }
+        Self {
+            folder,
+            open: None,
+            turns: 0,
+        }
     }
 
-    /// What is kept, oldest first. A line cut by a crash is left out.
-    pub(super) fn read_back(&self) -> Vec<LogRecord> {
-        [self.older(), self.newer()]
-            .into_iter()
-            .filter_map(|path| File::open(path).ok())
-            // As bytes: the cut may have gone through a character.
-            .flat_map(|file| BufReader::new(file).split(b'\n').map_while(Result::ok))
-            .filter_map(|line| serde_json::from_slice(&line).ok())
-            .collect()
+    /// What is on disk now, oldest first. The files stay readable for whoever
+    /// holds these, also when they are turned over.
+    pub(super) fn parts(&self) -> io::Result<Vec<Part>> {
+        let mut parts = Vec::with_capacity(2);
+        for (path, turn) in [(self.older(), self.turns), (self.newer(), self.turns + 1)] {
+            match File::open(path) {
+                Ok(file) => parts.push(Part::new(file, turn)?),
+                Err(error) if error.kind() == ErrorKind::NotFound => {}
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(parts)
     }
 
     /// Appends lines, turning the files over where the present one is full.
@@ -48,6 +58,7 @@ impl LogFile {
                 self.write(&bytes)?;
                 self.open = None;
                 fs::rename(self.newer(), self.older())?;
+                self.turns += 1;
                 bytes = next;
             }
         }
@@ -108,7 +119,13 @@ mod tests {
     use jiff::Timestamp;
 
     use super::super::Source;
+    use super::super::kept::Kept;
     use super::*;
+
+    fn kept_in(file: &LogFile) -> Vec<u64> {
+        let kept = Kept::new(file.parts().unwrap(), Vec::new());
+        kept.records().map(|record| record.unwrap().seq).collect()
+    }
 
     fn record(seq: u64, line: String) -> LogRecord {
         LogRecord {
@@ -134,8 +151,21 @@ mod tests {
         cut.unwrap();
         let mut file = LogFile::new(folder);
         file.append(&[record(2, "two".into())]).unwrap();
-        let seqs: Vec<u64> = file.read_back().iter().map(|r| r.seq).collect();
-        assert_eq!(seqs, [1, 2]);
+        assert_eq!(kept_in(&file), [1, 2]);
+    }
+
+    #[test]
+    fn a_turn_of_the_files_takes_nothing_from_who_reads() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut file = LogFile::new(dir.path().to_owned());
+        file.append(&[record(1, "one".into())]).unwrap();
+        let before = Kept::new(file.parts().unwrap(), Vec::new());
+        for seq in 2..400 {
+            file.append(&[record(seq, "x".repeat(16 * 1024))]).unwrap();
+        }
+        assert!(!kept_in(&file).contains(&1), "it was turned over twice");
+        let seen: Vec<u64> = before.records().map(|r| r.unwrap().seq).collect();
+        assert_eq!(seen, [1]);
     }
 
     fn sizes_in(folder: &std::path::Path) -> Vec<u64> {
@@ -163,7 +193,7 @@ mod tests {
                 sizes.iter().all(|size| *size <= FILE_MAX_BYTES),
                 "{sizes:?}"
             );
-            let kept: Vec<u64> = file.read_back().iter().map(|r| r.seq).collect();
+            let kept = kept_in(&file);
             let first = kept[0];
             assert!(first < 1_000 - 128, "the older file is kept too");
             assert_eq!(kept, (first..1_000).collect::<Vec<_>>());

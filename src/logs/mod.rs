@@ -3,14 +3,20 @@
 //!
 //! Viewers pull: each holds the number of the last line it got and asks for
 //! what came after. A slow one therefore slows nothing and costs no memory;
-//! what the ring has dropped meanwhile it is told as skipped.
+//! what the ring has dropped meanwhile it gets from disk, and what is gone from
+//! there too it is told as skipped. Searches and downloads read the disk.
 
 mod file;
 mod hide;
+mod kept;
+mod read;
 mod ring;
+mod select;
 mod terminal;
 
 use std::collections::HashMap;
+use std::io;
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -21,6 +27,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
+use utoipa::ToSchema;
 
 use crate::blocking::run_blocking;
 use crate::model::ServerId;
@@ -31,13 +38,17 @@ use crate::vault::Mask;
 use file::LogFile;
 use hide::Hider;
 pub use hide::hide_in;
+use kept::Kept;
+pub use read::{Lines, Piece};
 pub use ring::Batch;
 use ring::Ring;
+pub use select::{Edge, LogPage, Needle, Selection};
 pub use terminal::{for_terminal, spelled_out};
 
 /// Where a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
+#[schema(as = LogSource)]
 pub enum Source {
     /// Standard output of the server.
     Stdout,
@@ -47,10 +58,22 @@ pub enum Source {
     Emcp,
 }
 
+impl Source {
+    /// As it is told.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Stdout => "stdout",
+            Self::Stderr => "stderr",
+            Self::Emcp => "emcp",
+        }
+    }
+}
+
 /// One line, as sent to viewers and kept on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct LogRecord {
     /// When the engine received it.
+    #[schema(value_type = String, format = DateTime)]
     pub ts: Timestamp,
     /// Where it came from.
     pub stream: Source,
@@ -79,10 +102,16 @@ pub struct Logs {
 /// One server's log.
 pub struct ServerLog {
     ring: Mutex<Ring>,
-    file: Mutex<LogFile>,
+    disk: Mutex<Disk>,
     newest: watch::Sender<u64>,
     /// The run that is followed, or was last.
     followed: Mutex<Option<Follower>>,
+}
+
+struct Disk {
+    file: LogFile,
+    /// Among these are the lines that could not be written.
+    unwritten: Option<RangeInclusive<u64>>,
 }
 
 struct Follower {
@@ -211,28 +240,32 @@ impl Follower {
 
 impl ServerLog {
     fn open(folder: PathBuf) -> Self {
-        let file = LogFile::new(folder);
-        let mut ring = Ring::default();
-        for record in file.read_back() {
-            ring.restore(record);
-        }
-        let newest = watch::Sender::new(ring.newest());
-        Self {
-            ring: Mutex::new(ring),
-            file: Mutex::new(file),
-            newest,
+        let log = Self {
+            ring: Mutex::default(),
+            disk: Mutex::new(Disk {
+                file: LogFile::new(folder),
+                unwritten: None,
+            }),
+            newest: watch::Sender::new(0),
             followed: Mutex::default(),
+        };
+        match log.kept() {
+            Ok(kept) => {
+                let mut ring = log.ring();
+                kept.records()
+                    .map_while(std::result::Result::ok)
+                    .for_each(|record| ring.restore(record));
+            }
+            Err(error) => tracing::error!(%error, "an earlier log could not be read"),
         }
+        let newest = log.ring().newest();
+        log.newest.send_replace(newest);
+        log
     }
 
     /// The lines after number `after`, at most `limit`.
     pub fn after(&self, after: u64, limit: usize) -> Batch {
         self.ring().after(after, limit)
-    }
-
-    /// The last `count` lines.
-    pub fn tail(&self, count: usize) -> Vec<LogRecord> {
-        self.ring().tail(count)
     }
 
     /// Rises with every line taken in.
@@ -244,27 +277,43 @@ impl ServerLog {
         if lines.is_empty() {
             return;
         }
-        let records: Vec<LogRecord> = {
-            let mut ring = self.ring();
-            lines
-                .into_iter()
-                .map(|(ts, stream, line)| ring.push(ts, stream, line))
-                .collect()
-        };
-        let newest = self.ring().newest();
-        self.newest.send_replace(newest);
         let log = Arc::clone(self);
-        let written = run_blocking(move || {
-            log.file
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-                .append(&records)
-        })
-        .await;
+        let written = run_blocking(move || log.append_now(lines)).await;
         match written {
             Ok(Err(error)) => trouble::OUTPUT.met(&error),
             _ => trouble::OUTPUT.worked(),
         }
+    }
+
+    fn append_now(&self, lines: Vec<(Timestamp, Source, String)>) -> io::Result<()> {
+        // Held from before the lines are in the ring until they are on disk:
+        // whoever reads the disk meanwhile would miss some.
+        let mut disk = self.disk();
+        let (records, newest) = {
+            let mut ring = self.ring();
+            let records: Vec<LogRecord> = lines
+                .into_iter()
+                .map(|(ts, stream, line)| ring.push(ts, stream, line))
+                .collect();
+            (records, ring.newest())
+        };
+        self.newest.send_replace(newest);
+        let written = disk.file.append(&records);
+        if let (Err(_), Some(first)) = (&written, records.first()) {
+            let first = disk.unwritten.as_ref().map_or(first.seq, |r| *r.start());
+            disk.unwritten = Some(first..=newest);
+        }
+        written
+    }
+
+    /// All that is kept, as it is now. Blocks.
+    fn kept(&self) -> io::Result<Kept> {
+        let disk = self.disk();
+        let unwritten = match &disk.unwritten {
+            Some(range) => self.ring().numbered(range),
+            None => Vec::new(),
+        };
+        Ok(Kept::new(disk.file.parts()?, unwritten))
     }
 
     /// When the newest line of the server itself was taken in.
@@ -274,6 +323,10 @@ impl ServerLog {
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
         self.ring.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn disk(&self) -> MutexGuard<'_, Disk> {
+        self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn followed(&self) -> MutexGuard<'_, Option<Follower>> {

@@ -1,6 +1,7 @@
 //! The newest lines in memory, bounded in number and bytes.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 
@@ -81,9 +82,10 @@ impl Ring {
         }
     }
 
-    pub(super) fn tail(&self, count: usize) -> Vec<LogRecord> {
-        let skip = self.records.len().saturating_sub(count);
-        self.records.iter().skip(skip).cloned().collect()
+    /// Those whose numbers are in this range.
+    pub(super) fn numbered(&self, range: &RangeInclusive<u64>) -> Vec<LogRecord> {
+        let fits = |record: &&LogRecord| range.contains(&record.seq);
+        self.records.iter().filter(fits).cloned().collect()
     }
 
     pub(super) fn last_output_at(&self) -> Option<Timestamp> {

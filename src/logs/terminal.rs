@@ -1,13 +1,13 @@
 //! Text that people look at in a terminal. A terminal obeys control sequences:
 //! they set its title and clipboard, hide and overwrite text, and make some of
-//! them answer as if somebody typed. Whoever writes a line must not have that
-//! power over who reads it. Pure.
+//! them answer as if somebody typed; others turn the reading direction around.
+//! Whoever writes a line must not have that power over who reads it. Pure.
 
 use std::borrow::Cow;
 use std::fmt::Write;
 
 /// The text with every control character but tabs spelled out, as `\u001b`. It
-/// stays JSON where it was: control characters are in its strings alone.
+/// stays JSON where it was: such characters are in its strings alone.
 pub fn spelled_out(text: &str) -> Cow<'_, str> {
     if !text.chars().any(is_obeyed) {
         return Cow::Borrowed(text);
@@ -54,8 +54,10 @@ fn end_of_colour(text: &str) -> Option<usize> {
 }
 
 /// Controls of both sets (ISO 6429): a terminal takes U+009B for ESC and "[".
+/// And those of direction (UAX 9 §2), by which a line shows what it is not.
 fn is_obeyed(c: char) -> bool {
     c.is_control() && c != '\t'
+        || matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
 }
 
 #[cfg(test)]
@@ -79,6 +81,7 @@ mod tests {
             ("\u{1b}[6nasks", "\\u001b[6nasks"),
             ("\u{9b}31mC1", "\\u009b31mC1"),
             ("seen\rhidden\u{8}\u{7f}", "seen\\u000dhidden\\u0008\\u007f"),
+            ("gpj.\u{202e}exe\u{2066}", "gpj.\\u202eexe\\u2066"),
             ("cut \u{1b}[31", "cut \\u001b[31"),
         ] {
             assert_eq!(for_terminal(line), shown);
@@ -96,7 +99,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_text_gets_a_control_through(text in "(\\PC|[\u{1b}\u{9b}\\[\\]m;0-9\r\u{7}])*") {
+        fn no_text_gets_a_control_through(text in "(\\PC|[\u{202e}\u{1b}\u{9b}\\[\\]m;0-9\r\u{7}])*") {
             prop_assert!(!for_terminal(&text).chars().any(is_obeyed));
         }
     }

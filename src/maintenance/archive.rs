@@ -1,4 +1,5 @@
-//! A backup: one tar file with a consistent view of the database and all code.
+//! A backup: one tar file with a consistent view of the database, all code, and
+//! what servers have stored.
 //!
 //! Code versions never change, so files copied after the database was read are
 //! those it speaks of; whoever calls sees to it that none goes meanwhile. The
@@ -14,7 +15,9 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::disk::for_each_piece;
 use crate::identity::Layout;
+use crate::model::ServerId;
 use crate::store::Dump;
 
 pub(super) const MANIFEST: &str = "manifest.json";
@@ -23,7 +26,9 @@ pub(super) const DATABASE: &str = "database.jsonl";
 const DIGEST: &str = "digest.txt";
 /// The format of archives; raised with every change that an older EMCP could
 /// not read.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
+/// The oldest that this EMCP reads: 2 knew of no storage.
+const OLDEST_FORMAT: u32 = 2;
 /// Far above any real entry; guards against an archive that is not ours.
 const ENTRY_MAX_BYTES: u64 = 1024 * 1024 * 1024;
 /// Files that prove who this EMCP is; only in a backup made with keys.
@@ -44,43 +49,111 @@ struct Manifest {
     with_keys: bool,
 }
 
-/// Writes the archive. Blocking. No code file that the dump speaks of may be
-/// removed meanwhile.
+/// Writes the archive of a platform that is at rest. Blocking.
 ///
 /// # Errors
 /// Any I/O error.
-pub fn write_backup(
-    out: impl Write,
+pub fn write_backup<W: Write>(
+    out: W,
     layout: &Layout,
     dump: &Dump,
     with_keys: bool,
-) -> io::Result<()> {
-    let mut archive = Writer {
-        tar: tar::Builder::new(out),
-        digest: Sha256::new(),
-    };
-    let manifest = Manifest {
-        format: FORMAT,
-        emcp_version: env!("CARGO_PKG_VERSION").to_owned(),
-        created_at: Timestamp::now(),
-        with_keys,
-    };
-    archive.add(MANIFEST, &serde_json::to_vec_pretty(&manifest)?, 0o644)?;
-    archive.add(DATABASE, &dump.lines, 0o600)?;
-    for (id, number) in &dump.versions {
-        let name = format!("{id}/versions/{number}/server.py");
-        let path = layout.code_file(*id, *number);
-        if !archive.add_file(&name, &path, 0o644)? {
-            // Lost before: what is left is worth a backup all the same.
-            tracing::warn!(path = %path.display(), "a code file is missing; the backup is without it");
+) -> io::Result<W> {
+    let mut backup = BackupWriter::begin(out, layout, dump, with_keys)?;
+    for id in &dump.disks {
+        backup.add_disk(layout, *id)?;
+    }
+    backup.finish()
+}
+
+/// A backup that is being written.
+pub struct BackupWriter<W: Write> {
+    tar: tar::Builder<W>,
+    digest: Sha256,
+}
+
+impl<W: Write> BackupWriter<W> {
+    /// Writes all but what servers have stored. Blocking. No code file that the
+    /// dump speaks of may be removed meanwhile.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn begin(out: W, layout: &Layout, dump: &Dump, with_keys: bool) -> io::Result<Self> {
+        let mut archive = Self {
+            tar: tar::Builder::new(out),
+            digest: Sha256::new(),
+        };
+        let manifest = Manifest {
+            format: FORMAT,
+            emcp_version: env!("CARGO_PKG_VERSION").to_owned(),
+            created_at: Timestamp::now(),
+            with_keys,
+        };
+        archive.add(MANIFEST, &serde_json::to_vec_pretty(&manifest)?, 0o644)?;
+        archive.add(DATABASE, &dump.lines, 0o600)?;
+        for (id, number) in &dump.versions {
+            let name = format!("{id}/versions/{number}/server.py");
+            let path = layout.code_file(*id, *number);
+            if !archive.add_file(&name, &path, 0o644)? {
+                // Lost before: what is left is worth a backup all the same.
+                tracing::warn!(path = %path.display(), "a code file is missing; the backup is without it");
+            }
+        }
+        if with_keys {
+            for name in KEY_FILES {
+                archive.add_file(name, &layout.root().join(name), 0o600)?;
+            }
+        }
+        Ok(archive)
+    }
+
+    /// Adds the disk of a server, to which nobody may write meanwhile. Blocking.
+    /// A server that has never started has none yet.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn add_disk(&mut self, layout: &Layout, id: ServerId) -> io::Result<()> {
+        let disk = match File::open(layout.disk_image(id)) {
+            Ok(disk) => disk,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let size = disk.metadata()?.len();
+        self.add(
+            &format!("{id}/storage/size"),
+            size.to_string().as_bytes(),
+            0o600,
+        )?;
+        for_each_piece(&disk, |at, piece| {
+            self.add(&format!("{id}/storage/{at}"), piece, 0o600)
+        })
+    }
+
+    /// Writes the end, and returns what it was written to.
+    ///
+    /// # Errors
+    /// Any I/O error.
+    pub fn finish(mut self) -> io::Result<W> {
+        let digest = hex::encode(self.digest.finalize());
+        append(&mut self.tar, DIGEST, digest.as_bytes(), 0o644)?;
+        let mut out = self.tar.into_inner()?;
+        out.flush()?;
+        Ok(out)
+    }
+
+    fn add(&mut self, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
+        take_up(&mut self.digest, Path::new(name), bytes);
+        append(&mut self.tar, name, bytes, mode)
+    }
+
+    /// Tells whether there is such a file.
+    fn add_file(&mut self, name: &str, path: &Path, mode: u32) -> io::Result<bool> {
+        match std::fs::read(path) {
+            Ok(bytes) => self.add(name, &bytes, mode).map(|()| true),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
+            Err(error) => Err(error),
         }
     }
-    if with_keys {
-        for name in KEY_FILES {
-            archive.add_file(name, &layout.root().join(name), 0o600)?;
-        }
-    }
-    archive.finish()
 }
 
 /// Hands over every entry but the digest, in order, and reads the archive to
@@ -152,42 +225,14 @@ fn for_each_entry(
 fn check_format(manifest: &[u8]) -> anyhow::Result<()> {
     let manifest: Manifest =
         serde_json::from_slice(manifest).context("this is not a backup of EMCP")?;
-    if manifest.format != FORMAT {
+    if !(OLDEST_FORMAT..=FORMAT).contains(&manifest.format) {
         bail!(
-            "the backup has format {}, this EMCP reads {FORMAT}; use EMCP {}",
+            "the backup has format {}, this EMCP reads {OLDEST_FORMAT} to {FORMAT}; use EMCP {}",
             manifest.format,
             manifest.emcp_version
         );
     }
     Ok(())
-}
-
-/// A tar file, and the digest of what is in it.
-struct Writer<W: Write> {
-    tar: tar::Builder<W>,
-    digest: Sha256,
-}
-
-impl<W: Write> Writer<W> {
-    fn add(&mut self, name: &str, bytes: &[u8], mode: u32) -> io::Result<()> {
-        take_up(&mut self.digest, Path::new(name), bytes);
-        append(&mut self.tar, name, bytes, mode)
-    }
-
-    /// Tells whether there is such a file.
-    fn add_file(&mut self, name: &str, path: &Path, mode: u32) -> io::Result<bool> {
-        match std::fs::read(path) {
-            Ok(bytes) => self.add(name, &bytes, mode).map(|()| true),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(false),
-            Err(error) => Err(error),
-        }
-    }
-
-    fn finish(mut self) -> io::Result<()> {
-        let digest = hex::encode(self.digest.finalize());
-        append(&mut self.tar, DIGEST, digest.as_bytes(), 0o644)?;
-        self.tar.into_inner()?.flush()
-    }
 }
 
 /// Lengths go first, so that no two different archives are taken up alike.
@@ -220,4 +265,27 @@ fn read_entry(entry: &mut impl Read, max_bytes: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other("an entry of the archive is too large"));
     }
     Ok(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_before_are_read_and_those_to_come_are_not() {
+        let check = |format| {
+            let manifest = Manifest {
+                format,
+                emcp_version: "1.2.3".into(),
+                created_at: Timestamp::UNIX_EPOCH,
+                with_keys: false,
+            };
+            check_format(&serde_json::to_vec(&manifest).unwrap())
+        };
+        assert!(check(2).is_ok() && check(FORMAT).is_ok());
+        for format in [1, FORMAT + 1] {
+            let refused = check(format).unwrap_err().to_string();
+            assert!(refused.contains("use EMCP 1.2.3"), "{refused}");
+        }
+    }
 }

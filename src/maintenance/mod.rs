@@ -3,11 +3,12 @@
 
 mod archive;
 mod check;
+mod disk;
 mod preflight;
 mod restore;
 mod rotate;
 
-pub use archive::write_backup;
+pub use archive::{BackupWriter, write_backup};
 pub use check::{Finding, check, check_directory};
 pub use preflight::{Preflight, preflight};
 pub use restore::restore;

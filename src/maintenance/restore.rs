@@ -9,7 +9,7 @@
 use std::collections::BTreeMap;
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::path::{Component, Path, PathBuf};
 
 use anyhow::{Context, bail, ensure};
@@ -17,6 +17,7 @@ use sha2::{Digest, Sha256};
 
 use super::archive::{DATABASE, KEY_FILES, MANIFEST, read};
 use super::check::unopenable;
+use super::disk::{self, DiskDigest};
 use crate::identity::{
     Layout, create_dir_private, parse_master_key, read_master_key, write_atomically,
 };
@@ -51,12 +52,16 @@ pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usiz
     restored.map(|()| servers)
 }
 
-/// What an archive holds, without the code itself.
+const DISK_WITHOUT_SIZE: &str = "the archive has a piece of a disk before its size";
+
+/// What an archive holds, without code and disks themselves.
 struct Backup {
     dump: Vec<u8>,
     keys: BTreeMap<&'static str, Vec<u8>>,
     /// The digest of each code file.
     code: BTreeMap<(ServerId, u32), [u8; 32]>,
+    /// The size and the digest of each disk.
+    disks: BTreeMap<ServerId, (u64, [u8; 32])>,
 }
 
 impl Backup {
@@ -64,6 +69,7 @@ impl Backup {
         let mut dump = None;
         let mut keys = BTreeMap::new();
         let mut code = BTreeMap::new();
+        let mut disks: BTreeMap<ServerId, (u64, DiskDigest)> = BTreeMap::new();
         read(archive, |name, bytes| {
             match Entry::of(name)? {
                 Entry::Manifest => {}
@@ -74,6 +80,15 @@ impl Backup {
                 Entry::Code(id, number) => {
                     code.insert((id, number), Sha256::digest(bytes).into());
                 }
+                Entry::DiskSize(id) => {
+                    let size = disk::read_size(bytes)?;
+                    disks.insert(id, (size, DiskDigest::new(size)));
+                }
+                Entry::DiskPiece(id, at) => {
+                    let (size, digest) = disks.get_mut(&id).context(DISK_WITHOUT_SIZE)?;
+                    disk::check_piece(*size, at, bytes)?;
+                    digest.take(at, bytes);
+                }
             }
             Ok(())
         })?;
@@ -81,6 +96,10 @@ impl Backup {
             dump: dump.context("the archive has no database")?,
             keys,
             code,
+            disks: disks
+                .into_iter()
+                .map(|(id, (size, digest))| (id, (size, digest.finish())))
+                .collect(),
         })
     }
 
@@ -145,6 +164,8 @@ enum Entry {
     Database,
     Key(&'static str),
     Code(ServerId, u32),
+    DiskSize(ServerId),
+    DiskPiece(ServerId, u64),
 }
 
 impl Entry {
@@ -171,13 +192,16 @@ impl Entry {
                 _ => None,
             })
             .collect();
-        let [id, "versions", number, "server.py"] = parts.as_slice() else {
-            bail!(foreign());
-        };
-        Ok(Self::Code(
-            id.parse().map_err(|_| anyhow::anyhow!(foreign()))?,
-            number.parse().map_err(|_| anyhow::anyhow!(foreign()))?,
-        ))
+        let id = parts.first().and_then(|id| id.parse().ok());
+        let id = id.with_context(foreign)?;
+        match parts[1..] {
+            ["versions", number, "server.py"] => {
+                Ok(Self::Code(id, number.parse().ok().with_context(foreign)?))
+            }
+            ["storage", "size"] => Ok(Self::DiskSize(id)),
+            ["storage", at] => Ok(Self::DiskPiece(id, at.parse().ok().with_context(foreign)?)),
+            _ => bail!(foreign()),
+        }
     }
 }
 
@@ -254,6 +278,18 @@ fn refuse_what_differs(layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
             );
         }
     }
+    for (id, (_, digest)) in &backup.disks {
+        let path = layout.disk_image(*id);
+        if path.exists() {
+            let present =
+                DiskDigest::of(&path).with_context(|| format!("cannot read {}", path.display()))?;
+            ensure!(
+                present == *digest,
+                "{} exists and is not the backup's; it is not replaced: move it away",
+                path.display()
+            );
+        }
+    }
     Ok(())
 }
 
@@ -283,6 +319,7 @@ async fn write_beside(
     let store = Store::open(&beside.database(), vault)?;
     fill(&store, vault, backup.dump.clone(), pool).await?;
     drop(store);
+    let mut open: Option<(ServerId, File)> = None;
     // Read once more, and whole once more: it may have been replaced meanwhile.
     read(archive, |name, bytes| {
         match Entry::of(name)? {
@@ -303,9 +340,31 @@ async fn write_beside(
                 fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
                 write(&beside.code_file(id, number), bytes, 0o644)?;
             }
+            Entry::DiskSize(id) => {
+                finish_disk(open.take())?;
+                create_dir_private(&beside.storage_dir(id))?;
+                let disk = disk::create(&beside.disk_image(id), disk::read_size(bytes)?)?;
+                open = Some((id, disk));
+            }
+            Entry::DiskPiece(id, at) => {
+                let disk = open.as_ref().filter(|(of, _)| *of == id);
+                let (_, disk) = disk.context(DISK_WITHOUT_SIZE)?;
+                let written = disk.write_all_at(bytes, at);
+                written.with_context(|| format!("cannot write the disk of {id}"))?;
+            }
         }
         Ok(())
-    })
+    })?;
+    finish_disk(open)
+}
+
+fn finish_disk(disk: Option<(ServerId, File)>) -> anyhow::Result<()> {
+    match disk {
+        Some((id, disk)) => disk
+            .sync_all()
+            .with_context(|| format!("cannot write the disk of {id}")),
+        None => Ok(()),
+    }
 }
 
 fn write(path: &Path, bytes: &[u8], mode: u32) -> anyhow::Result<()> {
@@ -339,6 +398,11 @@ impl Moved {
                 &beside.code_file(*id, *number),
                 &layout.code_file(*id, *number),
             )?;
+        }
+        for id in backup.disks.keys() {
+            self.make_folder(&layout.server_dir(*id), 0o755)?;
+            self.make_folder(&layout.storage_dir(*id), 0o700)?;
+            self.rename(&beside.disk_image(*id), &layout.disk_image(*id))?;
         }
         for name in backup.keys.keys() {
             self.rename(&beside.root().join(name), &layout.root().join(name))?;

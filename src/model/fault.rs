@@ -86,6 +86,11 @@ pub enum KnownFault {
         /// The engine's words.
         detail: String,
     },
+    /// What the server keeps in `/data` cannot be reached.
+    StorageFailed {
+        /// Why.
+        detail: String,
+    },
     /// What is stored of the server cannot be put into a container.
     ContentsUnreadable,
 }
@@ -150,6 +155,9 @@ impl fmt::Display for KnownFault {
             ),
             Self::ContainerFailed { detail } => {
                 write!(f, "Docker Engine could not run the container: {detail}")
+            }
+            Self::StorageFailed { detail } => {
+                write!(f, "the server's storage cannot be used: {detail}")
             }
             Self::ContentsUnreadable => {
                 f.write_str("its stored environment or code cannot be read; see EMCP's log")

@@ -4,6 +4,7 @@
 //! values and returns values.
 
 mod address;
+mod args;
 mod audit;
 mod env;
 mod error;
@@ -21,10 +22,12 @@ mod seen;
 mod server;
 mod sleep;
 mod state;
+mod storage;
 mod token;
 mod weight;
 
 pub use address::{AddressPool, ServerNetworks, SubnetError};
+pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
@@ -46,6 +49,7 @@ pub use server::{
 };
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
 pub use state::{Failure, RunState, Status};
+pub use storage::Storage;
 pub use token::{
     ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,
     check_new_token_name, check_person, free_token_name,

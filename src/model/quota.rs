@@ -10,6 +10,8 @@ const MIB: u64 = 1024 * 1024;
 /// Processes and threads of one server, unless the settings say otherwise: many
 /// times what a Python server needs, and an eighth of what Linux has by default.
 const PIDS_MAX: u32 = 4_096;
+/// Storage of one server, unless the settings say otherwise.
+const STORAGE_MAX_BYTES: u64 = 10 * 1024 * MIB;
 /// The largest number that every JSON reader holds exactly (RFC 8259 §6).
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
@@ -22,6 +24,8 @@ pub struct Maxima {
     pub cpus: f64,
     /// Processes and threads.
     pub pids: u32,
+    /// Storage in bytes.
+    pub storage_bytes: u64,
 }
 
 impl Maxima {
@@ -35,6 +39,7 @@ impl Maxima {
                 .clamp(lowest.memory_bytes, highest.memory_bytes),
             cpus: (share(cpus > 0, cpus, 256) as f64).clamp(lowest.cpus, highest.cpus),
             pids: PIDS_MAX,
+            storage_bytes: STORAGE_MAX_BYTES,
         }
     }
 
@@ -85,6 +90,25 @@ impl Maxima {
         }
         Ok(())
     }
+
+    /// Checks storage that is asked for.
+    ///
+    /// # Errors
+    /// `limit_above_maximum`, naming the limit and who can raise it.
+    pub fn check_storage(&self, wanted_bytes: u64) -> Result<()> {
+        if wanted_bytes <= self.storage_bytes {
+            return Ok(());
+        }
+        Err(Error::invalid(
+            "limit_above_maximum",
+            "storage",
+            format!(
+                "storage.size_bytes is {wanted_bytes}, and no server may have more than {} ({}) here; ask for less, or ask whoever operates this EMCP to raise EMCP_MAX_STORAGE",
+                self.storage_bytes,
+                in_words(self.storage_bytes)
+            ),
+        ))
+    }
 }
 
 /// What one person may have at most.
@@ -94,7 +118,7 @@ pub struct Quota {
     pub servers: u64,
     /// The memory limits of those of them that are wanted running, together.
     pub memory_bytes: u64,
-    /// Their code versions, variables and descriptions, in bytes.
+    /// Their code versions, variables, descriptions and storage, in bytes.
     pub stored_bytes: u64,
     /// Tokens that the person has made and not revoked.
     pub tokens: u64,

@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{EntryObject, Error, PassHeaders, ServerName, ServerNetworks, SleepChoice};
+use super::{
+    Args, EntryObject, Error, PassHeaders, ServerName, ServerNetworks, SleepChoice, Storage,
+};
 
 /// The port every server listens on inside its container: the base image's
 /// bootstrap and every route agree on it (`base-image/README.md`).
@@ -242,6 +244,12 @@ pub struct Server {
     pub runtime: RuntimeChoice,
     /// What its container may use.
     pub limits: Limits,
+    /// What its file finds in `sys.argv[1:]`.
+    #[serde(default)]
+    pub args: Args,
+    /// What it keeps beyond its containers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<Storage>,
     /// Where its own connections may lead.
     #[serde(default)]
     pub egress: Egress,
@@ -266,7 +274,8 @@ pub struct Server {
     /// generation is to be replaced.
     pub generation: u64,
     /// Raised by every change that only a new container shows: environment,
-    /// limits, entry object, runtime, egress, code.
+    /// limits, entry object, runtime, arguments, storage,
+    /// egress, code.
     pub revision: u64,
     /// Raised by every change of what is neither code nor environment nor a
     /// wish: what a form of its settings shows.
@@ -299,6 +308,8 @@ impl Server {
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::default(),
             limits: Limits::default(),
+            args: Args::default(),
+            storage: None,
             egress: Egress::default(),
             pass_headers: PassHeaders::default(),
             creator,
@@ -365,13 +376,14 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_record_from_before_there_were_members_still_reads() {
+    fn a_record_of_before_still_reads() {
         let old = r#"{"id":"01980000-0000-7000-8000-000000000000","name":"demo","description":"",
             "entry_object":"mcp","runtime":"auto","limits":{},"creator":"ada","desired":"running",
             "generation":1,"revision":1,"version":1,"newest_version":1,"address":"198.18.1.0",
             "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
         let server: Server = serde_json::from_str(old).unwrap();
         assert!(server.members.is_empty());
+        assert!(server.args.as_slice().is_empty() && server.storage.is_none());
         assert!(server.pass_headers.is_empty());
         assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
     }

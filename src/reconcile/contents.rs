@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::Parts;
 use crate::model::{Error, Result, Server, ServerId};
-use crate::runtime::{ContainerSpec, RuntimeError};
+use crate::runtime::{ContainerSpec, DiskSpec, RuntimeError, STORAGE_TARGET};
 use crate::store::StoredValue;
 use crate::vault::{Mask, Place};
 
@@ -41,9 +41,14 @@ impl Parts {
             ("EMCP_PATH_PREFIX", server.path_prefix()),
             ("EMCP_ENTRY_OBJECT", server.entry_object.as_str().to_owned()),
             ("EMCP_RUNTIME", server.runtime.as_str().to_owned()),
+            ("EMCP_ARGS", server.args.to_json()),
             ("EMCP_GATEWAY_KEY", gateway_key),
         ];
         env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
+        if server.storage.is_some() {
+            let place = SecretString::from(STORAGE_TARGET);
+            env.push(("EMCP_DATA".to_owned(), place));
+        }
         let mut secret_keys = vec!["EMCP_GATEWAY_KEY".to_owned()];
         // An operator may give servers a proxy with a password.
         let with_password =
@@ -70,6 +75,10 @@ impl Parts {
             revision: server.revision,
             address: server.address_in(&self.config.networks),
             egress: server.egress,
+            disk: server.storage.map(|storage| DiskSpec {
+                dir: self.layout.storage_dir(server.id),
+                size_bytes: storage.size_bytes,
+            }),
             code_dir: self.layout.code_dir(server.id, server.version),
             env,
             secret_keys,

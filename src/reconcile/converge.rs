@@ -145,6 +145,16 @@ impl Converge {
     ) -> std::result::Result<Next, RuntimeError> {
         let (server, state) = (&*entry.server, &*entry.state);
         let runtime = &self.parts.runtime;
+        let moves = step.moves_a_container() && server.storage.is_some();
+        let _disk = match moves.then(|| self.parts.disks.try_lock(self.id)) {
+            None => None,
+            Some(Some(lock)) => Some(lock),
+            Some(None) => {
+                // It is being copied; afterwards it may be otherwise.
+                drop(self.parts.disks.lock(self.id).await);
+                return Ok(Next::Look);
+            }
+        };
         match step {
             Step::Nothing => return Ok(Next::Rest),
             Step::WaitUntil(due) => {
@@ -164,6 +174,11 @@ impl Converge {
                 self.save(state, settled).await;
             }
             Step::Create => self.create_and_start(server, state).await?,
+            // Its disk was let go when it ended: a new one opens it anew.
+            Step::Start(id) if server.storage.is_some() => {
+                self.parts.logs.drained(self.id).await;
+                runtime.remove(&id).await?;
+            }
             Step::Start(id) => {
                 let next = self.start(state, &id, state.applied_revision).await;
                 if let Err(error) = next {
@@ -265,9 +280,21 @@ impl Converge {
                 return Ok(());
             }
         };
+        let runtime = &self.parts.runtime;
         let begun = async {
-            let id = self.parts.runtime.create(&spec).await?;
-            self.start(&building, &id, Some(spec.revision)).await
+            let disk = runtime.open_disk(&spec).await?;
+            let started = async {
+                let id = runtime.create(&spec, disk.as_ref()).await?;
+                self.start(&building, &id, Some(spec.revision)).await
+            };
+            let started = started.await;
+            if let Some(disk) = disk
+                && let Err(error) = runtime.let_go(disk).await
+            {
+                // It lets go by itself.
+                tracing::warn!(server = %self.id, %error, "the helper that opened a disk is still there");
+            }
+            started
         };
         match begun.await {
             Ok(()) => Ok(()),

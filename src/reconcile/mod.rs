@@ -23,6 +23,7 @@ use tokio::sync::RwLock;
 
 use crate::bounds::Bounds;
 use crate::directory::Directory;
+use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
 use crate::logs::Logs;
 use crate::model::{ServerNetworks, SleepAfter};
@@ -52,6 +53,8 @@ pub struct Parts {
     pub waker: Arc<Waker>,
     /// Held for writing where code of a deleted server is removed.
     pub code_removal: Arc<RwLock<()>>,
+    /// Taken by whoever moves a container that has a disk.
+    pub disks: Arc<DiskLocks>,
     /// What a container is given at most.
     pub bounds: Arc<Bounds>,
     /// For probes.

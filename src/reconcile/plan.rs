@@ -55,6 +55,22 @@ pub(super) enum Step {
     Remove(String),
 }
 
+impl Step {
+    /// Whether it makes, starts, freezes or ends a container: not while its disk
+    /// is being copied.
+    pub(super) fn moves_a_container(&self) -> bool {
+        matches!(
+            self,
+            Self::Create
+                | Self::Start(_)
+                | Self::Unpause(_)
+                | Self::Pause(_)
+                | Self::Stop(_)
+                | Self::Remove(_)
+        )
+    }
+}
+
 /// Plans the next step. `answering_run` is the run that was found to answer
 /// MCP, so that only Traefik is still waited for; `rest` is how deep the server
 /// is to sleep (`idle::wanted_rest`).

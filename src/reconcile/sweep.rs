@@ -7,6 +7,8 @@ use crate::model::ServerId;
 /// Removes it all; tells whether nothing is left. The address is freed last,
 /// so that a crash in between is swept up by the next pass.
 pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool {
+    // Whoever copies its disk ends first.
+    let _disk = parts.disks.lock(id).await;
     let containers = match parts.runtime.list(Some(id)).await {
         Ok(containers) => containers,
         Err(error) => {
@@ -42,6 +44,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
     }
     match parts.store.release_address(id).await {
         Ok(()) => {
+            parts.disks.forget(id);
             tracing::info!(server = %id, "deleted server swept up");
             true
         }

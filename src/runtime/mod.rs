@@ -15,7 +15,10 @@ use secrecy::SecretString;
 
 use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
 
-pub use docker::{DockerRuntime, OneShot};
+pub use docker::{DockerRuntime, OneShot, OpenDisk};
+
+/// Where a server with storage has it, inside its container.
+pub const STORAGE_TARGET: &str = "/data";
 
 /// Everything one container is made from. Holds secrets: no `Debug`.
 pub struct ContainerSpec {
@@ -34,6 +37,8 @@ pub struct ContainerSpec {
     pub revision: u64,
     /// Which network it is in.
     pub egress: Egress,
+    /// What it keeps beyond its end.
+    pub disk: Option<DiskSpec>,
     /// Its address there.
     pub address: Ipv4Addr,
     /// Directory of the code version, mounted read-only.
@@ -46,6 +51,15 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// From SIGTERM to SIGKILL when the engine stops it by itself.
     pub stop_grace: Duration,
+}
+
+/// The disk of a container.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSpec {
+    /// The directory that holds its image and nothing else.
+    pub dir: PathBuf,
+    /// What it has at most, inodes and all.
+    pub size_bytes: u64,
 }
 
 /// What a container is doing.
@@ -152,6 +166,9 @@ pub enum RuntimeError {
     /// There is no such image.
     #[error("{}", KnownFault::image_missing(.0))]
     ImageMissing(String),
+    /// The server's disk cannot be had.
+    #[error("the storage cannot be used: {0}")]
+    Storage(String),
     /// There is no such container (any more).
     #[error("there is no such container")]
     NoSuchContainer,

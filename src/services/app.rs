@@ -11,6 +11,7 @@ use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Trials};
 use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
+use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
@@ -60,6 +61,8 @@ pub struct App {
     /// Held for writing where code of a deleted server is removed, for reading
     /// while a backup copies code.
     pub(super) code_removal: Arc<RwLock<()>>,
+    /// Taken by whoever copies a server's disk.
+    pub(super) disks: Arc<DiskLocks>,
     /// What Traefik fetches.
     pub(super) provider: Arc<Provider>,
     /// Which servers have a route in it.

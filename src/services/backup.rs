@@ -1,7 +1,7 @@
 //! A backup of the running platform.
 
 use std::fs::{File, OpenOptions};
-use std::io::{BufWriter, Seek, SeekFrom};
+use std::io::{self, BufWriter, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
@@ -10,43 +10,64 @@ use uuid::Uuid;
 use super::App;
 use crate::access::CanAdminister;
 use crate::blocking::run_blocking;
-use crate::maintenance::write_backup;
+use crate::maintenance::BackupWriter;
 use crate::model::{Error, Result};
 
 impl App {
     /// Writes a backup into a file without a name and returns it, at its
-    /// beginning: however this ends, nothing is left behind.
+    /// beginning: however this ends, nothing is left behind. Servers with
+    /// storage are frozen one by one, each while its disk is copied.
     ///
     /// # Errors
-    /// If the database fails, or `disk_full`.
+    /// If the database fails, `docker_unavailable` where a server has storage,
+    /// or `disk_full`.
     pub async fn backup(&self, leave: &CanAdminister, with_keys: bool) -> Result<File> {
         // Taken before the database is read: what it speaks of then stays.
         let code_stays = Arc::clone(&self.code_removal).read_owned().await;
-        let dump = self.store.dump().await?;
+        let mut dump = self.store.dump().await?;
+        let disks = std::mem::take(&mut dump.disks);
         let layout = self.layout.clone();
-        let written = run_blocking(move || {
+        let mut backup = writing(move || {
             let path = layout
                 .root()
                 .join(format!(".backup-{}.tmp", Uuid::now_v7()));
-            let mut file = OpenOptions::new()
+            let file = OpenOptions::new()
                 .read(true)
                 .write(true)
                 .create_new(true)
                 .mode(0o600)
                 .open(&path)?;
             std::fs::remove_file(&path)?;
-            write_backup(BufWriter::new(&mut file), &layout, &dump, with_keys)?;
-            drop(code_stays);
+            BackupWriter::begin(BufWriter::new(file), &layout, &dump, with_keys)
+        })
+        .await?;
+        drop(code_stays);
+        for id in disks {
+            let still = self.still_disk(id).await?;
+            let layout = self.layout.clone();
+            let added = writing(move || backup.add_disk(&layout, id).map(|()| backup)).await;
+            self.go_on(still).await;
+            backup = added?;
+        }
+        let file = writing(move || {
+            let mut file = backup.finish()?.into_inner()?;
             file.seek(SeekFrom::Start(0))?;
             Ok(file)
         })
-        .await
-        .map_err(|error| Error::internal("a backup ended early", error))?;
-        let file = written.map_err(|error: std::io::Error| match error.kind() {
-            std::io::ErrorKind::StorageFull => Error::disk_full(),
-            _ => Error::internal("a backup could not be written", error),
-        })?;
+        .await?;
         tracing::info!(by = leave.actor().0, with_keys, "backup made");
         Ok(file)
     }
+}
+
+async fn writing<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let written = run_blocking(work)
+        .await
+        .map_err(|error| Error::internal("a backup ended early", error))?;
+    written.map_err(|error| match error.kind() {
+        io::ErrorKind::StorageFull => Error::disk_full(),
+        _ => Error::internal("a backup could not be written", error),
+    })
 }

@@ -1,6 +1,7 @@
 //! Connects to a server as a client would: through Traefik, by its public
 //! name, with TLS verified and a token of its own. Each step is told, so that
-//! whoever cannot connect sees where it ends.
+//! whoever cannot connect sees where it ends. Whether the name leads to Traefik
+//! from where clients are, only they can find out.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -33,6 +34,9 @@ const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_secs(120);
 pub struct ConnectionTest {
     /// Whether every step succeeded.
     pub ok: bool,
+    /// Whether EMCP went by the public address itself, as it does where that is
+    /// an IP address. A name it does not look up, but takes for Traefik.
+    pub public_address_tried: bool,
     /// In their order.
     pub steps: Vec<Step>,
 }
@@ -85,11 +89,13 @@ impl App {
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
         self.walk(&entry, &token, &mut steps).await;
+        let has_gone_there = steps.len() > 1 && self.is_public_host_an_address();
         for code in STEPS.into_iter().skip(steps.len()) {
             steps.push(Step::new(code, None, &Finding::NotReached));
         }
         Ok(ConnectionTest {
             ok: steps.iter().all(|step| step.ok == Some(true)),
+            public_address_tried: has_gone_there,
             steps,
         })
     }
@@ -177,6 +183,12 @@ impl App {
         Ok((traefik, finding))
     }
 
+    fn is_public_host_an_address(&self) -> bool {
+        let public = self.settings.base_of_servers();
+        let host = public.host_str().unwrap_or_default();
+        host.parse::<IpAddr>().is_ok()
+    }
+
     /// A client that takes Traefik for the public name, and the URL to use.
     async fn reach(&self, traefik: SocketAddr) -> StepResult<(reqwest::Client, String)> {
         let public = self.settings.base_of_servers();
@@ -186,7 +198,7 @@ impl App {
             .redirect(reqwest::redirect::Policy::none());
         // A name leads to Traefik whatever its real address is: that one may
         // lie in front of a load balancer. An address is used as it is.
-        let port = if host.parse::<IpAddr>().is_ok() {
+        let port = if self.is_public_host_an_address() {
             public.port_or_known_default().unwrap_or(443)
         } else {
             builder = builder.resolve(host, traefik);

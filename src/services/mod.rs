@@ -26,6 +26,7 @@ mod session;
 mod settings_view;
 mod sse_ticket;
 mod startup;
+mod storage;
 mod strays;
 mod templates;
 mod tokens;

@@ -47,7 +47,8 @@ pub struct PersonView {
     pub servers: AmountView,
     /// Memory limits of those that are wanted running, together, in bytes.
     pub memory_bytes: AmountView,
-    /// Code versions, variables and descriptions of those servers, in bytes.
+    /// Code versions, variables, descriptions and storage of those servers, in
+    /// bytes.
     pub stored_bytes: AmountView,
     /// Tokens made and not revoked.
     pub tokens: AmountView,

@@ -16,9 +16,9 @@ use crate::access::{Caller, CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
+    Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
     PassHeaders, Result, RunState, RuntimeChoice, Seen, Server, ServerId, ServerName, SleepChoice,
-    Status, invalid_pass_headers, object_or_null,
+    Status, Storage, invalid_pass_headers, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::traefik::passes_never;
@@ -37,6 +37,10 @@ pub struct CreateServer {
     pub entry_object: EntryObject,
     /// Which Python environment.
     pub runtime: RuntimeChoice,
+    /// What its file finds in `sys.argv[1:]`.
+    pub args: Args,
+    /// What it keeps beyond its containers.
+    pub storage: Option<Storage>,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// The headers in which it expects credentials of its own.
@@ -65,6 +69,14 @@ pub struct PatchServer {
     /// Which Python environment.
     #[schema(value_type = Option<RuntimeChoice>)]
     pub runtime: Option<String>,
+    /// What its file finds in `sys.argv[1:]`: the whole list.
+    #[schema(value_type = Option<Args>)]
+    pub args: Option<Value>,
+    /// What it keeps beyond its containers: it may come and grow. `null` is a
+    /// value.
+    #[serde(default, deserialize_with = "given")]
+    #[schema(value_type = Option<Storage>)]
+    pub storage: Option<Value>,
     /// Where its own connections may lead; a running server restarts with it.
     #[schema(value_type = Option<Egress>)]
     pub egress: Option<String>,
@@ -165,6 +177,7 @@ impl App {
             .patched(new.limits)
             .checked()?;
         maxima.check(&limits, None)?;
+        self.check_storage_change(new.storage, None).await?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
             return Err(Error::name_taken(&taken.server.name));
@@ -178,6 +191,8 @@ impl App {
             entry_object: new.entry_object,
             runtime: new.runtime,
             limits,
+            args: new.args,
+            storage: new.storage,
             egress: new.egress,
             pass_headers: new.pass_headers,
             desired: if new.start {
@@ -241,11 +256,14 @@ impl App {
         let runtime: Option<RuntimeChoice> =
             patch.runtime.as_deref().map(str::parse).transpose()?;
         let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
+        let args = patch.args.map(Args::from_json).transpose()?;
+        let storage = patch.storage.map(Storage::from_json).transpose()?;
+        self.check_storage(leave.server(), storage).await?;
+        let maxima = self.bounds.maxima();
         let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
         let pass_headers = patch.pass_headers.map(PassHeaders::parse).transpose()?;
         pass_headers.iter().try_for_each(check_passed)?;
         let event = event(Deed::SettingsChanged, leave);
-        let maxima = self.bounds.maxima();
         self.change(leave, move |server| {
             seen.require(&server.etags().settings)?;
             server.settings_revision += 1;
@@ -263,6 +281,9 @@ impl App {
             server.hold = patch.hold.unwrap_or(before.hold);
             server.members = members.unwrap_or(before.members);
             server.sleep = sleep.unwrap_or(before.sleep);
+            server.args = args.unwrap_or(before.args.clone());
+            server.storage = storage.unwrap_or(before.storage);
+            Storage::check_change(server.storage, before.storage, &maxima)?;
             server.egress = egress.unwrap_or(before.egress);
             server.pass_headers = pass_headers.unwrap_or(before.pass_headers);
             let is_moved = server.egress != before.egress;
@@ -275,6 +296,8 @@ impl App {
             let needs_new_container = is_moved
                 || server.entry_object != before.entry_object
                 || server.runtime != before.runtime
+                || server.args != before.args
+                || server.storage != before.storage
                 || server.limits != before.limits;
             server.revision += u64::from(needs_new_container);
             Ok(ServerChange::of_record(event))

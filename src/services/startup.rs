@@ -16,6 +16,7 @@ use super::{
 use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
+use crate::disk_locks::DiskLocks;
 use crate::identity::{Identity, Layout};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
@@ -97,6 +98,7 @@ pub async fn start(
     ));
     let waker = Arc::new(Waker::default());
     let code_removal = Arc::default();
+    let disks = Arc::new(DiskLocks::default());
     let bounds = Arc::new(Bounds::new(settings.bounds));
     let metrics = Metrics::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
@@ -110,6 +112,7 @@ pub async fn start(
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
         code_removal: Arc::clone(&code_removal),
+        disks: Arc::clone(&disks),
         bounds: Arc::clone(&bounds),
         http: server_client.clone(),
         layout: layout.clone(),
@@ -159,6 +162,7 @@ pub async fn start(
         logs,
         waker,
         code_removal,
+        disks,
         provider,
         routes,
         provider_token: identity.provider_token,

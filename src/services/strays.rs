@@ -47,7 +47,8 @@ pub(super) async fn remove(
 async fn remove_server(layout: &Layout, id: ServerId) -> anyhow::Result<()> {
     let marked = layout.unrecorded_on_disk(id)?;
     let versions = layout.versions_on_disk(id)?;
-    if versions.iter().any(|number| !marked.contains(number)) {
+    let is_recorded = versions.iter().any(|number| !marked.contains(number));
+    if is_recorded || layout.storage_dir(id).exists() {
         tracing::warn!(
             folder = %layout.server_dir(id).display(),
             "this folder belongs to no server of the database; it is left as it is"

@@ -20,8 +20,8 @@ use super::{App, CodeUpload, CreateServer, Endings, start, strays};
 use crate::access::Caller;
 use crate::maintenance::check;
 use crate::model::{
-    Actor, Deed, Egress, EntryObject, Error, Event, LimitsPatch, PassHeaders, RuntimeChoice, Seen,
-    ServerId, SleepChoice,
+    Actor, Args, Deed, Egress, EntryObject, Error, Event, LimitsPatch, PassHeaders, RuntimeChoice,
+    Seen, ServerId, SleepChoice,
 };
 use crate::settings::SettingsInput;
 use crate::store::ServerChange;
@@ -74,6 +74,8 @@ impl Setting {
             description: String::new(),
             entry_object: EntryObject::default(),
             runtime: RuntimeChoice::default(),
+            args: Args::default(),
+            storage: None,
             pass_headers: PassHeaders::default(),
             egress: Egress::default(),
             limits: LimitsPatch::default(),

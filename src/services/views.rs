@@ -9,8 +9,9 @@ use utoipa::ToSchema;
 use crate::access::{Caller, ServerPermission};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, PassHeaders, Reason,
-    Rest, RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
+    Actor, Args, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, PassHeaders,
+    Reason, Rest, RuntimeChoice, ServerId, ServerNetworks, SleepAfter, SleepChoice, Status,
+    Storage,
 };
 
 /// A server's public addresses.
@@ -108,6 +109,10 @@ pub struct ServerView {
     /// any server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<Limits>,
+    /// What its file finds in `sys.argv[1:]`.
+    pub args: Args,
+    /// What it keeps in `/data` beyond its containers; `null` for nothing.
+    pub storage: Option<Storage>,
     /// Where its own connections may lead.
     pub egress: Egress,
     /// The headers in which it expects credentials of its own.
@@ -190,6 +195,8 @@ impl ServerView {
             runtime: server.runtime,
             limits: server.limits,
             limits_given: Some(maxima.cap(server.limits)).filter(|given| *given != server.limits),
+            args: server.args.clone(),
+            storage: server.storage,
             egress: server.egress,
             pass_headers: server.pass_headers.clone(),
             creator: server.creator.clone(),

@@ -16,6 +16,8 @@ pub struct BoundSettings {
     pub max_cpus: Option<f64>,
     /// Most processes of one server.
     pub max_pids: Option<u32>,
+    /// Most storage of one server, in bytes.
+    pub max_storage_bytes: Option<u64>,
     /// Most memory of one person's running servers, in bytes.
     pub quota_memory_bytes: Option<u64>,
     /// The rest of a person's quota.
@@ -30,6 +32,7 @@ impl BoundSettings {
             memory_bytes: self.max_memory_bytes.unwrap_or(shares.memory_bytes),
             cpus: self.max_cpus.unwrap_or(shares.cpus),
             pids: self.max_pids.unwrap_or(shares.pids),
+            storage_bytes: self.max_storage_bytes.unwrap_or(shares.storage_bytes),
         };
         let quota = Quota {
             memory_bytes: self.quota_memory_bytes.unwrap_or(shares.memory_bytes),
@@ -74,6 +77,8 @@ impl SettingsInput {
             })
         };
         let max_memory_bytes = bytes("max_memory", &self.max_memory, least.memory_bytes);
+        // 0 is for nobody to have any.
+        let max_storage_bytes = bytes("max_storage", &self.max_storage, 0);
         let quota_memory_bytes = bytes("quota_memory", &self.quota_memory, 0);
         let stored_bytes = bytes("quota_storage", &self.quota_storage, 0);
         if max_memory_bytes.is_some_and(|bytes| bytes > most.memory_bytes) {
@@ -102,6 +107,7 @@ impl SettingsInput {
             max_memory_bytes,
             max_cpus: self.max_cpus,
             max_pids: self.max_pids,
+            max_storage_bytes,
             quota_memory_bytes,
             quota: Quota {
                 servers: self.quota_servers.unwrap_or(50).into(),
@@ -201,15 +207,17 @@ mod tests {
         };
         let (maxima, quota) = set.check_bounds().unwrap().on_host(8 << 30, 4);
         assert_eq!((maxima.memory_bytes, maxima.cpus), (4 << 30, 2.0));
+        assert_eq!(maxima.storage_bytes, 10 << 30);
         assert_eq!((quota.memory_bytes, quota.servers), (4 << 30, 50));
         let all_wrong = SettingsInput {
             max_memory: Some("1k".into()),
             max_cpus: Some(f64::NAN),
             max_pids: Some(1),
+            max_storage: Some("much".into()),
             quota_writes_per_minute: Some(0),
             ..SettingsInput::default()
         };
-        assert_eq!(all_wrong.check_bounds().unwrap_err().len(), 4);
+        assert_eq!(all_wrong.check_bounds().unwrap_err().len(), 5);
     }
 
     #[test]

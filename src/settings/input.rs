@@ -128,6 +128,9 @@ pub struct SettingsInput {
     /// Most processes and threads of any one server.
     #[arg(long, env = "EMCP_MAX_PIDS")]
     pub max_pids: Option<u32>,
+    /// Most storage of any one server, such as 10g.
+    #[arg(long, env = "EMCP_MAX_STORAGE")]
+    pub max_storage: Option<String>,
     /// Most servers of one person.
     #[arg(long, env = "EMCP_QUOTA_SERVERS")]
     pub quota_servers: Option<u32>,
@@ -201,6 +204,7 @@ impl SettingsInput {
             &mut self.allowed_origins,
             &mut self.audit_syslog,
             &mut self.max_memory,
+            &mut self.max_storage,
             &mut self.quota_memory,
             &mut self.quota_storage,
         ] {
@@ -272,6 +276,7 @@ impl SettingsInput {
             max_memory,
             max_cpus,
             max_pids,
+            max_storage,
             quota_servers,
             quota_memory,
             quota_storage,

@@ -25,6 +25,8 @@ pub struct Dump {
     pub lines: Vec<u8>,
     /// The code versions there are, which lie beside the database.
     pub versions: Vec<(ServerId, u32)>,
+    /// The servers that have a disk, which lies there as well.
+    pub disks: Vec<ServerId>,
 }
 
 impl Store {
@@ -50,8 +52,12 @@ impl Store {
                 let (id, number) = row.map_err(codec::db)?.0.value();
                 Ok((ServerId::from_u128(id), number))
             });
+            let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+            let with_disk = read_all::<Server>(&servers)?.into_iter();
+            let with_disk = with_disk.filter(|(_, server)| server.storage.is_some());
             Ok(Dump {
                 lines: out,
+                disks: with_disk.map(|(id, _)| ServerId::from_u128(id)).collect(),
                 versions: versions.collect::<Result<_>>()?,
             })
         })

@@ -88,6 +88,9 @@ fn share_of(
 ) -> Result<Holdings> {
     let id = server.id.as_u128();
     let mut stored_bytes = server.description.len() as u64;
+    // Set aside in full, whether it is used or not.
+    let kept_bytes = server.storage.map_or(0, |storage| storage.size_bytes);
+    stored_bytes = stored_bytes.saturating_add(kept_bytes);
     for row in versions
         .range((id, 0)..=(id, u32::MAX))
         .map_err(codec::db)?

@@ -1,11 +1,12 @@
 //! Backups: what is in one, where it goes, and what is refused.
 
 use std::fs;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{restore, write_backup};
-use emcp::model::{Actor, AddressPool, Deed, Event, ServerNetworks};
+use emcp::model::{Actor, AddressPool, Deed, Event, ServerNetworks, Storage};
 use emcp::settings::Settings;
 use emcp::store::{ServerChange, StoredEnvVar, StoredValue};
 use emcp::vault::Place;
@@ -172,6 +173,57 @@ async fn a_restore_that_fails_leaves_the_directory_as_it_was_and_the_right_one_w
     assert_eq!(restore(&elsewhere, &full).await.unwrap(), 1);
     assert!(!layout.restore_dir().exists());
     assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn what_a_server_has_stored_comes_back_and_is_never_replaced() {
+    const SIZE: u64 = 20 * 1024 * 1024 + 4096;
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let (store, _) = open(&settings_here);
+    let stored = store.update_server(id, None, |server| {
+        server.storage = Some(Storage { size_bytes: SIZE });
+        let actor = Actor("admin".into());
+        let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
+        Ok(ServerChange::of_record(event))
+    });
+    stored.await.unwrap();
+    drop(store);
+    let file = here.path().join("full.tar");
+    // A server that has never started has no disk yet.
+    back_up(&settings_here, &file, true).await;
+    let layout = Layout::new(here.path());
+    fs::create_dir_all(layout.storage_dir(id)).unwrap();
+    let disk = fs::File::create(layout.disk_image(id)).unwrap();
+    disk.set_len(SIZE).unwrap();
+    disk.write_all_at(b"superblock", 1024).unwrap();
+    disk.write_all_at(b"in the middle", 9_000_000).unwrap();
+    disk.write_all_at(b"the end", SIZE - 7).unwrap();
+    back_up(&settings_here, &file, true).await;
+    // What is empty takes no room in it.
+    assert!(fs::metadata(&file).unwrap().len() < SIZE);
+
+    let root = there.path().join("data");
+    let elsewhere = settings(&root);
+    let restored = Layout::new(&root);
+    fs::create_dir_all(restored.storage_dir(id)).unwrap();
+    fs::write(restored.disk_image(id), "somebody else's").unwrap();
+    let before = snapshot(&root);
+    let error = restore(&elsewhere, &file).await.unwrap_err().to_string();
+    assert!(error.contains("is not replaced"), "{error}");
+    assert_eq!(snapshot(&root), before);
+    // The same, as a restore that was killed leaves it, is taken for what it is.
+    fs::copy(layout.disk_image(id), restored.disk_image(id)).unwrap();
+    assert_eq!(restore(&elsewhere, &file).await.unwrap(), 1);
+    assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
+
+    fs::remove_dir_all(&root).unwrap();
+    assert_eq!(restore(&elsewhere, &file).await.unwrap(), 1);
+    let (was, is) = (layout.disk_image(id), restored.disk_image(id));
+    assert_eq!(fs::read(was).unwrap(), fs::read(&is).unwrap());
+    assert_eq!(fs::metadata(&is).unwrap().mode() & 0o777, 0o600);
+    // Its room is set aside again.
+    assert!(fs::metadata(&is).unwrap().blocks() * 512 >= SIZE);
 }
 
 #[tokio::test]

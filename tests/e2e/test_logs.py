@@ -1,5 +1,6 @@
 """A server's log: history and then live over a WebSocket, resumed without a gap, and as plain text."""
 
+import re
 from collections.abc import Iterator
 
 import httpx
@@ -112,6 +113,73 @@ def test_a_flood_is_kept_in_order(api: Api, session: HttpSession) -> None:
     assert "the flood is over" in api.log("talker", tail="10")
 
 
+@pytest.fixture(scope="module")
+def long_log(api: Api, session: HttpSession) -> str:
+    """More lines than EMCP has in memory; the first of them."""
+    session.call_tool("say", {"text": "the oldest of many"})
+    session.call_tool("say", {"text": "one of many", "times": 8_000})
+    session.call_tool("say", {"text": "the newest of many"})
+    newest = {"format": "json", "grep": "the newest of many"}
+    until("the lines to be kept", lambda: pages(api, newest)[0]["records"], LINE_DEADLINE_SECS)
+    return "the oldest of many"
+
+
+def pages(api: Api, query: dict[str, str]) -> list[Json]:
+    """All pages that fit, newest first."""
+    found: list[Json] = []
+    before: dict[str, str] = {}
+    while True:
+        page = api.call("GET", "/api/servers/talker/logs", params={**query, **before})
+        found.append(page)
+        if page["next"] is None:
+            return found
+        before = {"before": str(page["next"])}
+
+
+def test_text_has_all_lines_that_are_on_disk(api: Api, long_log: str) -> None:
+    text = api.log("talker", tail="1000000").splitlines()
+    assert long_log in text
+    assert text.count("one of many") == 8_000
+    # Where lines are left out that nobody asked away, it is said.
+    notice, *lines = api.log("talker").splitlines()
+    assert re.fullmatch(r"--- \d+ earlier lines are left out: \?tail= takes more ---", notice)
+    assert len(lines) == 1000
+    assert len(api.log("talker", tail="2").splitlines()) == 2
+
+
+def test_pages_lead_from_the_newest_line_to_the_oldest(api: Api, long_log: str) -> None:
+    found = pages(api, {"format": "json", "limit": "1000"})
+    assert len(found) > 8
+    numbers = [record["seq"] for page in reversed(found) for record in page["records"]]
+    assert numbers == list(range(1, numbers[-1] + 1))
+    assert all(page["oldest"]["seq"] == 1 for page in found)
+
+
+def test_a_search_looks_at_all_that_is_kept(api: Api, long_log: str) -> None:
+    (page,) = pages(api, {"format": "json", "grep": long_log.upper()})
+    assert [record["line"] for record in page["records"]] == [long_log]
+    found = page["records"][0]
+    assert api.log("talker", grep=long_log).splitlines() == [long_log]
+    (stamped,) = api.log("talker", grep=long_log, timestamps="true").splitlines()
+    assert stamped == f"{found['ts']} stdout {long_log}"
+    upto = api.log("talker", tail="1000000", until=found["ts"]).splitlines()
+    assert upto[-1] == long_log and "one of many" not in upto
+    errors = [record for page in pages(api, {"format": "json", "stream": "stderr"}) for record in page["records"]]
+    assert {record["stream"] for record in errors} == {"stderr", "emcp"}
+    assert api.log("talker", grep="in no line at all") == ""
+
+
+def test_a_viewer_that_was_away_for_long_gets_what_is_on_disk(api: Api, session: HttpSession, long_log: str) -> None:
+    (page,) = pages(api, {"format": "json", "grep": long_log})
+    first = page["records"][0]["seq"]
+    with log_socket(api, "talker", f"?after={first}") as log:
+        records = log.until_line("the newest of many")
+        session.call_tool("say", {"text": "live again"})
+        records += log.until_line("live again")
+    assert [record["seq"] for record in records] == list(range(first + 1, first + 1 + len(records)))
+    assert not any("skipped" in record for record in records)
+
+
 def test_a_stranger_sees_no_log(platform: Platform, api: Api, talker: Json) -> None:
     refused: list[tuple[dict[str, str], int]] = [
         ({}, 401),
@@ -154,7 +222,13 @@ def test_the_dashboard_sees_the_log_with_its_cookie(platform: Platform, api: Api
         log.until_line("to the dashboard")
 
 
-@pytest.mark.parametrize("query", ["?tail=many", "?tail=-1", "?since=yesterday"])
+BAD_QUERIES = [
+    "?tail=many", "?tail=-1", "?since=yesterday", "?until=never", "?stream=both", "?format=xml", "?timestamps=maybe",
+    "?format=json&limit=0", "?format=json&limit=1001", "?before=first", f"?grep={'x' * 1001}",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("query", BAD_QUERIES)
 def test_a_bad_question_is_refused(api: Api, talker: Json, query: str) -> None:
     answer = api.request("GET", f"/api/servers/talker/logs{query}")
     assert answer.status_code in (400, 422), answer.text

@@ -4,8 +4,10 @@
 import { html, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { ApiError } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
+import { visible } from "../lib/visible.js";
 import { loadCodeMirror, looks } from "./code_mirror.js";
-import { Failure, Loading } from "./controls.js";
+import { Loading } from "./controls.js";
+import { ReadFailure } from "./read_failure.js";
 
 /** Finding the smallest difference may take for ever; a rough one is shown then. */
 const DIFF_MAX_MS = 500;
@@ -30,7 +32,8 @@ export function CodeDiff({ before, after, label }) {
           parent: root,
           root,
           state: EditorState.create({
-            doc: after,
+            // What was taken out is drawn as plain text.
+            doc: visible(after),
             extensions: [
               looks(cm),
               cm.keymap.of([...cm.searchKeymap, ...cm.defaultKeymap]),
@@ -38,7 +41,7 @@ export function CodeDiff({ before, after, label }) {
               EditorState.phrases.of({ "$ unchanged lines": t("diff.unchanged") }),
               EditorView.contentAttributes.of({ "aria-label": label, tabindex: "0" }),
               unifiedMergeView({
-                original: before,
+                original: visible(before),
                 mergeControls: false,
                 syntaxHighlightDeletions: true,
                 collapseUnchanged: { margin: 3, minSize: 6 },
@@ -63,7 +66,7 @@ export function CodeDiff({ before, after, label }) {
   return html`
     ${state === "loading" && html`<${Loading} />`}
     ${state instanceof ApiError &&
-    html`<${Failure}
+    html`<${ReadFailure}
       error=${state}
       onRetry=${() => {
         setState("loading");

@@ -7,6 +7,7 @@
 
 import { html, useEffect, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
+import { visible } from "../lib/visible.js";
 import { loadCodeMirror, looks } from "./code_mirror.js";
 
 /** @typedef {import("./code_mirror.js").CodeMirror} CodeMirror */
@@ -139,7 +140,7 @@ function createEditor(cm, root, { text, label, isReadOnly, onChange }) {
       const { doc } = view.state;
       const diagnostics = marks.flatMap(({ place, severity, message }) => {
         const range = rangeOf(doc, place);
-        return range ? [{ ...range, severity, message }] : [];
+        return range ? [{ ...range, severity, message: visible(message) }] : [];
       });
       view.dispatch(cm.setDiagnostics(view.state, diagnostics));
     },

@@ -23,7 +23,7 @@ export function looks(cm) {
   return [
     cm.lineNumbers(),
     // Characters that hide or reorder others are shown as what they are.
-    cm.highlightSpecialChars({ addSpecialChars: /[\u061c\u200b-\u200f\u202a-\u202e\u2060-\u2069\ufeff]/g }),
+    cm.highlightSpecialChars({ addSpecialChars: /[\u034f\u061c\u115f\u1160\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufeff\uffa0]/g }),
     cm.drawSelection(),
     cm.bracketMatching(),
     cm.highlightSelectionMatches(),

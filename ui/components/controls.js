@@ -2,6 +2,7 @@
 
 import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
 import { explain } from "../lib/errors.js";
+import { focusAgain, focusTrail } from "../lib/focus.js";
 import { t } from "../lib/i18n.js";
 import { ago, exact } from "../lib/time.js";
 import { Icon } from "./icon.js";
@@ -92,7 +93,12 @@ export function Choice({ label, value, options, onChange }) {
 export function Dialog({ title, onClose, children, class: className = "" }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
-  useEffect(() => dialog.current?.showModal(), []);
+  useEffect(() => {
+    const opener = focusTrail();
+    dialog.current?.showModal();
+    // Not before it is out of the page: until then nothing behind it can be focused.
+    return () => queueMicrotask(() => focusAgain(opener));
+  }, []);
   /** @param {Event} event */
   const onCancel = (event) => {
     event.preventDefault();

@@ -2,23 +2,27 @@
 // costs no more than a short one.
 
 import { html, useEffect, useLayoutEffect, useMemo, useRef, useState } from "../vendor/preact.js";
-import { stripAnsi } from "../lib/ansi.js";
 import { download } from "../lib/download.js";
 import { language, t } from "../lib/i18n.js";
 import { LineHeights } from "../lib/line_heights.js";
 import { LogBuffer } from "../lib/log_buffer.js";
+import { LogHistory } from "../lib/log_history.js";
 import { LogStream } from "../lib/log_stream.js";
 import { recall, remember } from "../lib/storage.js";
 import { clock, exact } from "../lib/time.js";
+import { failed } from "../lib/toasts.js";
 import { AnsiText, LINE_MAX_CHARS } from "./ansi_text.js";
 import { Icon } from "./icon.js";
 import { LogBar } from "./log_bar.js";
+import { LogReach } from "./log_reach.js";
 
 /** As `--log-line` in styles/console.css. */
 const LINE_PX = 20;
 const OVERSCAN_LINES = 20;
 /** How near to the end still counts as being there. */
 const END_PX = LINE_PX;
+/** So near to the beginning, older lines are brought. */
+const BEGINNING_PX = 25 * LINE_PX;
 
 /** @typedef {import("../lib/types.js").LogRecord} LogRecord */
 /** @typedef {{ isWrapped: boolean, hasTimes: boolean }} Look */
@@ -31,27 +35,36 @@ export function LogView({ serverId, name }) {
   const [look, setLook] = useState(() => ({ isWrapped: recall("log.wrap") === "on", hasTimes: recall("log.times") !== "off" }));
   const [isFollowing, setFollowing] = useState(true);
   const [unseen, setUnseen] = useState(0);
-  const [, redraw] = useState(0);
+  const [round, redraw] = useState(0);
   const following = useRef(true);
   following.current = isFollowing;
   const drawAgain = () => redraw((count) => count + 1);
+  const history = useMemo(() => new LogHistory(serverId, buffer, drawAgain), [buffer]);
 
   useEffect(() => {
     const stream = new LogStream(serverId, {
       after: () => buffer.newest,
-      onState: setState,
+      onState: (next) => {
+        setState(next);
+        if (next === "open") void history.look();
+      },
       onRestart: () => buffer.restart(),
       onLines: (records) => {
         const added = buffer.append(records);
         if (!following.current) setUnseen((count) => count + added);
+        history.oldest ??= records[0];
         drawAgain();
       },
     });
-    return () => stream.close();
+    return () => {
+      stream.close();
+      history.close();
+    };
   }, [buffer]);
 
   useLayoutEffect(() => {
     buffer.setFilter(filter);
+    history.filterChanged();
     drawAgain();
   }, [filter]);
 
@@ -80,9 +93,12 @@ export function LogView({ serverId, name }) {
     remember("log.times", next.hasTimes ? "on" : "off");
     setLook(next);
   };
-  const save = () => {
-    const lines = buffer.shown.map(({ ts, stream, line }) => `${ts} ${stream} ${stripAnsi(line)}\n`);
-    download(`${name}.log`, lines, "text/plain;charset=utf-8");
+  const save = async () => {
+    try {
+      download(`${name}.log`, [await history.text()], "text/plain;charset=utf-8");
+    } catch (error) {
+      failed(error, save);
+    }
   };
 
   const isPaused = buffer.held !== null;
@@ -98,9 +114,18 @@ export function LogView({ serverId, name }) {
       onPause=${togglePause}
       onClear=${clear}
       onDownload=${save}
-      isEmpty=${buffer.shown.length === 0}
+      isEmpty=${buffer.newest === 0 && !history.oldest}
     />
-    <${Lines} buffer=${buffer} look=${look} search=${filter.text} isFollowing=${isFollowing} onFollow=${follow} />
+    <${LogReach} buffer=${buffer} history=${history} round=${round} />
+    <${Lines}
+      buffer=${buffer}
+      look=${look}
+      search=${filter.text}
+      isFollowing=${isFollowing}
+      onFollow=${follow}
+      onBeginning=${() => !history.error && void history.load()}
+      empty=${emptyWords(buffer, history, state)}
+    />
     ${(!isFollowing || isPaused) &&
     html`<button type="button" class="button primary jump" onClick=${isPaused ? togglePause : () => follow(true)}>
       <${Icon} name="down" />${waiting > 0 ? t("logs.jumpNew", { n: waiting }) : t("logs.jump")}
@@ -109,12 +134,28 @@ export function LogView({ serverId, name }) {
 }
 
 /**
+ * What stands where no line is shown: that there is none is said only when that
+ * is known.
+ * @param {LogBuffer} buffer
+ * @param {LogHistory} history
+ * @param {import("../lib/log_stream.js").StreamState} state
+ */
+function emptyWords(buffer, history, state) {
+  if (state === "lost") return t("fresh.away");
+  if (history.error && history.oldest === undefined) return t("logs.unknown");
+  if (buffer.isCleared) return t("logs.cleared");
+  if (history.oldest === null) return t("logs.none");
+  if (!buffer.isNarrow || history.oldest === undefined) return t("page.loading");
+  return buffer.mayHaveOlder ? t("logs.searching") : t("logs.noMatch");
+}
+
+/**
  * @param {{
- *   buffer: LogBuffer, look: Look, search: string,
- *   isFollowing: boolean, onFollow: (atEnd: boolean) => void,
+ *   buffer: LogBuffer, look: Look, search: string, empty: string,
+ *   isFollowing: boolean, onFollow: (atEnd: boolean) => void, onBeginning: () => void,
  * }} props
  */
-function Lines({ buffer, look, search, isFollowing, onFollow }) {
+function Lines({ buffer, look, search, empty, isFollowing, onFollow, onBeginning }) {
   const box = useRef(/** @type {HTMLDivElement | null} */ (null));
   const drawn = useRef(/** @type {HTMLDivElement | null} */ (null));
   const [size, setSize] = useState({ width: 0, height: 600 });
@@ -145,6 +186,11 @@ function Lines({ buffer, look, search, isFollowing, onFollow }) {
     else if (Math.abs(element.scrollTop - (top + above)) >= 1) element.scrollTop = top + above;
     if (changed) redraw((count) => count + 1);
   });
+  // A view that was cleared stays so until somebody asks for more.
+  const isAtBeginning = top <= BEGINNING_PX && !buffer.isCleared && (lines.length > 0 || buffer.isNarrow);
+  useEffect(() => {
+    if (isAtBeginning) onBeginning();
+  });
 
   const onScroll = () => {
     const element = box.current;
@@ -168,7 +214,7 @@ function Lines({ buffer, look, search, isFollowing, onFollow }) {
     onWheel=${(/** @type {WheelEvent} */ event) => event.deltaY < 0 && onUpwards()}
     onKeyDown=${(/** @type {KeyboardEvent} */ event) => ["ArrowUp", "PageUp", "Home"].includes(event.key) && onUpwards()}
   >
-    ${lines.length === 0 && html`<p class="console-empty">${buffer.all.length === 0 ? t("logs.none") : t("logs.noMatch")}</p>`}
+    ${lines.length === 0 && html`<p class="console-empty">${empty}</p>`}
     <div class="console-lines" style=${{ height: `${heights.total}px` }}>
       <div class="console-window" ref=${drawn} style=${{ transform: `translateY(${heights.top(from)}px)` }}>
         ${lines.slice(from, to).map((record) => html`<${LogLine} key=${record.seq} record=${record} search=${search} />`)}
@@ -177,16 +223,17 @@ function Lines({ buffer, look, search, isFollowing, onFollow }) {
   </div>`;
 }
 
-/** The heights of the shown lines, and by how much dropped lines shortened them. */
+/** The heights of the shown lines, and by how much lines before them came or went. */
 class ShownHeights extends LineHeights {
   constructor() {
     super();
     this.about = "";
     this.dropped = 0;
+    this.prepended = 0;
     this.removed = 0;
   }
 
-  /** @returns {number} once for each removal */
+  /** @returns {number} once for each change; less than 0 where lines came */
   takeRemoved() {
     const { removed } = this;
     this.removed = 0;
@@ -203,14 +250,20 @@ function useHeights(buffer, look, width) {
   const heights = useMemo(() => new ShownHeights(), [buffer]);
   const columns = look.isWrapped ? columnsIn(width, look) : Infinity;
   const about = `${buffer.revision} ${columns}`;
+  const heightAt = (/** @type {number} */ index) => heightOf(buffer.shown[index]?.line ?? "", columns);
   if (heights.about !== about || heights.dropped !== buffer.droppedShown) {
     heights.removed += heights.about === about ? heights.top(buffer.droppedShown - heights.dropped) : 0;
     heights.about = about;
     heights.dropped = buffer.droppedShown;
+    heights.prepended = buffer.prependedShown;
     heights.clear();
+  } else if (heights.prepended !== buffer.prependedShown) {
+    const count = buffer.prependedShown - heights.prepended;
+    heights.removed -= heights.prepend(Array.from({ length: count }, (_, index) => heightAt(index)));
+    heights.prepended = buffer.prependedShown;
   }
   for (let index = heights.count; index < buffer.shown.length; index += 1) {
-    heights.push(heightOf(buffer.shown[index]?.line ?? "", columns));
+    heights.push(heightAt(index));
   }
   return heights;
 }

@@ -1,7 +1,10 @@
-// Where a server's own connections may lead, which credentials are its own, and when it sleeps.
+// With which arguments a server's file runs, what it keeps, where its own
+// connections may lead, which credentials are its own, and when it sleeps.
 
 import { html } from "../vendor/preact.js";
+import { argsProblem } from "../lib/args.js";
 import { t } from "../lib/i18n.js";
+import { STORAGE_MAX_MIB, STORAGE_MIN_MIB, storageProblem } from "../lib/kept.js";
 import { sleepProblem } from "../lib/sleep.js";
 import { Choice, Field } from "./controls.js";
 
@@ -23,6 +26,45 @@ export function EgressChoice({ value, onChange }) {
     />
     <p class="hint">${t(`egress.hint.${value}`)}</p>
   </div>`;
+}
+
+/** @param {{ text: string, isFixed?: boolean, onText: (text: string) => void }} props `isFixed`: lines cannot hold them */
+export function ArgsField({ text, isFixed = false, onText }) {
+  const problem = argsProblem(text);
+  return html`<${Field} label=${t("args.label")} hint=${t(isFixed ? "args.fixed" : "args.hint")} problem=${problem && t(`args.problem.${problem}`)}>
+    ${(/** @type {object} */ attributes) => html`<textarea
+      ...${attributes}
+      class="mono"
+      name="args"
+      rows="3"
+      dir="ltr"
+      autocomplete="off"
+      autocapitalize="off"
+      spellcheck=${false}
+      readonly=${isFixed}
+      value=${text}
+      onInput=${(/** @type {{ currentTarget: HTMLTextAreaElement }} */ event) => onText(event.currentTarget.value)}
+    ></textarea>`}
+  <//>`;
+}
+
+/** @param {{ draft: string, has?: import("../lib/kept.js").Storage, onDraft: (draft: string) => void }} props `has`: what the server has already */
+export function StorageField({ draft, has = null, onDraft }) {
+  const problem = storageProblem(draft, has);
+  const words = problem && t(`storage.problem.${problem}`, { min: STORAGE_MIN_MIB, max: STORAGE_MAX_MIB });
+  return html`<${Field} label=${t("storage.label")} hint=${t(has ? "storage.hint.has" : "storage.hint")} problem=${words}>
+    ${(/** @type {object} */ attributes) => html`<input
+      ...${attributes}
+      type="number"
+      inputmode="decimal"
+      name="storage"
+      min=${STORAGE_MIN_MIB}
+      max=${STORAGE_MAX_MIB}
+      step="any"
+      value=${draft}
+      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onDraft(event.currentTarget.value)}
+    />`}
+  <//>`;
 }
 
 /**

@@ -15,18 +15,18 @@ import { Text } from "./text.js";
 /** @param {{ servers: Server[], all: number }} props those drawn, and how many there are */
 export function ServerTable({ servers, all }) {
   return html`<div class="table-box">
-    <table aria-rowcount=${all + 1}>
+    <table class="servers" aria-rowcount=${all + 1}>
       <thead>
         <tr>
           ${may("create_servers") && html`<td class="choose-cell"></td>`}
           <th scope="col">${t("server.name")}</th>
-          <th scope="col">${t("server.status")}</th>
-          <th scope="col">${t("server.address")}</th>
-          <th scope="col">${t("server.creator")}</th>
-          <th scope="col">${t("server.version")}</th>
-          <th scope="col">${t("server.memory")}</th>
-          <th scope="col">${t("server.updated")}</th>
-          <th scope="col">${t("server.actions")}</th>
+          <th scope="col" class="status-cell">${t("server.status")}</th>
+          <th scope="col" class="address-cell">${t("server.address")}</th>
+          <th scope="col" class="creator-cell">${t("server.creator")}</th>
+          <th scope="col" class="version-cell">${t("server.version")}</th>
+          <th scope="col" class="memory-cell">${t("server.memory")}</th>
+          <th scope="col" class="updated-cell">${t("server.updated")}</th>
+          <th scope="col" class="actions-cell">${t("server.actions")}</th>
         </tr>
       </thead>
       <tbody>
@@ -41,15 +41,21 @@ function Row({ server }) {
   return html`<tr data-server=${server.name} data-status=${server.status}>
     ${may("create_servers") && html`<td class="choose-cell"><${Choose} server=${server} /></td>`}
     <th scope="row">
-      <a href=${href(["servers", server.name])}>${server.name}</a>
+      <a href=${href(["servers", server.name])} title=${server.name}>${server.name}</a>
       ${server.description && html`<p class="description" dir="auto"><${Text} text=${server.description} max=${200} /></p>`}
     </th>
-    <td><span class="row-of-buttons"><${ServerStatus} server=${server} /><${WantedBadge} server=${server} /></span><${Reason} server=${server} /></td>
+    <td>
+      <span class="row-of-buttons">
+        <${ServerStatus} server=${server} /><${WantedBadge} server=${server} />
+        ${server.restart_needed && html`<span class="restart-needed">${t("server.restartNeeded")}</span>`}
+      </span>
+      <${Reason} server=${server} />
+    </td>
     <td class="mono">${server.address}</td>
-    <td><${Text} text=${server.creator} /></td>
-    <td>${server.version}${server.restart_needed && html` <span class="restart-needed">${t("server.restartNeeded")}</span>`}</td>
+    <td class="creator-cell"><${Text} text=${server.creator} /></td>
+    <td class="version-cell">${server.version}</td>
     <td><${MemoryUse} server=${server} /></td>
-    <td><${Time} at=${server.updated_at} /></td>
+    <td class="updated-cell"><${Time} at=${server.updated_at} /></td>
     <td><${QuickActions} server=${server} isCompact /></td>
   </tr>`;
 }

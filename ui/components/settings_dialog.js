@@ -2,7 +2,9 @@
 
 import { html, useState } from "../vendor/preact.js";
 import { ApiError, call, serverPath } from "../lib/api.js";
+import { argsOf, argsProblem, argsText, fitLines } from "../lib/args.js";
 import { t } from "../lib/i18n.js";
+import { storageDraft, storageOf, storageProblem } from "../lib/kept.js";
 import { refreshAll } from "../lib/live.js";
 import { changedFields, mergedFields } from "../lib/merge.js";
 import { isEntryObject } from "../lib/rules.js";
@@ -10,7 +12,7 @@ import { sleepDraft, sleepOf, sleepProblem } from "../lib/sleep.js";
 import { Conflict } from "./conflict.js";
 import { Dialog, Failure, Field } from "./controls.js";
 import { areLimitsGood, EntryField, LimitFields, limitsDraft, limitsOf } from "./option_fields.js";
-import { EgressChoice, PassHeadersField, passHeadersOf, SleepFields } from "./run_options.js";
+import { ArgsField, EgressChoice, PassHeadersField, passHeadersOf, SleepFields, StorageField } from "./run_options.js";
 import { RuntimeChoice } from "./runtime_choice.js";
 import { UnsavedGuard } from "./unsaved_guard.js";
 
@@ -27,6 +29,8 @@ function draftOf(server) {
     entryObject: server.entry_object,
     runtime: server.runtime,
     limits: limitsDraft(server.limits),
+    args: argsText(server.args),
+    storage: storageDraft(server.storage),
     egress: server.egress ?? "open",
     passHeaders: (server.pass_headers ?? []).join(", "),
     sleep: sleepDraft(server.sleep),
@@ -44,6 +48,8 @@ const WORDS = {
   limits: { label: () => t("conflict.limits"), words: ({ memory, cpus, pids }) => `${memory} MiB · ${cpus} CPU · ${pids}` },
   egress: { label: () => t("egress.label"), words: (egress) => t(`egress.${egress}`) },
   passHeaders: { label: () => t("passHeaders.label"), words: (names) => names },
+  args: { label: () => t("args.label"), words: (text) => text },
+  storage: { label: () => t("storage.label"), words: String },
   sleep: { label: () => t("sleep.label"), words: ({ mode, pause, stop }) => [t(`sleep.mode.${mode}`), pause, stop].filter(Boolean).join(" · ") },
 };
 
@@ -86,6 +92,8 @@ export function SettingsDialog({ server, onClose }) {
       limits: limitsOf(draft.limits),
       pass_headers: passHeadersOf(draft.passHeaders),
       sleep: sleepOf(draft.sleep),
+      ...(draft.args === argsText(base.args) ? {} : { args: argsOf(draft.args) }),
+      ...(draft.storage === storageDraft(base.storage) ? {} : { storage: storageOf(draft.storage) }),
       // To send it takes a new container, also where it stays what it is.
       ...(draft.egress === base.egress ? {} : { egress: draft.egress }),
     };
@@ -134,6 +142,8 @@ export function SettingsDialog({ server, onClose }) {
         <span class="label">${t("server.runtime")}</span>
         <${RuntimeChoice} value=${draft.runtime} onChange=${(/** @type {typeof draft.runtime} */ runtime) => change({ runtime })} />
       </div>
+      <${ArgsField} text=${draft.args} isFixed=${!fitLines(server.args)} onText=${(/** @type {string} */ args) => change({ args })} />
+      <${StorageField} draft=${draft.storage} has=${server.storage ?? null} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
       <${LimitFields} draft=${draft.limits} onDraft=${(/** @type {typeof draft.limits} */ limits) => change({ limits })} />
       <${EgressChoice} value=${draft.egress} onChange=${(/** @type {typeof draft.egress} */ egress) => change({ egress })} />
       <${PassHeadersField} value=${draft.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
@@ -149,7 +159,7 @@ export function SettingsDialog({ server, onClose }) {
       <${Failure} error=${error} onRetry=${save} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || other !== null || badEntry || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || other !== null || badEntry || argsProblem(draft.args) !== null || storageProblem(draft.storage, base.storage ?? null) !== null || !areLimitsGood(draft.limits) || sleepProblem(draft.sleep) !== null}>${t("action.save")}</button>
       </footer>
     </form>
   <//>`;

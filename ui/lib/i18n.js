@@ -83,11 +83,13 @@ async function bring() {
   for (;;) {
     const next = wanted.language;
     const parts = new Set(wanted.parts);
-    const [codes, ...texts] = await Promise.all(["codes", ...parts].map((name) => file(next, name)));
+    // English has no words of its own for what a check finds.
+    const hasChecks = next === "zh" && (parts.has("editing") || parts.has("server"));
+    const [codes, checks, ...texts] = await Promise.all([file(next, "codes"), hasChecks ? file(next, "checks") : {}, ...[...parts].map((name) => file(next, name))]);
     if (next !== wanted.language || parts.size !== wanted.parts.size) continue;
     batch(() => {
       words.value = Object.assign({}, ...texts);
-      coded.value = codes ?? {};
+      coded.value = { ...codes, ...checks };
       language.value = next;
     });
     here = parts;

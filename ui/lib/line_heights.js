@@ -25,6 +25,20 @@ export class LineHeights {
   }
 
   /**
+   * Lines that come before the others.
+   * @param {number[]} heights
+   * @returns {number} how high they are together
+   */
+  prepend(heights) {
+    const known = this.heights.slice(1, this.count + 1);
+    this.clear();
+    for (const height of heights) this.push(height);
+    const added = this.total;
+    for (const height of known) this.push(height);
+    return added;
+  }
+
+  /**
    * @param {number} index from 0
    * @param {number} height
    * @returns {number} by how much it grew

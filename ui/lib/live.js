@@ -5,6 +5,7 @@
 
 import { batch, effect, signal, untracked, useEffect, useMemo } from "../vendor/preact.js";
 import { ApiError, callForText } from "./api.js";
+import { isAway } from "./errors.js";
 import { session } from "./session.js";
 import { Stream } from "./stream.js";
 import { unsaved } from "./unsaved.js";
@@ -113,11 +114,11 @@ class Resource {
     } catch (error) {
       if (controller.signal.aborted) return;
       if (!(error instanceof ApiError)) throw error;
-      if (error.code === "no_answer") stream.retry();
+      if (isAway(error)) stream.retry();
       // That EMCP does not answer is said once, at the top of the page.
-      if (error.code !== "no_answer" || this.data.peek() === undefined) this.error.value = error;
+      if (!isAway(error) || this.data.peek() === undefined) this.error.value = error;
       // What is gone does not come back by asking again.
-      if (error.status === 404 || error.status === 401 || error.status === 403) return;
+      if (!isAway(error) && [401, 403, 404].includes(error.status)) return;
     }
     this.inFlight = null;
     if (freshness.peek() !== "live" || this.error.peek()) this.refreshIn(POLL_EVERY_MS);

@@ -1,9 +1,15 @@
 // The lines of a log that the page holds, and which of them are shown.
+//
+// `all` are the newest lines without a gap. Before them EMCP may keep others:
+// they come in pages (lib/log_history.js), all of them where nothing is
+// filtered, otherwise those that fit.
 
 import { stripAnsi } from "./ansi.js";
 
 /** @typedef {import("./types.js").LogRecord} LogRecord */
 /** @typedef {{ stdout: boolean, stderr: boolean, text: string }} LogFilter */
+/** @typedef {{ seq: number, ts: string }} Edge */
+/** @typedef {{ records: LogRecord[], next: number | null, oldest: Edge | null }} LogPage as EMCP answers */
 
 const MAX_LINES = 100_000;
 /** Very long lines are few: a page has no more memory for them. */
@@ -15,6 +21,8 @@ export class LogBuffer {
   constructor() {
     /** @type {LogRecord[]} */
     this.all = [];
+    /** @type {LogRecord[]} older lines that fit the filter, where there is one */
+    this.found = [];
     /** @type {LogRecord[]} */
     this.shown = [];
     /** @type {LogFilter} */
@@ -24,6 +32,14 @@ export class LogBuffer {
     this.revision = 0;
     /** How many shown lines were dropped at the top, since the last revision. */
     this.droppedShown = 0;
+    /** How many were put before the others, since the last revision. */
+    this.prependedShown = 0;
+    /** Whether `all` begins with the oldest line that is kept. */
+    this.beginsAtOldest = false;
+    /** @type {number | null} older lines than this were not searched yet; null before the first page */
+    this.searchedBefore = null;
+    this.isSearched = false;
+    this.isCleared = false;
     /** @type {LogRecord[] | null} what came while the view was paused */
     this.held = null;
     this.chars = 0;
@@ -48,6 +64,50 @@ export class LogBuffer {
     return added;
   }
 
+  /** Whether not every line is shown. */
+  get isNarrow() {
+    const { stdout, stderr, text } = this.filter;
+    return text !== "" || !stdout || !stderr;
+  }
+
+  /** Whether EMCP may keep older lines that would be shown. */
+  get mayHaveOlder() {
+    const { stdout, stderr } = this.filter;
+    if (this.beginsAtOldest || this.all[0]?.seq === 1 || !(stdout || stderr)) return false;
+    return !(this.isNarrow && this.isSearched);
+  }
+
+  /** Whether more lines have room. */
+  get isFull() {
+    return this.all.length > MAX_LINES * (1 - 2 * DROP_SHARE) || this.chars > MAX_CHARS * (1 - 2 * DROP_SHARE);
+  }
+
+  /** The next page has lines before this number; undefined where none is known. */
+  get before() {
+    const here = this.all[0]?.seq ?? (this.newest > 0 ? this.newest + 1 : undefined);
+    return this.isNarrow ? (this.searchedBefore ?? here) : here;
+  }
+
+  /**
+   * Takes in a page of lines before `before`, asked for with the filter as it is.
+   * @param {LogPage} page
+   */
+  prepend({ records, next }) {
+    if (this.isNarrow) {
+      this.found = records.concat(this.found);
+      this.searchedBefore = next;
+      this.isSearched = next === null;
+    } else {
+      this.all = records.concat(this.all);
+      this.chars += records.reduce((sum, { line }) => sum + line.length, 0);
+      this.newest = Math.max(this.newest, records.at(-1)?.seq ?? 0);
+      this.beginsAtOldest = next === null;
+    }
+    this.isCleared = false;
+    this.shown = records.concat(this.shown);
+    this.prependedShown += records.length;
+  }
+
   /** From now on new lines are kept back. */
   pause() {
     this.held ??= [];
@@ -64,6 +124,8 @@ export class LogBuffer {
   /** @param {LogFilter} filter */
   setFilter(filter) {
     this.filter = filter;
+    this.isCleared = false;
+    this.#forgetFound();
     this.#show(this.all.filter((record) => this.#fits(record)));
   }
 
@@ -71,6 +133,9 @@ export class LogBuffer {
   clear() {
     this.all = [];
     this.chars = 0;
+    this.beginsAtOldest = false;
+    this.isCleared = true;
+    this.#forgetFound();
     if (this.held) this.held = [];
     this.#show([]);
   }
@@ -78,6 +143,7 @@ export class LogBuffer {
   /** The log began anew: what was read before is not part of it. */
   restart() {
     this.clear();
+    this.isCleared = false;
     this.newest = 0;
   }
 
@@ -96,6 +162,9 @@ export class LogBuffer {
       count += 1;
     }
     this.all.splice(0, count);
+    // What was found lies before a gap now; it can be asked for again.
+    this.beginsAtOldest = false;
+    this.#forgetFound();
     const oldest = this.all[0]?.seq ?? Infinity;
     const stays = this.shown.findIndex(({ seq }) => seq >= oldest);
     const gone = stays < 0 ? this.shown.length : stays;
@@ -103,11 +172,18 @@ export class LogBuffer {
     this.droppedShown += gone;
   }
 
+  #forgetFound() {
+    this.found = [];
+    this.searchedBefore = null;
+    this.isSearched = false;
+  }
+
   /** @param {LogRecord[]} records */
   #show(records) {
     this.shown = records;
     this.revision += 1;
     this.droppedShown = 0;
+    this.prependedShown = 0;
   }
 
   /** @param {LogRecord} record */

@@ -24,6 +24,7 @@ export class LogStream {
     this.gathered = [];
     this.retryMs = RETRY_FIRST_MS;
     this.isClosed = false;
+    this.isLost = false;
     this.timer = 0;
     this.handOverTimer = 0;
     this.#connect();
@@ -40,7 +41,8 @@ export class LogStream {
 
   #connect() {
     if (this.isClosed) return;
-    this.options.onState("connecting");
+    // One that was lost is so until it is open again.
+    if (!this.isLost) this.options.onState("connecting");
     const after = this.options.after();
     let isFirst = true;
     const url = new URL(serverPath(this.serverId, `/logs?after=${after}`), location.href);
@@ -53,6 +55,7 @@ export class LogStream {
         return;
       }
       this.retryMs = RETRY_FIRST_MS;
+      this.isLost = false;
       this.options.onState("open");
     });
     socket.addEventListener("message", (event) => {
@@ -85,6 +88,7 @@ export class LogStream {
     if (this.isClosed) return;
     // The next connection asks for what comes after the last line handed on.
     this.#handOver();
+    this.isLost = true;
     this.options.onState("lost");
     this.timer = window.setTimeout(async () => {
       // A WebSocket does not tell why it was refused. This call does: where the

@@ -13,6 +13,8 @@ const missing = new Set();
  * @param {ApiError} error
  */
 function isUnknown(path, { status, code }) {
+  // A proxy that knows no way to EMCP says 404 too.
+  if (code === "unexpected_answer") return false;
   return (status === 404 || status === 405) && !(path.startsWith("/api/servers/") && code === "server_not_found");
 }
 

@@ -7,6 +7,7 @@
 // only this connection broke.
 
 import { ApiError, call } from "./api.js";
+import { isAway } from "./errors.js";
 
 /** @typedef {import("./types.js").Server} Server */
 /** @typedef {import("./types.js").Usage} Usage */
@@ -112,7 +113,7 @@ export class Stream {
     } catch (error) {
       if (!(error instanceof ApiError)) throw error;
       if (!this.isOpen) return;
-      if (error.code === "no_answer") this.#become("lost");
+      if (isAway(error)) this.#become("lost");
       this.#later(() => this.#probe());
       return;
     } finally {

@@ -40,6 +40,8 @@
  * @property {string} created_at
  * @property {string} updated_at
  * @property {{ sse: string, mcp: string }} urls
+ * @property {string[]} [args]
+ * @property {import("./kept.js").Storage} [storage]
  * @property {"open" | "none"} [egress]
  * @property {string[]} [pass_headers] names of headers
  * @property {import("./sleep.js").SleepChoice} [sleep]

@@ -7,7 +7,7 @@
  *   tokens: Amount, writes: { used: number, limit_per_minute: number | null },
  * }} Person
  */
-/** @typedef {{ people: Person[], maxima: { memory_bytes: number, cpus: number, pids: number } }} People */
+/** @typedef {{ people: Person[], maxima: { memory_bytes: number, cpus: number, pids: number, storage_bytes: number } }} People */
 
 /** From here on somebody should know that there is not much left. */
 const NEARLY = 90;

@@ -1,8 +1,9 @@
 // Who did what, newest first, for administrators.
 
 import { html, useEffect, useState } from "../vendor/preact.js";
-import { Failure, Loading, Time } from "../components/controls.js";
+import { Loading, Time } from "../components/controls.js";
 import { Icon } from "../components/icon.js";
+import { ReadFailure } from "../components/read_failure.js";
 import { Text } from "../components/text.js";
 import { call } from "../lib/api.js";
 import { ACTIONS, auditPath } from "../lib/audit.js";
@@ -80,7 +81,7 @@ export function AuditPage({ query }) {
       </label>
       <${ActionFilter} value=${action} onValue=${(/** @type {string} */ value) => filter({ action: value })} />
     </div>
-    <${Failure} error=${error} onRetry=${() => setRound(round + 1)} />
+    <${ReadFailure} error=${error} onRetry=${() => setRound((count) => count + 1)} />
     ${!part
       ? !error && html`<${Loading} />`
       : part.entries.length === 0

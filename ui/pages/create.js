@@ -7,15 +7,17 @@ import { Failure, Field } from "../components/controls.js";
 import { EnvEditor, newRow, rowProblem, varsOf } from "../components/env_editor.js";
 import { Icon } from "../components/icon.js";
 import { areLimitsGood, DEFAULT_LIMITS, EntryField, LimitFields, limitsOf } from "../components/option_fields.js";
-import { EgressChoice, PassHeadersField, passHeadersOf, SleepFields } from "../components/run_options.js";
+import { ArgsField, EgressChoice, PassHeadersField, passHeadersOf, SleepFields, StorageField } from "../components/run_options.js";
 import { RuntimeChoice } from "../components/runtime_choice.js";
 import { TemplateChoice, useTemplates } from "../components/template_choice.js";
 import { UnsavedGuard } from "../components/unsaved_guard.js";
 import { ApiError, call } from "../lib/api.js";
+import { argsOf, argsProblem } from "../lib/args.js";
 import { useCheck } from "../lib/check.js";
 import { dropDraft, keepDraft, recallDraft } from "../lib/draft.js";
 import { explain } from "../lib/errors.js";
 import { t } from "../lib/i18n.js";
+import { storageOf, storageProblem } from "../lib/kept.js";
 import { useAvailability } from "../lib/names.js";
 import { go, href, route } from "../lib/router.js";
 import { codeProblem, isEntryObject, nameFromFile, nameProblem } from "../lib/rules.js";
@@ -37,6 +39,8 @@ function emptyForm() {
     code: "",
     rows: /** @type {Row[]} */ ([]),
     limits: /** @type {import("../components/option_fields.js").LimitsDraft} */ ({ ...DEFAULT_LIMITS }),
+    args: "",
+    storage: "",
     egress: /** @type {import("../components/run_options.js").Egress} */ ("open"),
     passHeaders: "",
     sleep: sleepDraft(null),
@@ -88,6 +92,8 @@ export function CreatePage() {
     availability.state !== "refused" &&
     isCheckable &&
     !badEntry &&
+    argsProblem(form.args) === null &&
+    storageProblem(form.storage) === null &&
     areLimitsGood(form.limits) &&
     sleepProblem(form.sleep) === null &&
     form.rows.every((row) => !rowProblem(row, form.rows));
@@ -181,6 +187,10 @@ export function CreatePage() {
               <${EgressChoice} value=${form.egress} onChange=${(/** @type {Form["egress"]} */ egress) => change({ egress })} />
               <${SleepFields} draft=${form.sleep} onDraft=${(/** @type {Form["sleep"]} */ sleep) => change({ sleep })} />
             </div>
+            <div class="columns">
+              <${ArgsField} text=${form.args} onText=${(/** @type {string} */ args) => change({ args })} />
+              <${StorageField} draft=${form.storage} onDraft=${(/** @type {string} */ storage) => change({ storage })} />
+            </div>
             <${PassHeadersField} value=${form.passHeaders} onChange=${(/** @type {string} */ passHeaders) => change({ passHeaders })} />
             <${LimitFields} draft=${form.limits} onDraft=${(/** @type {Form["limits"]} */ limits) => change({ limits })} />
           </div>
@@ -254,6 +264,8 @@ function bodyOf(form) {
     runtime: form.runtime,
     limits: limitsOf(form.limits),
     code: form.code,
+    args: argsOf(form.args),
+    storage: storageOf(form.storage),
     egress: form.egress,
     pass_headers: passHeadersOf(form.passHeaders),
     sleep: sleepOf(form.sleep),

@@ -1,20 +1,22 @@
 // The start page: how many servers do what, what they use, what needs somebody,
 // and what happened.
 
-import { html, useEffect, useMemo, useRef } from "../vendor/preact.js";
-import { Chart } from "../components/chart.js";
+import { html } from "../vendor/preact.js";
 import { Failure, Loading, Time } from "../components/controls.js";
 import { FirstServer } from "../components/first_server.js";
 import { Icon } from "../components/icon.js";
+import { lazy } from "../components/lazy.js";
 import { StatusBadge } from "../components/status.js";
 import { Text } from "../components/text.js";
 import { eventWords, inWords, reasonWords } from "../lib/coded.js";
-import { joined, needsAttention } from "../lib/overview.js";
+import { needsAttention } from "../lib/overview.js";
 import { t } from "../lib/i18n.js";
-import { usage, useLive } from "../lib/live.js";
+import { useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
 import { may } from "../lib/session.js";
-import { amount, cores, MIB } from "../lib/units.js";
+
+/** Where there is no server there is nothing to draw. */
+const UsageCharts = lazy(async () => (await import("../components/usage_charts.js")).UsageCharts, { words: [], styles: [] });
 
 /** @typedef {import("../lib/types.js").Server} Server */
 /** @typedef {import("../lib/types.js").Overview} Overview */
@@ -47,7 +49,7 @@ export function OverviewPage() {
             ? html`<${FirstServer} />`
             : html`
                 <${Tiles} servers=${servers} />
-                <${Charts} overview=${overview} />
+                <${UsageCharts} overview=${overview} />
                 <div class="columns">
                   <${Attention} servers=${servers} overview=${overview} />
                   ${overview.recent_events && html`<${Events} events=${overview.recent_events} />`}
@@ -80,36 +82,6 @@ function Tiles({ servers }) {
         </li>`,
       )}
   </ul>`;
-}
-
-/** @param {{ overview: Overview }} props */
-function Charts({ overview }) {
-  const seen = useRef(/** @type {import("../lib/overview.js").Sample[]} */ ([]));
-  const now = usage.value;
-  // The answer has the last minutes; what the stream tells comes on top.
-  useEffect(() => {
-    if (now) seen.current = joined(seen.current, [now]);
-  }, [now]);
-  const samples = useMemo(() => joined(joined(overview.history ?? [], seen.current), now ? [now] : []), [overview.history, now]);
-  if (samples.length === 0) return null;
-  const limit = (now ?? overview.usage)?.memory_limit_bytes;
-  const points = (/** @type {(sample: import("../lib/overview.js").Sample) => number} */ value) =>
-    samples.map((sample) => ({ at: Date.parse(sample.at), value: value(sample) }));
-  return html`<div class="columns charts">
-    <${Chart} title=${t("home.cpu")} points=${points((sample) => sample.cpu_cores)} words=${coresInWords} />
-    <${Chart}
-      title=${t("home.memory")}
-      points=${points((sample) => sample.memory_bytes / MIB)}
-      words=${(/** @type {number} */ value) => amount(value * MIB)}
-      limit=${limit ? limit / MIB : undefined}
-    />
-  </div>`;
-}
-
-/** @param {number} value */
-function coresInWords(value) {
-  const n = cores(value);
-  return n === "1" ? t("home.core") : t("home.cores", { n });
 }
 
 /** @param {{ servers: Server[], overview: Overview }} props */

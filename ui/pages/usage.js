@@ -28,7 +28,7 @@ export function UsagePage() {
             ${seen.people.map((person) => html`<${PersonPanel} key=${person.name} person=${person} />`)}
           </ul>
           <p class="hint">
-            ${t("usage.maxima", { memory: amount(seen.maxima.memory_bytes), cpus: cores(seen.maxima.cpus), pids: seen.maxima.pids })}
+            ${t("usage.maxima", { memory: amount(seen.maxima.memory_bytes), cpus: cores(seen.maxima.cpus), pids: seen.maxima.pids, storage: amount(seen.maxima.storage_bytes) })}
           </p>
         `}
   `;

@@ -32,10 +32,7 @@ pub(in crate::http) async fn answer(ctx: Ctx) -> Answer {
     };
     let mut response = match gate::check_browser(&request, &ctx.app.settings().allowed_origins) {
         Ok(()) => StatusCode::NO_CONTENT.into_response(),
-        Err(error) => {
-            ctx.app.at_gate().decided(error.code());
-            error_response(&error, &ctx.request_id)
-        }
+        Err(error) => error_response(&error, &ctx.request_id),
     };
     let is_allowed = response.status() == StatusCode::NO_CONTENT;
     let headers = response.headers_mut();

@@ -84,6 +84,7 @@ impl Converge {
         let fault = match error {
             RuntimeError::Unreachable(_) | RuntimeError::NoSuchContainer => return Err(error),
             RuntimeError::ImageMissing(image) => KnownFault::image_missing(&image),
+            RuntimeError::Storage(detail) => KnownFault::StorageFailed { detail },
             RuntimeError::Refused(detail) => KnownFault::ContainerFailed { detail },
         };
         self.could_not_begin(state, fault).await;

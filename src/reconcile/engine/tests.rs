@@ -164,6 +164,7 @@ impl Setting {
             logs: Arc::new(logs),
             waker: Arc::new(Waker::default()),
             code_removal: Arc::default(),
+            disks: Arc::default(),
             bounds: Arc::new(Bounds::new(
                 SettingsInput::default().check().unwrap().bounds,
             )),

@@ -12,6 +12,7 @@ use bollard::models::{
 };
 use secrecy::{ExposeSecret, SecretString};
 
+use super::disk::{self, OpenDisk};
 use super::{
     LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_SECRETS, LABEL_SERVER,
     seccomp,
@@ -36,10 +37,13 @@ const MQUEUE_OPTIONS: &str = "ro,noexec,nosuid,nodev,size=4k";
 /// The container contract (`docs/security.md`, "Containers") in Docker's words.
 pub(super) fn create_body(
     spec: &ContainerSpec,
+    disk: Option<&OpenDisk>,
     network: &str,
     instance: &str,
 ) -> ContainerCreateBody {
     let (dns, dns_options) = name_servers(spec.egress);
+    let mut mounts = vec![code_mount(&spec.code_dir)];
+    mounts.extend(disk.map(|disk| disk::mount(disk, instance)));
     let host_config = HostConfig {
         // Restarts are the reconciler's, which also knows when to give up.
         restart_policy: Some(RestartPolicy {
@@ -53,7 +57,7 @@ pub(super) fn create_body(
                 ("max-file".to_owned(), "2".to_owned()),
             ])),
         }),
-        mounts: Some(vec![code_mount(&spec.code_dir)]),
+        mounts: Some(mounts),
         network_mode: Some(network.to_owned()),
         dns,
         dns_options,
@@ -247,6 +251,7 @@ mod tests {
             generation: 3,
             revision: 2,
             egress: Egress::Open,
+            disk: None,
             address: [198, 18, 1, 5].into(),
             code_dir: "/data/x/versions/1".into(),
             env: vec![
@@ -261,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_container_is_hardened_as_the_contract_says() {
-        let body = create_body(&spec(), "mcp-net", "emcp");
+        let body = create_body(&spec(), None, "mcp-net", "emcp");
         let host = body.host_config.unwrap();
         assert_eq!(body.user.as_deref(), Some("10001:10001"));
         assert_eq!(host.readonly_rootfs, Some(true));
@@ -283,7 +288,9 @@ mod tests {
 
     #[test]
     fn shared_memory_is_bounded_and_message_queues_are_closed() {
-        let host = create_body(&spec(), "mcp-net", "emcp").host_config.unwrap();
+        let host = create_body(&spec(), None, "mcp-net", "emcp")
+            .host_config
+            .unwrap();
         assert_eq!(host.shm_size, Some(64 * 1024 * 1024));
         assert!(host.tmpfs.unwrap()["/dev/mqueue"].starts_with("ro,"));
         let closed = host.ulimits.unwrap();
@@ -295,16 +302,18 @@ mod tests {
     #[test]
     fn without_egress_no_name_server_is_asked() {
         let mut spec = spec();
-        let open = create_body(&spec, "mcp-net", "emcp").host_config.unwrap();
+        let open = create_body(&spec, None, "mcp-net", "emcp")
+            .host_config
+            .unwrap();
         assert_eq!(open.dns, None);
         spec.egress = Egress::None;
-        let closed = create_body(&spec, "x", "emcp").host_config.unwrap();
+        let closed = create_body(&spec, None, "x", "emcp").host_config.unwrap();
         assert_eq!(closed.dns, Some(vec!["127.0.0.1".to_owned()]));
     }
 
     #[test]
     fn a_container_knows_which_of_its_variables_are_secret() {
-        let body = create_body(&spec(), "mcp-net", "emcp");
+        let body = create_body(&spec(), None, "mcp-net", "emcp");
         let given = given_secrets(ContainerConfig {
             env: body.env,
             labels: body.labels,

@@ -1,6 +1,7 @@
 //! Docker Engine through bollard.
 
 mod convert;
+mod disk;
 mod follow;
 mod network;
 mod one_shot;
@@ -22,6 +23,7 @@ use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
+pub use disk::OpenDisk;
 pub use one_shot::OneShot;
 
 use super::{Container, ContainerSpec, EngineInfo, OutputLine, Phase, Run, RuntimeError, Usage};
@@ -156,16 +158,42 @@ impl DockerRuntime {
         Ok(listed.into_iter().filter_map(convert::container).collect())
     }
 
+    /// Makes a device of the disk that a container is to have, if it is to have
+    /// one, which stays until [`DockerRuntime::let_go`].
+    ///
+    /// # Errors
+    /// `Storage`, or what the engine says.
+    pub async fn open_disk(&self, spec: &ContainerSpec) -> Result<Option<OpenDisk>, RuntimeError> {
+        match &spec.disk {
+            Some(disk) => disk::open(&self.docker, &self.instance, &spec.image, disk)
+                .await
+                .map(Some),
+            None => Ok(None),
+        }
+    }
+
+    /// Leaves a disk to the container that was started with it.
+    ///
+    /// # Errors
+    /// What the engine says.
+    pub async fn let_go(&self, disk: OpenDisk) -> Result<(), RuntimeError> {
+        disk::let_go(&self.docker, disk).await
+    }
+
     /// Makes a container, not started. Returns its id.
     ///
     /// # Errors
     /// `ImageMissing`, or what the engine says.
-    pub async fn create(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+    pub async fn create(
+        &self,
+        spec: &ContainerSpec,
+        disk: Option<&OpenDisk>,
+    ) -> Result<String, RuntimeError> {
         let options = CreateContainerOptions {
             name: Some(spec.name.clone()),
             ..CreateContainerOptions::default()
         };
-        let body = convert::create_body(spec, &self.network_for(spec.egress), &self.instance);
+        let body = convert::create_body(spec, disk, &self.network_for(spec.egress), &self.instance);
         match self.docker.create_container(Some(options), body).await {
             Ok(created) => Ok(created.id),
             // Creating answers 404 for one reason only: the image.

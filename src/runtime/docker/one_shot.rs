@@ -93,7 +93,7 @@ pub(super) async fn remove_all(docker: &Docker, instance: &str) -> Result<(), Ru
     Ok(())
 }
 
-async fn remove(docker: &Docker, id: &str) -> Result<(), RuntimeError> {
+pub(super) async fn remove(docker: &Docker, id: &str) -> Result<(), RuntimeError> {
     let options = RemoveContainerOptions {
         force: true,
         v: true,

@@ -15,6 +15,10 @@ RESULT_FOLDER = re.compile(r"server-(.+)-\d{4}-\d\d-\d\dT")
 # The worst word on a check, where one was made several times.
 SEVERITY = ("FAILURE", "WARNING", "SKIPPED", "INFO", "SUCCESS")
 
+# The suite asks again for a stream while the tool that ended it is at work, and the SDK can miss an answer that
+# comes just as it hands over what it kept: then this is a warning, with EMCP and without.
+RACED = "server-sse-disconnect-resume"
+
 # Of each scenario, each check's verdict.
 Results = dict[str, dict[str, str]]
 
@@ -81,6 +85,8 @@ def lost(directly: Results, through: Results) -> list[str]:
             found.append(f"{scenario} fails")
         for check, verdict in checks.items():
             worse = other.get(check, "not made")
+            if check == RACED and worse == "WARNING":
+                continue
             if (verdict == "SUCCESS" and worse != "SUCCESS") or (verdict == "WARNING" and worse == "FAILURE"):
                 found.append(f"{scenario}: {check} was {verdict} and is {worse}")
     return found

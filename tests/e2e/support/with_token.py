@@ -1,4 +1,4 @@
-"""Before Traefik, for a program that speaks plain HTTP and can send no token: adds one and changes nothing else."""
+"""A port before a server, for a program that speaks plain HTTP and can send no token."""
 
 import asyncio
 import re
@@ -9,14 +9,17 @@ from contextlib import suppress
 from urllib.parse import urlsplit
 
 PIECE_BYTES = 64 * 1024
-# One request a connection, so that each has its head read and gets the token.
+# A stream that a server begins late does not hold up the rest for ever.
+STREAM_BEGINS_WITHIN_SECS = 10
 CONNECTION = re.compile(rb"(?im)^connection:.*\r\n")
 
 
-class TokenAdder:
-    """A port of this machine that leads to Traefik over verified TLS, with the token in `Authorization`.
+class Port:
+    """A port of this machine that leads to a server; where a token is given, it adds it in `Authorization`.
 
-    Path, `Host`, `Origin`, bodies and answers pass as they are, so the gate judges what the program sent.
+    Path, `Host`, `Origin`, bodies and answers pass as they are, so whoever is behind judges what the program sent.
+    What was sent after a `GET` goes on when that stream has begun, as it was sent: a client opens its stream and goes
+    on without waiting, and version 1 of the SDK loses what it has to say to a stream that is not there yet.
     """
 
     def __init__(self) -> None:
@@ -25,14 +28,20 @@ class TokenAdder:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, daemon=True)
         self._target = ("", 0)
+        self._tls: ssl.SSLContext | None = None
+        # One request a connection, so that each has its head read.
+        self._added = b"Connection: close\r\n"
+        # By path, the stream that was asked for last, once it has begun.
+        self._streams: dict[bytes, asyncio.Event] = {}
 
-    def start(self, public_url: str, tls: ssl.SSLContext, token: str) -> None:
-        """Lead to the platform at this address from now on."""
-        address = urlsplit(public_url)
-        assert address.scheme == "https" and address.hostname and address.port
+    def start(self, url: str, *, tls: ssl.SSLContext | None = None, token: str | None = None) -> None:
+        """Lead to the server at this address from now on."""
+        address = urlsplit(url)
+        assert address.hostname and address.port and (address.scheme == "https") == (tls is not None)
         self._target = (address.hostname, address.port)
         self._tls = tls
-        self._added = f"Authorization: Bearer {token}\r\nConnection: close\r\n".encode()
+        if token is not None:
+            self._added += f"Authorization: Bearer {token}\r\n".encode()
         self._thread.start()
         asyncio.run_coroutine_threadsafe(asyncio.start_server(self._serve, sock=self._socket), self._loop).result(10)
 
@@ -44,16 +53,30 @@ class TokenAdder:
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         upstream: asyncio.StreamWriter | None = None
+        begun: asyncio.Event | None = None
         with suppress(OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             head = await reader.readuntil(b"\r\n\r\n")
+            method, path = head.split(b" ", 2)[:2]
+            before = self._streams.get(path)
+            if method == b"GET":
+                begun = self._streams[path] = asyncio.Event()
+            if before is not None:
+                with suppress(asyncio.TimeoutError):
+                    await asyncio.wait_for(before.wait(), STREAM_BEGINS_WITHIN_SECS)
             host, port = self._target
-            answer, upstream = await asyncio.open_connection(host, port, ssl=self._tls, server_hostname=host)
+            name = host if self._tls else None
+            answer, upstream = await asyncio.open_connection(host, port, ssl=self._tls, server_hostname=name)
             upstream.write(self._with_token(head))
             # Whoever ends first ends both: a client that hangs up, or an answer that is done.
-            ways = {asyncio.ensure_future(_copy(reader, upstream)), asyncio.ensure_future(_copy(answer, writer))}
+            ways = {
+                asyncio.ensure_future(_copy(reader, upstream, None)),
+                asyncio.ensure_future(_copy(answer, writer, begun)),
+            }
             _, open_ways = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
             for way in open_ways:
                 way.cancel()
+        if begun is not None:
+            begun.set()
         for end in (writer, upstream):
             if end is not None:
                 end.close()
@@ -63,8 +86,10 @@ class TokenAdder:
         return request_line + b"\r\n" + self._added + CONNECTION.sub(b"", headers)
 
 
-async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
+async def _copy(source: asyncio.StreamReader, sink: asyncio.StreamWriter, begun: asyncio.Event | None) -> None:
     with suppress(OSError):
         while piece := await source.read(PIECE_BYTES):
+            if begun is not None:
+                begun.set()
             sink.write(piece)
             await sink.drain()

@@ -118,14 +118,16 @@ export default function connection(suite) {
     const page = await suite.visitSignedIn("/servers/tested/connection");
     const panel = page.getByRole("region", { name: "Test the connection" });
     await panel.getByRole("button", { name: "Test now" }).click();
-    await panel.getByText("A client can connect and list the tools.").waitFor({ timeout: START_MS });
+    await panel.getByText("this browser reached EMCP by the public address.").waitFor({ timeout: START_MS });
     assert.deepEqual(await panel.locator("[data-step]").evaluateAll((steps) => steps.map((step) => [step.getAttribute("data-step"), step.getAttribute("data-state")])), [
       ["resolve", "good"],
       ["tls", "good"],
       ["gate", "good"],
       ["initialize", "good"],
       ["list_tools", "good"],
+      ["public", "good"],
     ]);
+    await panel.getByText(`At ${suite.platform.publicUrl}/api/tested/mcp the gate turns away who has no token`).waitFor();
     await screenshots(page, "connection-tested");
     await page.getByRole("button", { name: "中文" }).click();
     await page.getByText("共 2 个工具。").waitFor();
@@ -134,12 +136,47 @@ export default function connection(suite) {
     await panel.getByText("2 tools.").waitFor();
     await suite.api("/api/servers/tested/action?wait=30", { method: "POST", data: { action: "stop" } });
     await panel.getByRole("button", { name: "Test again" }).click();
-    await panel.getByText("A client cannot connect.").waitFor({ timeout: START_MS });
+    await panel.getByText("The connection failed.").waitFor({ timeout: START_MS });
     await panel.locator('[data-step="initialize"][data-state="bad"]').getByText('The server "tested" is stopped; start it to use it.').waitFor();
     await page.getByRole("button", { name: "中文" }).click();
     await page.getByText("EMCP 没有放行（server_stopped）：服务器已停止。").waitFor();
     await page.getByRole("button", { name: "English" }).click();
     await panel.locator('[data-step="list_tools"][data-state="skipped"]').waitFor();
     await screenshots(page, "connection-refused");
+    // That the gate refuses who has no token is what this browser tries.
+    suite.forgive(page, /401.*api\/tested\/mcp/);
+  });
+
+  test("that a client can connect is not said of an address that was not reached", async () => {
+    await suite.create("unreached", { start: true, wait: 60 });
+    const page = await suite.visitSignedIn("/servers/unreached/connection");
+    const panel = page.getByRole("region", { name: "Test the connection" });
+    // As where the public name leads nowhere from here.
+    await page.route("**/api/unreached/mcp", (route) => route.abort());
+    await panel.getByRole("button", { name: "Test now" }).click();
+    await panel.getByText("this browser did not reach EMCP by the public address.").waitFor({ timeout: START_MS });
+    await panel.locator('[data-step="public"][data-state="bad"]').getByText("Nothing answers at").waitFor();
+    await panel.locator('[data-step="list_tools"][data-state="good"]').waitFor();
+    assert.equal(await panel.locator(".notice.good").count(), 0);
+    suite.forgive(page, /ERR_FAILED.*api\/unreached\/mcp/);
+    // Or where something else answers there.
+    await page.unrouteAll();
+    await page.route("**/api/unreached/mcp", (route) => route.fulfill({ status: 200, body: "hello" }));
+    await panel.getByRole("button", { name: "Test again" }).click();
+    await panel.locator('[data-step="public"][data-state="bad"]').getByText("something answered with 200").waitFor({ timeout: START_MS });
+    await page.unrouteAll();
+    // Or where this page is not open at the public address.
+    await page.route("**/api/servers/*/connection", async (route) => {
+      const answer = await route.fetch();
+      const connection = await answer.json();
+      await route.fulfill({ response: answer, json: { ...connection, urls: { ...connection.urls, mcp: "https://mcp.example/api/unreached/mcp" } } });
+    });
+    await page.reload();
+    await panel.getByRole("button", { name: "Test now" }).click();
+    await panel.getByText("The public address itself was not tried.").waitFor({ timeout: START_MS });
+    await panel.locator('[data-step="public"][data-state="skipped"]').getByText("https://mcp.example/api/unreached/mcp cannot be tried").waitFor();
+    await screenshots(page, "connection-untried");
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.getByText("公开地址本身没有测试。").waitFor();
   });
 }

@@ -16,6 +16,72 @@ export default function frame(suite) {
     suite.forgive(page, /404|dynamically imported module/);
   });
 
+  test("a dashboard of which a script does not arrive is not a blank page", async () => {
+    for (const [missing, words] of /** @type {const} */ ([
+      [["**/boot.js"], "boot.js"],
+      [["**/main.js"], "main.js"],
+      [["**/pages/overview.js"], "dynamically imported module"],
+      [["**/locales/en/first.js"], "first.js"],
+    ])) {
+      const page = await suite.open();
+      for (const pattern of missing) await page.route(pattern, (route) => route.abort());
+      await page.goto("/");
+      await page.getByRole("heading", { name: "The dashboard could not be loaded" }).waitFor();
+      await page.locator("#not-loaded-why", { hasText: words }).waitFor();
+      await page.getByText("控制台没有加载成功").waitFor();
+      await screenshots(page, "not-loaded");
+      await page.unrouteAll();
+      await page.locator("#not-loaded").getByRole("link", { name: "Reload" }).click();
+      await page.getByLabel("Access token").waitFor();
+      assert.equal(await page.locator("#not-loaded").isVisible(), false);
+      suite.forgive(page, /ERR_FAILED|Failed to fetch/);
+    }
+  });
+
+  test("where no script arrives at all, or none ends, the page itself says so", async () => {
+    const page = await suite.open();
+    await page.route("**/*.js", (route) => (new URL(route.request().url()).pathname === "/boot.js" ? undefined : route.abort()));
+    await page.goto("/", { waitUntil: "commit" });
+    await page.getByText("The dashboard is still loading.").waitFor();
+    await page.unrouteAll({ behavior: "ignoreErrors" });
+    await page.locator("#starting").getByRole("link", { name: "Reload" }).click();
+    await page.getByLabel("Access token").waitFor();
+    assert.equal(await page.locator("#starting").count(), 0);
+    suite.forgive(page, /ERR_FAILED/);
+  });
+
+  test("a part of the dashboard that does not arrive says so, and comes with a reload", async () => {
+    for (const missing of ["**/pages/tokens.js", "**/locales/en/tokens.js", "**/styles/lists.css"]) {
+      const page = await suite.visitSignedIn("/overview");
+      await page.route(missing, (route) => route.abort());
+      await page.getByRole("link", { name: "Tokens" }).click();
+      const notice = page.getByRole("alert").filter({ hasText: "A part of this page did not arrive" });
+      await notice.waitFor();
+      // Everything else works.
+      await page.getByRole("navigation").getByRole("link", { name: "Overview" }).click();
+      await page.getByRole("heading", { name: "No servers yet" }).waitFor();
+      await page.getByRole("link", { name: "Tokens" }).click();
+      await notice.waitFor();
+      await screenshots(page, "part-not-loaded");
+      await page.unrouteAll();
+      await notice.getByRole("button", { name: "Reload" }).click();
+      await page.getByRole("heading", { name: "Tokens", level: 1 }).waitFor();
+      suite.forgive(page, /ERR_FAILED|Failed to fetch|did not arrive/);
+    }
+  });
+
+  test("a page that cannot be drawn says so, and the others can", async () => {
+    await suite.create("odd");
+    const page = await suite.open();
+    await page.route("**/api/tokens", (route) => route.fulfill({ json: { tokens: [{ id: "x", name: "odd", role: "connect", servers: "not a list" }] } }));
+    await page.request.post("/api/session", { data: { token: suite.platform.adminToken }, headers: { Origin: suite.platform.publicUrl } });
+    await page.goto("/#/tokens");
+    await page.getByText("A part of this page did not arrive, or cannot be shown.").waitFor();
+    await page.getByRole("link", { name: "Servers" }).click();
+    await page.locator('[data-server="odd"]').waitFor();
+    suite.forgive(page, /not a function/);
+  });
+
   test("language and theme can be chosen, last, and the keyboard has its list", async () => {
     const page = await suite.visit({ locale: "zh-CN" });
     await page.getByLabel("访问令牌").fill(suite.platform.adminToken);

@@ -24,8 +24,8 @@ export default function inspector(suite) {
     await page.getByRole("tab", { name: "Tools" }).click();
     await page.getByRole("button", { name: "List Tools" }).click();
     await page.getByText("add", { exact: true }).first().click();
-    await page.getByLabel("a", { exact: true }).fill("2");
-    await page.getByLabel("b", { exact: true }).fill("40");
+    await page.locator("#a").fill("2");
+    await page.locator("#b").fill("40");
     await page.getByRole("button", { name: "Run Tool" }).click();
     await page.getByText("Tool Result: Success").waitFor();
     await page.getByText("42").first().waitFor();

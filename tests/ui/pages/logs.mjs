@@ -143,10 +143,81 @@ ${CALCULATOR}`;
     assert.ok(text.includes(`${long} tail`));
 
     await page.getByRole("button", { name: "Clear view" }).click();
-    await page.getByText("No output yet.").waitFor();
+    await page.getByText("The view was cleared.").waitFor();
     await suite.api("/api/servers/output/action", { method: "POST", data: { action: "restart" } });
     await lines.filter({ hasText: "bold red" }).waitFor({ timeout: START_MS });
     assert.equal(await lines.filter({ hasText: "bold red" }).count(), 1);
+  });
+
+  test("lines that are older than the live view are searched, read and saved", async () => {
+    const total = 10_000;
+    await suite.create("long-log", { code: writer({ lines: total, perSecond: 5_000 }), start: true });
+    const kept = async (/** @type {string} */ words) => (await suite.api(`/api/servers/long-log/logs?format=json&limit=10&grep=${words}`)).records;
+    await until("the last line to be kept", async () => (await kept("end+of+lines")).length > 0, START_MS / 1000);
+    const page = await suite.visitSignedIn("/servers/long-log/logs");
+    await page.locator(".log-line", { hasText: "end of lines" }).waitFor();
+    const first = page.locator(".log-line").first();
+    const numbers = () => page.locator(".log-line").evaluateAll((all) => all.map((line) => Number(line.getAttribute("data-seq"))));
+    await page.getByText(/Older ones are kept, from .*: scroll up/).waitFor();
+
+    // Found though it was never sent to this page.
+    const [wanted] = await kept("line+7+");
+    await page.getByLabel("Search in the log").fill("LINE 7 ");
+    await page.locator(`.log-line[data-seq="${wanted.seq}"] mark`).waitFor();
+    await page.getByText(/^Matches: 1, in all that is kept/).waitFor();
+    await page.getByLabel("Search in the log").fill("no such line");
+    await page.getByText("No line matches, in all that is kept.").waitFor();
+    await page.getByRole("checkbox", { name: "stdout" }).uncheck();
+    await page.getByLabel("Search in the log").fill("line 7 ");
+    await page.getByText("No line matches, in all that is kept.").waitFor();
+    await page.getByRole("checkbox", { name: "stdout" }).check();
+    await page.locator(`.log-line[data-seq="${wanted.seq}"]`).waitFor();
+    await screenshots(page, "logs-searched");
+    await page.getByLabel("Search in the log").fill("");
+
+    // Up to the first line: what is read stays where it is while older lines come above it.
+    await page.locator(".log-line", { hasText: "end of lines" }).waitFor();
+    const [last = 0] = (await numbers()).slice(-1);
+    await console_(page).hover();
+    await page.mouse.wheel(0, -200);
+    await page.getByRole("button", { name: /Jump to newest/ }).waitFor();
+    await until("the first line", async () => {
+      await console_(page).evaluate((box) => (box.scrollTop = 0));
+      return (await first.getAttribute("data-seq")) === "1";
+    }, START_MS / 1000);
+    await page.getByText(`Lines: ${last}, from the first on.`).waitFor();
+    const seen = new Set(await numbers());
+    const height = await console_(page).evaluate((box) => box.scrollHeight);
+    assert.equal(Math.round((height - 20) / 20), last, "each line has its place, once");
+    for (let top = 0; top < height; top += 2_000) {
+      await console_(page).evaluate((box, to) => (box.scrollTop = to), top);
+      await until("the lines there", async () => (await numbers()).some((seq) => Math.abs(seq - top / 20) < 30));
+      for (const seq of await numbers()) seen.add(seq);
+    }
+    assert.ok(seen.has(last / 2) || seen.size > 5_000, `${seen.size} lines were seen`);
+
+    const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("button", { name: "Download" }).click()]);
+    const text = readFileSync(await file.path(), "utf8");
+    const saved = [...text.matchAll(/ stdout line (\d+) $/gm)].map(([, n]) => Number(n));
+    assert.deepEqual(saved, Array.from({ length: total }, (_, index) => index + 1));
+  });
+
+  test("lines that are gone from disk too are said to be gone", async () => {
+    const code = `print("the first line")\n${writer({ lines: 400, perSecond: 400, text: "x".repeat(30_000) })}`;
+    await suite.create("turned-over", { code, start: true });
+    const end = async () => (await suite.api("/api/servers/turned-over/logs?format=json&limit=1&grep=end+of+lines")).records.length > 0;
+    await until("the last line to be kept", end, START_MS / 1000);
+    const page = await suite.visitSignedIn("/servers/turned-over/logs");
+    await page.locator(".log-line", { hasText: "end of lines" }).waitFor({ timeout: START_MS });
+    await page.getByLabel("Search in the log").fill("the first line");
+    await page.getByText("No line matches, in all that is kept.").waitFor();
+    await page.getByLabel("Search in the log").fill("");
+    await until("the oldest line that is kept", async () => {
+      await console_(page).hover();
+      await page.mouse.wheel(0, -100_000);
+      return page.getByText(/the oldest that is kept\. \d+ before it are gone/).isVisible();
+    }, START_MS / 1000);
+    assert.match(await (await page.request.get("/api/servers/turned-over/logs?tail=1000000")).text(), /^--- earlier lines are not kept any more ---\n/);
   });
 
   test("a hundred thousand lines scroll without jank", async (context) => {

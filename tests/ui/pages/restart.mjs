@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
-import { START_MS } from "../support/suite.mjs";
+import { CALCULATOR, START_MS } from "../support/suite.mjs";
 
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function restart(suite) {
@@ -28,6 +28,39 @@ export default function restart(suite) {
     await list.locator('[data-server="after-it"]').waitFor();
     await list.locator('[data-server="steady"] .status[data-status="running"]').waitFor({ timeout: START_MS });
     assert.equal(await typing.getByLabel("Name", { exact: true }).inputValue(), "typed");
+  });
+
+  test("tools, log and a page not seen before come by themselves after an outage", async () => {
+    await suite.create("outlasting", { code: `print("a line to see")\n${CALCULATOR}`, start: true, wait: 60 });
+    const open = async () => {
+      const page = await suite.visitSignedIn("/servers/outlasting/tools");
+      // The parts of the page are there; what they show is not.
+      await page.getByRole("button", { name: /divide/ }).waitFor({ timeout: START_MS });
+      await page.getByRole("link", { name: "Overview" }).last().click();
+      await page.getByRole("heading", { name: "History" }).waitFor();
+      return page;
+    };
+    const [tools, log, other] = [await open(), await open(), await open()];
+    await suite.platform.stopEmcp();
+    await tools.getByRole("link", { name: "Tools" }).click();
+    await log.locator(".tabs").getByRole("link", { name: "Logs" }).click();
+    await other.getByRole("link", { name: "Tokens" }).click();
+    await tools.getByText("EMCP does not answer; reconnecting.").waitFor();
+    await log.locator(".console").getByText("EMCP does not answer; reconnecting.").waitFor();
+    await other.getByText("A part of this page did not arrive").waitFor();
+    assert.equal(await tools.locator("#content .notice.bad").count(), 0);
+    assert.equal(await log.getByText("No output yet").count(), 0);
+    await screenshots(tools, "emcp-away-tools");
+    await screenshots(log, "emcp-away-logs");
+    await suite.platform.startEmcp();
+    await tools.getByRole("button", { name: /divide/ }).waitFor({ timeout: START_MS });
+    await log.locator(".log-line", { hasText: "a line to see" }).waitFor({ timeout: START_MS });
+    await log.getByText("live", { exact: true }).waitFor();
+    await other.getByRole("heading", { name: "Tokens", level: 1 }).waitFor({ timeout: START_MS });
+    for (const page of [tools, log, other]) {
+      await page.getByText("EMCP does not answer").waitFor({ state: "detached" });
+      suite.forgive(page, /Failed to (load resource|fetch)|WebSocket|did not arrive/);
+    }
   });
 
   test("where calls wait for the next EMCP instead of failing, the page says so too", async () => {

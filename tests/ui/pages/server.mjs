@@ -29,7 +29,7 @@ export default function server(suite) {
     assert.equal(await line.locator(".fg-2").textContent(), "key of 13 bytes");
     await screenshots(page, "server-logs");
     await page.getByLabel("Search in the log").fill("no such line");
-    await page.getByText("No line matches.").waitFor();
+    await page.getByText("No line matches, in all that is kept.").waitFor();
 
     await page.getByRole("link", { name: "Environment" }).click();
     await page.getByText("******").waitFor();

@@ -2,7 +2,7 @@
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { screenshots } from "../support/browser.mjs";
+import { screenshots, tooWide } from "../support/browser.mjs";
 import { START_MS } from "../support/suite.mjs";
 
 /** @param {import("../support/suite.mjs").Suite} suite */
@@ -26,6 +26,34 @@ export default function servers(suite) {
     await page.locator('[data-server="batch-13"]').waitFor();
     await suite.remove(...Array.from({ length: 13 }, (_, index) => `batch-${index + 1}`));
     await page.getByRole("heading", { name: "No servers yet" }).waitFor();
+  });
+
+  test("the longest name leaves every column its place, at every width", async () => {
+    // A server's name has 40 characters at most, its creator's 64; a hyphen would be a place to break.
+    const longest = "l".repeat(40);
+    const creator = await suite.token("c".repeat(63), "developer");
+    await suite.create(longest, { description: "d".repeat(300), token: creator.token });
+    for (let number = 1; number <= 13; number += 1) await suite.create(`short-${number}`);
+    const page = await suite.visitSignedIn();
+    const row = page.locator(`[data-server="${longest}"]`);
+    for (const width of [360, 768, 960, 1_024, 1_280, 1_300, 1_440, 1_920]) {
+      await page.setViewportSize({ width, height: 900 });
+      await page.locator(width < 960 ? "li.card" : "tr[data-server]").first().waitFor();
+      assert.equal(await tooWide(page), null, `${width} px`);
+      const hidden = await page.locator(".table-box").evaluateAll((boxes) => boxes.map((box) => box.scrollWidth - box.clientWidth));
+      assert.ok(hidden.every((beyond) => beyond <= 0), `${width} px: the table hides ${hidden} px`);
+      for (const action of ["Start", "Logs"]) {
+        const box = await row.getByLabel(`${action}: ${longest}`).boundingBox();
+        assert.ok(box && box.x >= 0 && box.x + box.width <= width, `${width} px: ${action} is out of view`);
+      }
+      // One thing does not lie over another.
+      const overlaps = await row.locator("td, th").evaluateAll((cells) => cells.filter((cell) => cell.scrollWidth > cell.clientWidth + 1).map((cell) => cell.outerHTML.slice(0, 150)));
+      assert.deepEqual(overlaps, [], `${width} px`);
+    }
+    await page.setViewportSize({ width: 1_440, height: 900 });
+    await screenshots(page, "servers-long-name");
+    await row.getByRole("button", { name: `Start: ${longest}` }).click();
+    await suite.waitForServer(longest, "running");
   });
 
   test("a reload in the middle of a start shows where it is, in the same filter", async () => {

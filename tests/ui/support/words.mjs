@@ -1,13 +1,13 @@
 // The words of the dashboard as its files have them, for the unit tests.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, readdirSync, readFileSync } from "node:fs";
 import { fileURLToPath } from "node:url";
 import path from "node:path";
 
 export const UI = fileURLToPath(new URL("../../../ui/", import.meta.url));
 
 /** What is said by code is not said by key: lib/coded.js. */
-const CODES = "codes.js";
+const CODES = ["codes.js", "checks.js"];
 
 /**
  * The words of one language, part by part.
@@ -15,7 +15,7 @@ const CODES = "codes.js";
  * @returns {Promise<Map<string, Record<string, string>>>}
  */
 export async function partsOf(language) {
-  const files = readdirSync(path.join(UI, "locales", language)).filter((file) => file !== CODES);
+  const files = readdirSync(path.join(UI, "locales", language)).filter((file) => !CODES.includes(file));
   /** @param {string} file */
   const read = async (file) => (await import(path.join(UI, "locales", language, file))).default;
   return new Map(await Promise.all(files.map(async (file) => /** @type {const} */ ([file.replace(/\.js$/, ""), await read(file)]))));
@@ -27,7 +27,8 @@ export async function partsOf(language) {
  * @returns {Promise<Record<string, string>>}
  */
 export async function codesOf(language) {
-  return (await import(path.join(UI, "locales", language, CODES))).default;
+  const files = CODES.map((file) => path.join(UI, "locales", language, file)).filter((file) => existsSync(file));
+  return Object.assign({}, ...(await Promise.all(files.map(async (file) => (await import(file)).default))));
 }
 
 /**
@@ -64,7 +65,7 @@ export function sourceOf(file) {
  * @param {string[]} keys
  */
 export function usedIn(source, keys) {
-  const whole = new Set([...source.matchAll(/["'`]([a-z][A-Za-z]*(?:\.[A-Za-z_]+)+)["'`]/g)].map(([, key]) => key));
+  const whole = new Set([...source.matchAll(/["'`]([A-Za-z]+(?:\.[A-Za-z_]+)+)["'`]/g)].map(([, key]) => key));
   const patterns = [...source.matchAll(/`([a-z]+(?:\.[a-z]+)*\.)\$\{[^}]*\}([.a-z]*)`/g)];
   return keys.filter((key) => whole.has(key) || patterns.some(([, head = "", tail = ""]) => key.startsWith(head) && key.endsWith(tail)));
 }

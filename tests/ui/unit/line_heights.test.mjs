@@ -39,3 +39,11 @@ test("an empty list has no height, also after it was cleared", () => {
   heights.push(40);
   assert.equal(heights.total, 40);
 });
+
+test("lines that come before the others move them down by their height", () => {
+  const heights = new LineHeights();
+  for (const height of [20, 40, 20]) heights.push(height);
+  assert.equal(heights.prepend([10, 30]), 40);
+  assert.deepEqual([0, 1, 2, 3, 4, 5].map((index) => heights.top(index)), [0, 10, 40, 60, 100, 120]);
+  assert.equal(heights.indexAt(45), 2);
+});

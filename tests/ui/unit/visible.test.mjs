@@ -8,6 +8,12 @@ test("what turns the reading direction or shows nothing is named", () => {
   assert.equal(visible("hidden\u{e0041}\u200b"), "hidden[U+E0041][U+200B]");
 });
 
+test("joiners are named where there is nothing to join", () => {
+  assert.equal(visible("ad\u200dmin\u200c"), "ad[U+200D]min[U+200C]");
+  assert.equal(visible("می\u200cخواهم 👨\u200d👩\u200d👧"), "می\u200cخواهم 👨\u200d👩\u200d👧");
+  assert.equal(visible("blank\u3164\u2800"), "blank[U+3164]\u2800");
+});
+
 test("ordinary text, in any script, stays as it is", () => {
   const text = "tab\tline\nמה שלום 中文 مرحبا 👩‍💻 é";
   assert.equal(visible(text), text);

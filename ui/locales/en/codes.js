@@ -48,6 +48,7 @@ export default {
   "fault.wants_credential": "the server's own code answers {status} to EMCP: it wants a credential of its own; name its headers under Edit, such as Authorization, and start it again; its clients then send that beside EMCP's token in X-API-Key",
   "fault.image_missing": "the image {image} is not there; build it with `make image`, or name another one in EMCP_BASE_IMAGE",
   "fault.container_failed": "Docker Engine could not run the container: {detail}",
+  "fault.storage_failed": "the server's storage cannot be used: {detail}",
   "fault.contents_unreadable": "its stored environment or code cannot be read; see EMCP's log",
   "fault.syntax_error": "{message}",
   "fault.import_error": "{message}",

@@ -94,6 +94,19 @@ export default {
   "unsaved.leave": "Leave",
   "unsaved.stay": "Stay here",
 
+  "args.label": "Arguments",
+  "args.hint": "One a line, as the file finds them in sys.argv. Anybody who may sign in sees them: secrets belong in the environment.",
+  "args.fixed": "Some are empty or have spaces or line breaks that lines cannot hold: change them through the API.",
+  "args.problem.many": "At most 100 arguments are taken.",
+  "args.problem.long": "Together they may have at most 16 KiB.",
+
+  "storage.label": "Storage (MiB)",
+  "storage.fact": "Storage",
+  "storage.hint": "Empty: none. Otherwise the file runs in /data, and what it writes there stays until the server is deleted.",
+  "storage.hint.has": "In /data, until the server is deleted. It can grow, with the next start.",
+  "storage.problem.range": "Write a number from {min} to {max}.",
+  "storage.problem.shrinks": "Storage can only grow.",
+
   "egress.label": "Outgoing connections",
   "egress.open": "Allowed",
   "egress.none": "None",

@@ -13,6 +13,8 @@ export default {
   "page.loading": "Loading…",
   "page.notFound": "There is no such page",
   "page.notFoundHint": "The address may be mistyped, or the page needs another role.",
+  "page.notLoaded": "A part of this page did not arrive, or cannot be shown.",
+  "page.reload": "Reload",
 
   "toast.failed": "That did not work.",
 
@@ -70,6 +72,7 @@ export default {
   "role.connect.hint": "Call servers from an MCP client, nothing else.",
 
   "fresh.lost": "EMCP does not answer; it may be restarting. What you see is from before. This page goes on by itself as soon as EMCP is back.",
+  "fresh.away": "EMCP does not answer; reconnecting. This goes on by itself.",
   "fresh.tryNow": "Try now",
   "fresh.polling": "Live updates are interrupted; the page asks every two seconds instead.",
 

@@ -25,6 +25,7 @@ export default {
   "setting.default_limits.pids": "Process limit of a new server",
   "setting.maxima.memory_bytes": "Most memory of any one server",
   "setting.maxima.cpus": "Most CPUs of any one server",
+  "setting.maxima.storage_bytes": "Most storage of any one server",
   "setting.maxima.pids": "Most processes of any one server",
   "setting.quota.servers": "Servers of one person",
   "setting.quota.memory_bytes": "Memory of one person's running servers",

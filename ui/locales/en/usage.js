@@ -10,5 +10,5 @@ export default {
   "usage.tokens": "Tokens made",
   "usage.writes": "Changes within a minute",
   "usage.of": "{used} of {limit}",
-  "usage.maxima": "Any one server may have at most {memory} of memory, {cpus} CPUs and {pids} processes.",
+  "usage.maxima": "Any one server may have at most {memory} of memory, {cpus} CPUs, {pids} processes and {storage} of storage.",
 };

@@ -1,6 +1,7 @@
 // Chinese for what EMCP says with a code; the kind stands before the dot. What
 // English has its own words for is in ../en/codes.js. For the rest it has none:
-// there EMCP's own sentences are shown, which know more.
+// there EMCP's own sentences are shown, which know more. What only the pages of
+// a server say is in checks.js.
 
 export default {
   "reason.not_started": "尚未启动。",
@@ -47,6 +48,7 @@ export default {
   "fault.wants_credential": "服务器自身的代码对 EMCP 应答 {status}：它要求自己的凭据。请在“编辑”中填写相应请求头（例如 Authorization）并重新启动；客户端随后在 X-API-Key 中发送 EMCP 令牌，同时发送该凭据。",
   "fault.image_missing": "没有镜像 {image}。请用 `make image` 构建，或在 EMCP_BASE_IMAGE 中指定另一个。",
   "fault.container_failed": "Docker 引擎无法运行容器：{detail}",
+  "fault.storage_failed": "无法使用服务器的存储：{detail}",
   "fault.contents_unreadable": "无法读取所存的环境变量或代码，请查看 EMCP 的日志。",
   "fault.syntax_error": "语法错误：{message}",
   "fault.import_error": "加载时出错：{message}",
@@ -69,26 +71,6 @@ export default {
   "notice.certificate_wrong_host": "EMCP_TLS_CERT_FILE 中的证书不适用于 {host}，请换一份包含它的证书。在此之前，继续使用上一份有效的证书。",
   "notice.disk_low": "数据目录所在的磁盘只剩 {free_bytes}，低于 EMCP_MIN_FREE_BYTES 的 {min_free_bytes}。请在写满之前腾出空间。",
   "notice.disk_full": "数据目录所在的磁盘已满（剩余 {free_bytes}）：服务器继续运行，但无法更改任何内容，也不再保存输出。请腾出空间。",
-
-  "problem.module_not_available": "镜像中没有模块 {module}。请联系管理员添加 {distribution}，或改用其他方式；您自己项目中的其他文件不会随此文件上传。",
-  "problem.relative_import": "相对导入找不到任何模块：只上传了这一个文件，没有它旁边的模块。",
-  "problem.entry_not_found": "没有名为 {entry_object} 的对象，但有 {found}。请把入口对象改为要提供服务的那一个。",
-  "problem.no_entry": "文件没有创建 MCP 服务器；例如需要 {entry_object} = FastMCP(...)。",
-
-  "step.traefik_found": "Traefik 位于 {address}。",
-  "step.traefik_silent": "Traefik 最近没有来取路由。请检查它是否在运行，并查看其日志。",
-  "step.no_port": "“{https_address}”中没有端口。",
-  "step.certificate_valid": "{host} 的证书有效。",
-  "step.ca_unreadable": "无法读取本地证书机构：{detail}",
-  "step.no_connection": "无法建立连接：{detail}",
-  "step.gate_shut": "没有令牌的请求会被网关拒绝，符合预期。",
-  "step.gate_open": "没有令牌的请求得到了 {status}，网关本应返回 401。",
-  "step.initialized": "“{server_name}”已应答，MCP 版本 {protocol_version}。",
-  "step.refused": "EMCP 没有放行（{refusal}）：{message}",
-  "step.mcp_failed": "服务器没有按 MCP 应答：{detail}",
-  "step.tools_listed": "共 {tools} 个工具。",
-  "step.tools_listed_in_part": "读取了 {tools} 个工具，服务器还有更多，超出了 EMCP 读取的上限。",
-  "step.not_reached": "未执行到这一步。",
 
   "template.calculator": "计算器",
   "template.calculator.about": "第一台服务器：精确的四则运算。使用 MCP SDK 1.x。",
@@ -124,6 +106,9 @@ export default {
   "error.invalid_entry_object": "入口对象必须是一个 Python 标识符，例如 mcp。",
   "error.invalid_runtime": "没有这种运行环境。",
   "error.invalid_limits": "资源上限超出允许的范围。",
+  "error.invalid_args": "参数须为字符串列表：最多 100 个、合计 16 KiB，不含 NUL 字符。",
+  "error.invalid_storage": "存储须为空，或为 16 MiB 到 1 TiB 的大小。",
+  "error.storage_shrinks": "存储只能扩大，并保留到服务器被删除。",
   "error.invalid_pass_headers": "请求头列表无效：请填写如 Authorization 的请求头名称；Cookie、X-Emcp-* 以及代理的身份请求头不会传递。",
   "error.invalid_egress": "对外访问只能是 open（开放）或 none（禁止）。",
   "error.server_held": "服务器已被运维暂停，此时不能更改对外访问。请先解除暂停（hold）。",
@@ -166,7 +151,7 @@ export default {
   "error.precondition_failed": "在你读取之后，别人已更改过它。请重新读取后再改。",
   "error.reserved_token_name": "这个名称由 EMCP 自己使用，请换一个。",
   "error.token_name_taken": "已有同名的令牌，请换一个名称。",
-  "error.limit_above_maximum": "资源上限超过了这里任何服务器的最大值。请降低，或请运维人员提高 EMCP_MAX_MEMORY、EMCP_MAX_CPUS 或 EMCP_MAX_PIDS。",
+  "error.limit_above_maximum": "资源上限超过了这里任何服务器的最大值。请降低，或请运维人员提高 EMCP_MAX_MEMORY、EMCP_MAX_CPUS、EMCP_MAX_PIDS 或 EMCP_MAX_STORAGE。",
   "error.quota_servers": "服务器数量已达配额。请先删除一台，或请管理员提高配额。",
   "error.quota_memory": "运行中服务器的内存上限合计会超过配额。请先停止一台、降低上限，或请管理员提高配额。",
   "error.quota_storage": "存储会超过配额。请先删除服务器，或请管理员提高配额。",

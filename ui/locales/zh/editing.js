@@ -94,6 +94,19 @@ export default {
   "unsaved.leave": "离开",
   "unsaved.stay": "留在此页",
 
+  "args.label": "参数",
+  "args.hint": "每行一个，文件在 sys.argv 中读到。能登录的人都看得到：机密请放到环境变量里。",
+  "args.fixed": "有的参数为空，或含有按行无法表示的空格或换行：请通过 API 更改。",
+  "args.problem.many": "最多 100 个参数。",
+  "args.problem.long": "参数合计最多 16 KiB。",
+
+  "storage.label": "存储（MiB）",
+  "storage.fact": "存储",
+  "storage.hint": "留空则没有。否则文件在 /data 中运行，写入那里的内容会保留到服务器被删除。",
+  "storage.hint.has": "位于 /data，保留到服务器被删除。可以扩大，下次启动时生效。",
+  "storage.problem.range": "请填写 {min} 到 {max} 之间的数字。",
+  "storage.problem.shrinks": "存储只能扩大。",
+
   "egress.label": "对外连接",
   "egress.open": "允许",
   "egress.none": "禁止",

@@ -13,6 +13,8 @@ export default {
   "page.loading": "正在加载…",
   "page.notFound": "没有这个页面",
   "page.notFoundHint": "地址可能有误，或者你的角色无权查看该页面。",
+  "page.notLoaded": "本页有一部分没有加载成功，或无法显示。",
+  "page.reload": "重新加载",
 
   "toast.failed": "操作没有成功。",
 
@@ -70,6 +72,7 @@ export default {
   "role.connect.hint": "仅可通过 MCP 客户端调用服务器。",
 
   "fresh.lost": "EMCP 没有响应，可能正在重启。目前显示的是之前的状态；EMCP 恢复后本页会自动继续。",
+  "fresh.away": "EMCP 没有响应，正在重新连接，恢复后会自动继续。",
   "fresh.tryNow": "立即重试",
   "fresh.polling": "实时更新中断，页面改为每两秒查询一次。",
 

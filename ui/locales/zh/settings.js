@@ -25,6 +25,7 @@ export default {
   "setting.default_limits.pids": "新服务器的进程数上限",
   "setting.maxima.memory_bytes": "任何一台服务器的最大内存",
   "setting.maxima.cpus": "任何一台服务器的最多 CPU",
+  "setting.maxima.storage_bytes": "任何一台服务器的最大存储",
   "setting.maxima.pids": "任何一台服务器的最多进程数",
   "setting.quota.servers": "每人的服务器数",
   "setting.quota.memory_bytes": "每人运行中服务器的内存",

@@ -10,5 +10,5 @@ export default {
   "usage.tokens": "创建的令牌",
   "usage.writes": "一分钟内的更改",
   "usage.of": "{used} / {limit}",
-  "usage.maxima": "任何一台服务器最多可用内存 {memory}、CPU {cpus} 个、进程 {pids} 个。",
+  "usage.maxima": "任何一台服务器最多可用内存 {memory}、CPU {cpus} 个、进程 {pids} 个、存储 {storage}。",
 };

@@ -8,6 +8,7 @@ import { CodeEditor } from "../../components/code_editor.js";
 import { CodeInput } from "../../components/code_input.js";
 import { Choice, Failure, Loading } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
+import { ReadFailure } from "../../components/read_failure.js";
 import { UnsavedGuard } from "../../components/unsaved_guard.js";
 import { ApiError, call, callForTagged, serverPath } from "../../lib/api.js";
 import { useCheck } from "../../lib/check.js";
@@ -38,7 +39,7 @@ export function CodeTab({ server, canChange }) {
   };
   useEffect(() => void load(), [server.id, server.version]);
 
-  if (!inUse) return error ? html`<${Failure} error=${error} onRetry=${load} />` : html`<${Loading} />`;
+  if (!inUse) return error ? html`<${ReadFailure} error=${error} onRetry=${load} />` : html`<${Loading} />`;
   return html`<${NextVersion} server=${server} canChange=${canChange} inUse=${inUse} onInUse=${setInUse} onReload=${load} />`;
 }
 

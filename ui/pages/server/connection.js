@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "../../vendor/preact.js";
 import { Choice, CopyBox, Failure, Field, Loading } from "../../components/controls.js";
 import { ConnectionTest } from "../../components/connection_test.js";
 import { Icon } from "../../components/icon.js";
+import { ReadFailure } from "../../components/read_failure.js";
 import { call, serverPath } from "../../lib/api.js";
 import { fillToken, vscodeLink } from "../../lib/connection.js";
 import { t } from "../../lib/i18n.js";
@@ -30,7 +31,7 @@ export function ConnectionTab({ server }) {
   };
   useEffect(() => void load(), [server.id]);
 
-  if (!connection) return error ? html`<${Failure} error=${error} onRetry=${load} />` : html`<${Loading} />`;
+  if (!connection) return error ? html`<${ReadFailure} error=${error} onRetry=${load} />` : html`<${Loading} />`;
   const filled = token === "" ? connection : fillToken(connection, connection.token_placeholder, token);
   return html`
     <section class="panel">
@@ -59,7 +60,7 @@ export function ConnectionTab({ server }) {
       <${OwnToken} label=${canMake ? t("connection.tokenOther") : t("connection.tokenOwn")} token=${token} onToken=${setToken} />
     </section>
     <${Clients} connection=${filled} hasToken=${token !== ""} />
-    ${can(server, "call") && html`<${ConnectionTest} serverId=${server.id} />`}
+    ${can(server, "call") && html`<${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp} />`}
     ${connection.ca_url && html`<${CertificateAuthority} />`}
   `;
 }

@@ -4,6 +4,7 @@ import { html, useEffect, useState } from "../../vendor/preact.js";
 import { Conflict } from "../../components/conflict.js";
 import { Failure, Loading } from "../../components/controls.js";
 import { EnvEditor, newRow, rowProblem, rowsOf, varsOf } from "../../components/env_editor.js";
+import { ReadFailure } from "../../components/read_failure.js";
 import { UnsavedGuard } from "../../components/unsaved_guard.js";
 import { ApiError, callForTagged, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
@@ -104,7 +105,7 @@ export function EnvironmentTab({ server, canChange }) {
     }
   };
 
-  if (!stored) return error ? html`<${Failure} error=${error.problem} onRetry=${error.retry} />` : html`<${Loading} />`;
+  if (!stored) return error ? html`<${ReadFailure} error=${error.problem} onRetry=${error.retry} />` : html`<${Loading} />`;
   const before = varsOf(rowsOf(stored.env));
   const mine = varsOf(rows);
   const isChanged = isDirty(stored);

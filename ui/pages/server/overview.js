@@ -8,13 +8,14 @@ import { SettingsDialog } from "../../components/settings_dialog.js";
 import { ServerStatus } from "../../components/server_parts.js";
 import { Text } from "../../components/text.js";
 import { serverPath } from "../../lib/api.js";
+import { argsText } from "../../lib/args.js";
 import { eventWords, faultDetail } from "../../lib/coded.js";
 import { isKey, t } from "../../lib/i18n.js";
 import { useLive } from "../../lib/live.js";
 import { href } from "../../lib/router.js";
 import { can, isPastFailure } from "../../lib/servers.js";
 import { sleepDraft } from "../../lib/sleep.js";
-import { mebibytes } from "../../lib/units.js";
+import { amount, mebibytes } from "../../lib/units.js";
 import { MembersDialog } from "./members.js";
 import { Versions } from "./versions.js";
 
@@ -55,7 +56,9 @@ export function OverviewTab({ server, canChange }) {
             <div class="wide"><dt>${t("server.description")}</dt><dd class="long-text" dir="auto">${server.description || "–"}</dd></div>
             <div><dt>${t("server.entryObject")}</dt><dd class="mono">${server.entry_object}</dd></div>
             <div><dt>${t("server.runtime")}</dt><dd>${t(`runtime.${server.runtime}`)}</dd></div>
+            ${(server.args ?? []).length > 0 && html`<div class="wide"><dt>${t("args.label")}</dt><dd class="long-text mono" dir="ltr"><${Text} text=${argsText(server.args)} /></dd></div>`}
             <div><dt>${t("server.memoryLimit")}</dt><dd>${mebibytes(server.limits.memory_bytes)}</dd></div>
+            ${server.storage && html`<div><dt>${t("storage.fact")}</dt><dd>${amount(server.storage.size_bytes)}</dd></div>`}
             <div><dt>${t("overview.cpus")}</dt><dd>${server.limits.cpus}</dd></div>
             <div><dt>${t("overview.pids")}</dt><dd>${server.limits.pids}</dd></div>
             ${server.egress && html`<div><dt>${t("egress.label")}</dt><dd>${t(`egress.${server.egress}`)}</dd></div>`}

@@ -8,6 +8,7 @@ import { QuickActions } from "../../components/quick_actions.js";
 import { ServerStatus, WantedBadge } from "../../components/server_parts.js";
 import { Reason } from "../../components/status.js";
 import { call, serverPath } from "../../lib/api.js";
+import { isAway } from "../../lib/errors.js";
 import { t } from "../../lib/i18n.js";
 import { useLive, whileRemoving } from "../../lib/live.js";
 import { go, href } from "../../lib/router.js";
@@ -45,7 +46,7 @@ export function ServerPage({ name, tab }) {
   const live = useLive(serverPath(name));
   const server = live.data.value;
   const error = live.error.value;
-  const isGone = error?.status === 404;
+  const isGone = error?.status === 404 && !isAway(error);
   const kept = unsaved.value;
   if (isGone && !(server && kept)) return html`<${Gone} name=${name} />`;
   if (!server) return error ? html`<${Failure} error=${error} onRetry=${live.refresh} />` : html`<${Loading} />`;

@@ -1,8 +1,9 @@
 // What the server offers to its clients, to look at and to try.
 
 import { html, useEffect, useState } from "../../vendor/preact.js";
-import { Choice, Failure, Loading } from "../../components/controls.js";
+import { Choice, Loading } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
+import { ReadFailure, useAgain } from "../../components/read_failure.js";
 import { PromptPane, ResourcePane, ResourceTemplatePane, ToolPane } from "../../components/tool_panes.js";
 import { ApiError, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
@@ -46,8 +47,14 @@ export function ToolsTab({ server }) {
     return () => controller.abort();
   }, [server.id, server.started_at, isUp]);
 
+  // An EMCP that was just started may not have looked at the server yet.
+  const isNotRunning = error instanceof ApiError && error.code === "server_not_running";
+  const isEarly = isUp && isNotRunning && server.desired === "running";
+  useAgain(error, isEarly, load);
+
   if (state === "missing") return html`<p class="hint">${t("tools.missing")}</p>`;
-  if (!isUp || (error instanceof ApiError && error.code === "server_not_running")) {
+  if (isEarly) return html`<${Loading} what=${t("tools.asking")} />`;
+  if (!isUp || isNotRunning) {
     return html`<div class="empty">
       <h2>${t("tools.notRunning")}</h2>
       <p>${t("tools.notRunningHint")}</p>
@@ -58,7 +65,7 @@ export function ToolsTab({ server }) {
       </button>`}
     </div>`;
   }
-  if (error) return html`<${Failure} error=${error} onRetry=${() => load()} />`;
+  if (error) return html`<${ReadFailure} error=${error} onRetry=${() => load()} />`;
   if (!offer) return html`<${Loading} what=${t("tools.asking")} />`;
   return html`<${OfferView} serverId=${server.id} offer=${offer} isLoading=${state === "loading"} onReload=${() => load()} />`;
 }

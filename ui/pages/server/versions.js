@@ -5,6 +5,7 @@ import { html, useEffect, useState } from "../../vendor/preact.js";
 import { CodeDiff } from "../../components/code_diff.js";
 import { CodeEditor } from "../../components/code_editor.js";
 import { Choice, CopyButton, Dialog, Failure, Loading, Time } from "../../components/controls.js";
+import { ReadFailure } from "../../components/read_failure.js";
 import { call, callForText, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
 import { refreshAll, useLive } from "../../lib/live.js";
@@ -116,7 +117,7 @@ function VersionDialog({ server, number, isBusy, onUse, onClose }) {
           />`}
       ${texts && html`<${CopyButton} text=${texts.shown} label=${t("versions.number", { n: number })} />`}
     </div>
-    ${!texts && (error ? html`<${Failure} error=${error} onRetry=${load} />` : html`<${Loading} />`)}
+    ${!texts && (error ? html`<${ReadFailure} error=${error} onRetry=${load} />` : html`<${Loading} />`)}
     ${texts &&
     (view === "changes"
       ? html`<${CodeDiff} before=${texts.inUse} after=${texts.shown} label=${t("diff.label", { from: server.version, to: number })} />`

@@ -1,0 +1,281 @@
+//! Reading what is kept of a log, for whoever asks: a page at a time, or all of
+//! it piece by piece at the reader's own speed.
+
+use std::io;
+use std::sync::Arc;
+
+use tokio::sync::Semaphore;
+
+use super::kept::Place;
+use super::select::{Edge, LogPage, PageOf, Selection};
+use super::{LogRecord, ServerLog};
+use crate::blocking::run_blocking;
+use crate::model::{Error, Result};
+
+/// What reads logs at once; each reads a few megabytes at most. More would have
+/// to wait for the processor anyway.
+static READERS: Semaphore = Semaphore::const_new(4);
+/// How much is read in one go: until there are so many lines, or so much text.
+const PIECE_LINES: usize = 500;
+const PIECE_BYTES: usize = 128 * 1024;
+
+/// Lines that fit a selection, still to be read. Nothing is held open from one
+/// piece to the next, so that a reader may take its time: what is dropped
+/// meanwhile it is told.
+pub struct Lines {
+    log: Arc<ServerLog>,
+    selection: Selection,
+    /// The last line that was looked at, and where it was.
+    cursor: u64,
+    place: Option<Place>,
+    /// The newest line that is wanted.
+    last: u64,
+    skip: u64,
+    /// The oldest line that is kept, whether it fits or not.
+    pub oldest: Option<Edge>,
+    /// Fitting lines that are older than these.
+    pub left_out: u64,
+}
+
+/// Lines in their order.
+pub struct Piece {
+    /// How many lines before them were dropped before they could be read.
+    pub dropped: u64,
+    /// At least one.
+    pub records: Vec<LogRecord>,
+}
+
+impl Lines {
+    /// Whether lines that may have fitted are not kept any more.
+    pub fn is_beginning_gone(&self) -> bool {
+        self.oldest
+            .is_some_and(|oldest| oldest.seq > 1 && self.selection.reaches_beyond(oldest))
+    }
+
+    /// The next lines, and what is left; nothing at the end.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub async fn next(mut self) -> Result<Option<(Piece, Self)>> {
+        read(move || {
+            let (mut records, mut bytes, mut dropped) = (Vec::new(), 0, 0);
+            let mut source = self.log.kept()?.records_after(self.cursor, self.place);
+            while let Some(record) = source.next().transpose()? {
+                self.place = source.place();
+                if record.seq > self.last || self.selection.ends_before(record.seq) {
+                    break;
+                }
+                dropped += record.seq - self.cursor - 1;
+                self.cursor = record.seq;
+                if !self.selection.takes(&record) {
+                    continue;
+                }
+                if self.skip > 0 {
+                    self.skip -= 1;
+                    continue;
+                }
+                bytes += record.line.len();
+                records.push(record);
+                if records.len() >= PIECE_LINES || bytes >= PIECE_BYTES {
+                    break;
+                }
+            }
+            let piece = Piece { dropped, records };
+            Ok((!piece.records.is_empty()).then_some((piece, self)))
+        })
+        .await
+    }
+}
+
+impl ServerLog {
+    /// The newest lines that fit, at most `limit` and at least one.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub async fn page(self: &Arc<Self>, selection: Selection, limit: usize) -> Result<LogPage> {
+        let log = Arc::clone(self);
+        read(move || {
+            let mut page = PageOf::new(&selection, limit);
+            for record in log.kept()?.records() {
+                if !page.take(record?) {
+                    break;
+                }
+            }
+            Ok(page.page())
+        })
+        .await
+    }
+
+    /// The lines that fit, the last `tail` of them.
+    ///
+    /// # Errors
+    /// If the files cannot be read.
+    pub async fn lines(self: &Arc<Self>, selection: Selection, tail: u64) -> Result<Lines> {
+        let log = Arc::clone(self);
+        read(move || {
+            // Counted first: to hold them would take as much memory as they are.
+            let kept = log.kept()?;
+            let (mut fitting, mut oldest, mut last) = (0, None, 0);
+            for record in kept.records() {
+                let record = record?;
+                oldest.get_or_insert(Edge::from(&record));
+                last = record.seq;
+                if selection.ends_before(record.seq) {
+                    break;
+                }
+                fitting += u64::from(selection.takes(&record));
+            }
+            let left_out = u64::saturating_sub(fitting, tail);
+            Ok(Lines {
+                log,
+                selection,
+                cursor: oldest.map_or(0, |oldest| oldest.seq - 1),
+                place: None,
+                last,
+                skip: left_out,
+                oldest,
+                left_out,
+            })
+        })
+        .await
+    }
+
+    /// What came after number `after`, as far as it is kept.
+    pub fn kept_after(self: &Arc<Self>, after: u64) -> Lines {
+        Lines {
+            log: Arc::clone(self),
+            selection: Selection::default(),
+            cursor: after,
+            place: None,
+            last: u64::MAX,
+            skip: 0,
+            oldest: None,
+            left_out: 0,
+        }
+    }
+}
+
+/// Runs what reads files where it holds nobody up.
+async fn read<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T> {
+    let failed = |error: &dyn std::fmt::Display| Error::internal("a log could not be read", error);
+    let place = READERS.acquire().await.map_err(|error| failed(&error))?;
+    let done = run_blocking(move || {
+        // Until the work has ended, whether or not somebody still waits for it.
+        let _place = place;
+        work()
+    });
+    let done = done.await.map_err(|error| failed(&error))?;
+    done.map_err(|error| failed(&error))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::super::{Needle, Source};
+    use super::*;
+
+    /// Numbered lines, the text behind each.
+    fn filled(folder: &std::path::Path, count: usize, text: &str) -> Arc<ServerLog> {
+        let log = Arc::new(ServerLog::open(folder.to_owned()));
+        for first in (1..=count).step_by(100) {
+            let lines = (first..first + 100)
+                .map(|n| {
+                    (
+                        Timestamp::UNIX_EPOCH,
+                        Source::Stdout,
+                        format!("line {n} {text}"),
+                    )
+                })
+                .collect();
+            log.append_now(lines).unwrap();
+        }
+        log
+    }
+
+    async fn all(lines: Lines) -> Vec<LogRecord> {
+        let (mut found, mut lines) = (Vec::new(), Some(lines));
+        while let Some(some) = lines.take() {
+            let Some((piece, rest)) = some.next().await.unwrap() else {
+                break;
+            };
+            assert!(piece.dropped == 0 && piece.records.len() <= PIECE_LINES);
+            found.extend(piece.records);
+            lines = Some(rest);
+        }
+        found
+    }
+
+    #[tokio::test]
+    async fn what_is_on_disk_is_found_read_and_paged() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 10_000, "");
+        assert!(
+            log.after(0, 20_000).records.len() < 10_000,
+            "the ring has less"
+        );
+        let search = Selection {
+            needle: Needle::new("LINE 7 "),
+            ..Selection::default()
+        };
+        let page = log.page(search, 10).await.unwrap();
+        let found: Vec<u64> = page.records.iter().map(|r| r.seq).collect();
+        assert_eq!((found, page.next), (vec![7], None));
+
+        let lines = log.lines(Selection::default(), 1_000_000).await.unwrap();
+        assert_eq!((lines.left_out, lines.is_beginning_gone()), (0, false));
+        let numbers: Vec<u64> = all(lines).await.iter().map(|r| r.seq).collect();
+        assert_eq!(numbers, (1..=10_000).collect::<Vec<_>>());
+        let lines = log.lines(Selection::default(), 6_000).await.unwrap();
+        assert_eq!(lines.left_out, 4_000);
+        assert_eq!(all(lines).await[0].seq, 4_001);
+        assert_eq!(all(log.kept_after(3_000)).await[0].seq, 3_001);
+    }
+
+    #[tokio::test]
+    async fn what_is_gone_from_disk_too_is_known_to_be_gone() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 10_000, &"x".repeat(2_000));
+        let lines = log.lines(Selection::default(), 1_000_000).await.unwrap();
+        assert!(lines.is_beginning_gone());
+        let oldest = lines.oldest.unwrap();
+        let kept = all(lines).await;
+        assert!(oldest.seq > 1 && kept[0].seq == oldest.seq);
+        let page = log.page(Selection::default(), 1).await.unwrap();
+        assert_eq!(page.oldest, Some(oldest));
+        // Nobody who asks for what came later has lost anything.
+        let recent = Selection {
+            since: Some(oldest.ts),
+            ..Selection::default()
+        };
+        assert!(!log.lines(recent, 1).await.unwrap().is_beginning_gone());
+        // Who was reading meanwhile is told what is gone.
+        let late = log.kept_after(1).next().await.unwrap();
+        assert_eq!(late.map(|(piece, _)| piece.dropped), Some(oldest.seq - 2));
+    }
+
+    #[tokio::test]
+    async fn lines_that_cannot_be_written_are_read_from_memory() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = dir.path().join("logs");
+        let log = filled(&folder, 100, "");
+        // Where the folder should be there is a file.
+        log.disk().file = super::super::LogFile::new(folder.join("output.jsonl"));
+        let lines = vec![(
+            Timestamp::UNIX_EPOCH,
+            Source::Stdout,
+            "unwritten".to_owned(),
+        )];
+        log.append_now(lines).unwrap_err();
+        log.disk().file = super::super::LogFile::new(folder);
+        let page = log.page(Selection::default(), 2).await.unwrap();
+        let found: Vec<(u64, &str)> = page
+            .records
+            .iter()
+            .map(|r| (r.seq, r.line.as_str()))
+            .collect();
+        assert_eq!(found, [(100, "line 100 "), (101, "unwritten")]);
+    }
+}

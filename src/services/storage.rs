@@ -1,0 +1,131 @@
+//! What servers keep beyond their containers: whether there is room for it, and
+//! its disks while they are copied.
+
+use std::sync::Arc;
+
+use super::App;
+use crate::blocking::run_blocking;
+use crate::disk::space;
+use crate::disk_locks::DiskLock;
+use crate::model::{Error, Result, ServerId, Storage};
+use crate::reconcile::Waker;
+use crate::runtime::{Phase, RuntimeError};
+
+/// A disk that nobody writes to: the server's containers are frozen, and what
+/// the kernel held back has been written.
+pub(super) struct StillDisk {
+    id: ServerId,
+    frozen: Vec<String>,
+    waker: Arc<Waker>,
+    _lock: DiskLock,
+}
+
+impl Drop for StillDisk {
+    /// However a copy ends, also where its caller hung up in the middle: the
+    /// reconciler finds what is still frozen, and lets it go on.
+    fn drop(&mut self) {
+        self.waker.wake(self.id);
+    }
+}
+
+impl App {
+    /// Checks a change of a server's storage, if there is one, before anything
+    /// is written.
+    ///
+    /// # Errors
+    /// As [`App::check_storage_change`], or `server_not_found`.
+    pub(super) async fn check_storage(
+        &self,
+        id: ServerId,
+        change: Option<Option<Storage>>,
+    ) -> Result<()> {
+        match change {
+            Some(wanted) => {
+                let has = self.find_server(&id.to_string())?.server.storage;
+                self.check_storage_change(wanted, has).await
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Storage is set aside when the server starts; what the disk cannot give
+    /// is refused while somebody is there to read it. Where that cannot be
+    /// known, the start will tell.
+    ///
+    /// # Errors
+    /// `storage_shrinks`, `limit_above_maximum` or `disk_full`.
+    pub(super) async fn check_storage_change(
+        &self,
+        wanted: Option<Storage>,
+        has: Option<Storage>,
+    ) -> Result<()> {
+        Storage::check_change(wanted, has, &self.bounds.maxima())?;
+        let bytes = |storage: Option<Storage>| storage.map_or(0, |storage| storage.size_bytes);
+        let more = bytes(wanted).saturating_sub(bytes(has));
+        if more == 0 {
+            return Ok(());
+        }
+        let root = self.layout.root().to_owned();
+        match run_blocking(move || space(&root)).await {
+            Ok(Ok(space)) if space.free_bytes < more => Err(Error::disk_full()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Freezes a server for as long as its disk is copied. Its calls wait.
+    ///
+    /// # Errors
+    /// `docker_unavailable`, or what else the engine says.
+    pub(super) async fn still_disk(&self, id: ServerId) -> Result<StillDisk> {
+        // Most of what is to be written is written before anybody waits for it.
+        flush().await?;
+        let mut still = StillDisk {
+            id,
+            frozen: Vec::new(),
+            waker: Arc::clone(&self.waker),
+            _lock: self.disks.lock(id).await,
+        };
+        for container in self.runtime.list(Some(id)).await.map_err(refused)? {
+            if container.phase != Phase::Running {
+                continue;
+            }
+            match self.runtime.pause(&container.id).await {
+                Ok(()) => still.frozen.push(container.id),
+                // One that ended meanwhile writes no more either.
+                Err(error) => {
+                    let now = self.runtime.inspect(&container.id).await;
+                    if matches!(now, Ok((Phase::Running, _))) {
+                        return Err(refused(error));
+                    }
+                }
+            }
+        }
+        flush().await?;
+        Ok(still)
+    }
+
+    /// Lets a server go on.
+    pub(super) async fn go_on(&self, still: StillDisk) {
+        for container in &still.frozen {
+            if let Err(error) = self.runtime.unpause(container).await {
+                tracing::warn!(server = %still.id, %error, "a server is still frozen after its disk was copied");
+            }
+        }
+    }
+}
+
+async fn flush() -> Result<()> {
+    run_blocking(crate::disk::flush)
+        .await
+        .map_err(|error| Error::internal("the disks could not be flushed", error))
+}
+
+fn refused(error: RuntimeError) -> Error {
+    match error {
+        RuntimeError::Unreachable(_) => Error::Unavailable {
+            code: "docker_unavailable",
+            message: "Docker Engine does not answer, so what servers have stored cannot be copied; try again in a moment".to_owned(),
+        },
+        other => Error::internal("a disk could not be copied", other),
+    }
+}
