@@ -10,7 +10,7 @@ import { Toasts } from "./components/toasts.js";
 import { ApiError } from "./lib/api.js";
 import { language, setLanguage, t } from "./lib/i18n.js";
 import { href, route } from "./lib/router.js";
-import { canWrite, isAdmin, session, signOut } from "./lib/session.js";
+import { may, session, signOut } from "./lib/session.js";
 import { nextTheme, theme } from "./lib/theme.js";
 import { failed } from "./lib/toasts.js";
 import { visible } from "./lib/visible.js";
@@ -21,7 +21,7 @@ import { SignInForm, SignInPage } from "./pages/sign_in.js";
 const Help = lazy(async () => (await import("./components/help.js")).Help, { words: [], styles: [] });
 const AuditPage = lazy(async () => (await import("./pages/audit.js")).AuditPage, { words: ["audit"], styles: ["lists"] });
 const CreatePage = lazy(async () => (await import("./pages/create.js")).CreatePage, { words: ["editing"], styles: ["editing"] });
-const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, { words: ["servers", "editing", "server"], styles: ["console", "editing", "lists"] });
+const ServerPage = lazy(async () => (await import("./pages/server/page.js")).ServerPage, { words: ["servers", "editing", "server", "tokens"], styles: ["console", "editing", "lists"] });
 const ServersPage = lazy(async () => (await import("./pages/servers.js")).ServersPage, { words: ["servers"], styles: ["lists"] });
 const SettingsPage = lazy(async () => (await import("./pages/settings.js")).SettingsPage, { words: ["settings"], styles: ["lists"] });
 const UsagePage = lazy(async () => (await import("./pages/usage.js")).UsagePage, { words: ["usage"], styles: ["lists"] });
@@ -44,8 +44,9 @@ export function App() {
       <nav aria-label=${t("nav.main")}>
         <${NavLink} to="overview" words=${t("nav.overview")} />
         <${NavLink} to="servers" words=${t("nav.servers")} />
-        ${canWrite.value && html`<${NavLink} to="tokens" words=${t("nav.tokens")} /><${NavLink} to="usage" words=${t("nav.usage")} />`}
-        ${isAdmin.value && html`<${NavLink} to="audit" words=${t("nav.audit")} /><${NavLink} to="settings" words=${t("nav.settings")} />`}
+        ${may("issue_tokens") && html`<${NavLink} to="tokens" words=${t("nav.tokens")} />`}
+        ${may("see_usage") && html`<${NavLink} to="usage" words=${t("nav.usage")} />`}
+        ${may("administer") && html`<${NavLink} to="audit" words=${t("nav.audit")} /><${NavLink} to="settings" words=${t("nav.settings")} />`}
       </nav>
       <div class="top-end">
         <button type="button" class="button icon-only quiet" aria-label=${t("help.title")} title=${`${t("help.title")} (?)`} onClick=${() => setHelpOpen(true)}>
@@ -85,11 +86,11 @@ function Page() {
     if (first === "overview" && second === undefined) return html`<${OverviewPage} />`;
     if (first === "servers" && second === undefined) return html`<${ServersPage} query=${query} />`;
     if (first === "servers" && second !== undefined) return html`<${ServerPage} key=${second} name=${second} tab=${third ?? "overview"} />`;
-    if (first === "new" && second === undefined && canWrite.value) return html`<${CreatePage} />`;
-    if (first === "tokens" && second === undefined && canWrite.value) return html`<${TokensPage} />`;
-    if (first === "usage" && second === undefined && canWrite.value) return html`<${UsagePage} />`;
-    if (first === "audit" && second === undefined && isAdmin.value) return html`<${AuditPage} query=${query} />`;
-    if (first === "settings" && second === undefined && isAdmin.value) return html`<${SettingsPage} />`;
+    if (first === "new" && second === undefined && may("create_servers")) return html`<${CreatePage} />`;
+    if (first === "tokens" && second === undefined && may("issue_tokens")) return html`<${TokensPage} />`;
+    if (first === "usage" && second === undefined && may("see_usage")) return html`<${UsagePage} />`;
+    if (first === "audit" && second === undefined && may("administer")) return html`<${AuditPage} query=${query} />`;
+    if (first === "settings" && second === undefined && may("administer")) return html`<${SettingsPage} />`;
   }
   return html`<${NotFoundPage} />`;
 }
@@ -184,7 +185,7 @@ function shortcut(event, openHelp) {
   } else if (event.key === "?" && session.peek().state === "in") {
     event.preventDefault();
     openHelp();
-  } else if (event.key === "n" && canWrite.peek()) {
+  } else if (event.key === "n" && may("create_servers")) {
     location.hash = href(["new"]);
   }
 }

@@ -9,6 +9,7 @@
 
 mod client;
 mod limiter;
+mod permissions;
 mod places;
 mod table;
 mod writes;
@@ -17,6 +18,7 @@ use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, 
 
 pub use client::{ClientKey, Proxies, UNKNOWN_CLIENT};
 pub use limiter::{Limiter, Standing, Wrong};
+pub use permissions::{PlatformPermission, ServerPermission};
 pub use places::{Full, Place, Places};
 pub use table::{Found, PersonQuota, Source, TokenTable};
 pub use writes::WriteMeter;
@@ -39,7 +41,9 @@ pub struct Caller {
 
 /// Leave to see servers, their state and their logs.
 #[derive(Debug)]
-pub struct CanRead(());
+pub struct CanRead {
+    caller: Caller,
+}
 
 /// Leave to see one server's code and variables.
 #[derive(Debug)]
@@ -50,6 +54,7 @@ pub struct CanInspect {
 /// Leave to create servers, in somebody's name.
 #[derive(Debug)]
 pub struct CanCreate {
+    caller: Caller,
     actor: Actor,
     is_exempt: bool,
 }
@@ -58,6 +63,7 @@ pub struct CanCreate {
 #[derive(Debug)]
 pub struct CanWrite {
     server: ServerId,
+    caller: Caller,
     actor: Actor,
     is_exempt: bool,
     /// Why its members may not be changed, for who is only one of them.
@@ -114,7 +120,9 @@ impl Caller {
     /// `forbidden` for a token that may only connect.
     pub fn may_read(&self) -> Result<CanRead> {
         match self.role {
-            Role::Admin | Role::Developer | Role::Viewer => Ok(CanRead(())),
+            Role::Admin | Role::Developer | Role::Viewer => Ok(CanRead {
+                caller: self.clone(),
+            }),
             Role::Connect => Err(lacks("viewer, developer or admin")),
         }
     }
@@ -139,6 +147,7 @@ impl Caller {
     pub fn may_create(&self) -> Result<CanCreate> {
         match self.role {
             Role::Admin | Role::Developer => Ok(CanCreate {
+                caller: self.clone(),
                 actor: self.actor(),
                 is_exempt: self.role == Role::Admin,
             }),
@@ -159,6 +168,7 @@ impl Caller {
         let may_share = self.role == Role::Admin || server.creator.0 == self.name;
         Ok(CanWrite {
             server: server.id,
+            caller: self.clone(),
             actor: self.actor(),
             is_exempt: self.role == Role::Admin,
             not_to_share: (!may_share).then(|| {
@@ -272,6 +282,13 @@ impl Caller {
     }
 }
 
+impl CanRead {
+    /// Who is looking.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+}
+
 impl CanInspect {
     /// The server it is for.
     pub fn server(&self) -> ServerId {
@@ -280,6 +297,11 @@ impl CanInspect {
 }
 
 impl CanCreate {
+    /// Who is creating, and is shown what comes of it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
+    }
+
     /// Who is creating.
     pub fn actor(&self) -> &Actor {
         &self.actor
@@ -295,6 +317,11 @@ impl CanWrite {
     /// The server it is for.
     pub fn server(&self) -> ServerId {
         self.server
+    }
+
+    /// Who is writing, and is shown what comes of it.
+    pub fn caller(&self) -> &Caller {
+        &self.caller
     }
 
     /// Who is writing.
@@ -354,6 +381,14 @@ impl CanIssue {
         self.issuer.role != Role::Admin
     }
 
+    /// The roles that its tokens may have.
+    pub fn roles(&self) -> &'static [Role] {
+        match self.issuer.role {
+            Role::Admin => &[Role::Admin, Role::Developer, Role::Viewer, Role::Connect],
+            Role::Developer | Role::Viewer | Role::Connect => &[Role::Connect],
+        }
+    }
+
     /// Whether the token may be seen and revoked.
     pub fn covers(&self, token: &Token) -> bool {
         self.issuer.role == Role::Admin || token.created_by == self.issuer.name
@@ -368,7 +403,7 @@ impl CanIssue {
         if self.issuer.role == Role::Admin {
             return Ok(());
         }
-        if role != Role::Connect {
+        if !self.roles().contains(&role) {
             return Err(Error::Forbidden {
                 code: "forbidden",
                 message: "a developer makes tokens with the role \"connect\" only; ask an administrator for others".to_owned(),

@@ -115,10 +115,23 @@ impl Note {
     /// The line, once. None where nobody was recognised: wrong tokens are
     /// counted by address, and a request without one says nothing.
     fn take(&self, ctx: &Ctx, outcome: Result<(), &Error>) -> Option<AuditEntry> {
-        let mut inner = self.lock();
-        let caller = inner.caller.clone()?;
-        let action = inner.action.take()?;
-        let (target, target_id) = inner.target.clone().unzip();
+        let (action, target) = {
+            let mut inner = self.lock();
+            inner.caller.as_ref()?;
+            (inner.action.take()?, inner.target.clone())
+        };
+        self.line(ctx, action, target, outcome)
+    }
+
+    fn line(
+        &self,
+        ctx: &Ctx,
+        action: &'static str,
+        target: Option<(String, String)>,
+        outcome: Result<(), &Error>,
+    ) -> Option<AuditEntry> {
+        let caller = self.lock().caller.clone()?;
+        let (target, target_id) = target.unzip();
         let result = match outcome {
             Ok(()) => AuditResult::Ok,
             Err(Error::Internal(_) | Error::Unavailable { .. } | Error::Upstream { .. }) => {
@@ -164,6 +177,14 @@ where
 /// for what comes of it.
 pub(super) async fn done(ctx: &Ctx) {
     write(ctx, Ok(())).await;
+}
+
+/// Writes the line of something else that came of it.
+pub(super) async fn also_done(ctx: &Ctx, action: &'static str, target: &str, id: impl ToString) {
+    let target = Some((target.to_owned(), id.to_string()));
+    if let Some(entry) = ctx.note.line(ctx, action, target, Ok(())) {
+        ctx.app.write_audit(entry).await;
+    }
 }
 
 async fn write(ctx: &Ctx, outcome: Result<(), &Error>) {

@@ -14,7 +14,7 @@ use super::admission;
 use super::audit::Note;
 use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::{Provenance, bearer, check_cookie_use};
-use crate::model::{Error, Result, Server};
+use crate::model::{Error, Result, Seen, Server};
 use crate::services::App;
 use crate::traefik::ConnectionId;
 
@@ -105,6 +105,12 @@ impl Ctx {
     /// Whether there is more than one header of this name.
     pub(super) fn has_several(&self, name: &str) -> bool {
         self.headers.get_all(name).iter().nth(1).is_some()
+    }
+
+    /// What a change by this request is conditional on (RFC 9110 §13.1.1).
+    pub(super) fn seen(&self) -> Seen {
+        let lines = self.headers.get_all(http::header::IF_MATCH);
+        Seen::from_if_match(lines.iter().map(text_of))
     }
 
     /// A header of which only certain values are good: one that is no text is

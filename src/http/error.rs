@@ -1,6 +1,8 @@
 //! Domain errors as answers: one exhaustive match decides the status.
 //! `docs/api.md` has the same table.
 
+use std::collections::BTreeMap;
+
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
@@ -40,6 +42,10 @@ pub(super) struct ErrorDetail<'a> {
     /// The field of the input that is wrong, where it is one field.
     #[serde(skip_serializing_if = "Option::is_none")]
     field: Option<&'a str>,
+    /// The names and numbers in the message, where a program has use for them.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = Option<Object>)]
+    args: BTreeMap<&'a str, &'a str>,
     /// Leads to EMCP's log line.
     request_id: &'a str,
 }
@@ -47,6 +53,7 @@ pub(super) struct ErrorDetail<'a> {
 /// The answer to a failed call. What is internal goes to the log only.
 pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
     let code = error.code();
+    let (error, args) = error.parts();
     let (status, field) = match error {
         Error::Invalid { field, .. } => (StatusCode::BAD_REQUEST, *field),
         Error::TooLarge { field, .. } => (StatusCode::PAYLOAD_TOO_LARGE, *field),
@@ -57,10 +64,12 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         }
         Error::NotFound { .. } => (StatusCode::NOT_FOUND, None),
         Error::Conflict { field, .. } => (StatusCode::CONFLICT, *field),
+        Error::Changed { .. } => (StatusCode::PRECONDITION_FAILED, None),
         Error::Unavailable { .. } => (StatusCode::SERVICE_UNAVAILABLE, None),
         Error::Upstream { .. } => (StatusCode::BAD_GATEWAY, None),
-        Error::Internal(detail) => {
-            tracing::error!(error = detail, "a request failed");
+        // What is explained is no explanation itself.
+        Error::Internal(_) | Error::Explained { .. } => {
+            tracing::error!(%error, "a request failed");
             return error_body(
                 StatusCode::INTERNAL_SERVER_ERROR,
                 code,
@@ -70,7 +79,17 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
             );
         }
     };
-    let mut response = error_body(status, code, &error.to_string(), field, request_id);
+    let detail = ErrorDetail {
+        code,
+        message: &error.to_string(),
+        field,
+        args: args
+            .iter()
+            .map(|(name, value)| (*name, value.as_str()))
+            .collect(),
+        request_id,
+    };
+    let mut response = with_detail(status, detail);
     if let Error::Unauthenticated { is_wrong, message } = error {
         response
             .headers_mut()
@@ -101,13 +120,17 @@ pub(super) fn error_body(
     field: Option<&str>,
     request_id: &str,
 ) -> WarpResponse {
-    let json = warp::reply::json(&ErrorBody {
-        error: ErrorDetail {
-            code,
-            message,
-            field,
-            request_id,
-        },
-    });
+    let detail = ErrorDetail {
+        code,
+        message,
+        field,
+        args: BTreeMap::new(),
+        request_id,
+    };
+    with_detail(status, detail)
+}
+
+fn with_detail(status: StatusCode, error: ErrorDetail<'_>) -> WarpResponse {
+    let json = warp::reply::json(&ErrorBody { error });
     warp::reply::with_status(json, status).into_response()
 }

@@ -4,7 +4,7 @@ use std::future::Future;
 use std::panic::resume_unwind;
 use std::sync::Arc;
 
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
 use http::{Method, StatusCode};
 use serde::Serialize;
 use tracing::Instrument;
@@ -12,7 +12,7 @@ use warp::Reply;
 
 use super::context::Ctx;
 use super::error::error_response;
-use crate::model::{Error, Result};
+use crate::model::{Error, Result, Tag};
 
 /// What every handler gives.
 pub(super) type Answer = Result<warp::reply::Response>;
@@ -56,6 +56,14 @@ pub(super) fn json(value: &impl Serialize) -> warp::reply::Response {
 /// Any status with JSON.
 pub(super) fn json_with(status: StatusCode, value: &impl Serialize) -> warp::reply::Response {
     warp::reply::with_status(warp::reply::json(value), status).into_response()
+}
+
+/// The same answer with the tag of what it shows, or of what is so now.
+pub(super) fn tagged(mut response: warp::reply::Response, tag: &Tag) -> Answer {
+    let value = HeaderValue::from_str(tag.as_str())
+        .map_err(|error| Error::internal("a tag does not fit a header", error))?;
+    response.headers_mut().insert(ETAG, value);
+    Ok(response)
 }
 
 /// 204.

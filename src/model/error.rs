@@ -80,6 +80,20 @@ pub enum Error {
         /// What clashes and what to do.
         message: String,
     },
+    /// The thing is not what it was when the caller looked at it.
+    #[error("{message}")]
+    Changed {
+        /// What has changed, and what to do.
+        message: String,
+    },
+    /// Another error, with the names and numbers in its sentence for programs.
+    #[error("{error}")]
+    Explained {
+        /// The error.
+        error: Box<Error>,
+        /// By name.
+        args: Vec<(&'static str, String)>,
+    },
     /// A part EMCP depends on does not answer now.
     #[error("{message}")]
     Unavailable {
@@ -142,14 +156,34 @@ impl Error {
         }
     }
 
-    /// A name that another token has.
-    pub fn token_name_taken(name: &str) -> Self {
-        Self::Conflict {
+    /// A name that another token has, and one that none has.
+    pub fn token_name_taken(name: &str, free: &str) -> Self {
+        let taken = Self::Conflict {
             code: "token_name_taken",
             field: Some("name"),
             message: format!(
-                "a token named \"{name}\" exists already; choose another name or revoke that one first"
+                "a token named \"{name}\" exists already; choose another name, such as \"{free}\", or revoke that one first"
             ),
+        };
+        taken.with("name", name).with("free", free)
+    }
+
+    /// The same, with an argument of its sentence for programs.
+    #[must_use]
+    pub fn with(self, name: &'static str, value: &str) -> Self {
+        let (error, mut args) = match self {
+            Self::Explained { error, args } => (error, args),
+            other => (Box::new(other), Vec::new()),
+        };
+        args.push((name, value.to_owned()));
+        Self::Explained { error, args }
+    }
+
+    /// The error without its arguments, and those.
+    pub fn parts(&self) -> (&Self, &[(&'static str, String)]) {
+        match self {
+            Self::Explained { error, args } => (error, args),
+            other => (other, &[]),
         }
     }
 
@@ -184,6 +218,8 @@ impl Error {
             Self::TooLarge { .. } => "too_large",
             Self::Unauthenticated { .. } => "unauthenticated",
             Self::TooManyAttempts { .. } => "too_many_attempts",
+            Self::Changed { .. } => "precondition_failed",
+            Self::Explained { error, .. } => error.code(),
             Self::Internal(_) => "internal",
         }
     }

@@ -18,6 +18,7 @@ mod pass_headers;
 mod quota;
 mod reason;
 mod retention;
+mod seen;
 mod server;
 mod serves;
 mod sleep;
@@ -44,6 +45,7 @@ pub use pass_headers::{PassHeaders, invalid as invalid_pass_headers};
 pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
 pub use retention::Retention;
+pub use seen::{Etags, Seen, Tag};
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
@@ -54,6 +56,6 @@ pub use state::{Failure, RunState, Status};
 pub use storage::Storage;
 pub use token::{
     ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,
-    check_new_token_name, check_person,
+    check_new_token_name, check_person, free_token_name,
 };
 pub use weight::json_weight_bytes;

@@ -277,6 +277,13 @@ pub struct Server {
     /// limits, entry object, runtime, arguments, storage,
     /// egress, code.
     pub revision: u64,
+    /// Raised by every change of what is neither code nor environment nor a
+    /// wish: what a form of its settings shows.
+    #[serde(default)]
+    pub settings_revision: u64,
+    /// Raised whenever its environment is replaced.
+    #[serde(default)]
+    pub env_revision: u64,
     /// The code version in use.
     pub version: u32,
     /// The highest version number ever given.
@@ -312,6 +319,8 @@ impl Server {
             sleep: SleepChoice::default(),
             generation: 1,
             revision: 1,
+            settings_revision: 1,
+            env_revision: 1,
             version: 1,
             newest_version: 1,
             address: Ipv4Addr::UNSPECIFIED,

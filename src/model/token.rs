@@ -1,5 +1,6 @@
 //! Access tokens: the secret a client holds, and the record EMCP keeps.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -136,7 +137,7 @@ pub fn check_new_token_name(text: &str) -> Result<String, Error> {
         ));
     }
     if name.eq_ignore_ascii_case(ADMINISTRATOR) {
-        return Err(Error::token_name_taken(&name));
+        return Err(Error::token_name_taken(&name, &format!("{name} 2")));
     }
     let letters = |text: &str| text.replace(' ', "").to_ascii_lowercase();
     let reserved = [ADMINISTRATOR, PLATFORM, CONNECTION_TEST];
@@ -150,10 +151,36 @@ pub fn check_new_token_name(text: &str) -> Result<String, Error> {
     Ok(name)
 }
 
+/// A name like the one wanted that is not among those taken, which are given in
+/// lower case: "laptop" leads to "laptop 2", and that to "laptop 3".
+pub fn free_token_name(wanted: &str, taken: &BTreeSet<String>) -> String {
+    let base = match wanted.rsplit_once(' ') {
+        Some((base, number)) if number.parse::<u32>().is_ok() => base,
+        _ => wanted,
+    };
+    let numbered = |number: usize| {
+        let end = format!(" {number}");
+        let room = NAME_MAX_CHARS - end.len();
+        let base: String = base.chars().take(room).collect();
+        format!("{}{end}", base.trim_end())
+    };
+    // One of so many is free, since fewer are taken.
+    (2..=taken.len() + 2)
+        .map(numbered)
+        .find(|name| !taken.contains(&name.to_ascii_lowercase()))
+        .unwrap_or_else(|| numbered(taken.len() + 2))
+}
+
 impl Token {
     /// Whether the token still works at `now`.
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
+    }
+
+    /// Whether it is for this server: it names it, or is for all.
+    pub fn is_for(&self, server: ServerId) -> bool {
+        let named = self.servers.as_ref();
+        self.role == Role::Connect && named.is_none_or(|named| named.contains(&server))
     }
 
     /// Whether it is a `connect` token for exactly one server.
@@ -165,6 +192,25 @@ impl Token {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_taken_name_leads_to_a_free_one_that_is_as_good() {
+        let taken = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+        let free = |wanted, names: &[&str]| free_token_name(wanted, &taken(names));
+        assert_eq!(free("Laptop", &["laptop"]), "Laptop 2");
+        assert_eq!(
+            free("laptop", &["laptop", "laptop 2", "laptop 3"]),
+            "laptop 4"
+        );
+        assert_eq!(free("laptop 2", &["laptop", "laptop 2"]), "laptop 3");
+        assert_eq!(free("laptop 2", &["laptop 2", "other"]), "laptop 3");
+        let long = "a".repeat(NAME_MAX_CHARS);
+        let proposed = free(&long, &[&long]);
+        assert_eq!(proposed, format!("{} 2", "a".repeat(NAME_MAX_CHARS - 2)));
+        assert_eq!(check_new_token_name(&proposed).unwrap(), proposed);
+        let spaced = format!("{} b", "a".repeat(NAME_MAX_CHARS - 2));
+        assert!(check_new_token_name(&free(&spaced, &[&spaced])).is_ok());
+    }
 
     #[test]
     fn a_token_is_not_called_what_emcp_calls_itself() {

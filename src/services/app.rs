@@ -46,8 +46,8 @@ pub struct App {
     pub(super) bounds: Arc<Bounds>,
     /// How often each person changes something.
     pub(super) writes: WriteMeter,
-    /// Held while a token's quota changes here and in the database.
-    pub(super) quota_changing: tokio::sync::Mutex<()>,
+    /// Held while tokens change here and in the database.
+    pub(super) tokens_changing: tokio::sync::Mutex<()>,
     /// Who did what.
     pub(super) audit: AuditLog,
     /// Seals and opens secrets.

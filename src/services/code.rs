@@ -9,7 +9,8 @@ use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
 use crate::blocking::run_blocking;
 use crate::model::{
-    Actor, CodeVersion, Deed, Error, Event, Result, ServerId, decode_source, encode_source,
+    Actor, CodeVersion, Deed, Error, Event, Result, Seen, ServerId, Tag, decode_source,
+    encode_source,
 };
 use crate::store::ServerChange;
 
@@ -84,15 +85,16 @@ impl CodeUpload {
 }
 
 impl App {
-    /// The code in use.
+    /// The code in use, and its tag.
     ///
     /// # Errors
     /// `server_not_found`, or if the file cannot be read.
-    pub async fn code(&self, leave: &CanInspect) -> Result<Vec<u8>> {
+    pub async fn code(&self, leave: &CanInspect) -> Result<(Vec<u8>, Tag)> {
         let server = self.find_server(&leave.server().to_string())?.server;
-        tokio::fs::read(self.layout.code_file(server.id, server.version))
+        let code = tokio::fs::read(self.layout.code_file(server.id, server.version))
             .await
-            .map_err(|error| Error::internal("a code file could not be read", error))
+            .map_err(|error| Error::internal("a code file could not be read", error))?;
+        Ok((code, server.etags().code))
     }
 
     /// The code of one version.
@@ -116,20 +118,26 @@ impl App {
     /// the last to come is in use afterwards.
     ///
     /// # Errors
-    /// `server_not_found`, or a full disk; the present version then stays.
+    /// `server_not_found`, `precondition_failed`, or a full disk; the present
+    /// version then stays.
     pub async fn put_code(
         &self,
         leave: &CanWrite,
+        seen: Seen,
         code: CodeUpload,
         restart: bool,
     ) -> Result<ServerView> {
         let id = leave.server();
-        let newest = self.find_server(&id.to_string())?.server.newest_version;
+        let known = self.find_server(&id.to_string())?.server;
+        // The transaction decides; this spares writing a file for nothing.
+        seen.require(&known.etags().code)?;
+        let newest = known.newest_version;
         let (files, code) = self.write_version(id, newest, code).await?;
         let number = files.number();
         let record = code.version(number, leave.actor().clone(), Timestamp::now());
         let actor = leave.actor().clone();
         let changed = self.change(leave, move |server| {
+            seen.require(&server.etags().code)?;
             // One that came later may have been quicker; it stays in use.
             if server.newest_version < number {
                 server.newest_version = number;
@@ -166,12 +174,19 @@ impl App {
     /// Puts an earlier version into use.
     ///
     /// # Errors
-    /// `server_not_found`, `version_not_found`, `version_pruned`, or if the database fails.
-    pub async fn activate_version(&self, leave: &CanWrite, number: u32) -> Result<ServerView> {
+    /// `server_not_found`, `version_not_found`, `version_pruned`,
+    /// `precondition_failed`, or if the database fails.
+    pub async fn activate_version(
+        &self,
+        leave: &CanWrite,
+        seen: Seen,
+        number: u32,
+    ) -> Result<ServerView> {
         let id = leave.server();
         self.require_version(id, number).await?;
         let event = event(Deed::VersionActivated { version: number }, leave);
         self.change(leave, move |server| {
+            seen.require(&server.etags().code)?;
             server.version = number;
             server.revision += 1;
             server.wish_again_if_running();

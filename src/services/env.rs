@@ -4,33 +4,42 @@
 use super::App;
 use super::servers::event;
 use crate::access::{CanInspect, CanWrite};
-use crate::model::{Deed, EnvVarInput, EnvVarView, Error, Result, SECRET_MASK, ServerId};
+use crate::model::{
+    Deed, EnvVarInput, EnvVarView, Error, Result, SECRET_MASK, Seen, ServerId, Tag,
+};
 use crate::store::{ServerChange, StoredEnvVar, StoredValue};
 use crate::vault::{Place, Vault};
 
 impl App {
-    /// A server's variables, secrets masked.
+    /// A server's variables, secrets masked, and their tag.
     ///
     /// # Errors
-    /// If the database fails.
-    pub async fn env(&self, leave: &CanInspect) -> Result<Vec<EnvVarView>> {
-        let vars = self.store.env_of(leave.server()).await?;
-        Ok(vars.into_iter().map(view).collect())
+    /// `server_not_found`, or if the database fails.
+    pub async fn env(&self, leave: &CanInspect) -> Result<(Vec<EnvVarView>, Tag)> {
+        let id = leave.server();
+        // The tag first: one that is older than the variables costs another
+        // look, a newer one would cost somebody their change.
+        let tag = self.find_server(&id.to_string())?.server.etags().env;
+        let vars = self.store.env_of(id).await?;
+        Ok((vars.into_iter().map(view).collect(), tag))
     }
 
     /// Replaces a server's whole set of variables, and restarts a running
     /// server if asked to.
     ///
     /// # Errors
-    /// `server_not_found`, `secret_without_value`, or if the database fails;
-    /// the old set then stays.
+    /// `server_not_found`, `secret_without_value`, `precondition_failed`, or if
+    /// the database fails; the old set then stays.
     pub async fn replace_env(
         &self,
         leave: &CanWrite,
+        seen: Seen,
         vars: Vec<EnvVarInput>,
         restart: bool,
-    ) -> Result<Vec<EnvVarView>> {
+    ) -> Result<(Vec<EnvVarView>, Tag)> {
         let id = leave.server();
+        // Before a secret that somebody has removed meanwhile is missed.
+        seen.require(&self.find_server(&id.to_string())?.server.etags().env)?;
         let stored = self.store.env_of(id).await?;
         let sealed = seal_all(&self.vault, id, vars, &stored)?;
         let views = sealed.iter().cloned().map(view).collect();
@@ -38,7 +47,9 @@ impl App {
             variables: sealed.len(),
         };
         let event = event(set, leave);
-        self.change(leave, move |server| {
+        let changed = self.change(leave, move |server| {
+            seen.require(&server.etags().env)?;
+            server.env_revision += 1;
             server.revision += 1;
             if restart {
                 server.wish_again_if_running();
@@ -47,9 +58,8 @@ impl App {
                 env: Some(sealed),
                 ..ServerChange::of_record(event)
             })
-        })
-        .await?;
-        Ok(views)
+        });
+        Ok((views, changed.await?.etags.env))
     }
 }
 

@@ -30,13 +30,14 @@ impl App {
         for name in names {
             let name = check_person(name, "invalid_members", "members")?;
             if !server.belongs_to(&name) && !is_person(&name) {
-                return Err(Error::invalid(
+                let unknown = Error::invalid(
                     "unknown_member",
                     "members",
                     format!(
                         "no developer's or viewer's token is named \"{name}\"; ask an administrator to make one first"
                     ),
-                ));
+                );
+                return Err(unknown.with("name", &name));
             }
             let actor = Actor(name);
             if actor != server.creator && !members.contains(&actor) {

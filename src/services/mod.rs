@@ -9,6 +9,7 @@ mod check;
 mod code;
 mod connection;
 mod connection_test;
+mod delete;
 mod disk_watch;
 mod door;
 mod env;

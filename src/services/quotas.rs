@@ -152,7 +152,7 @@ impl App {
         let quota = change.quota.checked()?;
         require_developer(token.role, quota)?;
         let id: TokenId = token.id;
-        let _one_at_a_time = self.quota_changing.lock().await;
+        let _one_at_a_time = self.tokens_changing.lock().await;
         let changed = self.store.set_token_quota(id, quota).await?;
         self.tokens.set_quota(id, quota);
         Ok(changed.into())

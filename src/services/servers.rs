@@ -12,12 +12,12 @@ use tokio::time::Instant;
 use utoipa::ToSchema;
 
 use super::{App, CodeUpload, EventView, ServerView, env};
-use crate::access::{CanCreate, CanRead, CanWrite};
+use crate::access::{Caller, CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
     Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
-    PassHeaders, Result, RunState, RuntimeChoice, Server, ServerId, ServerName, SleepChoice,
+    PassHeaders, Result, RunState, RuntimeChoice, Seen, Server, ServerId, ServerName, SleepChoice,
     Status, Storage, invalid_pass_headers, object_or_null,
 };
 use crate::store::{NewServer, ServerChange};
@@ -130,7 +130,7 @@ impl Server {
 
 impl App {
     /// The servers that fit, by age, and how many there are in all.
-    pub fn list_servers(&self, _: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
+    pub fn list_servers(&self, leave: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
         let text = filter.text.as_ref().map(|text| text.to_lowercase());
         self.directory
             .list()
@@ -150,7 +150,7 @@ impl App {
                             .contains(text.as_str())
                 })
             })
-            .map(|entry| self.view(entry))
+            .map(|entry| self.view(entry, leave.caller()))
             .collect()
     }
 
@@ -158,9 +158,10 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn server(&self, _: &CanRead, id_or_name: &str) -> Result<ServerView> {
-        Ok(self.view(&self.find_server(id_or_name)?))
+    pub fn server(&self, leave: &CanRead, id_or_name: &str) -> Result<ServerView> {
+        Ok(self.view(&self.find_server(id_or_name)?, leave.caller()))
     }
+
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
@@ -230,14 +231,20 @@ impl App {
         };
         self.directory.insert(entry.clone());
         self.waker.wake(id);
-        Ok(self.view(&entry))
+        Ok(self.view(&entry, leave.caller()))
     }
 
     /// Changes what needs no new code.
     ///
     /// # Errors
-    /// `server_not_found`, or the code of the field that is wrong.
-    pub async fn patch_server(&self, leave: &CanWrite, patch: PatchServer) -> Result<ServerView> {
+    /// `server_not_found`, `precondition_failed`, or the code of the field that
+    /// is wrong.
+    pub async fn patch_server(
+        &self,
+        leave: &CanWrite,
+        seen: Seen,
+        patch: PatchServer,
+    ) -> Result<ServerView> {
         if let Some(text) = &patch.description {
             check_description(text)?;
         }
@@ -259,6 +266,8 @@ impl App {
         pass_headers.iter().try_for_each(check_passed)?;
         let event = event(Deed::SettingsChanged, leave);
         self.change(leave, move |server| {
+            seen.require(&server.etags().settings)?;
+            server.settings_revision += 1;
             let before = server.clone();
             if let Some(text) = patch.description {
                 server.description = text;
@@ -297,21 +306,6 @@ impl App {
         .await
     }
 
-    /// Deletes a server. Its name is free at once; its container, files and
-    /// address follow.
-    ///
-    /// # Errors
-    /// `server_not_found`, or if the database fails.
-    pub async fn delete_server(&self, leave: &CanWrite) -> Result<()> {
-        let id = leave.server();
-        let entry = self.find_server(&id.to_string())?;
-        self.store.delete_server(id).await?;
-        self.directory.remove(id);
-        self.waker.wake(id);
-        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, "server deleted");
-        Ok(())
-    }
-
     /// Asks for a start, stop or restart. What is so already is left alone.
     ///
     /// # Errors
@@ -337,7 +331,7 @@ impl App {
             Action::Restart => false,
         };
         if is_done {
-            return Ok(self.view(&entry));
+            return Ok(self.view(&entry, leave.caller()));
         }
         let (desired, deed) = match action {
             Action::Start => (Desired::Running, Deed::StartAsked),
@@ -366,7 +360,12 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found` if it was deleted meanwhile.
-    pub async fn settled(&self, id: ServerId, patience: Duration) -> Result<ServerView> {
+    pub async fn settled(
+        &self,
+        viewer: &Caller,
+        id: ServerId,
+        patience: Duration,
+    ) -> Result<ServerView> {
         let deadline = Instant::now() + patience;
         let mut changes = self.directory.subscribe();
         loop {
@@ -379,13 +378,13 @@ impl App {
             let is_waking =
                 state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.hold;
             if state.is_settled(server.generation, server.desired) && !is_waking {
-                return Ok(self.view(&entry));
+                return Ok(self.view(&entry, viewer));
             }
             // Of an EMCP that is to end, the answer is what it knows by then.
             let changed = self.closing.run_until_cancelled(changes.changed());
             match tokio::time::timeout_at(deadline, changed).await {
                 Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Ok(self.view(&entry)),
+                Ok(None) | Err(_) => return Ok(self.view(&entry, viewer)),
             }
         }
     }
@@ -438,13 +437,14 @@ impl App {
             .directory
             .get(id)
             .ok_or_else(|| Error::no_server(&id.to_string()))?;
-        Ok(self.view(&entry))
+        Ok(self.view(&entry, leave.caller()))
     }
 
-    /// A server as callers see it.
-    pub fn view(&self, entry: &Entry) -> ServerView {
+    /// A server as this caller sees it.
+    pub(super) fn view(&self, entry: &Entry, viewer: &Caller) -> ServerView {
         ServerView::of(
             entry,
+            viewer,
             self.settings.base_of_servers(),
             &self.settings.networks,
             self.settings.sleep,

@@ -148,7 +148,7 @@ pub async fn start(
         ),
         bounds,
         writes: WriteMeter::default(),
-        quota_changing: tokio::sync::Mutex::default(),
+        tokens_changing: tokio::sync::Mutex::default(),
         firewall: FirewallWatch::new(settings.firewall),
         notice_board: NoticeBoard::default(),
         disk: DiskWatch::default(),

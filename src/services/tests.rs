@@ -21,7 +21,7 @@ use crate::access::Caller;
 use crate::maintenance::check;
 use crate::model::{
     Actor, Args, Deed, Egress, EntryObject, Error, Event, LimitsPatch, PassHeaders, RuntimeChoice,
-    ServerId, SleepChoice,
+    Seen, ServerId, SleepChoice,
 };
 use crate::settings::SettingsInput;
 use crate::store::ServerChange;
@@ -89,9 +89,18 @@ impl Setting {
     }
 
     async fn upload(&self, id: ServerId, text: &str) -> crate::model::Result<()> {
+        self.upload_having_seen(Seen::default(), id, text).await
+    }
+
+    async fn upload_having_seen(
+        &self,
+        seen: Seen,
+        id: ServerId,
+        text: &str,
+    ) -> crate::model::Result<()> {
         let server = self.app.directory.get(id).unwrap().server;
         let leave = self.caller.may_write(&server).unwrap();
-        let uploaded = self.app.put_code(&leave, code(text), true);
+        let uploaded = self.app.put_code(&leave, seen, code(text), true);
         uploaded.await.map(drop)
     }
 
@@ -123,6 +132,32 @@ impl Setting {
 
 fn code(text: &str) -> CodeUpload {
     CodeUpload::check(format!("text = {text:?}\n").as_bytes(), 1_000).unwrap()
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
+async fn of_uploads_on_top_of_one_version_at_the_same_time_one_is_taken() {
+    let setting = Arc::new(Setting::new().await);
+    let id = setting.create("one").await;
+    let tag = setting.app.directory.get(id).unwrap().server.etags().code;
+    let mut uploads = JoinSet::new();
+    for number in 0..UPLOADS {
+        let setting = Arc::clone(&setting);
+        let seen = Seen::from_if_match([tag.as_str()]);
+        uploads.spawn(async move {
+            let text = format!("upload {number}");
+            setting.upload_having_seen(seen, id, &text).await
+        });
+    }
+    let mut taken = 0;
+    while let Some(uploaded) = timeout(PATIENCE, uploads.join_next()).await.unwrap() {
+        match uploaded.unwrap() {
+            Ok(()) => taken += 1,
+            Err(error) => assert_eq!(error.code(), "precondition_failed"),
+        }
+    }
+    assert_eq!(taken, 1);
+    assert_eq!(setting.recorded(id).await.len(), 2);
+    setting.assert_sound().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]

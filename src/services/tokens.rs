@@ -95,14 +95,19 @@ impl From<Token> for TokenView {
 }
 
 impl App {
-    /// The tokens that this leave covers, oldest first.
-    pub fn list_tokens(&self, leave: &CanIssue) -> Vec<TokenView> {
-        self.tokens
-            .list()
-            .into_iter()
+    /// The tokens that this leave covers, oldest first; those with which one
+    /// server can be called, if one is named.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub fn list_tokens(&self, leave: &CanIssue, server: Option<&str>) -> Result<Vec<TokenView>> {
+        let server = server.map(|server| self.find_server(server)).transpose()?;
+        let server = server.map(|entry| entry.server.id);
+        let tokens = self.tokens.list().into_iter();
+        let shown = tokens
             .filter(|token| leave.covers(token))
-            .map(TokenView::from)
-            .collect()
+            .filter(|token| server.is_none_or(|server| token.is_for(server)));
+        Ok(shown.map(TokenView::from).collect())
     }
 
     /// Makes a token.
@@ -159,6 +164,7 @@ impl App {
         };
         let makers = self.allowance(&leave.actor(), !leave.is_bound());
         let makers = makers.map(|allowance| allowance.quota);
+        let _one_at_a_time = self.tokens_changing.lock().await;
         self.store.insert_token(token.clone(), makers).await?;
         self.tokens.insert(token.clone());
         Ok(CreatedToken {
@@ -190,6 +196,7 @@ impl App {
     /// # Errors
     /// `token_not_found`, or if the database fails.
     pub async fn revoke_token(&self, leave: &CanIssue, id: TokenId) -> Result<()> {
+        let _one_at_a_time = self.tokens_changing.lock().await;
         let token = self.token(leave, &id.to_string())?;
         self.store.delete_token(token.id).await?;
         self.tokens.remove(token.id);

@@ -6,10 +6,11 @@ use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
+use crate::access::{Caller, ServerPermission};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Args, Desired, Egress, Event, Failure, Happening, Limits, Maxima, PassHeaders, Reason,
-    Rest, RuntimeChoice, ServerId, ServerNetworks, Serves, SleepAfter, SleepChoice, Status,
+    Actor, Args, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, PassHeaders,
+    Reason, Rest, RuntimeChoice, ServerId, ServerNetworks, Serves, SleepAfter, SleepChoice, Status,
     Storage,
 };
 
@@ -152,6 +153,8 @@ pub struct ServerView {
     pub sleeps_after: Option<SleepAfter>,
     /// How deep it sleeps: `awake`, `paused` or `stopped`.
     pub rest: Rest,
+    /// Whether what was asked for last is done, or has failed.
+    pub settled: bool,
     /// What it is doing.
     pub status: Status,
     /// Why.
@@ -188,12 +191,18 @@ pub struct ServerView {
     pub updated_at: Timestamp,
     /// Public addresses.
     pub urls: Urls,
+    /// What may be sent as `If-Match` with a change of its settings, code or
+    /// environment.
+    pub etags: Etags,
+    /// What the caller may do with it.
+    pub permissions: Vec<ServerPermission>,
 }
 
 impl ServerView {
-    /// The view of a directory entry.
+    /// The view of a directory entry, for one caller.
     pub fn of(
         entry: &Entry,
+        viewer: &Caller,
         base_url: &Url,
         networks: &ServerNetworks,
         sleep: Option<SleepAfter>,
@@ -219,6 +228,7 @@ impl ServerView {
             sleep: server.sleep,
             sleeps_after: server.sleep.effective(sleep),
             rest: state.rest(),
+            settled: state.is_settled(server.generation, server.desired),
             status: state.status,
             reason: ReasonView::from(&state.reason),
             since: state.since,
@@ -234,17 +244,21 @@ impl ServerView {
             created_at: server.created_at,
             updated_at: server.updated_at,
             urls: Urls::of(base_url, entry),
+            etags: server.etags(),
+            permissions: viewer.permissions_on(server),
         }
     }
 }
 
-/// Whether a server runs with an older configuration than it has now.
+/// Whether a server runs with an older configuration than it has now, and goes
+/// on doing so: not one that is being replaced already.
 pub(super) fn is_restart_needed(entry: &Entry) -> bool {
     let has_container = matches!(
         entry.state.status,
         Status::Starting | Status::Running | Status::Unresponsive | Status::Sleeping
     );
     has_container
+        && entry.state.generation == entry.server.generation
         && entry
             .state
             .applied_revision

@@ -8,9 +8,10 @@ use serde::{Deserialize, Serialize};
 
 use super::quota::{self, Allowance};
 use super::records::Record;
-use super::{Store, codec, events, tables, versions};
+use super::{Store, codec, events, tables, tokens, versions};
 use crate::model::{
     AddressPool, CodeVersion, EnvKey, Error, Event, Holdings, Result, RunState, Server, ServerId,
+    Token,
 };
 use crate::vault::Sealed;
 
@@ -200,15 +201,21 @@ impl Store {
         .await
     }
 
-    /// Removes a server and everything that hangs on it, except that its
+    /// Removes a server, where `check` lets it go, and everything that hangs on
+    /// it: also the tokens that were for it alone, which it gives. But its
     /// address stays taken until [`Store::release_address`]: its container may
     /// still hold it.
     ///
     /// # Errors
-    /// `server_not_found`, or if the database fails.
-    pub async fn delete_server(&self, id: ServerId) -> Result<()> {
+    /// `server_not_found`, whatever `check` refuses, or if the database fails.
+    pub async fn delete_server(
+        &self,
+        id: ServerId,
+        check: impl FnOnce(&Server) -> Result<()> + Send + 'static,
+    ) -> Result<Vec<Token>> {
         self.write(move |txn| {
             let server = read_server(txn, id)?;
+            check(&server)?;
             let raw = id.as_u128();
             let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
             names.remove(server.name.as_str()).map_err(codec::db)?;
@@ -220,7 +227,8 @@ impl Store {
             versions
                 .retain_in((raw, 0)..=(raw, u32::MAX), |_, _| false)
                 .map_err(codec::db)?;
-            events::remove_all(txn, raw)
+            events::remove_all(txn, raw)?;
+            tokens::end_with_server(txn, id)
         })
         .await
     }

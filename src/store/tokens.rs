@@ -1,10 +1,15 @@
 //! Tokens: hashes and what they allow.
 
-use jiff::Timestamp;
-use redb::ReadableTable;
+use std::collections::BTreeSet;
 
+use jiff::Timestamp;
+use redb::{ReadableTable, WriteTransaction};
+
+use super::servers::read_server;
 use super::{Store, codec, tables};
-use crate::model::{Error, Holdings, OwnQuota, Quota, Result, Token, TokenId};
+use crate::model::{
+    Error, Holdings, OwnQuota, Quota, Result, ServerId, Token, TokenId, free_token_name,
+};
 
 impl Store {
     /// All tokens.
@@ -25,25 +30,35 @@ impl Store {
 
     /// Keeps a token. Its name must be nobody else's: it says whose a server
     /// is, and no other live token may have it, in whatever case. Nor may its
-    /// maker have made more than `quota` allows, if one is given.
+    /// maker have made more than `quota` allows, if one is given. The servers it
+    /// names must be there still.
     ///
     /// # Errors
-    /// `token_name_taken`, `quota_tokens`, or if the database fails.
+    /// `token_name_taken`, `quota_tokens`, `server_not_found`, or if the database
+    /// fails.
     pub async fn insert_token(&self, token: Token, quota: Option<Quota>) -> Result<()> {
         self.write(move |txn| {
             let bytes = codec::encode(&token)?;
+            for server in token.servers.iter().flatten() {
+                read_server(txn, *server)?;
+            }
             let mut table = txn.open_table(tables::TOKENS).map_err(codec::db)?;
             let mut made = Holdings {
                 tokens: 1,
                 ..Holdings::default()
             };
             let grown_by = made;
+            let mut live_names = BTreeSet::new();
             for row in table.iter().map_err(codec::db)? {
                 let other: Token = codec::decode(row.map_err(codec::db)?.1.value())?;
                 made.tokens += u64::from(other.created_by == token.created_by);
-                if other.name.eq_ignore_ascii_case(&token.name) && other.is_live(token.created_at) {
-                    return Err(Error::token_name_taken(&token.name));
+                if other.is_live(token.created_at) {
+                    live_names.insert(other.name.to_ascii_lowercase());
                 }
+            }
+            if live_names.contains(&token.name.to_ascii_lowercase()) {
+                let free = free_token_name(&token.name, &live_names);
+                return Err(Error::token_name_taken(&token.name, &free));
             }
             if let Some(quota) = quota {
                 quota.require(&token.created_by, grown_by, made)?;
@@ -117,6 +132,30 @@ impl Store {
         })
         .await
     }
+}
+
+/// Forgets the tokens that a deleted server was the last one for: they could open
+/// nothing any more, and would keep their names.
+pub(super) fn end_with_server(txn: &WriteTransaction, server: ServerId) -> Result<Vec<Token>> {
+    let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+    let mut table = txn.open_table(tables::TOKENS).map_err(codec::db)?;
+    let mut ended = Vec::new();
+    for row in table.iter().map_err(codec::db)? {
+        let token: Token = codec::decode(row.map_err(codec::db)?.1.value())?;
+        let named = token.servers.as_deref().unwrap_or_default();
+        let mut leads_on = !named.contains(&server);
+        for other in named.iter().filter(|other| **other != server) {
+            let is_there = servers.get(other.as_u128()).map_err(codec::db)?.is_some();
+            leads_on = leads_on || is_there;
+        }
+        if !leads_on {
+            ended.push(token);
+        }
+    }
+    for token in &ended {
+        table.remove(token.id.0.as_u128()).map_err(codec::db)?;
+    }
+    Ok(ended)
 }
 
 fn no_token(id: TokenId) -> Error {

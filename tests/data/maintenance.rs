@@ -304,6 +304,8 @@ async fn two_live_tokens_never_have_one_name() {
         .await
         .unwrap_err();
     assert_eq!(error.code(), "token_name_taken");
+    let told = [("name", "ADA".to_owned()), ("free", "ADA 2".to_owned())];
+    assert_eq!(error.parts().1, told);
 
     store.save_token_uses(vec![(live.id, now)]).await.unwrap();
     store.delete_token(live.id).await.unwrap();

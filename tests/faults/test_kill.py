@@ -121,7 +121,7 @@ def _outdated(platform: FaultPlatform, callers: list[Caller]) -> list[str]:
         # Docker's times are cut to milliseconds here.
         if made < record.new_container_after - 0.002:
             problems.append(f"{record.name}: its container is older than its last acknowledged restart\n{history}")
-        if server["restart_needed"]:
+        if server["restart_needed"] or not server["settled"]:
             continue
         env = dict(item.partition("=")[::2] for item in container["Config"]["Env"])
         wanted = {**record.env.latest, "SECRET": secret_of(record.env.latest["NUMBER"])}

@@ -38,7 +38,7 @@ export function Field({ label, hint, problem, good, children }) {
   </div>`;
 }
 
-/** @param {{ text: string, label?: string }} props */
+/** @param {{ text: string | (() => string), label?: string }} props */
 export function CopyButton({ text, label }) {
   const [state, setState] = useState(/** @type {"idle" | "copied" | "failed"} */ ("idle"));
   useEffect(() => {
@@ -46,7 +46,7 @@ export function CopyButton({ text, label }) {
     const timer = setTimeout(() => setState("idle"), 2_000);
     return () => clearTimeout(timer);
   }, [state]);
-  const copy = () => navigator.clipboard.writeText(text).then(() => setState("copied"), () => setState("failed"));
+  const copy = () => navigator.clipboard.writeText(typeof text === "string" ? text : text()).then(() => setState("copied"), () => setState("failed"));
   const words = { idle: t("action.copy"), copied: t("action.copied"), failed: t("action.copyFailed") }[state];
   return html`<button type="button" class="button small" aria-label=${label && `${words}: ${label}`} onClick=${copy}>
     <${Icon} name=${state === "copied" ? "check" : "copy"} /><span aria-live="polite">${words}</span>

@@ -5,7 +5,7 @@ import { ownWords } from "../lib/coded.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
-import { canWrite } from "../lib/session.js";
+import { may } from "../lib/session.js";
 import { Icon } from "./icon.js";
 import { Text } from "./text.js";
 
@@ -15,7 +15,7 @@ export function FirstServer() {
   return html`<div class="empty">
     <h2>${t("servers.none")}</h2>
     <p>${t("servers.noneHint")}</p>
-    ${canWrite.value
+    ${may("create_servers")
       ? html`
           <a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.first")}</a>
           <${Templates} />

@@ -3,7 +3,7 @@
 import { html } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 import { href } from "../lib/router.js";
-import { act, actionsFor, isActing, mayChange } from "../lib/servers.js";
+import { act, actionsFor, can, isActing } from "../lib/servers.js";
 import { Icon } from "./icon.js";
 
 /**
@@ -12,7 +12,7 @@ import { Icon } from "./icon.js";
 export function QuickActions({ server, isCompact = false, hasLogs = true }) {
   const look = isCompact ? "button icon-only quiet" : "button small";
   return html`<div class="row-of-buttons">
-    ${mayChange(server) &&
+    ${can(server, "act") &&
     actionsFor(server).map((action) => {
       const words = t(`action.${action}`);
       return html`<button

@@ -3,9 +3,9 @@
 import { html } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 import { href } from "../lib/router.js";
-import { Choose, MemoryUse } from "./server_parts.js";
+import { Choose, MemoryUse, ServerStatus, WantedBadge } from "./server_parts.js";
 import { QuickActions } from "./quick_actions.js";
-import { Reason, StatusBadge, WantedBadge } from "./status.js";
+import { Reason } from "./status.js";
 import { Text } from "./text.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
@@ -20,7 +20,7 @@ function Card({ server }) {
   return html`<li class="card" data-status=${server.status} data-server=${server.name}>
     <div class="card-head">
       <span class="card-name"><${Choose} server=${server} /><h2><a href=${href(["servers", server.name])}>${server.name}</a></h2></span>
-      <span class="row-of-buttons"><${WantedBadge} server=${server} /><${StatusBadge} status=${server.status} /></span>
+      <span class="row-of-buttons"><${WantedBadge} server=${server} /><${ServerStatus} server=${server} /></span>
     </div>
     ${server.description && html`<p class="description" dir="auto"><${Text} text=${server.description} max=${300} /></p>`}
     <${Reason} server=${server} />

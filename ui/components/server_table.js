@@ -3,11 +3,11 @@
 import { html } from "../vendor/preact.js";
 import { t } from "../lib/i18n.js";
 import { href } from "../lib/router.js";
-import { canWrite } from "../lib/session.js";
+import { may } from "../lib/session.js";
 import { Time } from "./controls.js";
 import { QuickActions } from "./quick_actions.js";
-import { Choose, MemoryUse } from "./server_parts.js";
-import { Reason, StatusBadge, WantedBadge } from "./status.js";
+import { Choose, MemoryUse, ServerStatus, WantedBadge } from "./server_parts.js";
+import { Reason } from "./status.js";
 import { Text } from "./text.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
@@ -18,7 +18,7 @@ export function ServerTable({ servers, all }) {
     <table class="servers" aria-rowcount=${all + 1}>
       <thead>
         <tr>
-          ${canWrite.value && html`<td class="choose-cell"></td>`}
+          ${may("create_servers") && html`<td class="choose-cell"></td>`}
           <th scope="col">${t("server.name")}</th>
           <th scope="col" class="status-cell">${t("server.status")}</th>
           <th scope="col" class="address-cell">${t("server.address")}</th>
@@ -39,14 +39,14 @@ export function ServerTable({ servers, all }) {
 /** @param {{ server: Server }} props */
 function Row({ server }) {
   return html`<tr data-server=${server.name} data-status=${server.status}>
-    ${canWrite.value && html`<td class="choose-cell"><${Choose} server=${server} /></td>`}
+    ${may("create_servers") && html`<td class="choose-cell"><${Choose} server=${server} /></td>`}
     <th scope="row">
       <a href=${href(["servers", server.name])} title=${server.name}>${server.name}</a>
       ${server.description && html`<p class="description" dir="auto"><${Text} text=${server.description} max=${200} /></p>`}
     </th>
     <td>
       <span class="row-of-buttons">
-        <${StatusBadge} status=${server.status} /><${WantedBadge} server=${server} />
+        <${ServerStatus} server=${server} /><${WantedBadge} server=${server} />
         ${server.restart_needed && html`<span class="restart-needed">${t("server.restartNeeded")}</span>`}
       </span>
       <${Reason} server=${server} />

@@ -1,9 +1,8 @@
-// A server's state: what is observed, and what is wanted where that differs.
+// A server's state, as it is observed, and why.
 
 import { html } from "../vendor/preact.js";
 import { reasonWords } from "../lib/coded.js";
 import { t } from "../lib/i18n.js";
-import { differs } from "../lib/servers.js";
 import { Icon } from "./icon.js";
 import { Text } from "./text.js";
 
@@ -12,12 +11,6 @@ import { Text } from "./text.js";
 /** @param {{ status: import("../lib/types.js").Status }} props */
 export function StatusBadge({ status }) {
   return html`<span class="status" data-status=${status}><${Icon} name=${status} />${t(`status.${status}`)}</span>`;
-}
-
-/** @param {{ server: Server }} props */
-export function WantedBadge({ server }) {
-  if (!differs(server)) return null;
-  return html`<span class="wanted">${t("server.wanted", { what: t(`desired.${server.desired}`) })}</span>`;
 }
 
 /** @param {{ server: Server }} props */

@@ -2,6 +2,7 @@
 
 import { html, useEffect, useState } from "../vendor/preact.js";
 import { ApiError } from "../lib/api.js";
+import { ownWords } from "../lib/coded.js";
 import { t } from "../lib/i18n.js";
 import { callPart } from "../lib/part.js";
 import { STARTER } from "../lib/starter.js";
@@ -49,6 +50,6 @@ export function TemplateChoice({ templates, onTemplate, onCode }) {
   };
   return html`<select class="template-choice" aria-label=${t("create.template")} value="" onChange=${onChange}>
     <option value="">${t("create.template")}</option>
-    ${templates.map(({ id, title, description }) => html`<option key=${id} value=${id} title=${description}>${title}</option>`)}
+    ${templates.map(({ id, title, description }) => html`<option key=${id} value=${id} title=${ownWords(`template.${id}.about`, description)}>${ownWords(`template.${id}`, title)}</option>`)}
   </select>`;
 }

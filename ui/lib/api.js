@@ -6,7 +6,7 @@ export class ApiError extends Error {
    * @param {number} status 0 when there was no answer
    * @param {string} code
    * @param {string} message the server's own words
-   * @param {{ field?: string, requestId?: string }} [more]
+   * @param {{ field?: string, requestId?: string, args?: Record<string, string> }} [more]
    */
   constructor(status, code, message, more = {}) {
     super(message);
@@ -15,6 +15,8 @@ export class ApiError extends Error {
     this.code = code;
     this.field = more.field;
     this.requestId = more.requestId;
+    /** The names and numbers in the message. */
+    this.args = more.args ?? {};
   }
 }
 
@@ -30,16 +32,17 @@ export function onSignedOut(handler) {
 }
 
 /**
- * One call; the answer's text.
+ * One call; the answer's text, and the tag of what it shows.
  * @param {string} method
  * @param {string} path
- * @param {{ json?: unknown, text?: string, signal?: AbortSignal, isSignIn?: boolean }} [options]
- * @returns {Promise<string>}
+ * @param {{ json?: unknown, text?: string, ifMatch?: string, signal?: AbortSignal, isSignIn?: boolean }} [options]
+ *   `ifMatch` is the tag of what is being changed, as it was read
+ * @returns {Promise<{ body: string, etag: string }>}
  */
-export async function callForText(method, path, options = {}) {
-  const { json, text, signal, isSignIn = false } = options;
+export async function callForTagged(method, path, options = {}) {
+  const { json, text, ifMatch, signal, isSignIn = false } = options;
   /** @type {RequestInit} */
-  const init = { method, signal, headers: { Accept: "application/json" }, cache: "no-store" };
+  const init = { method, signal, headers: { Accept: "application/json", ...(ifMatch && { "If-Match": ifMatch }) }, cache: "no-store" };
   if (json !== undefined) {
     init.body = JSON.stringify(json);
     init.headers = { ...init.headers, "Content-Type": "application/json" };
@@ -51,10 +54,18 @@ export async function callForText(method, path, options = {}) {
   if (response.ok) {
     // Asked who is signed in, EMCP answers also where nobody is.
     if (path === "/api/session" && method === "GET" && JSON.parse(body).signed_in === false) whenSignedOut();
-    return body;
+    return { body, etag: response.headers.get("ETag") ?? "" };
   }
   if (response.status === 401 && !isSignIn) whenSignedOut();
   throw errorOf(response.status, body);
+}
+
+/**
+ * One call; the answer's text.
+ * @param {Parameters<typeof callForTagged>} request
+ */
+export async function callForText(...request) {
+  return (await callForTagged(...request)).body;
 }
 
 /**
@@ -81,7 +92,7 @@ async function exchange(path, init, tries = init.method === "GET" ? 2 : 1) {
  * @template T
  * @param {string} method
  * @param {string} path
- * @param {Parameters<typeof callForText>[2]} [options]
+ * @param {Parameters<typeof callForTagged>[2]} [options]
  * @returns {Promise<T>}
  */
 export async function call(method, path, options) {
@@ -105,7 +116,7 @@ export function serverPath(id, rest = "") {
 function errorOf(status, body) {
   try {
     const { error } = JSON.parse(body);
-    return new ApiError(status, error.code, error.message, { field: error.field, requestId: error.request_id });
+    return new ApiError(status, error.code, error.message, { field: error.field, requestId: error.request_id, args: error.args });
   } catch {
     // Not EMCP's own answer: most likely the proxy's, while EMCP restarts.
     return new ApiError(status, status >= 500 ? "no_answer" : "unexpected_answer", `HTTP ${status}`);

@@ -3,6 +3,7 @@
 
 import { ApiError } from "./api.js";
 import { sentence } from "./coded_words.js";
+import { fill } from "./fill.js";
 import { coded, isKey, t } from "./i18n.js";
 
 /**
@@ -18,5 +19,6 @@ export function isAway(error) {
 export function explain(error) {
   if (!(error instanceof ApiError)) return error instanceof Error ? error.message : String(error);
   const key = `error.${error.code}`;
-  return isKey(key) ? t(key) : (coded.value[key] ?? sentence(error.message));
+  const words = isKey(key) ? t(key) : coded.value[key];
+  return words === undefined ? sentence(error.message) : fill(words, error.args);
 }

@@ -8,6 +8,7 @@ import { ApiError, callForText } from "./api.js";
 import { isAway } from "./errors.js";
 import { session } from "./session.js";
 import { Stream } from "./stream.js";
+import { unsaved } from "./unsaved.js";
 
 /** @typedef {import("./types.js").Server} Server */
 /** @typedef {import("./types.js").Usage} Usage */
@@ -268,7 +269,11 @@ export async function whileRemoving(prefix, remove) {
   for (const resource of below) resource.stop();
   try {
     await remove();
-    for (const resource of below) resource.isGone = true;
+    // Where something is typed, its page stays, and has to tell.
+    for (const resource of below) {
+      if (unsaved.peek()) resource.end();
+      else resource.isGone = true;
+    }
   } finally {
     held.delete(prefix);
     refreshAll();

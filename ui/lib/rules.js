@@ -1,7 +1,8 @@
 // The API's rules for names, checked while typing. The API checks them again
-// and has the last word (src/model/name.rs, src/model/env.rs).
+// and has the last word (src/model/name.rs, src/model/env.rs, src/services/members.rs).
 
 export const NAME_MAX = 40;
+const MEMBERS_MAX = 100;
 export const CODE_MAX_BYTES = 1024 * 1024;
 
 const RESERVED_NAMES = new Set(
@@ -46,6 +47,20 @@ export function envKeyProblem(key) {
   if (key.length > 128 || !/^[A-Za-z_][A-Za-z0-9_]*$/.test(key)) return "characters";
   const upper = key.toUpperCase();
   return upper.startsWith("EMCP_") || RESERVED_ENV_KEYS.has(upper) ? "reserved" : null;
+}
+
+/**
+ * What is wrong with the name of a new member, or null.
+ * @param {string} name
+ * @param {string[]} members those there are
+ * @param {string} creator
+ * @returns {"characters" | "creator" | "twice" | "many" | null}
+ */
+export function memberProblem(name, members, creator) {
+  if (!/^[!-~]([ -~]{0,62}[!-~])?$/.test(name)) return "characters";
+  if (name === creator) return "creator";
+  if (members.includes(name)) return "twice";
+  return members.length >= MEMBERS_MAX ? "many" : null;
 }
 
 /**

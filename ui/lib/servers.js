@@ -3,7 +3,7 @@
 import { signal } from "../vendor/preact.js";
 import { call, serverPath } from "./api.js";
 import { refreshAll } from "./live.js";
-import { canWrite, isAdmin, session } from "./session.js";
+import { changing } from "./phases.js";
 import { failed } from "./toasts.js";
 
 /** @typedef {import("./types.js").Server} Server */
@@ -46,13 +46,12 @@ export async function act(server, action) {
 }
 
 /**
- * Whether the caller may change it. EMCP decides; this only spares a refusal.
+ * Whether the caller may do this with it, as EMCP tells.
  * @param {Server} server
+ * @param {import("./types.js").ServerPermission} what
  */
-export function mayChange({ may_change, creator, members }) {
-  if (!canWrite.value || may_change === false) return false;
-  const name = session.value.caller?.name ?? "";
-  return may_change === true || isAdmin.value || members === undefined || creator === name || members.includes(name);
+export function can({ permissions }, what) {
+  return permissions.includes(what);
 }
 
 /**
@@ -67,10 +66,11 @@ export function actionsFor(server) {
 }
 
 /**
- * Whether what is wanted is not (yet) what is.
+ * Whether what is wanted is not (yet) what is, and nothing else says so.
  * @param {Server} server
  */
 export function differs(server) {
+  if (changing(server)) return false;
   const isUp = server.status === "running" || server.status === "sleeping";
   return server.desired === "running" ? !isUp : server.status !== "stopped" && server.status !== "error";
 }

@@ -1,7 +1,7 @@
 // Who is signed in. A session that ends under an open page is "expired": the
 // page stays as it is below the sign-in, so that nothing typed is lost.
 
-import { computed, signal } from "../vendor/preact.js";
+import { signal } from "../vendor/preact.js";
 import { ApiError, call, onSignedOut } from "./api.js";
 
 /** @typedef {import("./types.js").Caller} Caller */
@@ -10,8 +10,14 @@ import { ApiError, call, onSignedOut } from "./api.js";
 /** @type {import("../vendor/preact.js").Signal<Session>} */
 export const session = signal({ state: "out", caller: null });
 
-export const canWrite = computed(() => ["admin", "developer"].includes(session.value.caller?.role ?? ""));
-export const isAdmin = computed(() => session.value.caller?.role === "admin");
+/**
+ * Whether the caller may do this, as EMCP tells; of a server, the server says
+ * (lib/servers.js).
+ * @param {import("./types.js").PlatformPermission} what
+ */
+export function may(what) {
+  return session.value.caller?.permissions.includes(what) ?? false;
+}
 
 /** Finds out whether the browser has a session already. */
 export async function startSession() {

@@ -51,8 +51,11 @@
  * @property {string} [reason_code]
  * @property {Args} [reason_args]
  * @property {{ cpu_cores: number, memory_bytes: number } | null} [usage]
- * @property {string[]} [members] names of tokens
- * @property {boolean} [may_change] whether the caller may change it
+ * @property {string[]} members names of tokens
+ * @property {boolean} settled whether what was asked for last is done, or has failed
+ * @property {boolean} [hold] whether the operator has paused EMCP for it
+ * @property {{ settings: string, code: string, env: string }} etags to be sent with a change of that part
+ * @property {ServerPermission[]} permissions what the caller may do with it
  *
  * @typedef {object} EnvVar
  * @property {string} key
@@ -114,7 +117,9 @@
  *
  * @typedef {"admin" | "developer" | "viewer" | "connect"} Role
  *
- * @typedef {{ name: string, role: Role }} Caller
+ * @typedef {"inspect" | "call" | "act" | "update" | "delete" | "share" | "issue_tokens"} ServerPermission
+ * @typedef {"read" | "create_servers" | "issue_tokens" | "see_usage" | "administer"} PlatformPermission
+ * @typedef {{ name: string, role: Role, permissions: PlatformPermission[], token_roles: Role[] }} Caller
  *
  * @typedef {{ config: object, link: string }} WithLink
  *

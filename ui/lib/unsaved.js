@@ -2,7 +2,16 @@
 // before it closes or reloads; this asks before the dashboard shows another
 // page, whichever way that was begun: a link, the back button, a typed address.
 
+import { signal } from "../vendor/preact.js";
+
 /** @typedef {(to: string) => void} Ask is given the address that was wanted */
+/** @typedef {{ name: string, text: () => string }} Unsaved a text, and the name of a file for it */
+
+/**
+ * What would be lost with the page, as a text to be kept elsewhere.
+ * @type {import("../vendor/preact.js").Signal<Unsaved | null>}
+ */
+export const unsaved = signal(null);
 
 /** @type {Ask | null} the page that has something to lose; there is one page at a time */
 let asking = null;

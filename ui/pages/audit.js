@@ -98,7 +98,8 @@ export function AuditPage({ query }) {
 
 /** @param {{ value: string, onValue: (value: string) => void }} props */
 function ActionFilter({ value, onValue }) {
-  const families = Object.entries(ACTIONS).map(([family, actions]) => ({ family, codes: actions.map((action) => `${family}.${action}`) }));
+  const groups = /** @type {[keyof typeof ACTIONS, readonly string[]][]} */ (Object.entries(ACTIONS));
+  const families = groups.map(([family, actions]) => ({ family, all: `audit.all.${family}`, codes: actions.map((action) => `${family}.${action}`) }));
   // An address made by hand may ask for what is not in the list.
   const isKnown = value === "" || families.some(({ family, codes }) => value === family || codes.includes(value));
   return html`<select
@@ -110,8 +111,8 @@ function ActionFilter({ value, onValue }) {
     <option value="">${t("audit.anything")}</option>
     ${!isKnown && html`<option value=${value}>${value}</option>`}
     ${families.map(
-      ({ family, codes }) => html`<optgroup key=${family} label=${family}>
-        ${codes.length > 1 && html`<option value=${family}>${t("audit.family", { family })}</option>`}
+      ({ family, all, codes }) => html`<optgroup key=${family} label=${t(`audit.group.${family}`)}>
+        ${isKey(all) && html`<option value=${family}>${t(all)}</option>`}
         ${codes.map((code) => html`<option key=${code} value=${code}>${actionWords(code)}</option>`)}
       </optgroup>`,
     )}
@@ -124,17 +125,32 @@ function actionWords(action) {
   return isKey(key) ? t(key) : action;
 }
 
+/**
+ * What was only tried is not told as done.
+ * @param {AuditEntry} entry
+ */
+function entryWords({ action, result }) {
+  const key = `audit.try.${action}`;
+  return result !== "ok" && isKey(key) ? t(key) : actionWords(action);
+}
+
+/** @param {AuditEntry} entry */
+function resultWords({ result, code }) {
+  const words = t(`audit.result.${result}`);
+  return code ? t("audit.why", { result: words, code }) : words;
+}
+
 /** @param {{ entry: AuditEntry }} props */
 function Entry({ entry }) {
   return html`<li data-result=${entry.result}>
     <span class="audit-time"><${Time} at=${entry.at} /></span>
     <span class="audit-what">
       <strong><${Text} text=${entry.actor ?? t("audit.nobody")} /></strong>${" "}
-      <span title=${entry.action}>${actionWords(entry.action)}</span>${" "}
+      <span title=${entry.action}>${entryWords(entry)}</span>${" "}
       ${entry.target && html`<span class="mono"><${Text} text=${entry.target} max=${200} /></span>`}
       ${entry.count !== undefined && html` <span class="tag">${t("audit.times", { n: entry.count })}</span>`}
     </span>
-    <span class="result" data-result=${entry.result}><${Icon} name=${RESULT_ICONS[entry.result]} />${t(`audit.result.${entry.result}`)}${entry.code && ` (${entry.code})`}</span>
+    <span class="result" data-result=${entry.result}><${Icon} name=${RESULT_ICONS[entry.result]} />${resultWords(entry)}</span>
     <span class="hint audit-from">${entry.from === "unknown" ? t("audit.fromUnknown") : entry.from && html`<${Text} text=${entry.from} />`}</span>
   </li>`;
 }

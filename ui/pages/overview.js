@@ -13,7 +13,7 @@ import { needsAttention } from "../lib/overview.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { href } from "../lib/router.js";
-import { canWrite } from "../lib/session.js";
+import { may } from "../lib/session.js";
 
 /** Where there is no server there is nothing to draw. */
 const UsageCharts = lazy(async () => (await import("../components/usage_charts.js")).UsageCharts, { words: [], styles: [] });
@@ -38,7 +38,7 @@ export function OverviewPage() {
   return html`
     <div class="page-head">
       <h1>${t("nav.overview")}</h1>
-      ${canWrite.value && html`<a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.new")}</a>`}
+      ${may("create_servers") && html`<a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.new")}</a>`}
     </div>
     <${Failure} error=${error} onRetry=${() => Promise.all([live.refresh(), list.refresh()])} />
     ${!servers || !overview

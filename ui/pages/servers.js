@@ -15,8 +15,8 @@ import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
 import { isWide } from "../lib/media.js";
 import { href, replace } from "../lib/router.js";
-import { mayChange } from "../lib/servers.js";
-import { canWrite } from "../lib/session.js";
+import { can } from "../lib/servers.js";
+import { may } from "../lib/session.js";
 
 /** @typedef {import("../lib/types.js").Server} Server */
 
@@ -36,7 +36,7 @@ export function ServersPage({ query }) {
   return html`
     <div class="page-head">
       <h1>${t("nav.servers")}</h1>
-      ${canWrite.value && html`<a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.new")}</a>`}
+      ${may("create_servers") && html`<a class="button primary" href=${href(["new"])}><${Icon} name="plus" />${t("servers.new")}</a>`}
     </div>
     <${Failure} error=${live.error.value} onRetry=${live.refresh} />
     ${!servers
@@ -55,7 +55,7 @@ function List({ servers, text, status }) {
   const parts = useParts(shown, `${text} ${status}`);
   // Nothing is done with a server that the filter hides.
   const selected = shown.filter((server) => chosen.value.has(server.id));
-  const selectable = shown.filter(mayChange);
+  const selectable = shown.filter((server) => can(server, "act"));
   const hasAll = selectable.length > 0 && selectable.every((server) => chosen.value.has(server.id));
   const isTable = servers.length > CARDS_MAX && isWide.value;
   const all = html`<label class="check">
@@ -83,7 +83,7 @@ function List({ servers, text, status }) {
         />
       </label>
       <${StatusFilter} servers=${servers} status=${status} onStatus=${(/** @type {string} */ next) => filter({ status: next })} />
-      ${canWrite.value && all}
+      ${may("create_servers") && all}
     </div>
     <${BulkBar} servers=${selected} />
     ${shown.length === 0

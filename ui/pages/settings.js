@@ -11,6 +11,9 @@ import { exact } from "../lib/time.js";
 
 /** @typedef {import("../lib/setting_rows.js").Row} Row */
 
+/** A sentence of EMCP's own, in English, that says what the state beside it does. */
+const TOLD_BY_STATE = "firewall.message";
+
 export function SettingsPage() {
   /** @type {import("../lib/live.js").Live<Record<string, unknown>>} */
   const live = useLive("/api/settings");
@@ -19,7 +22,7 @@ export function SettingsPage() {
     <p class="lead">${t("setting.lead")}</p>
     <${Failure} error=${live.error.value} onRetry=${live.refresh} />
     ${live.data.value
-      ? html`<dl class="settings panel">${settingRows(live.data.value).map((row) => html`<${Setting} key=${row.key} row=${row} />`)}</dl>`
+      ? html`<dl class="settings panel">${settingRows(live.data.value).filter(({ key }) => key !== TOLD_BY_STATE).map((row) => html`<${Setting} key=${row.key} row=${row} />`)}</dl>`
       : !live.error.value && html`<${Loading} />`}
   `;
 }
@@ -44,6 +47,8 @@ function words({ key, kind, value }) {
   // Its value is a code of EMCP's own.
   const named = `setting.${value}`;
   if (key === "certificate" && isKey(named)) return t(named);
+  const state = `setting.firewall.${value}`;
+  if (key === "firewall.state" && isKey(state)) return t(state);
   if (kind === "time") return exact(String(value));
   return String(value);
 }

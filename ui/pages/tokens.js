@@ -3,11 +3,11 @@
 import { html, useState } from "../vendor/preact.js";
 import { Confirm, CopyBox, Dialog, Failure, Field, Loading, Time } from "../components/controls.js";
 import { Icon } from "../components/icon.js";
-import { call } from "../lib/api.js";
+import { ApiError, call } from "../lib/api.js";
 import { t } from "../lib/i18n.js";
 import { refreshAll, useLive } from "../lib/live.js";
-import { mayChange } from "../lib/servers.js";
-import { isAdmin } from "../lib/session.js";
+import { can } from "../lib/servers.js";
+import { may, session } from "../lib/session.js";
 
 /** @typedef {import("../lib/types.js").Token} Token */
 /** @typedef {import("../lib/types.js").Role} Role */
@@ -36,7 +36,7 @@ export function TokensPage() {
       <h1>${t("nav.tokens")}</h1>
       <button type="button" class="button primary" onClick=${() => setCreating(true)}><${Icon} name="plus" />${t("tokens.new")}</button>
     </div>
-    <p class="lead">${t(isAdmin.value ? "tokens.lead" : "tokens.leadDeveloper")}</p>
+    <p class="lead">${t(may("administer") ? "tokens.lead" : "tokens.leadDeveloper")}</p>
     <${Roles} />
     <${Failure} error=${live.error.value} onRetry=${live.refresh} />
     ${!tokens || !servers.data.value
@@ -94,15 +94,17 @@ function namesOf(token, servers) {
 
 /** @param {{ servers: Server[], onClose: () => void }} props */
 function CreateDialog({ servers: known, onClose }) {
-  // A developer lets clients into servers of their own, and nothing else.
-  const roles = isAdmin.value ? ROLES : /** @type {const} */ (["connect"]);
-  const servers = isAdmin.value ? known : known.filter(mayChange);
+  const roles = ROLES.filter((role) => session.value.caller?.token_roles.includes(role));
+  const servers = known.filter((server) => can(server, "issue_tokens"));
+  // Whoever may not open all servers names those that a token is for.
+  const mustChoose = !may("administer");
   const [name, setName] = useState("");
   const [role, setRole] = useState(/** @type {Role} */ ("connect"));
   const [chosen, setChosen] = useState(/** @type {string[]} */ ([]));
   const [days, setDays] = useState("0");
   const [secret, setSecret] = useState("");
   const [error, setError] = useState(/** @type {unknown} */ (null));
+  const [taken, setTaken] = useState(/** @type {{ name: string, free: string } | null} */ (null));
   const [isBusy, setBusy] = useState(false);
 
   /** @param {Event} [event] */
@@ -110,6 +112,7 @@ function CreateDialog({ servers: known, onClose }) {
     event?.preventDefault();
     setBusy(true);
     setError(null);
+    setTaken(null);
     const json = {
       name: name.trim(),
       role,
@@ -122,7 +125,13 @@ function CreateDialog({ servers: known, onClose }) {
       setSecret(made.token);
       refreshAll();
     } catch (problem) {
-      setError(problem);
+      const free = problem instanceof ApiError && problem.code === "token_name_taken" ? problem.args.free : undefined;
+      if (free === undefined) {
+        setError(problem);
+      } else {
+        setTaken({ name: name.trim(), free });
+        setName(free);
+      }
     } finally {
       setBusy(false);
     }
@@ -139,14 +148,17 @@ function CreateDialog({ servers: known, onClose }) {
   }
   return html`<${Dialog} title=${t("tokens.new")} onClose=${onClose}>
     <form onSubmit=${create}>
-      <${Field} label=${t("server.name")} hint=${t("tokens.nameHint")}>
+      <${Field} label=${t("server.name")} hint=${t("tokens.nameHint")} problem=${taken && t("tokens.taken", taken)}>
         ${(/** @type {object} */ attributes) => html`<input
           ...${attributes}
           required
           maxlength="64"
           autocomplete="off"
           value=${name}
-          onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => setName(event.currentTarget.value)}
+          onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => {
+            setName(event.currentTarget.value);
+            setTaken(null);
+          }}
         />`}
       <//>
       <${Field} label=${t("tokens.role")} hint=${t(`role.${role}.hint`)}>
@@ -169,7 +181,7 @@ function CreateDialog({ servers: known, onClose }) {
             </label>`,
           )}
         </div>
-        <p class="hint">${t(isAdmin.value ? "tokens.serversHint" : "tokens.serversHintDeveloper")}</p>
+        <p class="hint">${t(mustChoose ? "tokens.serversHintDeveloper" : "tokens.serversHint")}</p>
       </fieldset>`}
       <${Field} label=${t("tokens.expiry")}>
         ${(/** @type {object} */ attributes) => html`<select
@@ -183,7 +195,7 @@ function CreateDialog({ servers: known, onClose }) {
       <${Failure} error=${error} onRetry=${create} />
       <footer>
         <button type="button" class="button" onClick=${onClose}>${t("action.cancel")}</button>
-        <button type="submit" class="button primary" disabled=${isBusy || name.trim() === "" || (!isAdmin.value && chosen.length === 0)}>${t("tokens.create")}</button>
+        <button type="submit" class="button primary" disabled=${isBusy || name.trim() === "" || (mustChoose && chosen.length === 0)}>${t("tokens.create")}</button>
       </footer>
     </form>
   <//>`;

@@ -6,7 +6,7 @@ import { Failure, Loading } from "../components/controls.js";
 import { Text } from "../components/text.js";
 import { t } from "../lib/i18n.js";
 import { useLive } from "../lib/live.js";
-import { isAdmin } from "../lib/session.js";
+import { may } from "../lib/session.js";
 import { amount, cores } from "../lib/units.js";
 import { shareOf } from "../lib/usage.js";
 
@@ -19,7 +19,7 @@ export function UsagePage() {
   const seen = live.data.value;
   return html`
     <div class="page-head"><h1>${t("nav.usage")}</h1></div>
-    <p class="lead">${t(isAdmin.value ? "usage.lead" : "usage.leadDeveloper")}</p>
+    <p class="lead">${t(may("administer") ? "usage.lead" : "usage.leadDeveloper")}</p>
     <${Failure} error=${live.error.value} onRetry=${live.refresh} />
     ${!seen
       ? !live.error.value && html`<${Loading} />`

@@ -7,7 +7,7 @@ use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CodeBody, CodeForm};
 use crate::http::openapi::Refusals;
-use crate::http::reply::{Answer, content, json};
+use crate::http::reply::{Answer, content, json, tagged};
 use crate::model::{CodeVersion, Error, Result, decode_source};
 use crate::services::ServerView;
 
@@ -23,12 +23,12 @@ pub(in crate::http) struct VersionList {
     path = "/api/servers/{id}/code",
     tag = "code",
     params(("id" = String, Path, description = "id or name"), ("raw" = Option<bool>, Query, description = "the file as it lies there, whatever its encoding")),
-    responses((status = 200, description = "the code in use, as text", body = String, content_type = "text/x-python; charset=utf-8"), Refusals)
+    responses((status = 200, description = "the code in use, as text", body = String, content_type = "text/x-python; charset=utf-8", headers(("ETag" = String, description = "of the version in use"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_inspect(&id)?;
-    let code = ctx.app.code(&leave).await?;
-    shown(&ctx, code)
+    let (code, tag) = ctx.app.code(&leave).await?;
+    tagged(shown(&ctx, code)?, &tag)
 }
 
 /// The text of a file, or the file itself where that is asked for.
@@ -48,9 +48,9 @@ fn shown(ctx: &Ctx, code: Vec<u8>) -> Answer {
     put,
     path = "/api/servers/{id}/code",
     tag = "code",
-    params(("id" = String, Path, description = "id or name"), ("restart" = Option<bool>, Query, description = "whether a running server restarts with it; true by default")),
+    params(("id" = String, Path, description = "id or name"), ("restart" = Option<bool>, Query, description = "whether a running server restarts with it; true by default"), ("If-Match" = Option<String>, Header, description = "the ETag of the code as it was read")),
     request_body(content((String = "text/x-python"), (CodeBody = "application/json"), (CodeForm = "multipart/form-data"))),
-    responses((status = 200, description = "the server with its next version", body = ServerView), Refusals)
+    responses((status = 200, description = "the server with its next version", body = ServerView, headers(("ETag" = String, description = "of the version in use now"))), Refusals)
 )]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
@@ -58,7 +58,8 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let code = create_form::read_code(&ctx.headers, bytes, max_code).await?;
-    Ok(json(&ctx.app.put_code(&leave, code, restart).await?))
+    let view = ctx.app.put_code(&leave, ctx.seen(), code, restart).await?;
+    tagged(json(&view), &view.etags.code)
 }
 
 #[utoipa::path(
@@ -78,13 +79,14 @@ pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
     post,
     path = "/api/servers/{id}/versions/{number}/activate",
     tag = "code",
-    params(("id" = String, Path, description = "id or name"), ("number" = u32, Path, description = "a version's number")),
-    responses((status = 200, description = "the server with that version", body = ServerView), Refusals)
+    params(("id" = String, Path, description = "id or name"), ("number" = u32, Path, description = "a version's number"), ("If-Match" = Option<String>, Header, description = "the ETag of the code as it was read")),
+    responses((status = 200, description = "the server with that version", body = ServerView, headers(("ETag" = String, description = "of the version in use now"))), Refusals)
 )]
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
     let leave = ctx.may_write(&id)?;
     let number = version_number(&number)?;
-    Ok(json(&ctx.app.activate_version(&leave, number).await?))
+    let view = ctx.app.activate_version(&leave, ctx.seen(), number).await?;
+    tagged(json(&view), &view.etags.code)
 }
 
 #[utoipa::path(

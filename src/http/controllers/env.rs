@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::openapi::Refusals;
-use crate::http::reply::{Answer, json};
+use crate::http::reply::{Answer, json, tagged};
 use crate::model::{EnvVarView, RawEnvVar, parse_env_json};
 
 /// A whole set of variables: the list, or what `GET` answered.
@@ -35,21 +35,21 @@ pub(in crate::http) struct EnvList {
     path = "/api/servers/{id}/env",
     tag = "environment",
     params(("id" = String, Path, description = "id or name")),
-    responses((status = 200, description = "its variables, secrets masked", body = EnvList), Refusals)
+    responses((status = 200, description = "its variables, secrets masked", body = EnvList, headers(("ETag" = String, description = "of the whole set"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_inspect(&id)?;
-    let vars = ctx.app.env(&leave).await?;
-    Ok(json(&EnvList { env: vars }))
+    let (vars, tag) = ctx.app.env(&leave).await?;
+    tagged(json(&EnvList { env: vars }), &tag)
 }
 
 #[utoipa::path(
     put,
     path = "/api/servers/{id}/env",
     tag = "environment",
-    params(("id" = String, Path, description = "id or name"), ("restart" = Option<bool>, Query, description = "whether a running server restarts with it; false by default")),
+    params(("id" = String, Path, description = "id or name"), ("restart" = Option<bool>, Query, description = "whether a running server restarts with it; false by default"), ("If-Match" = Option<String>, Header, description = "the ETag of the set as it was read")),
     request_body(content = EnvUpdate),
-    responses((status = 200, description = "the new set, secrets masked", body = EnvList), Refusals)
+    responses((status = 200, description = "the new set, secrets masked", body = EnvList, headers(("ETag" = String, description = "of the new set"))), Refusals)
 )]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
@@ -57,6 +57,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     let bytes = body::read(&ctx, stream, Limit::ENV).await?;
     body::check_structure(&bytes)?;
     let vars = parse_env_json(&bytes)?;
-    let vars = ctx.app.replace_env(&leave, vars, restart).await?;
-    Ok(json(&EnvList { env: vars }))
+    let changed = ctx.app.replace_env(&leave, ctx.seen(), vars, restart);
+    let (vars, tag) = changed.await?;
+    tagged(json(&EnvList { env: vars }), &tag)
 }

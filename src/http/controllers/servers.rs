@@ -11,6 +11,7 @@ use warp::path::FullPath;
 use warp::reply::Response;
 
 use super::oauth;
+use crate::access::Caller;
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
@@ -18,7 +19,7 @@ use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
 use crate::http::error::error_response;
 use crate::http::openapi::Refusals;
-use crate::http::reply::{Answer, call, json, json_with, no_content};
+use crate::http::reply::{Answer, call, json, json_with, no_content, tagged};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
 use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};
 
@@ -91,7 +92,7 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     ctx.note.about(view.id);
     ctx.note.target(&view.name, view.id);
     audit::done(&ctx).await;
-    let view = wait_if_asked(&ctx, view).await?;
+    let view = wait_if_asked(&ctx, leave.caller(), view).await?;
     Ok(json_with(StatusCode::CREATED, &view))
 }
 
@@ -100,37 +101,43 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     path = "/api/servers/{id}",
     tag = "servers",
     params(("id" = String, Path, description = "id or name")),
-    responses((status = 200, description = "the server", body = ServerView), Refusals)
+    responses((status = 200, description = "the server", body = ServerView, headers(("ETag" = String, description = "of its settings"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_read(&id)?;
-    Ok(json(&ctx.app.server(&leave, &id)?))
+    let view = ctx.app.server(&leave, &id)?;
+    tagged(json(&view), &view.etags.settings)
 }
 
 #[utoipa::path(
     patch,
     path = "/api/servers/{id}",
     tag = "servers",
-    params(("id" = String, Path, description = "id or name")),
+    params(("id" = String, Path, description = "id or name"), ("If-Match" = Option<String>, Header, description = "the ETag of the settings as they were read")),
     request_body(content = PatchServer),
-    responses((status = 200, description = "the changed server", body = ServerView), Refusals)
+    responses((status = 200, description = "the changed server", body = ServerView, headers(("ETag" = String, description = "of its settings now"))), Refusals)
 )]
 pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let leave = ctx.may_write(&id)?;
     let patch: PatchServer = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    Ok(json(&ctx.app.patch_server(&leave, patch).await?))
+    let view = ctx.app.patch_server(&leave, ctx.seen(), patch).await?;
+    tagged(json(&view), &view.etags.settings)
 }
 
 #[utoipa::path(
     delete,
     path = "/api/servers/{id}",
     tag = "servers",
-    params(("id" = String, Path, description = "id or name")),
-    responses((status = 204, description = "it is gone"), Refusals)
+    params(("id" = String, Path, description = "id or name"), ("If-Match" = Option<String>, Header, description = "the ETag of the settings as they were read")),
+    responses((status = 204, description = "it is gone, and the tokens that were for it alone"), Refusals)
 )]
 pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_write(&id)?;
-    ctx.app.delete_server(&leave).await?;
+    let tokens = ctx.app.delete_server(&leave, ctx.seen()).await?;
+    audit::done(&ctx).await;
+    for token in tokens {
+        audit::also_done(&ctx, "token.revoke", &token.name, token.id).await;
+    }
     Ok(no_content())
 }
 
@@ -163,7 +170,7 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     if ctx.query("wait").is_none() {
         return Ok(json_with(StatusCode::ACCEPTED, &view));
     }
-    Ok(json(&wait_if_asked(&ctx, view).await?))
+    Ok(json(&wait_if_asked(&ctx, leave.caller(), view).await?))
 }
 
 #[utoipa::path(
@@ -297,13 +304,13 @@ fn recognise(ctx: &Ctx, path: &str) -> Result<()> {
     Ok(())
 }
 
-async fn wait_if_asked(ctx: &Ctx, view: ServerView) -> Result<ServerView> {
+async fn wait_if_asked(ctx: &Ctx, viewer: &Caller, view: ServerView) -> Result<ServerView> {
     let Some(secs) = ctx.query_number("wait", WAIT_MAX_SECS)? else {
         return Ok(view);
     };
     let id: ServerId = view.id;
     let patience = Duration::from_secs(secs);
-    ctx.app.settled(id, patience).await
+    ctx.app.settled(viewer, id, patience).await
 }
 
 fn parse_status(text: &str) -> Result<Status> {

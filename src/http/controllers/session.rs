@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::access::Caller;
+use crate::access::{Caller, PlatformPermission};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::{Ctx, SESSION_COOKIE};
 use crate::http::openapi::Refusals;
@@ -24,6 +24,12 @@ pub(in crate::http) struct SessionView {
     /// What the token allows.
     #[serde(skip_serializing_if = "Option::is_none")]
     role: Option<Role>,
+    /// What they may do with the platform; with a server, the server says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    permissions: Option<Vec<PlatformPermission>>,
+    /// The roles that they may make tokens of.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    token_roles: Option<Vec<Role>>,
     /// When the session ends; absent for a call with a token.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -101,6 +107,8 @@ impl SessionView {
             signed_in: true,
             name: Some(caller.name.clone()),
             role: Some(caller.role),
+            permissions: Some(caller.permissions()),
+            token_roles: Some(caller.token_roles()),
             ends_at,
         }
     }

@@ -21,13 +21,13 @@ pub(in crate::http) struct TokenList {
     get,
     path = "/api/tokens",
     tag = "tokens",
+    params(("server" = Option<String>, Query, description = "id or name: only those with which this server can be called")),
     responses((status = 200, description = "all tokens, or those a developer has made; oldest first, without their secrets", body = TokenList), Refusals)
 )]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     let leave = ctx.caller()?.may_issue()?;
-    Ok(json(&TokenList {
-        tokens: ctx.app.list_tokens(&leave),
-    }))
+    let tokens = ctx.app.list_tokens(&leave, ctx.query("server"))?;
+    Ok(json(&TokenList { tokens }))
 }
 
 #[utoipa::path(

@@ -69,6 +69,52 @@ export default function admin(suite) {
     assert.equal(await entry.count(), 1);
   });
 
+  test("what was refused is told as tried, with the reason's code", async () => {
+    const stranger = await suite.token("curious", "developer");
+    await suite.create("guarded");
+    const attempts = [
+      ["PUT", "/code", "mcp = None", "tried to upload code of"],
+      ["DELETE", "", undefined, "tried to delete the server"],
+      ["GET", "/env", undefined, "tried to read the environment of"],
+    ];
+    for (const [method = "", part = "", data] of attempts) {
+      await assert.rejects(suite.api(`/api/servers/guarded${part}`, { method, data, token: stranger.token }), /not_your_server/);
+    }
+    const page = await suite.visitSignedIn("/audit?actor=curious");
+    for (const [, , , words = ""] of attempts) {
+      const entry = page.locator(".audit li", { hasText: words });
+      await entry.getByText("refused: not_your_server").waitFor();
+      assert.match((await entry.textContent()) ?? "", new RegExp(`curious\\s*${words}\\s*guarded`));
+    }
+    for (const deed of ["uploaded code of", "deleted the server", "read the environment of"]) {
+      assert.equal(await page.locator(".audit li", { hasText: new RegExp(`curious\\s*${deed}`) }).count(), 0, deed);
+    }
+    await screenshots(page, "audit-refused");
+    await page.getByRole("button", { name: "中文" }).click();
+    await page.locator(".audit li", { hasText: "尝试上传代码：" }).getByText("被拒绝：not_your_server").waitFor();
+  });
+
+  test("in Chinese no label and no choice is left in English", async () => {
+    await suite.create("told", { start: false });
+    const page = await suite.visitSignedIn("/audit", { locale: "zh-CN" });
+    /** Names that are written so in Chinese, too. */
+    const names = /^(ID|EMCP|CPU( .*)?|MCP SDK [12]\.x|Cherry Studio|Claude Code|Cursor|VS Code|Windsurf|Streamable HTTP|SSE|Debian, Ubuntu|macOS|Windows|JSON|stdout|stderr|told|admin|English)$/;
+    const labels = "dt, th, option, label, legend, h1, h2, h3, summary, .tag, .status, .in-use, nav a, button".replace(/(^|, )/g, "$1#app ");
+    for (const address of ["/overview", "/servers", "/new", "/tokens", "/usage", "/audit", "/settings", ...["", "/code", "/environment", "/logs", "/connection"].map((tab) => `/servers/told${tab}`)]) {
+      await page.goto(`/#${address}`);
+      await page.locator("#content h1").first().waitFor();
+      await page.locator("#content .loading").waitFor({ state: "detached" });
+      const texts = await page.locator(labels).evaluateAll((all) => all.flatMap((one) => [one.textContent ?? "", one.getAttribute("aria-label") ?? ""]));
+      const groups = await page.locator("optgroup").evaluateAll((all) => all.map((one) => one.getAttribute("label") ?? ""));
+      const english = [...texts, ...groups].map((text) => text.trim()).filter((text) => /[A-Za-z]{2}/.test(text) && !/\p{Script=Han}/u.test(text) && !names.test(text));
+      assert.deepEqual(english, [], address);
+    }
+    await page.goto("/#/audit");
+    const options = await page.locator(".audit-action option").allTextContents();
+    assert.ok(options.includes("服务器的全部操作") && options.includes("代码的全部操作"), options.join(", "));
+    assert.deepEqual(options.filter((text) => /[a-z]/.test(text)), []);
+  });
+
   test("others find neither the audit log nor the settings", async () => {
     const developer = await suite.token("builds", "developer");
     const page = await suite.visitSignedIn("/servers", { token: developer.token });

@@ -3,7 +3,8 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
-import { CALCULATOR, waitForStatus } from "../support/suite.mjs";
+import { CALCULATOR, START_MS, waitForStatus } from "../support/suite.mjs";
+import { until } from "../support/waits.mjs";
 
 const NEXT = CALCULATOR.replace("Add two numbers.", "Add two numbers, precisely.");
 
@@ -29,7 +30,7 @@ export default function code(suite) {
     await page.getByText(/\d+ unchanged lines/).first().waitFor();
     await screenshots(page, "code-changes");
     await page.getByRole("button", { name: "Save and restart" }).click();
-    await page.getByText("Version 2 is in use.").waitFor();
+    await page.getByText("Version 2 is saved; the server restarts with it.").waitFor();
     await page.getByRole("heading", { name: "Version 2" }).waitFor();
     await waitForStatus(page, "running");
 
@@ -42,10 +43,46 @@ export default function code(suite) {
     await dialog.getByRole("textbox", { name: "Version 1" }).waitFor();
     assert.equal(await dialog.locator(".cm-line", { hasText: "precisely." }).count(), 0);
     await dialog.getByRole("button", { name: "Use this" }).click();
-    await page.getByText("Version 1 is in use.").waitFor();
-    await page.locator('[data-version="1"]').getByText("in use").waitFor();
+    await page.getByText("Version 1 is saved; the server restarts with it.").waitFor();
+    await page.locator('[data-version="1"]').getByText("in use").waitFor({ timeout: START_MS });
     assert.equal((await suite.api("/api/servers/evolving")).version, 1);
     await waitForStatus(page, "running");
+  });
+
+  test("while a server is being stopped or is stopped, no version is said to be in use", async () => {
+    // It takes its time to end, as one with calls under way does.
+    const slow = `import atexit, time\natexit.register(time.sleep, 4)\n${CALCULATOR}`;
+    await suite.create("leaving", { code: slow, start: true, wait: 60 });
+    const page = await suite.visitSignedIn("/servers/leaving");
+    const version = (/** @type {number} */ number) => page.locator(`[data-version="${number}"]`);
+    await version(1).getByText("in use", { exact: true }).waitFor();
+    /** What the page says of the version at every moment from here on. */
+    await page.evaluate(() => {
+      const said = new Set();
+      Object.assign(window, { said });
+      const look = () => {
+        const status = document.querySelector(".server-title .status")?.textContent;
+        const use = document.querySelector("[data-use]")?.textContent;
+        said.add(`${status}: ${use}`);
+        requestAnimationFrame(look);
+      };
+      look();
+    });
+    await page.getByRole("button", { name: "Stop: leaving" }).click();
+    const said = async () => /** @type {string[]} */ (await page.evaluate(() => [.../** @type {any} */ (window).said]));
+    await until("the stop to be told", async () => (await said()).includes("stopping: being stopped"));
+    await page.getByRole("navigation", { name: "leaving" }).getByRole("link", { name: "Code" }).click();
+    await rewrite(page, "leaving", NEXT);
+    await page.getByRole("button", { name: "Save as next version" }).click();
+    await page.getByText(/Version 2 is saved\. The server is (being stopped|stopped); it uses it from its next start on\./).waitFor();
+    assert.equal(await page.getByText(/Version 2 is in use/).count(), 0);
+    await waitForStatus(page, "stopped");
+    await page.getByRole("navigation", { name: "leaving" }).getByRole("link", { name: "Overview" }).click();
+    await version(2).getByText("used from the next start on").waitFor();
+    await page.getByRole("button", { name: "Start: leaving" }).click();
+    await version(2).getByText("in use", { exact: true }).waitFor({ timeout: START_MS });
+    const all = await said();
+    assert.deepEqual(all.filter((words) => words.endsWith(": in use") && words !== "running: in use"), [], all.join(", "));
   });
 
   test("an update with an error is found before it is saved, and the old version goes on", async () => {

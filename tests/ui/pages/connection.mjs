@@ -6,7 +6,8 @@ import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
 import { docker } from "../support/docker.mjs";
 import { baseImage } from "../support/settings.mjs";
-import { START_MS } from "../support/suite.mjs";
+import { removeHere, START_MS } from "../support/suite.mjs";
+import { until } from "../support/waits.mjs";
 
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function connection(suite) {
@@ -42,6 +43,55 @@ export default function connection(suite) {
 
     const [file] = await Promise.all([page.waitForEvent("download"), page.getByRole("link", { name: "Download ca.crt" }).click()]);
     assert.equal(file.suggestedFilename(), "emcp-ca.crt");
+  });
+
+  test("a server's connect tokens have names of their own, are listed, revoked, and go with it", async () => {
+    await suite.create("shared");
+    const page = await suite.visitSignedIn("/servers/shared/connection");
+    const name = page.getByLabel("Name of the token");
+    const make = page.getByRole("button", { name: "Make a connect token" });
+    const listed = (/** @type {string} */ token) => page.locator(`[data-token="${token}"]`);
+    assert.equal(await name.inputValue(), "connect shared");
+    for (const token of ["connect shared", "connect shared 2", "connect shared 3"]) {
+      await until(`${token} to be proposed`, async () => (await name.inputValue()) === token);
+      await make.click();
+      await listed(token).getByText("never used").waitFor();
+    }
+    const secret = await page.locator('pre[aria-label="Token: connect shared 3"]').textContent();
+    assert.match(secret ?? "", /^emcp_[0-9a-f]{64}$/);
+
+    // One that the page cannot know of: another server's.
+    await suite.token("Laptop", "viewer");
+    await name.fill("laptop");
+    await make.click();
+    await page.getByText('"laptop" is taken. "laptop 2" is free.').waitFor();
+    suite.forgive(page, /409/);
+    assert.equal(await name.inputValue(), "laptop 2");
+    await screenshots(page, "connection-token-taken");
+    await make.click();
+    await listed("laptop 2").waitFor();
+
+    // Which is for others too is said, and so what revoking it would do there.
+    await suite.create("second");
+    await suite.token("for both", /** @type {any} */ ("connect"), { servers: ["shared", "second"] });
+    await listed("for both").getByText("for other servers too").waitFor({ timeout: 30_000 });
+    await screenshots(page, "connection-tokens");
+
+    await page.getByRole("button", { name: "Revoke: connect shared 2" }).click();
+    await page.getByRole("dialog").getByRole("button", { name: "Revoke" }).click();
+    await listed("connect shared 2").waitFor({ state: "detached" });
+    const names = async () => (await suite.api("/api/tokens")).tokens.map((/** @type {{ name: string }} */ token) => token.name).sort();
+    assert.deepEqual(await names(), ["Laptop", "connect shared", "connect shared 3", "for both", "laptop 2"]);
+
+    await removeHere(page, "shared");
+    assert.deepEqual(await names(), ["Laptop", "for both"]);
+    await suite.create("shared");
+    await page.goto("/#/servers/shared/connection");
+    await until("the first name to be free again", async () => (await name.inputValue()) === "connect shared");
+    await make.click();
+    await listed("connect shared").waitFor();
+    await suite.remove("second", "shared");
+    assert.deepEqual(await names(), ["Laptop"], "a token ends with the last server that it is for");
   });
 
   test("a Debian that does as told trusts EMCP, and before that it does not", async () => {

@@ -92,6 +92,10 @@ export default function servers(suite) {
     const bulk = page.getByRole("region", { name: "Chosen servers" });
     await bulk.getByText("2 chosen").waitFor();
     await bulk.getByRole("button", { name: "Start 2" }).click();
+    const ask = page.getByRole("dialog", { name: "Start 2 servers?" });
+    await ask.getByRole("listitem").first().waitFor();
+    assert.deepEqual((await ask.getByRole("listitem").allTextContents()).sort(), ["one", "two"]);
+    await ask.getByRole("button", { name: "Start 2" }).click();
     await bulk.getByText("Start: asked of 2, all accepted.").waitFor();
     for (const name of ["one", "two"]) await page.locator(`[data-server="${name}"] .status[data-status="running"]`).waitFor({ timeout: START_MS });
     assert.equal(await page.locator('[data-server="three"] .status').getAttribute("data-status"), "stopped");
@@ -109,7 +113,20 @@ export default function servers(suite) {
       }
       await route.continue();
     });
+    for (const deed of ["Stop", "Restart"]) {
+      await bulk.getByRole("button", { name: `${deed} 2` }).click();
+      const refused = page.getByRole("dialog", { name: `${deed} 2 servers?` });
+      await refused.getByRole("listitem").first().waitFor();
+      assert.deepEqual((await refused.getByRole("listitem").allTextContents()).sort(), ["one", "two"]);
+      await screenshots(page, `servers-bulk-${deed.toLowerCase()}`);
+      await refused.getByRole("button", { name: "Cancel" }).click();
+      await refused.waitFor({ state: "detached" });
+    }
+    // Nothing has been asked of anybody yet.
+    assert.ok(isFirst);
+    for (const name of ["one", "two"]) assert.equal((await suite.api(`/api/servers/${name}`)).desired, "running");
     await bulk.getByRole("button", { name: "Stop 2" }).click();
+    await page.getByRole("dialog", { name: "Stop 2 servers?" }).getByRole("button", { name: "Stop 2" }).click();
     await bulk.getByText("Stop: 1 accepted, 1 refused.").waitFor();
     await bulk.locator("li", { hasText: "two" }).getByText("There is no such server (any more).").waitFor();
     suite.forgive(page, /404/);

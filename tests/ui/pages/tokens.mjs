@@ -35,6 +35,20 @@ export default function tokens(suite) {
     suite.forgive(viewer, /401/);
   });
 
+  test("a taken name is answered with a free one", async () => {
+    await suite.token("ci", "viewer");
+    const page = await suite.visitSignedIn("/tokens");
+    await page.getByRole("button", { name: "New token" }).click();
+    const dialog = page.getByRole("dialog");
+    await dialog.getByLabel("Name", { exact: true }).fill("CI");
+    await dialog.getByLabel("Role").selectOption("viewer");
+    await dialog.getByRole("button", { name: "Create token" }).click();
+    await dialog.getByText('"CI" is taken. "CI 2" is free.').waitFor();
+    suite.forgive(page, /409/);
+    await dialog.getByRole("button", { name: "Create token" }).click();
+    await page.getByRole("dialog", { name: 'Token "CI 2"' }).waitFor();
+  });
+
   test("a developer lets clients into servers of their own, and sees those tokens alone", async () => {
     const developer = await suite.token("ada", "developer");
     await suite.create("adas", { token: developer.token });

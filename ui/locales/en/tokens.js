@@ -5,6 +5,7 @@ export default {
   "tokens.new": "New token",
   "tokens.none": "No tokens yet",
   "tokens.nameHint": "Whose it is or what it is for, in ASCII letters.",
+  "tokens.taken": "\"{name}\" is taken. \"{free}\" is free.",
   "tokens.role": "Role",
   "tokens.servers": "For these servers only",
   "tokens.serversHint": "None chosen means all. In a URL (?key=) only a token for exactly one server is taken.",

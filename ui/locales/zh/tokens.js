@@ -5,6 +5,7 @@ export default {
   "tokens.new": "新建令牌",
   "tokens.none": "还没有令牌",
   "tokens.nameHint": "归属或用途，仅限 ASCII 字符。",
+  "tokens.taken": "“{name}”已被使用，可以用“{free}”。",
   "tokens.role": "角色",
   "tokens.servers": "仅限以下服务器",
   "tokens.serversHint": "不选则适用于全部。地址中（?key=）只接受仅用于一台服务器的令牌。",

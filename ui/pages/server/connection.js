@@ -9,15 +9,15 @@ import { ReadFailure } from "../../components/read_failure.js";
 import { call, serverPath } from "../../lib/api.js";
 import { fillToken, vscodeLink } from "../../lib/connection.js";
 import { t } from "../../lib/i18n.js";
+import { can } from "../../lib/servers.js";
+import { ConnectTokens } from "./connect_tokens.js";
 
 /** @typedef {import("../../lib/types.js").Connection} Connection */
 /** @typedef {import("../../lib/types.js").Server} Server */
 
-/** As long as the API takes. */
-const TOKEN_NAME_MAX = 64;
-
-/** @param {{ server: Server, canChange: boolean }} props */
-export function ConnectionTab({ server, canChange }) {
+/** @param {{ server: Server }} props */
+export function ConnectionTab({ server }) {
+  const canMake = can(server, "issue_tokens");
   const [connection, setConnection] = useState(/** @type {Connection | null} */ (null));
   const [token, setToken] = useState("");
   const [error, setError] = useState(/** @type {unknown} */ (null));
@@ -48,59 +48,34 @@ export function ConnectionTab({ server, canChange }) {
     </section>
     <section class="panel">
       <h2>${t("connection.token")}</h2>
-      <${TokenSource} server=${server} canMake=${canChange} token=${token} onToken=${setToken} />
+      ${canMake && html`<${ConnectTokens} server=${server} onToken=${setToken} />`}
+      <${OwnToken} label=${canMake ? t("connection.tokenOther") : t("connection.tokenOwn")} token=${token} onToken=${setToken} />
     </section>
     ${filled.clients
       ? html`<${Clients} clients=${filled.clients} placeholder=${connection.token_placeholder} hasToken=${token !== ""} />`
       : filled.curl && html`<section class="panel"><h2>${t("connection.call")}</h2><${CopyBox} text=${filled.curl} label="curl" lines /></section>`}
-    <${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp ?? connection.urls.sse ?? connection.urls.base} />
+    ${can(server, "call") &&
+    html`<${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp ?? connection.urls.sse ?? connection.urls.base} />`}
     ${connection.ca_url && html`<${CertificateAuthority} />`}
   `;
 }
 
 /**
- * @param {{ server: Server, canMake: boolean, token: string, onToken: (token: string) => void }} props
+ * A token that one has already.
+ * @param {{ label: string, token: string, onToken: (token: string) => void }} props
  */
-function TokenSource({ server, canMake, token, onToken }) {
-  const [isBusy, setBusy] = useState(false);
-  const [isMade, setMade] = useState(false);
-  const [error, setError] = useState(/** @type {unknown} */ (null));
-  const make = async () => {
-    setBusy(true);
-    setError(null);
-    try {
-      const name = `connect ${server.name}`.slice(0, TOKEN_NAME_MAX);
-      /** @type {{ token: string }} */
-      const made = await call("POST", "/api/tokens", { json: { name, role: "connect", servers: [server.name] } });
-      onToken(made.token);
-      setMade(true);
-    } catch (problem) {
-      setError(problem);
-    } finally {
-      setBusy(false);
-    }
-  };
-  if (isMade) {
-    return html`<div class="notice good" role="status"><${Icon} name="check" /><p>${t("connection.tokenMade")}</p></div>
-      <${CopyBox} text=${token} label=${t("connection.token")} />`;
-  }
-  return html`
-    ${canMake &&
-    html`<p>${t("connection.tokenMake")}</p>
-      <button type="button" class="button primary" disabled=${isBusy} onClick=${make}><${Icon} name="plus" />${t("connection.tokenMakeButton")}</button>
-      <${Failure} error=${error} onRetry=${make} />`}
-    <${Field} label=${canMake ? t("connection.tokenOther") : t("connection.tokenOwn")} hint=${t("connection.tokenStays")}>
-      ${(/** @type {object} */ attributes) => html`<input
-        ...${attributes}
-        class="mono"
-        type="password"
-        autocomplete="off"
-        placeholder="emcp_…"
-        value=${token}
-        onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onToken(event.currentTarget.value.trim())}
-      />`}
-    <//>
-  `;
+function OwnToken({ label, token, onToken }) {
+  return html`<${Field} label=${label} hint=${t("connection.tokenStays")}>
+    ${(/** @type {object} */ attributes) => html`<input
+      ...${attributes}
+      class="mono"
+      type="password"
+      autocomplete="off"
+      placeholder="emcp_…"
+      value=${token}
+      onInput=${(/** @type {{ currentTarget: HTMLInputElement }} */ event) => onToken(event.currentTarget.value.trim())}
+    />`}
+  <//>`;
 }
 
 /** @param {{ urls: import("../../lib/types.js").Urls, of?: string }} props */

@@ -5,7 +5,7 @@ import { AnsiText } from "../../components/ansi_text.js";
 import { Failure as CallFailure, Time } from "../../components/controls.js";
 import { Icon } from "../../components/icon.js";
 import { SettingsDialog } from "../../components/settings_dialog.js";
-import { StatusBadge } from "../../components/status.js";
+import { ServerStatus } from "../../components/server_parts.js";
 import { Text } from "../../components/text.js";
 import { serverPath } from "../../lib/api.js";
 import { argsText } from "../../lib/args.js";
@@ -13,9 +13,10 @@ import { eventWords, faultDetail } from "../../lib/coded.js";
 import { isKey, t } from "../../lib/i18n.js";
 import { useLive } from "../../lib/live.js";
 import { href } from "../../lib/router.js";
-import { isPastFailure } from "../../lib/servers.js";
+import { can, isPastFailure } from "../../lib/servers.js";
 import { sleepDraft } from "../../lib/sleep.js";
 import { amount, mebibytes } from "../../lib/units.js";
+import { MembersDialog } from "./members.js";
 import { Versions } from "./versions.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
@@ -23,6 +24,7 @@ import { Versions } from "./versions.js";
 /** @param {{ server: Server, canChange: boolean }} props */
 export function OverviewTab({ server, canChange }) {
   const [isEditing, setEditing] = useState(false);
+  const [isSharing, setSharing] = useState(false);
   return html`
     ${server.last_error && html`<${LastError} server=${server} failure=${server.last_error} />`}
     <div class="columns">
@@ -31,7 +33,7 @@ export function OverviewTab({ server, canChange }) {
           <h2>${t("overview.state")}</h2>
           <dl class="facts">
             <div><dt>${t("overview.wanted")}</dt><dd>${t(`desired.${server.desired}`)}</dd></div>
-            <div><dt>${t("overview.observed")}</dt><dd><${StatusBadge} status=${server.status} /></dd></div>
+            <div><dt>${t("overview.observed")}</dt><dd><${ServerStatus} server=${server} /></dd></div>
             <div><dt>${t("overview.since")}</dt><dd><${Time} at=${server.since} /></dd></div>
             ${server.started_at && html`<div><dt>${t("overview.startedAt")}</dt><dd><${Time} at=${server.started_at} /></dd></div>`}
             ${server.retry_at && html`<div><dt>${t("overview.retryAt")}</dt><dd><${Time} at=${server.retry_at} /></dd></div>`}
@@ -63,6 +65,14 @@ export function OverviewTab({ server, canChange }) {
             ${server.pass_headers?.length && html`<div><dt>${t("passHeaders.label")}</dt><dd class="mono">${server.pass_headers.join(", ")}</dd></div>`}
             ${server.sleep !== undefined && html`<div><dt>${t("sleep.label")}</dt><dd>${t(`sleep.mode.${sleepDraft(server.sleep).mode}`)}</dd></div>`}
             <div><dt>${t("server.creator")}</dt><dd>${server.creator}</dd></div>
+            <div>
+              <dt>${t("members.title")}</dt>
+              <dd>
+                <${Text} text=${server.members.join(", ") || t("members.none")} max=${2_000} />
+                ${can(server, "share") &&
+                html` <button type="button" class="button small" aria-label=${t("members.changeAll")} onClick=${() => setSharing(true)}>${t("members.change")}</button>`}
+              </dd>
+            </div>
             <div><dt>${t("overview.createdAt")}</dt><dd><${Time} at=${server.created_at} /></dd></div>
             <div class="wide"><dt>${t("server.id")}</dt><dd class="mono id">${server.id}</dd></div>
           </dl>
@@ -70,6 +80,7 @@ export function OverviewTab({ server, canChange }) {
         <${Versions} server=${server} canChange=${canChange} />
       </div>
     </div>
+    ${isSharing && html`<${MembersDialog} server=${server} onClose=${() => setSharing(false)} />`}
     ${isEditing && html`<${SettingsDialog} server=${server} onClose=${() => setEditing(false)} />`}
   `;
 }

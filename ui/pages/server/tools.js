@@ -8,7 +8,7 @@ import { PromptPane, ResourcePane, ResourceTemplatePane, ToolPane } from "../../
 import { ApiError, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
 import { callPart } from "../../lib/part.js";
-import { act, isActing } from "../../lib/servers.js";
+import { act, can, isActing } from "../../lib/servers.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
 /** @typedef {import("../../lib/types.js").Offer} Offer */
@@ -17,8 +17,8 @@ import { act, isActing } from "../../lib/servers.js";
 /** More than these can be searched. */
 const SEARCH_FROM = 8;
 
-/** @param {{ server: Server, canChange: boolean }} props */
-export function ToolsTab({ server, canChange }) {
+/** @param {{ server: Server }} props */
+export function ToolsTab({ server }) {
   const [offer, setOffer] = useState(/** @type {Offer | null} */ (null));
   const [state, setState] = useState(/** @type {"loading" | "done" | "missing"} */ ("loading"));
   const [error, setError] = useState(/** @type {unknown} */ (null));
@@ -58,7 +58,7 @@ export function ToolsTab({ server, canChange }) {
     return html`<div class="empty">
       <h2>${t("tools.notRunning")}</h2>
       <p>${t("tools.notRunningHint")}</p>
-      ${canChange &&
+      ${can(server, "act") &&
       server.desired === "stopped" &&
       html`<button type="button" class="button primary" disabled=${isActing(server.id)} onClick=${() => act(server, "start")}>
         <${Icon} name="start" />${t("action.start")}

@@ -9,6 +9,8 @@ import { ReadFailure } from "../../components/read_failure.js";
 import { call, callForText, serverPath } from "../../lib/api.js";
 import { t } from "../../lib/i18n.js";
 import { refreshAll, useLive } from "../../lib/live.js";
+import { versionFate, versionUse } from "../../lib/phases.js";
+import { can } from "../../lib/servers.js";
 import { done, failed } from "../../lib/toasts.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
@@ -24,9 +26,10 @@ export function Versions({ server, canChange }) {
   const activate = async (number) => {
     setBusy(true);
     try {
-      await call("POST", serverPath(server.id, `/versions/${number}/activate`));
+      /** @type {Server} */
+      const changed = await call("POST", serverPath(server.id, `/versions/${number}/activate`));
       setOpen(null);
-      done(t("code.uploaded", { n: number }));
+      done(t(`version.${versionFate(changed)}`, { n: number }));
     } catch (error) {
       failed(error, () => activate(number));
     } finally {
@@ -46,10 +49,11 @@ export function Versions({ server, canChange }) {
             <span class="hint"><bdi>${version.uploaded_by}</bdi> · <${Time} at=${version.uploaded_at} /> · <span class="mono" title=${version.sha256}>${version.sha256.slice(0, 8)}</span></span>
           </span>
           <span class="row-of-buttons">
-            ${version.number === server.version && html`<span class="in-use">${t("versions.inUse")}</span>`}
-            <button type="button" class="button small" aria-label=${`${t("versions.view")}: ${version.number}`} onClick=${() => setOpen(version.number)}>
+            ${version.number === server.version && html`<${Use} server=${server} />`}
+            ${can(server, "inspect") &&
+            html`<button type="button" class="button small" aria-label=${`${t("versions.view")}: ${version.number}`} onClick=${() => setOpen(version.number)}>
               ${t("versions.view")}
-            </button>
+            </button>`}
             ${version.number !== server.version &&
             canChange &&
             html`<button type="button" class="button small" disabled=${isBusy} aria-label=${`${t("versions.use")}: ${version.number}`} onClick=${() => activate(version.number)}>
@@ -68,6 +72,15 @@ export function Versions({ server, canChange }) {
       onClose=${() => setOpen(null)}
     />`}
   </section>`;
+}
+
+/**
+ * What the version that was put into use last is to the server now.
+ * @param {{ server: Server }} props
+ */
+function Use({ server }) {
+  const use = versionUse(server);
+  return html`<span class=${use === "inUse" ? "in-use" : "tag"} data-use=${use}>${t(`versions.${use}`)}</span>`;
 }
 
 /**
@@ -92,7 +105,7 @@ function VersionDialog({ server, number, isBusy, onUse, onClose }) {
   return html`<${Dialog} title=${t("versions.number", { n: number })} class="wide" onClose=${onClose}>
     <div class="panel-head">
       ${isInUse
-        ? html`<span class="in-use">${t("versions.inUse")}</span>`
+        ? html`<${Use} server=${server} />`
         : html`<${Choice}
             label=${t("code.view")}
             value=${view}

@@ -1,0 +1,170 @@
+//! What a caller may do, told to them beforehand: the very checks that decide
+//! are asked, so that whoever shows buttons needs no rule of their own.
+
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::Caller;
+use crate::model::{Role, Server};
+
+/// What may be done with one server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum ServerPermission {
+    /// See its code and variables.
+    Inspect,
+    /// List and try its tools, test the connection, call it through the gate.
+    Call,
+    /// Start, stop and restart it.
+    Act,
+    /// Change its settings, code and variables.
+    Update,
+    /// Delete it.
+    Delete,
+    /// Say who its members are.
+    Share,
+    /// Make `connect` tokens for it.
+    IssueTokens,
+}
+
+/// What may be done with the platform.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum PlatformPermission {
+    /// See servers, their state and their logs.
+    Read,
+    /// Create servers.
+    CreateServers,
+    /// Make, list and revoke tokens.
+    IssueTokens,
+    /// See what people have and may have.
+    SeeUsage,
+    /// See the audit log and the settings, make backups, set quotas.
+    Administer,
+}
+
+impl Caller {
+    /// What this caller may do with a server.
+    pub fn permissions_on(&self, server: &Server) -> Vec<ServerPermission> {
+        use ServerPermission::{Act, Call, Delete, Inspect, IssueTokens, Share, Update};
+        let change = self.may_write(server);
+        let may_write = change.is_ok();
+        let may_share = change.is_ok_and(|leave| leave.to_share().is_ok());
+        let may_issue = self
+            .may_issue()
+            .is_ok_and(|leave| leave.check(Role::Connect, Some(&[server])).is_ok());
+        let asked = [
+            (Inspect, self.may_inspect(server).is_ok()),
+            (Call, self.may_connect(server).is_ok()),
+            (Act, may_write),
+            (Update, may_write),
+            (Delete, may_write),
+            (Share, may_share),
+            (IssueTokens, may_issue),
+        ];
+        granted(asked)
+    }
+
+    /// What this caller may do with the platform.
+    pub fn permissions(&self) -> Vec<PlatformPermission> {
+        use PlatformPermission::{Administer, CreateServers, IssueTokens, Read, SeeUsage};
+        granted([
+            (Read, self.may_read().is_ok()),
+            (CreateServers, self.may_create().is_ok()),
+            (IssueTokens, self.may_issue().is_ok()),
+            (SeeUsage, self.may_see_usage().is_ok()),
+            (Administer, self.may_administer().is_ok()),
+        ])
+    }
+
+    /// The roles that this caller may make tokens of.
+    pub fn token_roles(&self) -> Vec<Role> {
+        self.may_issue()
+            .map_or_else(|_| Vec::new(), |leave| leave.roles().to_vec())
+    }
+}
+
+fn granted<P, const N: usize>(asked: [(P, bool); N]) -> Vec<P> {
+    let granted = asked.into_iter().filter(|(_, is_granted)| *is_granted);
+    granted.map(|(permission, _)| permission).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::Timestamp;
+
+    use super::*;
+    use crate::model::{Actor, ServerId};
+
+    fn caller(name: &str, role: Role) -> Caller {
+        Caller {
+            name: name.into(),
+            role,
+            servers: None,
+            bound_to: None,
+            token: None,
+        }
+    }
+
+    fn words(permissions: impl Serialize) -> String {
+        let words = serde_json::to_value(permissions).unwrap();
+        let words = words.as_array().unwrap().iter();
+        let words: Vec<_> = words.map(|word| word.as_str().unwrap()).collect();
+        words.join(" ")
+    }
+
+    #[test]
+    fn what_may_be_done_with_a_server_is_told_as_it_is_decided() {
+        let server = Server {
+            members: vec![Actor("member".into()), Actor("guest".into())],
+            ..Server::new(
+                ServerId::new(),
+                "demo".parse().unwrap(),
+                Actor("owner".into()),
+                Timestamp::UNIX_EPOCH,
+            )
+        };
+        let all = "inspect call act update delete share issue_tokens";
+        let expected = [
+            (caller("root", Role::Admin), all),
+            (caller("owner", Role::Developer), all),
+            (
+                caller("member", Role::Developer),
+                "inspect call act update delete issue_tokens",
+            ),
+            (caller("stranger", Role::Developer), ""),
+            (caller("guest", Role::Viewer), "inspect"),
+            (caller("looks", Role::Viewer), ""),
+        ];
+        for (caller, permissions) in expected {
+            assert_eq!(
+                words(caller.permissions_on(&server)),
+                permissions,
+                "{caller:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn what_may_be_done_with_the_platform_is_told_by_role() {
+        let expected = [
+            (
+                Role::Admin,
+                "read create_servers issue_tokens see_usage administer",
+                "admin developer viewer connect",
+            ),
+            (
+                Role::Developer,
+                "read create_servers issue_tokens see_usage",
+                "connect",
+            ),
+            (Role::Viewer, "read", ""),
+            (Role::Connect, "", ""),
+        ];
+        for (role, permissions, roles) in expected {
+            let caller = caller("x", role);
+            assert_eq!(words(caller.permissions()), permissions, "{role:?}");
+            assert_eq!(words(caller.token_roles()), roles, "{role:?}");
+        }
+    }
+}
