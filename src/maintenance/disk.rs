@@ -77,7 +77,7 @@ impl DiskDigest {
 pub(super) fn check_piece(size_bytes: u64, at: u64, piece: &[u8]) -> anyhow::Result<()> {
     let ends = at.checked_add(piece.len() as u64);
     ensure!(
-        at % PIECE_BYTES == 0
+        at.is_multiple_of(PIECE_BYTES)
             && piece.len() as u64 <= PIECE_BYTES
             && ends.is_some_and(|end| end <= size_bytes),
         "the archive has a piece of a disk that does not fit it"

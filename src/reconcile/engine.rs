@@ -256,7 +256,9 @@ impl Engine {
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
             let _reporter = reporter;
-            cancel.run_until_cancelled(converge.run()).await;
+            // As large as all its steps together: better not moved about.
+            let running = Box::pin(converge.run());
+            cancel.run_until_cancelled(running).await;
         });
     }
 
