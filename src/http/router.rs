@@ -78,7 +78,7 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "session.sign_in", |c| session::sign_in(c, b))).boxed(),
         path!("api" / "session").and(delete()).and(ctx()).then(|c| audited(c, "session.sign_out", session::sign_out)).boxed(),
         path!("api" / "openapi.json").and(get()).and(ctx()).then(|c| call(c, openapi::document)).boxed(),
-        path!("register").or(path!("authorize")).unify().or(path!("token")).unify().and(ctx()).then(|c| call(c, oauth::endpoint)).boxed(),
+        oauth_endpoints().and(ctx()).then(|c| call(c, oauth::endpoint)).boxed(),
         warp::path::full().and(ctx()).and_then(oauth::well_known).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
@@ -107,6 +107,13 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
         path!("metrics").and(get()).and(ctx()).then(|c| call(c, health::metrics)).boxed(),
     ]);
     or_error(routes, app)
+}
+
+/// Where clients look for an authorization server's endpoints, by every method.
+/// They are no part of the API.
+fn oauth_endpoints() -> impl Filter<Extract = (), Error = warp::Rejection> + Clone + Send + Sync {
+    let (register, authorize) = (path!("register"), path!("authorize"));
+    register.or(authorize).unify().or(path!("token")).unify()
 }
 
 /// The first route that fits.
