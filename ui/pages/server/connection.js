@@ -55,7 +55,7 @@ export function ConnectionTab({ server }) {
       ? html`<${Clients} clients=${filled.clients} placeholder=${connection.token_placeholder} hasToken=${token !== ""} />`
       : filled.curl && html`<section class="panel"><h2>${t("connection.call")}</h2><${CopyBox} text=${filled.curl} label="curl" lines /></section>`}
     ${can(server, "call") &&
-    html`<${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp ?? connection.urls.sse ?? connection.urls.base} />`}
+    html`<${ConnectionTest} serverId=${server.id} url=${connection.urls.mcp ?? connection.urls.sse ?? connection.urls.base ?? ""} />`}
     ${connection.ca_url && html`<${CertificateAuthority} />`}
   `;
 }
