@@ -204,8 +204,9 @@ def test_stuck_viewers_cost_no_memory_slow_nothing_and_are_told_what_they_missed
         growth = resident_bytes(tapped.emcp_pid) - before
         assert growth < MEMORY_GROWTH_MAX_BYTES, f"EMCP grew by {growth / 2**20:.0f} MiB"
         # The first one had Traefik's buffers too, so it may have got more than what the others missed.
+        # What is kept on disk (2 MiB twice) and by the kernel they still get; there is more than twice as much.
         for viewer in stuck[1:4]:
-            assert caught_up(viewer, last, end) > (end - last) / 2
+            assert caught_up(viewer, last, end) > (end - last) / 5
         caught_up(stuck[0], last, end)
     assert watched_secs < alone_secs * 3 + 1, f"the server was slowed from {alone_secs:.1f} to {watched_secs:.1f} s"
 
