@@ -18,12 +18,18 @@ pub(in crate::http) struct VersionList {
     versions: Vec<CodeVersion>,
 }
 
+/// A file as it lies there.
+#[derive(ToSchema)]
+#[schema(value_type = String, format = Binary)]
+#[expect(dead_code, reason = "it only describes")]
+pub(in crate::http) struct FileBytes(Vec<u8>);
+
 #[utoipa::path(
     get,
     path = "/api/servers/{id}/code",
     tag = "code",
     params(("id" = String, Path, description = "id or name"), ("raw" = Option<bool>, Query, description = "the file as it lies there, whatever its encoding")),
-    responses((status = 200, description = "the code in use, as text", body = String, content_type = "text/x-python; charset=utf-8", headers(("ETag" = String, description = "of the version in use"))), Refusals)
+    responses((status = 200, description = "the code in use, as text", content((String = "text/x-python; charset=utf-8"), (FileBytes = "application/octet-stream")), headers(("ETag" = String, description = "of the version in use"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_inspect(&id)?;
@@ -99,7 +105,7 @@ pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> A
         ("raw" = Option<bool>, Query, description = "the file as it lies there, whatever its encoding")
     ),
     responses(
-        (status = 200, description = "the code of that version, as text", body = String, content_type = "text/x-python; charset=utf-8"),
+        (status = 200, description = "the code of that version, as text", content((String = "text/x-python; charset=utf-8"), (FileBytes = "application/octet-stream"))),
         Refusals
     )
 )]
