@@ -346,7 +346,9 @@ def test_egress_changes_with_a_restart_at_once_and_the_address_goes_along(fortre
         assert after["address"].rpartition(".")[2] == before["address"].rpartition(".")[2]
         back = api.call("PATCH", "/api/servers/movable", json={"egress": "open"})
         assert back["address"] == before["address"]
-        api.wait_for("movable", "running")
+        # It was running before, too.
+        until("the change to be there", lambda: api.server("movable")["settled"], 60.0)
+        assert api.server("movable")["status"] == "running"
         assert api.request("GET", "/api/movable/", headers=headers).text == "victim"
 
         api.call("PATCH", "/api/servers/movable", json={"hold": True})
