@@ -286,7 +286,7 @@ def test_a_tool_that_blocks_for_75_seconds_ends_as_it_should_with_the_settings_a
     platform = new_platform()
     platform.start()
     server = start(platform, SDK1)
-    with SseSession(platform.api, server["name"], bearer(platform.admin_token)) as client:
+    with SseSession(platform.api, server["name"], bearer(platform.admin_token), silent_secs=120) as client:
         request = client.send("tools/call", {"name": "block", "arguments": {"seconds": 75}})
         while (message := client.next_message(120)).get("id") != request:
             pass

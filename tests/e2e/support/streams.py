@@ -47,7 +47,11 @@ class StreamEnded(AssertionError):
 class SseSession:
     """Opens the stream, does the handshake, then sends requests and hands out what arrives."""
 
-    def __init__(self, api: Api, server: str, headers: dict[str, str], query: str = "") -> None:
+    def __init__(
+        self, api: Api, server: str, headers: dict[str, str], query: str = "", silent_secs: float = 60
+    ) -> None:
+        # The server pings every 15 s, if no tool blocks it; a stream silent for longer than this is dead.
+        self._silent_secs = silent_secs
         # As every client of event streams, it follows where a key in the URL is taken out.
         self._http = httpx.Client(
             verify=api.tls, headers=headers, timeout=30, trust_env=False, follow_redirects=True
@@ -59,8 +63,7 @@ class SseSession:
 
     def __enter__(self) -> "SseSession":
         request = self._http.build_request("GET", self._url, headers={"Accept": "text/event-stream"})
-        # The server pings every 15 s; a stream silent for longer than this is dead.
-        request.extensions["timeout"] = {"connect": 10, "read": 60, "write": 10, "pool": 10}
+        request.extensions["timeout"] = {"connect": 10, "read": self._silent_secs, "write": 10, "pool": 10}
         self._response = self._http.send(request, stream=True)
         if not self._response.is_success:
             self._response.read()
