@@ -38,6 +38,8 @@ export class LogHistory {
 
   close() {
     this.loading?.abort();
+    // Whoever waits for it learns by this that it is not wanted any more.
+    this.loading = null;
     clearTimeout(this.typingTimer);
   }
 
@@ -59,7 +61,6 @@ export class LogHistory {
   /** The filter has changed: what was asked for is not wanted any more. */
   filterChanged() {
     this.close();
-    this.loading = null;
     this.error = null;
     this.typingTimer = this.buffer.filter.text === "" ? 0 : window.setTimeout(() => this.#typed(), TYPING_MS);
   }

@@ -150,7 +150,7 @@ export default function focus(suite) {
     await dialog.getByLabel("Name", { exact: true }).fill("taken");
     await dialog.getByRole("button", { name: "Create token" }).focus();
     await page.keyboard.press("Enter");
-    await dialog.getByRole("alert").waitFor();
+    await dialog.getByText('"taken" is taken. "taken 2" is free.').waitFor();
     await until("the button to have the keyboard again", async () => (await focused(page)) === "Create token");
     suite.forgive(page, /409/);
   });
