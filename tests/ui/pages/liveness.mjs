@@ -25,7 +25,7 @@ export default function liveness(suite) {
     const signal = (/** @type {string} */ name) => docker("exec", container, "sh", "-c", `kill -${name} $(cat /proc/1/task/1/children)`);
     const page = await suite.visitSignedIn("/overview");
     await signal("STOP");
-    const item = page.getByRole("region", { name: "Needs attention" }).locator('[data-server="silent"]');
+    const item = page.getByRole("region", { name: /^(Needs attention|需要处理)$/ }).locator('[data-server="silent"]');
     await item.locator('.status[data-status="unresponsive"]').waitFor({ timeout: START_MS });
     await item.getByText("Its container runs, and it answers nothing, though no call runs in it.").waitFor();
     await page.locator('.tile[data-status="unresponsive"] strong', { hasText: "1" }).waitFor();
