@@ -62,7 +62,7 @@ export function OverviewTab({ server, canChange }) {
             <div><dt>${t("overview.cpus")}</dt><dd>${server.limits.cpus}</dd></div>
             <div><dt>${t("overview.pids")}</dt><dd>${server.limits.pids}</dd></div>
             ${server.egress && html`<div><dt>${t("egress.label")}</dt><dd>${t(`egress.${server.egress}`)}</dd></div>`}
-            ${server.pass_headers?.length && html`<div><dt>${t("passHeaders.label")}</dt><dd class="mono">${server.pass_headers.join(", ")}</dd></div>`}
+            ${(server.pass_headers ?? []).length > 0 && html`<div><dt>${t("passHeaders.label")}</dt><dd class="mono">${(server.pass_headers ?? []).join(", ")}</dd></div>`}
             ${server.sleep !== undefined && html`<div><dt>${t("sleep.label")}</dt><dd>${t(`sleep.mode.${sleepDraft(server.sleep).mode}`)}</dd></div>`}
             <div><dt>${t("server.creator")}</dt><dd>${server.creator}</dd></div>
             <div>
