@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
-use bollard::models::ContainerInspectResponse;
+use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::{
     CreateContainerOptions, EventsOptions, InspectContainerOptions, ListContainersOptions,
     RemoveContainerOptions, StopContainerOptions,
@@ -369,6 +369,17 @@ impl DockerRuntime {
             ("network".to_owned(), networks.to_vec()),
             ("event".to_owned(), vec!["disconnect".to_owned()]),
         ]);
+        self.events(filters).filter_map(|event| async move {
+            let mut attributes = event.ok()?.actor?.attributes?;
+            attributes.remove("container")
+        })
+    }
+
+    /// Docker's events that these filters let through, until the connection ends.
+    fn events(
+        &self,
+        filters: HashMap<String, Vec<String>>,
+    ) -> impl Stream<Item = Result<EventMessage, BollardError>> + Send + use<> {
         let options = EventsOptions {
             filters: Some(filters),
             ..EventsOptions::default()
@@ -376,10 +387,6 @@ impl DockerRuntime {
         self.docker
             .events(Some(options))
             .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(|event| async move {
-                let mut attributes = event.ok()?.actor?.attributes?;
-                attributes.remove("container")
-            })
     }
 
     /// The servers whose containers changed, as hints to look again. Ends when
@@ -395,17 +402,10 @@ impl DockerRuntime {
                     .to_vec(),
             ),
         ]);
-        let options = EventsOptions {
-            filters: Some(filters),
-            ..EventsOptions::default()
-        };
-        self.docker
-            .events(Some(options))
-            .take_while(|event| std::future::ready(event.is_ok()))
-            .filter_map(|event| async move {
-                let attributes = event.ok()?.actor?.attributes?;
-                attributes.get(LABEL_SERVER)?.parse().ok()
-            })
+        self.events(filters).filter_map(|event| async move {
+            let attributes = event.ok()?.actor?.attributes?;
+            attributes.get(LABEL_SERVER)?.parse().ok()
+        })
     }
 
     async fn look_into(&self, id: &str) -> Result<ContainerInspectResponse, RuntimeError> {
