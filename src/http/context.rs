@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use tokio::time::Instant;
@@ -232,10 +233,10 @@ impl Ctx {
             .get_all(http::header::COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| text.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+            .flat_map(Cookie::split_parse)
+            .flatten()
+            .find(|cookie| cookie.name() == name)?
+            .value_raw()
     }
 }
 

@@ -1,5 +1,8 @@
 //! `/api/session`: signing in to the dashboard.
 
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
 use http::header::{HeaderValue, SET_COOKIE};
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -77,7 +80,7 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     ctx.note.caller(&caller);
     let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;
     let mut response = json(&SessionView::of(&caller, Some(session.ends_at)));
-    let value = cookie_header(&session.cookie, SESSION_LIFETIME.as_secs())?;
+    let value = cookie_header(&session.cookie, SESSION_LIFETIME)?;
     response.headers_mut().insert(SET_COOKIE, value);
     Ok(response)
 }
@@ -97,7 +100,7 @@ pub(in crate::http) async fn sign_out(ctx: Ctx) -> Answer {
     let mut response = no_content();
     response
         .headers_mut()
-        .insert(SET_COOKIE, cookie_header("", 0)?);
+        .insert(SET_COOKIE, cookie_header("", Duration::ZERO)?);
     Ok(response)
 }
 
@@ -114,11 +117,15 @@ impl SessionView {
     }
 }
 
-fn cookie_header(value: &str, max_age_secs: u64) -> Result<HeaderValue> {
-    let text = format!(
-        "{SESSION_COOKIE}={value}; Path=/; Max-Age={max_age_secs}; Secure; HttpOnly; SameSite=Strict"
-    );
-    let mut header = HeaderValue::from_str(&text)
+fn cookie_header(value: &str, lifetime: Duration) -> Result<HeaderValue> {
+    let unfit = |error| Error::internal("a cookie could not be written", error);
+    let cookie = Cookie::build((SESSION_COOKIE, value))
+        .path("/")
+        .max_age(lifetime.try_into().map_err(unfit)?)
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Strict);
+    let mut header = HeaderValue::from_str(&cookie.to_string())
         .map_err(|error| Error::internal("a cookie could not be written", error))?;
     header.set_sensitive(true);
     Ok(header)
