@@ -130,3 +130,27 @@ fn cookie_header(value: &str, lifetime: Duration) -> Result<HeaderValue> {
     header.set_sensitive(true);
     Ok(header)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_for_this_host_and_no_script_and_no_other_site() {
+        let cookie = |value, lifetime| {
+            let header = cookie_header(value, lifetime).unwrap();
+            assert!(header.is_sensitive());
+            let text = header.to_str().unwrap().to_owned();
+            let mut parts: Vec<String> = text.split("; ").map(str::to_owned).collect();
+            parts[1..].sort();
+            parts
+        };
+        let attributes = |age| ["HttpOnly", age, "Path=/", "SameSite=Strict", "Secure"];
+        let signed_in = cookie("sealed", SESSION_LIFETIME);
+        assert_eq!(signed_in[0], "__Host-emcp-session=sealed");
+        assert_eq!(signed_in[1..], attributes("Max-Age=43200"));
+        let signed_out = cookie("", Duration::ZERO);
+        assert_eq!(signed_out[0], "__Host-emcp-session=");
+        assert_eq!(signed_out[1..], attributes("Max-Age=0"));
+    }
+}
