@@ -18,6 +18,7 @@ use crate::access::{Caller, CanConnect, TokenTable};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
+use crate::runtime::ServerClient;
 use crate::model::{
     CONNECTION_TEST, Finding, PLATFORM, Result, Role, Serves, Token, TokenId, TokenSecret,
 };
@@ -122,6 +123,7 @@ impl App {
                 return Err(Finding::NoMcpEndpoint);
             }
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
+            let client = ServerClient::over(client);
             let session =
                 match Session::open(&client, &url, &headers, STEP_MAX, Bounds::TRIAL).await {
                     Ok(session) => session,
