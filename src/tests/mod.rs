@@ -5,3 +5,4 @@
 mod app;
 mod life;
 mod random;
+mod upgrade;
