@@ -28,7 +28,9 @@ use super::admission::Admission;
 use super::audit::request_span;
 use super::context::{Arrived, Peer, RequestId};
 use super::error::{error_body, error_response};
+use super::route_label::route_label;
 use super::unread::Unread;
+use crate::metrics::Metrics;
 use crate::model::Error;
 use crate::traefik::ConnectionId;
 
@@ -52,6 +54,8 @@ pub(super) struct Accepting {
     pub(super) routes: Routes,
     /// Who may have how much at once.
     pub(super) admission: Admission,
+    /// Takes each request's time.
+    pub(super) metrics: Arc<Metrics>,
     /// A connection gets so long to bring the headers of a request, counted
     /// from when the last one was answered: it is also how long an idle
     /// connection is kept.
@@ -93,6 +97,7 @@ impl Accepting {
                 peer,
                 routes: self.routes.clone(),
                 admission: Arc::clone(&admission),
+                metrics: Arc::clone(&self.metrics),
                 arrived: arrived.now(),
                 is_first: AtomicBool::new(true),
                 closing: self.closing.clone(),
@@ -129,6 +134,7 @@ struct Connection {
     peer: Peer,
     routes: Routes,
     admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
     arrived: Instant,
     is_first: AtomicBool,
     closing: CancellationToken,
@@ -226,7 +232,10 @@ impl Connection {
             }
         };
         unread.drain().await;
-        let status = response.status();
+        let (status, took) = (response.status(), begin.elapsed());
+        let route = route_label(&path, status);
+        self.metrics
+            .request_done(route, method.as_str(), status.as_u16(), took);
         set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
             let headers = response.headers_mut();
@@ -236,7 +245,7 @@ impl Connection {
             %method,
             path,
             status = status.as_u16(),
-            took_ms = begin.elapsed().as_millis() as u64,
+            took_ms = took.as_millis() as u64,
             "request"
         );
         Ok(response)
@@ -317,6 +326,7 @@ mod tests {
                 )),
                 None,
             ),
+            metrics: Arc::default(),
             header_timeout: Duration::from_secs(10),
             since: Instant::now(),
             queued_since: Instant::now(),

@@ -28,6 +28,7 @@ use crate::directory::Directory;
 use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::model::{ServerNetworks, SleepAfter};
 use crate::runtime::DockerRuntime;
 use crate::store::Store;
@@ -59,6 +60,8 @@ pub struct Parts {
     pub disks: Arc<DiskLocks>,
     /// What a container is given at most.
     pub bounds: Arc<Bounds>,
+    /// Counts steps and starts.
+    pub metrics: Arc<Metrics>,
     /// For probes.
     pub http: reqwest::Client,
     /// Where code lies.

@@ -5,6 +5,7 @@
 //! a bind mount: Docker Swarm is to become the second runtime.
 
 mod docker;
+mod measured;
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
@@ -15,7 +16,8 @@ use secrecy::SecretString;
 
 use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
 
-pub use docker::{DockerRuntime, OneShot, OpenDisk};
+pub use docker::{OneShot, OpenDisk};
+pub use measured::DockerRuntime;
 
 /// Where a server with storage has it, inside its container.
 pub const STORAGE_TARGET: &str = "/data";

@@ -13,11 +13,11 @@ use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
     certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
-use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
-use crate::identity::{Identity, Layout};
+use crate::identity::{Identity, Layout, ServedCertificate};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
@@ -60,15 +60,21 @@ pub async fn start(
     } = endings;
     let identity = Identity::load_or_create(&settings)?;
     let layout = Layout::new(&settings.data_dir);
+    let metrics = Arc::new(Metrics::default());
     let (store, vault) = finish_rotation(&settings, Vault::new(&identity.master_key))?;
+    let store = store.measured(metrics.commits());
+    metrics.backed_up(store.last_backup().await?);
     let vault = Arc::new(vault);
-    let runtime = find_docker(&settings).await?;
+    let runtime = find_docker(&settings)
+        .await?
+        .measured(metrics.engine_calls());
 
     let entries = load_entries(&store, &vault).await?;
     strays::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
     let served = identity.certificate.clone();
+    metrics.certificate_ends(served.as_ref().and_then(ServedCertificate::ends_at));
     let (routes, publisher) = Routes::new(
         Arc::clone(&directory),
         Arc::clone(&provider),
@@ -86,6 +92,7 @@ pub async fn start(
             },
             public_host: host_of(&settings.public_url),
             servers_host: settings.servers_url.as_ref().map(host_of),
+            serves_metrics: settings.metrics_public,
         },
     )?;
     let routes = Arc::new(routes);
@@ -100,7 +107,6 @@ pub async fn start(
     let code_removal = Arc::default();
     let disks = Arc::new(DiskLocks::default());
     let bounds = Arc::new(Bounds::new(settings.bounds));
-    let metrics = Metrics::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
     let server_client = server_client()?;
     let parts = Arc::new(reconcile::Parts {
@@ -114,6 +120,7 @@ pub async fn start(
         code_removal: Arc::clone(&code_removal),
         disks: Arc::clone(&disks),
         bounds: Arc::clone(&bounds),
+        metrics: Arc::clone(&metrics),
         http: server_client.clone(),
         layout: layout.clone(),
         config: reconcile_config(&settings),
@@ -166,6 +173,7 @@ pub async fn start(
         provider,
         routes,
         provider_token: identity.provider_token,
+        scrape_token: identity.metrics_token.as_ref().map(ScrapeToken::new),
         ca_cert_pem: identity.ca_cert_pem,
         metrics,
         usage: UsageMeter::default(),

@@ -126,6 +126,10 @@ pub struct SettingsInput {
     /// udp://HOST:PORT, tcp://HOST:PORT or unix:///dev/log.
     #[arg(long, env = "EMCP_AUDIT_SYSLOG")]
     pub audit_syslog: Option<String>,
+    /// "on" if metrics may be read through Traefik, at /metrics of the public
+    /// URL, by whoever has the metrics token; "off" if not.
+    #[arg(long, env = "EMCP_METRICS_PUBLIC")]
+    pub metrics_public: Option<String>,
     /// Most memory of any one server, such as 16g; half the host's if not set.
     #[arg(long, env = "EMCP_MAX_MEMORY")]
     pub max_memory: Option<String>,
@@ -177,6 +181,13 @@ pub struct SettingsInput {
     /// File that holds the administrator's token.
     #[arg(long, env = "EMCP_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// What monitoring shows to read metrics. Prefer the file form.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub metrics_token: Option<String>,
+    /// File that holds it.
+    #[arg(long, env = "EMCP_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
     /// The master key, 64 hexadecimal digits. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -210,6 +221,7 @@ impl SettingsInput {
             &mut self.tls_cert_resolver,
             &mut self.allowed_origins,
             &mut self.audit_syslog,
+            &mut self.metrics_public,
             &mut self.max_memory,
             &mut self.max_storage,
             &mut self.quota_memory,
@@ -224,6 +236,7 @@ impl SettingsInput {
             &mut self.tls_cert_file,
             &mut self.tls_key_file,
             &mut self.admin_token_file,
+            &mut self.metrics_token_file,
             &mut self.master_key_file,
         ] {
             path.take_if(|path| path.as_os_str().is_empty());
@@ -282,6 +295,7 @@ impl SettingsInput {
             audit_max_entries,
             min_free_bytes,
             audit_syslog,
+            metrics_public,
             max_memory,
             max_cpus,
             max_pids,
@@ -298,6 +312,8 @@ impl SettingsInput {
             servers_no_proxy,
             admin_token,
             admin_token_file,
+            metrics_token,
+            metrics_token_file,
             master_key,
             master_key_file,
         ))

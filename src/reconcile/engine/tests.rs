@@ -148,6 +148,7 @@ impl Setting {
             cert_resolver: None,
             public_host: String::new(),
             servers_host: None,
+            serves_metrics: false,
         };
         let (routes, _) = Routes::new(Arc::clone(&directory), Arc::default(), facts).unwrap();
         let logs = Logs::new(
@@ -169,6 +170,7 @@ impl Setting {
             bounds: Arc::new(Bounds::new(
                 SettingsInput::default().check().unwrap().bounds,
             )),
+            metrics: Arc::default(),
             http: reqwest::Client::new(),
             layout: Layout::new(dir.path()),
             config: Config {
