@@ -8,6 +8,7 @@ pub mod access;
 pub mod activity;
 mod blocking;
 pub mod bounds;
+mod clock;
 pub mod directory;
 pub mod disk;
 pub mod disk_locks;
@@ -26,6 +27,8 @@ pub mod services;
 pub mod settings;
 pub mod sockets;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod traefik;
 pub mod trouble;
 pub mod vault;

@@ -52,11 +52,19 @@ mod tests {
         let ok = StatusCode::OK;
         for (path, status, label) in [
             ("/gate", ok, "/gate"),
-            ("/traefik/in-effect/00ff", StatusCode::NO_CONTENT, "/traefik/in-effect/{fingerprint}"),
+            (
+                "/traefik/in-effect/00ff",
+                StatusCode::NO_CONTENT,
+                "/traefik/in-effect/{fingerprint}",
+            ),
             ("/traefik/in-effect/a/b", StatusCode::NOT_FOUND, "unmatched"),
             ("/metrics", ok, "/metrics"),
             ("/api/servers", ok, "/api/servers"),
-            ("/api/servers/secret-plan", StatusCode::NOT_FOUND, "/api/servers/{id}"),
+            (
+                "/api/servers/secret-plan",
+                StatusCode::NOT_FOUND,
+                "/api/servers/{id}",
+            ),
             ("/", ok, "dashboard"),
             ("/main.js", StatusCode::NOT_MODIFIED, "dashboard"),
             ("/wp-login.php", StatusCode::NOT_FOUND, "unmatched"),
@@ -82,7 +90,11 @@ mod tests {
         let paths: Vec<String> = paths.collect();
         assert!(paths.len() > 8, "the routes were not found: {paths:?}");
         for path in paths {
-            assert_ne!(route_label(&path, StatusCode::NOT_FOUND), UNMATCHED, "{path}");
+            assert_ne!(
+                route_label(&path, StatusCode::NOT_FOUND),
+                UNMATCHED,
+                "{path}"
+            );
         }
     }
 }

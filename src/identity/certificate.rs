@@ -195,7 +195,10 @@ mod tests {
     fn a_certificate_tells_when_it_ends() {
         let ends = certificate(None, &["mcp.example.com"]).ends_at().unwrap();
         let days = ends.duration_since(Timestamp::now()).as_hours() / 24;
-        assert!((LEAF_LIFETIME_DAYS - 2..=LEAF_LIFETIME_DAYS).contains(&(days as i32)), "{days}");
+        assert!(
+            (LEAF_LIFETIME_DAYS - 2..=LEAF_LIFETIME_DAYS).contains(&(days as i32)),
+            "{days}"
+        );
         let broken = ServedCertificate {
             cert_pem: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
             key_pem: String::new(),

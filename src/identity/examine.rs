@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Identity, Layout, certificate, check_length, own_certificate, parse_master_key,
-    read_secret, refuse_half_restored, render_traefik_config,
+    Identity, Layout, certificate, check_length, own_certificate, parse_master_key, read_secret,
+    refuse_half_restored, render_traefik_config,
 };
 use crate::model::KnownNotice;
 use crate::settings::{SecretSource, Settings, TlsSource};

@@ -185,11 +185,7 @@ impl Default for Metrics {
 }
 
 /// A metric that begins with nothing.
-fn kept<M: Metric + Clone + Default>(
-    book: &mut Book,
-    name: &'static str,
-    help: &'static str,
-) -> M {
+fn kept<M: Metric + Clone + Default>(book: &mut Book, name: &'static str, help: &'static str) -> M {
     book.enter(name, help, M::default())
 }
 
@@ -208,8 +204,7 @@ impl Metrics {
     /// A request was answered, or its answer has begun. `route` is the template
     /// of its path, never the path itself.
     pub fn request_done(&self, route: &'static str, method: &str, status: u16, took: Duration) {
-        self.http
-            .took(HttpLabels::new(route, method, status), took);
+        self.http.took(HttpLabels::new(route, method, status), took);
     }
 
     /// Counts one decision of the gate: `allow` or the refusal's code.

@@ -111,7 +111,10 @@ fn a_name_that_two_servers_have_for_a_moment_is_one_series() {
 #[test]
 fn a_name_cannot_break_out_of_its_label_and_is_cut() {
     let long = "ü".repeat(5_000);
-    let servers = [("a\"} 1\nemcp_evil 1\\", Status::Error), (&long, Status::Error)];
+    let servers = [
+        ("a\"} 1\nemcp_evil 1\\", Status::Error),
+        (&long, Status::Error),
+    ];
     let text = Metrics::default()
         .render_with_names(servers.into_iter())
         .unwrap();
@@ -207,7 +210,10 @@ fn every_metric_is_on_the_dashboard_and_described_and_no_other_is() {
     let described = names_in(DOCUMENT, &["emcp_"]);
     let described = described.into_iter().map(base).collect();
     assert_eq!(own, described, "docs/metrics.md and src/metrics differ");
-    let shown: Vec<String> = names_in(DASHBOARD, &["emcp_"]).into_iter().map(base).collect();
+    let shown: Vec<String> = names_in(DASHBOARD, &["emcp_"])
+        .into_iter()
+        .map(base)
+        .collect();
     for name in own {
         assert!(shown.contains(&name), "{name} is not on the dashboard");
     }

@@ -6,6 +6,7 @@ use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
 
 use super::labels::{CallLabels, Labels, OutcomeLabel};
+use crate::clock;
 
 /// Upper bounds, in seconds.
 pub(super) type Buckets = &'static [f64];
@@ -63,13 +64,6 @@ impl<L: Labels> Timings<L> {
 #[derive(Debug, Clone)]
 pub struct EngineCalls(pub(super) Timings<CallLabels>);
 
-impl Default for EngineCalls {
-    /// For an engine that nobody watches.
-    fn default() -> Self {
-        Self(Timings::new(ENGINE))
-    }
-}
-
 impl EngineCalls {
     /// Times a call. `outcome_of` names its outcome: `ok`, or what kind of error
     /// it is. A call that is given up by who asked counts for nothing.
@@ -79,10 +73,11 @@ impl EngineCalls {
         outcome_of: impl FnOnce(&T) -> &'static str,
         asking: impl Future<Output = T>,
     ) -> T {
-        let begin = Instant::now();
+        let begin = clock::instant();
         let answer = asking.await;
         let outcome = outcome_of(&answer);
-        self.0.took(CallLabels { call, outcome }, begin.elapsed());
+        let took = clock::instant().saturating_duration_since(begin);
+        self.0.took(CallLabels { call, outcome }, took);
         answer
     }
 }
@@ -106,7 +101,8 @@ impl Commits {
     pub fn time<T, E>(&self, commit: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
         let begin = Instant::now();
         let done = commit();
-        self.0.took(OutcomeLabel::new(done.is_ok()), begin.elapsed());
+        self.0
+            .took(OutcomeLabel::new(done.is_ok()), begin.elapsed());
         done
     }
 }

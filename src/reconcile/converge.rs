@@ -8,7 +8,7 @@ mod sleep;
 pub(super) use self::kept::StartClock;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -18,6 +18,7 @@ use super::failure::restarts_with_this;
 use super::plan::{Facts, Observed, Step, plan};
 use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
+use crate::clock;
 use crate::directory::Entry;
 use crate::model::{KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
@@ -62,20 +63,21 @@ impl Converge {
             };
             let facts = Facts {
                 answering_run: answering_run.as_ref().map(|run| run.key.as_str()),
-                rest: self.parts.wanted_rest(&entry, Timestamp::now()),
+                rest: self.parts.wanted_rest(&entry, self.parts.clock.now()),
                 alive: self.parts.wanted_alive(&entry),
                 start_timeout: self.parts.config.start_timeout,
             };
-            let now = Timestamp::now();
+            let now = self.parts.clock.now();
             let step = plan(&entry.server, &entry.state, &observed, facts, now);
             tracing::debug!(server = %self.id, ?step, "next step");
-            let (name, begin) = (step.name(), Instant::now());
+            let (name, begin) = (step.name(), clock::instant());
             let done = self
                 .execute(&entry, step, &observed, &mut answering_run)
                 .await;
             if let Some(name) = name {
                 let metrics = &self.parts.metrics;
-                metrics.step_done(name, done.is_ok(), begin.elapsed());
+                let took = clock::instant().saturating_duration_since(begin);
+                metrics.step_done(name, done.is_ok(), took);
             }
             match done {
                 Ok(Next::Look) => told = Told::default(),
@@ -180,7 +182,7 @@ impl Converge {
         match step {
             Step::Nothing => return Ok(Next::Rest),
             Step::WaitUntil(due) => {
-                let wait = due.duration_since(Timestamp::now());
+                let wait = due.duration_since(self.parts.clock.now());
                 self.pause(Duration::try_from(wait).unwrap_or_default())
                     .await;
             }
@@ -201,12 +203,10 @@ impl Converge {
                 self.parts.logs.drained(self.id).await;
                 runtime.remove(&id).await?;
             }
-            Step::Start(id) => {
-                let next = self.start(state, &id, state.applied_revision).await;
-                if let Err(error) = next {
-                    self.could_not_run(state, error).await?;
-                }
-            }
+            Step::Start(id) => match runtime.start(&id).await {
+                Ok(()) => self.starts(state, &id, state.applied_revision).await,
+                Err(error) => self.could_not_run(state, error).await?,
+            },
             Step::Unpause(id) => {
                 runtime.unpause(&id).await?;
                 if state.rest() != Rest::Awake {
@@ -322,35 +322,15 @@ impl Converge {
                 return Ok(());
             }
         };
-        let runtime = &self.parts.runtime;
-        let begun = async {
-            let disk = runtime.open_disk(&spec).await?;
-            let started = async {
-                let id = runtime.create(&spec, disk.as_ref()).await?;
-                self.start(&building, &id, Some(spec.revision)).await
-            };
-            let started = started.await;
-            if let Some(disk) = disk
-                && let Err(error) = runtime.let_go(disk).await
-            {
-                // It lets go by itself.
-                tracing::warn!(server = %self.id, %error, "the helper that opened a disk is still there");
-            }
-            started
-        };
-        match begun.await {
-            Ok(()) => Ok(()),
-            Err(error) => self.could_not_run(&building, error).await,
+        match self.parts.runtime.run(&spec).await {
+            Ok(id) => self.starts(&building, &id, Some(spec.revision)).await,
+            Err(error) => self.could_not_run(&building, error).await?,
         }
+        Ok(())
     }
 
-    async fn start(
-        &self,
-        state: &RunState,
-        container: &str,
-        revision: Option<u64>,
-    ) -> std::result::Result<(), RuntimeError> {
-        self.parts.runtime.start(container).await?;
+    /// Keeps that a container has been started.
+    async fn starts(&self, state: &RunState, container: &str, revision: Option<u64>) {
         let starting = RunState {
             status: Status::Starting,
             reason: Reason::AwaitingAnswer,
@@ -359,11 +339,10 @@ impl Converge {
             restarts: restarts_with_this(state),
             retry_at: None,
             ready_run: None,
-            started_at: Some(Timestamp::now()),
+            started_at: Some(self.parts.clock.now()),
             ..state.clone()
         };
         self.save(state, starting).await;
-        Ok(())
     }
 
     /// Takes over a container that an earlier EMCP started without writing
@@ -395,10 +374,10 @@ impl Converge {
 
     /// One look whether it answers, and what it serves.
     async fn probe(&self, entry: &Entry) -> Probe {
-        let (http, networks) = (&self.parts.http, &self.parts.config.networks);
-        match probe(http, entry, networks, PROBE_SLICE).await {
+        let (client, networks) = (&self.parts.client, &self.parts.config.networks);
+        match probe(client, entry, networks, PROBE_SLICE).await {
             Probe::Answers(serves)
-                if !serves.has_mcp() && look_for_mcp(http, entry, networks).await =>
+                if !serves.has_mcp() && look_for_mcp(client, entry, networks).await =>
             {
                 Probe::Answers(Serves::mcp_alone())
             }
@@ -436,7 +415,7 @@ impl Converge {
         };
         entry.liveness.begins(
             &answering.key,
-            Instant::now(),
+            clock::instant(),
             self.parts.config.liveness_interval,
             entry.activity.requests(),
         );

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -22,7 +21,7 @@ use super::converge::{Converge, StartClock};
 use super::waker::Pending;
 use super::watch::Watch;
 use crate::model::{Desired, Rest, ServerId, Status};
-use crate::runtime::{Container, Phase};
+use crate::runtime::{Change, Container, Phase};
 use crate::trouble;
 
 const FULL_PASS: Duration = Duration::from_secs(30);
@@ -212,7 +211,7 @@ impl Engine {
     /// Servers that are to sleep deeper than they do, or to wake, or of which it
     /// is to be told or done that they answer nobody.
     fn look_at_restless(&mut self) {
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         for entry in self.parts.directory.list() {
             let is_restless = self.parts.wanted_rest(&entry, now) != entry.state.rest();
             if is_restless || self.parts.wanted_alive(&entry).is_some() {
@@ -331,21 +330,14 @@ async fn survey(parts: &Parts) -> Option<Surveyed> {
 /// Docker's events, as hints. The stream ends silently when Docker restarts.
 async fn listen_to_docker(parts: Arc<Parts>, reports: mpsc::UnboundedSender<Report>) {
     loop {
-        let mut changes = Box::pin(parts.runtime.changes());
-        let mut cut_off = Box::pin(parts.runtime.cut_off());
-        loop {
-            tokio::select! {
-                change = changes.next() => match change {
-                    Some(id) => parts.waker.wake(id),
-                    None => break,
-                },
-                change = cut_off.next() => match change {
-                    // The receiver is gone only when the loop itself has ended.
-                    Some(container) => {
-                        let _ = reports.send(Report::CutOff(container));
-                    }
-                    None => break,
-                },
+        let mut changes = parts.runtime.changes();
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Server(id) => parts.waker.wake(id),
+                // The receiver is gone only when the loop itself has ended.
+                Change::CutOff(container) => {
+                    let _ = reports.send(Report::CutOff(container));
+                }
             }
         }
         tokio::time::sleep(EVENTS_RETRY).await;

@@ -24,13 +24,14 @@ use secrecy::SecretString;
 use tokio::sync::RwLock;
 
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
 use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::model::{ServerNetworks, SleepAfter};
-use crate::runtime::DockerRuntime;
+use crate::runtime::{Runtime, ServerClient};
 use crate::store::Store;
 use crate::traefik::Routes;
 use crate::vault::Vault;
@@ -45,7 +46,7 @@ pub struct Parts {
     /// The same in memory, and what is observed.
     pub directory: Arc<Directory>,
     /// Where containers live.
-    pub runtime: DockerRuntime,
+    pub runtime: Arc<dyn Runtime>,
     /// Opens secrets for the request that creates a container.
     pub vault: Arc<Vault>,
     /// Knows which servers Traefik has routes for.
@@ -62,8 +63,10 @@ pub struct Parts {
     pub bounds: Arc<Bounds>,
     /// Counts steps and starts.
     pub metrics: Arc<Metrics>,
-    /// For probes.
-    pub http: reqwest::Client,
+    /// Speaks with servers.
+    pub client: ServerClient,
+    /// Tells the time.
+    pub clock: Clock,
     /// Where code lies.
     pub layout: Layout,
     /// What containers are made from besides the server itself.

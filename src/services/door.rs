@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use jiff::Timestamp;
 
 use super::{App, Notice};
-use crate::access::{Caller, CanScrape, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong};
+use crate::access::{
+    Caller, CanScrape, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong,
+};
 use crate::model::{AuditEntry, AuditResult, Error, Result, TokenId};
 
 impl App {

@@ -56,6 +56,8 @@ pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use settings_view::SettingsView;
 pub use startup::{Endings, start};
+#[cfg(test)]
+pub(crate) use startup::{Opened, Outside, start_in};
 pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};

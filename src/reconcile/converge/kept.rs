@@ -4,9 +4,8 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 
-use jiff::Timestamp;
-
 use super::Converge;
+use crate::clock;
 use crate::metrics::{Metrics, StartOutcome};
 use crate::model::{Event, Reason, RunState, Status};
 use crate::trouble;
@@ -29,7 +28,7 @@ impl Converge {
         if *before == after {
             return;
         }
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         let is_transition = before.status != after.status;
         // Unless it was shown already, with its time.
         if is_transition && after.since == before.since {
@@ -66,7 +65,7 @@ impl StartClock {
     fn see(&self, before: &RunState, after: &RunState, metrics: &Metrics) {
         let mut begun = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if after.reason == Reason::CreatingContainer {
-            begun.get_or_insert_with(Instant::now);
+            begun.get_or_insert_with(clock::instant);
             return;
         }
         // Each failure is another record.
@@ -82,13 +81,16 @@ impl StartClock {
             _ => StartOutcome::Abandoned,
         };
         if let Some(begun) = begun.take() {
-            metrics.start_ended(outcome, begun.elapsed());
+            let took = clock::instant().saturating_duration_since(begun);
+            metrics.start_ended(outcome, took);
         }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use jiff::Timestamp;
+
     use super::*;
     use crate::model::{Failure, KnownFault};
 
@@ -146,10 +148,7 @@ mod tests {
         let all = [
             &stopped, &building, &starting, &routing, &running, &silent, &running, &stopped,
         ];
-        assert_eq!(
-            outcomes(&all.map(Clone::clone)),
-            [r#"outcome="ready"} 1"#]
-        );
+        assert_eq!(outcomes(&all.map(Clone::clone)), [r#"outcome="ready"} 1"#]);
         let stopped_early = [&stopped, &building, &starting, &stopped];
         assert_eq!(
             outcomes(&stopped_early.map(Clone::clone)),
@@ -171,7 +170,12 @@ mod tests {
             ..crashed.clone()
         };
         assert_eq!(
-            outcomes(&[stopped.clone(), building.clone(), crashed.clone(), told_again]),
+            outcomes(&[
+                stopped.clone(),
+                building.clone(),
+                crashed.clone(),
+                told_again
+            ]),
             [r#"cause="crashed"} 1"#, r#"outcome="failed"} 1"#]
         );
         assert_eq!(

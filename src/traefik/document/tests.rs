@@ -454,7 +454,10 @@ fn traefik_reaches_its_own_entry_point_wherever_that_listens() {
 #[test]
 fn traefiks_metrics_have_a_route_only_where_they_are_wanted_and_only_behind_emcps_word() {
     let name = "emcp-traefik-metrics";
-    assert_eq!(rendered(&[], &facts())["http"]["routers"][name], Value::Null);
+    assert_eq!(
+        rendered(&[], &facts())["http"]["routers"][name],
+        Value::Null
+    );
     let facts = RouteFacts {
         serves_metrics: true,
         servers_host: Some("servers.example.com".into()),
