@@ -1,6 +1,6 @@
 //! Histograms of times.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use prometheus_client::metrics::family::{Family, MetricConstructor};
 use prometheus_client::metrics::histogram::Histogram;
@@ -94,15 +94,8 @@ impl Default for Commits {
 }
 
 impl Commits {
-    /// Times a commit.
-    ///
-    /// # Errors
-    /// The commit's own.
-    pub fn time<T, E>(&self, commit: impl FnOnce() -> Result<T, E>) -> Result<T, E> {
-        let begin = Instant::now();
-        let done = commit();
-        self.0
-            .took(OutcomeLabel::new(done.is_ok()), begin.elapsed());
-        done
+    /// A commit was made, or a write failed, at whatever point of it.
+    pub fn took(&self, is_ok: bool, took: Duration) {
+        self.0.took(OutcomeLabel::new(is_ok), took);
     }
 }

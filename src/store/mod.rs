@@ -22,6 +22,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
 use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable};
@@ -179,14 +180,24 @@ impl Store {
         &self,
         work: impl FnOnce(&redb::WriteTransaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        let commits = self.commits.clone();
-        self.with_database(move |db| {
+        let begin = Instant::now();
+        let writing = self.with_database(move |db| {
             let txn = db.begin_write().map_err(codec::db)?;
             let value = work(&txn)?;
-            commits.time(|| txn.commit()).map_err(codec::db)?;
-            Ok(value)
-        })
-        .await
+            let begin = Instant::now();
+            txn.commit().map_err(codec::db)?;
+            Ok((value, begin.elapsed()))
+        });
+        let written = writing.await;
+        match &written {
+            Ok((_, took)) => self.commits.took(true, *took),
+            // A full disk may show before the commit.
+            Err(Error::Internal(_) | Error::Unavailable { .. }) => {
+                self.commits.took(false, begin.elapsed());
+            }
+            Err(_) => {}
+        }
+        written.map(|(value, _)| value)
     }
 
     async fn with_database<T: Send + 'static>(

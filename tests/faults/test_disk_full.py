@@ -136,6 +136,8 @@ def test_a_full_disk_is_told_once_and_its_end_once(platform: FaultPlatform, disk
         assert [notice["code"] for notice in notices] == ["disk_full"]
         metrics = httpx.get(f"{platform.internal_url}/metrics", trust_env=False).text
         free = next(line for line in metrics.splitlines() if line.startswith("emcp_data_dir_free_bytes"))
+        failed = 'emcp_store_commit_duration_seconds_count{outcome="failed"} '
+        assert any(line.startswith(failed) for line in metrics.splitlines())
         assert int(free.split()[1]) < FULL_BELOW_BYTES
     finally:
         ballast.unlink(missing_ok=True)
