@@ -49,6 +49,8 @@ struct Parts {
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: http::HeaderMap,
+    /// The body, and what it says if it is JSON.
+    pub(super) text: String,
     pub(super) json: Value,
 }
 
@@ -168,6 +170,7 @@ impl TestApp {
         Reply {
             status: head.status,
             headers: head.headers,
+            text: String::from_utf8_lossy(&body).into_owned(),
             json: serde_json::from_slice(&body).unwrap_or(Value::Null),
         }
     }

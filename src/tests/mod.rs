@@ -5,3 +5,4 @@
 mod app;
 mod life;
 mod metrics;
+mod random;
