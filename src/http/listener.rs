@@ -270,6 +270,7 @@ impl InProcess {
             peer: Peer(peer),
             routes: accepting.routes,
             admission: Arc::new(accepting.admission),
+            metrics: accepting.metrics,
             arrived: accepting.since,
             is_first: AtomicBool::new(true),
             closing: accepting.closing,
