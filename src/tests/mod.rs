@@ -6,3 +6,4 @@ mod app;
 mod life;
 mod metrics;
 mod random;
+mod upgrade;
