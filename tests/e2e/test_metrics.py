@@ -91,7 +91,7 @@ def test_what_happens_is_measured(platform: Platform, token: str) -> None:
     api = platform.api
     before = scrape(platform, "/metrics", token)
     traefik_before = scrape(platform, "/metrics/traefik", token)
-    api.create("measured", tiny_server(), start="true")
+    api.create("measured", tiny_server(), entry_object="app", start="true")
     api.create("broken", "raise SystemExit(3)\n", start="true")
     api.wait_for("measured", "running")
     api.wait_for("broken", "error")
@@ -167,6 +167,10 @@ def test_what_is_scraped_is_well_formed(platform: Platform, token: str) -> None:
         pytest.skip("no promtool: name one in PROMTOOL, or let apt fetch it (scripts/promtool.sh)")
     for page in PAGES:
         text = ask(platform, page, token).text
+        if page == "/metrics":
+            # OpenMetrics tells of a counter without its ending; the tool reads the older format, which has it.
+            for counter in re.findall(r"^# TYPE (\w+) counter$", text, re.MULTILINE):
+                text = re.sub(rf"^# (HELP|TYPE) {counter} ", rf"# \1 {counter}_total ", text, flags=re.MULTILINE)
         checked = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True)
         # 3: a name it would have chosen otherwise, which Traefik has some of.
         assert checked.returncode in ((0,) if page == "/metrics" else (0, 3)), checked.stdout + checked.stderr
