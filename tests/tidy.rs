@@ -21,7 +21,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("rcgen", "src/identity"),
     ("webpki", "src/identity"),
     ("chacha20poly1305", "src/vault"),
-    ("prometheus_client", "src/metrics.rs"),
+    ("prometheus_client", "src/metrics"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
     ("rmcp", "src/mcp"),
