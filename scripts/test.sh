@@ -123,6 +123,17 @@ shell_lint() {
   fi
 }
 
+# Alerts and dashboard (docs/monitoring), by Prometheus's own tool.
+monitoring_suite() {
+  local promtool
+  if promtool=$("$ROOT/scripts/promtool.sh" 2>"$LOG_DIR/promtool.log"); then
+    export PROMTOOL=$promtool
+    suite 'alerts and dashboard' python -m pytest tests/monitoring
+  else
+    skip_suite 'alerts and dashboard' "$(tail -n 1 "$LOG_DIR/promtool.log")"
+  fi
+}
+
 dashboard_suites() {
   local tsc=tests/ui/node_modules/.bin/tsc tests
   suite 'dashboard types' bash -c "$tsc -p ui && $tsc -p tests/ui"
@@ -154,6 +165,7 @@ lint_suites() {
   suite 'crates' scripts/supply.sh crates
   suite 'secrets' scripts/supply.sh secrets
   suite 'supply chain' python -m pytest tests/lint
+  monitoring_suite
 }
 
 summary() {
@@ -173,7 +185,7 @@ summary() {
 }
 
 if [[ $LINT_ONLY == yes ]]; then
-  STEPS=10
+  STEPS=11
   check_requirements build python
   use_extra_ca
   step 'requirements' install_test_tools build python
@@ -189,7 +201,7 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=25
+STEPS=26
 lock_machine
 check_requirements engine build python
 use_extra_ca

@@ -146,6 +146,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 fn settings(mut input: SettingsInput, file: Option<PathBuf>) -> anyhow::Result<Settings> {
     // Not flags: a process list shows those to everybody on the machine.
     input.admin_token = from_environment("EMCP_ADMIN_TOKEN");
+    input.metrics_token = from_environment("EMCP_METRICS_TOKEN");
     input.master_key = from_environment("EMCP_MASTER_KEY");
     input.servers_http_proxy = from_environment("EMCP_SERVERS_HTTP_PROXY");
     input.servers_https_proxy = from_environment("EMCP_SERVERS_HTTPS_PROXY");

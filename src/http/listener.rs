@@ -29,7 +29,9 @@ use super::admission::Admission;
 use super::audit::request_span;
 use super::context::{Arrived, Peer, RequestId};
 use super::error::{error_body, error_response};
+use super::route_label::route_label;
 use super::unread::Unread;
+use crate::metrics::Metrics;
 use crate::model::Error;
 use crate::traefik::ConnectionId;
 
@@ -53,6 +55,8 @@ pub(super) struct Accepting {
     pub(super) routes: Routes,
     /// Who may have how much at once.
     pub(super) admission: Admission,
+    /// Takes each request's time.
+    pub(super) metrics: Arc<Metrics>,
     /// A connection gets so long to bring the headers of a request, counted
     /// from when the last one was answered: it is also how long an idle
     /// connection is kept.
@@ -94,6 +98,7 @@ impl Accepting {
                 peer,
                 routes: self.routes.clone(),
                 admission: Arc::clone(&admission),
+                metrics: Arc::clone(&self.metrics),
                 arrived: arrived.now(),
                 is_first: AtomicBool::new(true),
                 closing: self.closing.clone(),
@@ -130,6 +135,7 @@ struct Connection {
     peer: Peer,
     routes: Routes,
     admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
     arrived: Instant,
     is_first: AtomicBool,
     closing: CancellationToken,
@@ -232,7 +238,10 @@ impl Connection {
             }
         };
         unread.drain().await;
-        let status = response.status();
+        let (status, took) = (response.status(), begin.elapsed());
+        let route = route_label(&path, status);
+        self.metrics
+            .request_done(route, method.as_str(), status.as_u16(), took);
         set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
             let headers = response.headers_mut();
@@ -242,7 +251,7 @@ impl Connection {
             %method,
             path,
             status = status.as_u16(),
-            took_ms = begin.elapsed().as_millis() as u64,
+            took_ms = took.as_millis() as u64,
             "request"
         );
         Ok(response)
@@ -261,6 +270,7 @@ impl InProcess {
             peer: Peer(peer),
             routes: accepting.routes,
             admission: Arc::new(accepting.admission),
+            metrics: accepting.metrics,
             arrived: accepting.since,
             is_first: AtomicBool::new(true),
             closing: accepting.closing,
@@ -351,6 +361,7 @@ mod tests {
                 )),
                 None,
             ),
+            metrics: Arc::default(),
             header_timeout: Duration::from_secs(10),
             since: Instant::now(),
             queued_since: Instant::now(),

@@ -14,6 +14,7 @@ mod error;
 mod listener;
 mod openapi;
 mod reply;
+mod route_label;
 mod router;
 mod ui;
 mod unread;
@@ -100,6 +101,7 @@ fn both(app: &Arc<App>, unserved: Duration, connections: &TaskTracker) -> [Accep
     let accepting = |routes, header_timeout, requests_max| Accepting {
         routes,
         admission: Admission::new(Arc::clone(app.proxies()), requests_max),
+        metrics: Arc::clone(app.metrics()),
         header_timeout,
         since: now,
         queued_since: now.checked_sub(unserved).unwrap_or(now),

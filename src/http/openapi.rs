@@ -11,8 +11,8 @@ use utoipa::{IntoResponses, Modify, OpenApi};
 
 use super::context::{Ctx, SESSION_COOKIE};
 use super::controllers::{
-    audit, backup, code, connection, env, health, helpers, live, logs, overview, servers, session,
-    settings, tokens, tools, usage,
+    audit, backup, code, connection, env, health, helpers, live, logs, metrics, overview, servers,
+    session, settings, tokens, tools, usage,
 };
 use super::error::ErrorBody;
 use super::reply::{Answer, content};
@@ -65,6 +65,8 @@ use crate::model::{Error, RESERVED_NAMES};
         session::sign_out,
         health::live,
         health::ca_cert,
+        metrics::read,
+        metrics::of_traefik,
         document,
     ),
     components(schemas(ErrorBody<'static>)),
@@ -117,7 +119,23 @@ impl Modify for Names {
 /// The methods that a path takes, for `Allow` (RFC 9110 §15.5.6); `None` for a
 /// path that is not described.
 pub(super) fn methods_of(path: &str) -> Option<&'static str> {
-    static PATHS: LazyLock<Vec<(Vec<String>, String)>> = LazyLock::new(|| {
+    described(path).map(|described| described.methods.as_str())
+}
+
+/// The template of a path that is described.
+pub(super) fn template_of(path: &str) -> Option<&'static str> {
+    described(path).map(|described| described.template.as_str())
+}
+
+/// What the description says of a path.
+struct Described {
+    template: String,
+    parts: Vec<String>,
+    methods: String,
+}
+
+fn described(path: &str) -> Option<&'static Described> {
+    static PATHS: LazyLock<Vec<Described>> = LazyLock::new(|| {
         let described = serde_json::to_value(Document::openapi()).unwrap_or_default();
         let Some(paths) = described["paths"].as_object() else {
             return Vec::new();
@@ -130,22 +148,20 @@ pub(super) fn methods_of(path: &str) -> Option<&'static str> {
                     .into_iter()
                     .flat_map(|map| map.keys());
                 let methods: Vec<String> = methods.map(|name| name.to_uppercase()).collect();
-                let parts = path.split('/').map(str::to_owned).collect();
-                (parts, methods.join(", "))
+                Described {
+                    template: path.clone(),
+                    parts: path.split('/').map(str::to_owned).collect(),
+                    methods: methods.join(", "),
+                }
             })
             .collect()
     });
     let parts: Vec<&str> = path.split('/').collect();
-    PATHS
-        .iter()
-        .find(|(template, _)| {
-            template.len() == parts.len()
-                && template
-                    .iter()
-                    .zip(&parts)
-                    .all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
-        })
-        .map(|(_, methods)| methods.as_str())
+    PATHS.iter().find(|known| {
+        let mut pairs = known.parts.iter().zip(&parts);
+        known.parts.len() == parts.len()
+            && pairs.all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
+    })
 }
 
 /// What every call may be answered with instead.

@@ -15,8 +15,8 @@ use super::audit::audited;
 use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
-    audit, backup, code, connection, env, gate, health, helpers, live, logs, oauth, overview,
-    preflight, provider, servers, session, settings, tokens, tools, usage,
+    audit, backup, code, connection, env, gate, health, helpers, live, logs, metrics, oauth,
+    overview, preflight, provider, servers, session, settings, tokens, tools, usage,
 };
 use super::error::error_body;
 use super::openapi;
@@ -82,6 +82,8 @@ pub(super) fn public(app: &Arc<App>) -> Routes {
         warp::path::full().and(ctx()).and_then(oauth::well_known).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
         path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
+        path!("metrics").and(get()).and(ctx()).and_then(metrics::public).boxed(),
+        path!("metrics" / "traefik").and(get()).and(ctx()).and_then(metrics::public_of_traefik).boxed(),
         path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),
         warp::path::full().and(warp::method()).and(warp::header::headers_cloned()).and_then(ui::asset).boxed(),
     ]);
@@ -104,7 +106,8 @@ pub(super) fn internal(app: &Arc<App>) -> Routes {
         path!("traefik" / "in-effect" / String).and(get()).and(ctx()).then(|f, c| call(c, |c| provider::in_effect(c, f))).boxed(),
         path!("readyz").and(get()).and(ctx()).then(|c| call(c, health::ready)).boxed(),
         path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
-        path!("metrics").and(get()).and(ctx()).then(|c| call(c, health::metrics)).boxed(),
+        path!("metrics").and(get()).and(ctx()).then(|c| call(c, metrics::internal)).boxed(),
+        path!("metrics" / "may-scrape").and(get()).and(ctx()).then(|c| call(c, metrics::may_scrape)).boxed(),
     ]);
     or_error(routes, app)
 }

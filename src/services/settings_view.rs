@@ -54,6 +54,9 @@ pub struct SettingsView {
     pub audit_max_entries: u64,
     /// Where it is sent besides.
     pub audit_syslog: Option<String>,
+    /// Whether metrics may be read at `/metrics` of the public URL, with the
+    /// metrics token.
+    pub metrics_public: bool,
     /// Largest code file taken.
     pub max_code_bytes: u64,
     /// From start to the first MCP answer.
@@ -129,6 +132,7 @@ impl App {
             versions_kept_days: settings.retention.days,
             audit_max_entries: settings.audit_max_entries,
             audit_syslog: settings.audit_syslog.as_ref().map(ToString::to_string),
+            metrics_public: settings.metrics_public,
             max_code_bytes: settings.max_code_bytes,
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),

@@ -127,6 +127,10 @@ pub struct SettingsInput {
     /// udp://HOST:PORT, tcp://HOST:PORT or unix:///dev/log.
     #[arg(long, env = "EMCP_AUDIT_SYSLOG")]
     pub audit_syslog: Option<String>,
+    /// "on" if metrics may be read through Traefik, at /metrics of the public
+    /// URL, by whoever has the metrics token; "off" if not.
+    #[arg(long, env = "EMCP_METRICS_PUBLIC")]
+    pub metrics_public: Option<String>,
     /// Most memory of any one server, such as 16g; half the host's if not set.
     #[arg(long, env = "EMCP_MAX_MEMORY")]
     pub max_memory: Option<String>,
@@ -178,6 +182,13 @@ pub struct SettingsInput {
     /// File that holds the administrator's token.
     #[arg(long, env = "EMCP_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// What monitoring shows to read metrics. Prefer the file form.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub metrics_token: Option<String>,
+    /// File that holds it.
+    #[arg(long, env = "EMCP_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
     /// The master key, 64 hexadecimal digits. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -207,9 +218,10 @@ impl SettingsInput {
         let merged: Self = fields
             .try_into()
             .map_err(|error: toml::de::Error| problem(error.to_string()))?;
-        // These two are never in a file, nor in what may be written to one.
+        // These are never in a file, nor in what may be written to one.
         Ok(Self {
             admin_token: self.admin_token,
+            metrics_token: self.metrics_token,
             master_key: self.master_key,
             ..merged
         })

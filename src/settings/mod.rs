@@ -129,6 +129,8 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Where the audit log is sent besides.
     pub audit_syslog: Option<SyslogTarget>,
+    /// Whether metrics may be read through Traefik, with the metrics token.
+    pub metrics_public: bool,
     /// What bounds servers and people.
     pub bounds: BoundSettings,
     /// Which old versions of code are kept.
@@ -137,6 +139,8 @@ pub struct Settings {
     pub servers_proxy: ProxyChoice,
     /// The administrator's token.
     pub admin_token: SecretSource,
+    /// What monitoring shows for them.
+    pub metrics_token: SecretSource,
     /// The key that seals secrets.
     pub master_key: SecretSource,
 }
@@ -332,6 +336,21 @@ mod tests {
         std::fs::write(&path, "admin_token = \"x\"\n").unwrap();
         let error = SettingsInput::default().or_file(Some(&path)).unwrap_err();
         assert!(error.to_string().contains("admin_token"), "{error}");
+    }
+
+    #[test]
+    fn metrics_are_for_the_inside_alone_unless_they_are_wanted_outside() {
+        let checked = |text: Option<&str>| {
+            let input = SettingsInput {
+                metrics_public: text.map(str::to_owned),
+                ..SettingsInput::default()
+            };
+            input.check().map(|settings| settings.metrics_public)
+        };
+        assert!(!checked(None).unwrap());
+        assert!(checked(Some("on")).unwrap());
+        let refused = checked(Some("yes")).unwrap_err().to_string();
+        assert!(refused.contains("EMCP_METRICS_PUBLIC"), "{refused}");
     }
 
     #[test]

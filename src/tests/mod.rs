@@ -4,5 +4,6 @@
 
 mod app;
 mod life;
+mod metrics;
 mod random;
 mod upgrade;
