@@ -30,7 +30,11 @@ impl AddressPool {
     /// If it is no IPv4 subnet in CIDR form, or too large or small to hold
     /// both ranges (`/8` to `/26`).
     pub fn parse(cidr: &str) -> Result<Self, SubnetError> {
-        let subnet: Ipv4Net = cidr.parse().map_err(|_| {
+        // As it is written by everybody: ipnet takes 010.0.0.0 for 10.0.0.0, and
+        // others for 8.0.0.0 (RFC 6943 §3.1.1).
+        let parsed = cidr.parse().ok();
+        let subnet = parsed.filter(|subnet: &Ipv4Net| subnet.to_string() == cidr);
+        let subnet = subnet.ok_or_else(|| {
             SubnetError(format!(
                 "\"{cidr}\" is not an IPv4 subnet; write it like 10.213.0.0/20"
             ))
@@ -260,6 +264,8 @@ mod tests {
             "10.0.0.0/x",
             "10.0.0.0/33",
             "10.0.0.0/+20",
+            "10.0.0.0/020",
+            "010.0.0.0/20",
             " 10.0.0.0/20",
             "::1/64",
         ] {
