@@ -97,13 +97,21 @@ skip_suite() {
   SUITES+=("$1") RESULTS+=("skipped: $2") TIMES+=(0)
 }
 
-rust_tests() {
-  if cargo nextest --version >/dev/null 2>&1; then
-    suite 'Rust tests' cargo nextest run --locked --no-fail-fast
-  else
-    suite 'Rust tests' cargo test --locked --no-fail-fast
-  fi
+find_rust_runner() {
+  RUST_TESTS=(cargo test --locked)
+  if cargo nextest --version >/dev/null 2>&1; then RUST_TESTS=(cargo nextest run --locked); fi
 }
+
+# Compiles them while suites run that have no need of the compiler. Theirs waits
+# for it, by cargo's own lock, and tells what it could not compile.
+RUST_BUILD=''
+build_rust_tests() {
+  "${RUST_TESTS[@]}" --no-run >"$LOG_DIR/Rust-tests-build.log" 2>&1 </dev/null 9>&- &
+  RUST_BUILD=$!
+}
+
+# A process in the background hears no Ctrl-C.
+cleanup() { [[ -z $RUST_BUILD ]] || kill "$RUST_BUILD" 2>/dev/null || true; }
 
 shell_lint() {
   local scripts
@@ -149,6 +157,7 @@ python_types() {
 lint_suites() {
   suite 'format' cargo fmt --check
   suite 'clippy' cargo clippy --locked --all-targets -- -D warnings
+  [[ $LINT_ONLY == yes ]] || build_rust_tests
   shell_lint
   python_types
   # They find cargo-deny and kingfisher there.
@@ -213,8 +222,9 @@ export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
 # Settings for an installation on this machine are none of the tests' business.
 unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_INTERNAL_SUBNET EMCP_FIREWALL EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL EMCP_SERVERS_URL
 
+find_rust_runner
 lint_suites
-rust_tests
+suite 'Rust tests' "${RUST_TESTS[@]}" --no-fail-fast
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/e2e
 suite 'fault tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/faults

@@ -151,12 +151,7 @@ fn settings(mut input: SettingsInput, file: Option<PathBuf>) -> anyhow::Result<S
     input.servers_http_proxy = from_environment("EMCP_SERVERS_HTTP_PROXY");
     input.servers_https_proxy = from_environment("EMCP_SERVERS_HTTPS_PROXY");
     input.servers_no_proxy = from_environment("EMCP_SERVERS_NO_PROXY");
-    let input = input.without_empty();
-    let input = match file {
-        Some(path) => input.or_file(&path)?,
-        None => input,
-    };
-    Ok(input.check()?)
+    Ok(input.or_file(file.as_deref())?.check()?)
 }
 
 fn from_environment(key: &str) -> Option<String> {

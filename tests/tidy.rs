@@ -31,6 +31,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("rustix", "src/disk.rs"),
     ("crc32fast", "src/store"),
     ("rustls", "src/identity"),
+    ("ipnet", "src/model"),
+    ("aho_corasick", "src/vault"),
+    ("cookie", "src/http"),
     ("x509_parser", "src/identity"),
 ];
 

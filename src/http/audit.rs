@@ -7,12 +7,13 @@
 use std::future::Future;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures_util::FutureExt;
 use jiff::Timestamp;
 use tracing::{Span, field};
 use warp::reply::Response;
 
 use super::context::Ctx;
-use super::reply::{Answer, call};
+use super::reply::{Answer, Work, call};
 use crate::access::Caller;
 use crate::model::{AuditEntry, AuditResult, Error, ServerId, ServerName};
 
@@ -153,24 +154,22 @@ impl Note {
 }
 
 /// As [`call`], for a handler that does what the audit log must tell.
-pub(super) async fn audited<F>(
+pub(super) fn audited<F>(
     ctx: Ctx,
     action: &'static str,
     handler: impl FnOnce(Ctx) -> F,
-) -> Response
+) -> impl Future<Output = Response> + Send
 where
     F: Future<Output = Answer> + Send + 'static,
 {
     ctx.note.lock().action = Some(action);
-    call(ctx, |ctx| {
-        let work = handler(ctx.clone());
-        async move {
-            let answer = work.await;
-            write(&ctx, answer.as_ref().map(|_| ())).await;
-            answer
-        }
-    })
-    .await
+    call(ctx, |ctx| told(ctx.clone(), handler(ctx).boxed()))
+}
+
+async fn told(ctx: Ctx, work: Work) -> Answer {
+    let answer = work.await;
+    write(&ctx, answer.as_ref().map(|_| ())).await;
+    answer
 }
 
 /// Writes the line of what is done already, for a handler that goes on to wait

@@ -299,9 +299,43 @@ mod tests {
             network: Some("from-flag".into()),
             ..SettingsInput::default()
         };
-        let merged = input.or_file(&path).unwrap();
+        let merged = input.or_file(Some(&path)).unwrap();
         assert_eq!(merged.network.as_deref(), Some("from-flag"));
         assert_eq!(merged.instance.as_deref(), Some("from-file"));
+    }
+
+    #[test]
+    fn what_is_empty_counts_as_not_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emcp.toml");
+        std::fs::write(&path, "network = \"from-file\"\nhttps_port = 9443\n").unwrap();
+        let input = SettingsInput {
+            network: Some(" ".into()),
+            instance: Some(String::new()),
+            tls_cert_file: Some("".into()),
+            audit_syslog: Some(String::new()),
+            max_cpus: Some(1.5),
+            sleep_stop_after_secs: Some(7),
+            admin_token: Some("from-environment".into()),
+            ..SettingsInput::default()
+        };
+        let merged = input.clone().or_file(Some(&path)).unwrap();
+        assert_eq!(merged.network.as_deref(), Some("from-file"));
+        assert_eq!(merged.https_port, Some(9443));
+        assert_eq!((merged.instance, merged.tls_cert_file), (None, None));
+        assert_eq!((merged.audit_syslog, merged.max_cpus), (None, Some(1.5)));
+        assert_eq!(merged.sleep_stop_after_secs, Some(7));
+        assert_eq!(merged.admin_token.as_deref(), Some("from-environment"));
+        assert_eq!(input.or_file(None).unwrap().network, None);
+    }
+
+    #[test]
+    fn a_secret_in_the_file_is_refused_since_others_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emcp.toml");
+        std::fs::write(&path, "admin_token = \"x\"\n").unwrap();
+        let error = SettingsInput::default().or_file(Some(&path)).unwrap_err();
+        assert!(error.to_string().contains("admin_token"), "{error}");
     }
 
     #[test]
@@ -324,7 +358,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("emcp.toml");
         std::fs::write(&path, "netwrok = \"x\"\n").unwrap();
-        let error = SettingsInput::default().or_file(&path).unwrap_err();
+        let error = SettingsInput::default().or_file(Some(&path)).unwrap_err();
         assert!(error.to_string().contains("netwrok"));
     }
 }
