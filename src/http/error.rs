@@ -6,11 +6,10 @@ use std::collections::BTreeMap;
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::{IntoResponses, ToSchema};
 use warp::Reply;
 use warp::reply::Response as WarpResponse;
 
-use super::controllers::oauth::as_description;
 use crate::model::Error;
 
 /// The challenge of RFC 6750 §3. Only who showed a token learns what is wrong with
@@ -48,6 +47,30 @@ pub(super) struct ErrorDetail<'a> {
     args: BTreeMap<&'a str, &'a str>,
     /// Leads to EMCP's log line.
     request_id: &'a str,
+}
+
+/// What every call may be answered with instead.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) enum Refusals {
+    /// The request is at fault; `error.code` says how.
+    #[response(status = "4XX")]
+    Refused(ErrorBody<'static>),
+    /// Something EMCP depends on does not answer now.
+    #[response(status = 503)]
+    Unavailable(ErrorBody<'static>),
+}
+
+/// A sentence as OAuth takes it (RFC 6749 §5.2): no quotes, no backslashes, ASCII alone.
+pub(super) fn as_description(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '"' => '\'',
+            '\\' => '/',
+            ' '..='~' => c,
+            _ => '?',
+        })
+        .collect()
 }
 
 /// The answer to a failed call. What is internal goes to the log only.

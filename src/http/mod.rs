@@ -10,10 +10,13 @@ mod body;
 mod context;
 mod controllers;
 mod create_form;
+mod dispatch;
 mod error;
 mod listener;
+mod note;
 mod openapi;
 mod reply;
+mod route;
 mod router;
 mod ui;
 mod unread;
@@ -83,8 +86,8 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         "EMCP serves"
     );
     let now = Instant::now();
-    let accepting = |routes, header_timeout, requests_max| Accepting {
-        routes,
+    let accepting = |site, header_timeout, requests_max| Accepting {
+        site,
         admission: Admission::new(Arc::clone(app.proxies()), requests_max),
         header_timeout,
         since: now,
@@ -93,9 +96,9 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         closing: app.closing().clone(),
     };
     let requests_max = Some(app.settings().requests_per_address);
-    let public = accepting(router::public(app), PUBLIC_HEADER_TIMEOUT, requests_max);
+    let public = accepting(router::public(app)?, PUBLIC_HEADER_TIMEOUT, requests_max);
     // The gate's are those that Traefik lets through to servers' routes.
-    let internal = accepting(router::internal(app), INTERNAL_HEADER_TIMEOUT, None);
+    let internal = accepting(router::internal(app)?, INTERNAL_HEADER_TIMEOUT, None);
     tokio::select! {
         _ = async { tokio::join!(public.run(sockets.public), internal.run(sockets.internal)) } => {}
         () = sockets.lifeline.lost() => {

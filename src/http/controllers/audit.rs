@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use warp::Reply;
 
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::{AuditFilter, AuditRecord, Error};
 

@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CodeBody, CodeForm};
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, tagged};
 use crate::model::{CodeVersion, Error, Result, decode_source};
 use crate::services::ServerView;

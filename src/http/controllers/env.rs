@@ -5,7 +5,7 @@ use utoipa::ToSchema;
 
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, tagged};
 use crate::model::{EnvVarView, RawEnvVar, parse_env_json};
 

@@ -16,7 +16,7 @@ use warp::Reply;
 
 use crate::access::CanRead;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::Answer;
 use crate::services::{Told, UsageView};
 

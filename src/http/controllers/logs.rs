@@ -16,7 +16,7 @@ use warp::ws::{Message, WebSocket, Ws};
 
 use crate::access::CanRead;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::logs::{
     Lines, LogPage, LogRecord, Needle, Piece, Selection, ServerLog, Source, for_terminal,
@@ -67,7 +67,14 @@ type ViewerSink = SplitSink<WebSocket, Message>;
         Refusals
     )
 )]
-pub(in crate::http) async fn read(ctx: Ctx, id: String) -> Answer {
+pub(in crate::http) async fn get(ctx: Ctx, id: String, upgrade: Option<Ws>) -> Answer {
+    match upgrade {
+        Some(ws) => stream(ctx, id, ws).await,
+        None => read(ctx, id).await,
+    }
+}
+
+async fn read(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_read(&id)?;
     let selection = selection_of(&ctx)?;
     let tail = ctx.query_number("tail", TAIL_MAX)?;
@@ -174,7 +181,7 @@ fn text(lines: Lines, notice: Option<String>, has_times: bool) -> warp::reply::R
     response
 }
 
-pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
+async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     let leave = may_view(&ctx)?;
     ctx.server(&id)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);

@@ -8,7 +8,7 @@ use utoipa::ToSchema;
 use crate::access::{Caller, PlatformPermission};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::{Ctx, SESSION_COOKIE};
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, no_content};
 use crate::model::{Error, Result, Role};
 use crate::services::SESSION_LIFETIME;

@@ -1,7 +1,7 @@
 //! `/api/settings`.
 
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::services::SettingsView;
 

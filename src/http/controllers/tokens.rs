@@ -6,7 +6,7 @@ use utoipa::ToSchema;
 
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, json_with, no_content};
 use crate::services::{ChangeToken, CreateToken, CreatedToken, TokenView};
 

@@ -4,8 +4,7 @@
 use crate::access::CanConnect;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::error::ErrorBody;
-use crate::http::openapi::Refusals;
+use crate::http::error::{ErrorBody, Refusals};
 use crate::http::reply::{Answer, json};
 use crate::model::Result;
 use crate::services::{

@@ -7,7 +7,7 @@ use utoipa::ToSchema;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CheckBody};
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::Error;
 use crate::services::{CheckView, Template, templates};
