@@ -10,8 +10,8 @@ use utoipa::openapi::{PathItem, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::context::SESSION_COOKIE;
-use super::error::ErrorBody;
 use super::route::{Description, Route};
+use crate::api::{ErrorBody, UsageView};
 use crate::model::RESERVED_NAMES;
 
 /// What the description says besides the routes.
@@ -22,7 +22,7 @@ use crate::model::RESERVED_NAMES;
         description = "MCP servers from single Python files. docs/api.md tells the same for people."
     ),
     servers((url = "/")),
-    components(schemas(ErrorBody<'static>)),
+    components(schemas(ErrorBody, UsageView)),
     security(("bearer" = []), ("api_key" = []), ("session" = []))
 )]
 struct Frame;

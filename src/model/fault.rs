@@ -23,7 +23,7 @@ pub struct Fault {
     /// What the sentence says in numbers and names; of a failure that the
     /// bootstrap reported, only where it is a module that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(nullable = false, value_type = Option<Object>)]
     pub args: Option<Map<String, Value>>,
 }
 

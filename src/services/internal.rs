@@ -12,10 +12,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, FirewallView, Notice};
+use super::App;
 use crate::access::Proxies;
+use crate::api::Space;
+use crate::api::{FirewallView, Notice};
 use crate::directory::Entry;
-use crate::disk::Space;
 use crate::metrics::UnderWay;
 use crate::model::{AuditEntry, Error, Result, ServerId};
 use crate::settings::Settings;

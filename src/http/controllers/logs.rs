@@ -15,13 +15,12 @@ use warp::Reply;
 use warp::ws::{Message, WebSocket, Ws};
 
 use crate::access::CanRead;
+use crate::api::LogPage;
 use crate::http::context::Ctx;
 use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::logs::{
-    Lines, LogPage, LogRecord, Needle, Piece, Selection, ServerLog, Source, for_terminal,
-};
-use crate::model::{Error, Result};
+use crate::logs::{Lines, Needle, Piece, Selection, ServerLog, for_terminal};
+use crate::model::{Error, LogRecord, LogSource, Result};
 
 const TAIL_DEFAULT: u64 = 1_000;
 /// The largest `?tail=`: more than is ever kept.
@@ -115,8 +114,8 @@ fn selection_of(ctx: &Ctx) -> Result<Selection> {
     };
     let stream = match ctx.query("stream") {
         None => None,
-        Some("stdout") => Some(Source::Stdout),
-        Some("stderr") => Some(Source::Stderr),
+        Some("stdout") => Some(LogSource::Stdout),
+        Some("stderr") => Some(LogSource::Stderr),
         Some(_) => {
             let must = "the query parameter \"stream\" must be \"stdout\" or \"stderr\"";
             return Err(invalid("stream", must));

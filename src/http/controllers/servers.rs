@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
 use warp::path::FullPath;
 
 use super::oauth;
 use crate::access::Caller;
+use crate::api::{Action, ActionBody, EventList};
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
@@ -18,7 +19,7 @@ use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
 use crate::http::error::{Refusals, error_response};
 use crate::http::reply::{Answer, json, json_with, no_content, tagged};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
-use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};
+use crate::services::{PatchServer, ServerFilter, ServerView, urls_of};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
@@ -33,22 +34,6 @@ pub(in crate::http) struct ServerList {
     servers: Vec<ServerView>,
     /// How many they are.
     total: usize,
-}
-
-/// A server's history.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct EventList {
-    /// Newest first.
-    events: Vec<EventView>,
-}
-
-/// What is asked of a server.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ActionBody {
-    /// One of these words.
-    #[schema(value_type = Action)]
-    action: String,
 }
 
 #[utoipa::path(
@@ -255,7 +240,7 @@ fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answ
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                Urls::of(&base, &entry).main()
+                urls_of(&base, &entry).main()
             ),
         }),
         // Traefik has been given the route, and takes some hundred milliseconds
