@@ -9,6 +9,8 @@
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use crate::clock;
+
 /// One server's use. Lost with EMCP, after which a server counts as used at
 /// EMCP's start.
 #[derive(Debug)]
@@ -26,7 +28,7 @@ pub struct Activity {
 impl Default for Activity {
     fn default() -> Self {
         Self {
-            since: Instant::now(),
+            since: clock::instant(),
             requests: AtomicU64::new(0),
             judged: AtomicU64::new(0),
             last_use_ms: AtomicU64::new(0),
@@ -49,7 +51,9 @@ impl Activity {
 
     /// It was in use this long ago, if not since.
     pub fn used_before(&self, ago: Duration) {
-        let at = self.since.elapsed().saturating_sub(ago);
+        let at = clock::instant()
+            .duration_since(self.since)
+            .saturating_sub(ago);
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         self.last_use_ms.fetch_max(at_ms, Ordering::SeqCst);
     }
@@ -62,7 +66,9 @@ impl Activity {
     /// How long nobody has used it, as far as is known here.
     pub fn idle(&self) -> Duration {
         let last_use = Duration::from_millis(self.last_use_ms.load(Ordering::SeqCst));
-        self.since.elapsed().saturating_sub(last_use)
+        clock::instant()
+            .duration_since(self.since)
+            .saturating_sub(last_use)
     }
 
     /// From here on, a request makes [`Activity::is_asked_for`] true. What came

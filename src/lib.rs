@@ -9,6 +9,7 @@ pub mod activity;
 pub mod api;
 mod blocking;
 pub mod bounds;
+mod clock;
 pub mod directory;
 pub mod disk;
 pub mod disk_locks;
@@ -27,6 +28,8 @@ pub mod services;
 pub mod settings;
 pub mod sockets;
 pub mod store;
+#[cfg(test)]
+mod tests;
 pub mod traefik;
 pub mod trouble;
 pub mod vault;

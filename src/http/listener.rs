@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
+use bytes::Bytes;
 use futures_util::FutureExt;
 use http::header::{CONNECTION, HeaderName, HeaderValue};
 use http::{Request, Response, StatusCode};
-use hyper::body::Incoming;
+use hyper::body::{Body, Incoming};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -147,7 +148,7 @@ impl Connection {
             .max_buf_size(HEAD_MAX_BYTES)
             .serve_connection(
                 TokioIo::new(stream),
-                service_fn(|request| self.handle(request)),
+                service_fn(|request: Request<Incoming>| self.handle(request)),
             )
             .with_upgrades();
         tokio::pin!(connection);
@@ -178,20 +179,25 @@ impl Connection {
 
     /// One request: gives it an id and a span, catches panics, sets the headers
     /// every answer has, and writes the log line.
-    async fn handle(
-        &self,
-        request: Request<Incoming>,
-    ) -> Result<warp::reply::Response, Infallible> {
+    async fn handle<B>(&self, request: Request<B>) -> Result<warp::reply::Response, Infallible>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
         let id = Uuid::now_v7().to_string();
         let span = request_span(&id);
         self.answer(request, &id).instrument(span).await
     }
 
-    async fn answer(
+    async fn answer<B>(
         &self,
-        request: Request<Incoming>,
+        request: Request<B>,
         id: &str,
-    ) -> Result<warp::reply::Response, Infallible> {
+    ) -> Result<warp::reply::Response, Infallible>
+    where
+        B: Body<Data = Bytes> + Unpin + Send + 'static,
+        B::Error: std::error::Error + Send + Sync,
+    {
         let (mut request, unread) = Unread::share(request);
         request.extensions_mut().insert(RequestId(id.to_owned()));
         request.extensions_mut().insert(self.id);
@@ -241,6 +247,34 @@ impl Connection {
             "request"
         );
         Ok(response)
+    }
+}
+
+/// The same without a socket: requests are handed over, and come back answered.
+#[cfg(test)]
+pub(crate) struct InProcess(Connection);
+
+#[cfg(test)]
+impl InProcess {
+    pub(super) fn of(accepting: Accepting, peer: std::net::IpAddr) -> Self {
+        Self(Connection {
+            id: ConnectionId(1),
+            peer: Peer(peer),
+            site: accepting.site,
+            admission: Arc::new(accepting.admission),
+            arrived: accepting.since,
+            is_first: AtomicBool::new(true),
+            closing: accepting.closing,
+        })
+    }
+
+    /// Answers one request.
+    pub(crate) async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
+        use http_body_util::{BodyExt, Full};
+        let Ok(response) = self.0.handle(request.map(Full::new)).await;
+        let (head, body) = response.into_parts();
+        let body = body.collect().await.map(|whole| whole.to_bytes());
+        Response::from_parts(head, body.unwrap_or_default())
     }
 }
 

@@ -29,6 +29,8 @@ use tokio_util::task::TaskTracker;
 
 use self::admission::Admission;
 use self::listener::Accepting;
+#[cfg(test)]
+pub(crate) use self::listener::InProcess;
 use crate::services::App;
 use crate::settings::Settings;
 use crate::sockets::Sockets;
@@ -85,20 +87,7 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         unserved_ms = sockets.unserved.as_millis() as u64,
         "EMCP serves"
     );
-    let now = Instant::now();
-    let accepting = |site, header_timeout, requests_max| Accepting {
-        site,
-        admission: Admission::new(Arc::clone(app.proxies()), requests_max),
-        header_timeout,
-        since: now,
-        queued_since: now.checked_sub(sockets.unserved).unwrap_or(now),
-        connections: connections.clone(),
-        closing: app.closing().clone(),
-    };
-    let requests_max = Some(app.settings().requests_per_address);
-    let public = accepting(router::public(app)?, PUBLIC_HEADER_TIMEOUT, requests_max);
-    // The gate's are those that Traefik lets through to servers' routes.
-    let internal = accepting(router::internal(app)?, INTERNAL_HEADER_TIMEOUT, None);
+    let [public, internal] = both(app, sockets.unserved, connections)?;
     tokio::select! {
         _ = async { tokio::join!(public.run(sockets.public), internal.run(sockets.internal)) } => {}
         () = sockets.lifeline.lost() => {
@@ -106,4 +95,36 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         }
     }
     Ok(())
+}
+
+/// The public listener's loop and the internal one's.
+fn both(
+    app: &Arc<App>,
+    unserved: Duration,
+    connections: &TaskTracker,
+) -> anyhow::Result<[Accepting; 2]> {
+    let now = Instant::now();
+    let accepting = |site, header_timeout, requests_max| Accepting {
+        site,
+        admission: Admission::new(Arc::clone(app.proxies()), requests_max),
+        header_timeout,
+        since: now,
+        queued_since: now.checked_sub(unserved).unwrap_or(now),
+        connections: connections.clone(),
+        closing: app.closing().clone(),
+    };
+    let requests_max = Some(app.settings().requests_per_address);
+    Ok([
+        accepting(router::public(app)?, PUBLIC_HEADER_TIMEOUT, requests_max),
+        // The gate's are those that Traefik lets through to servers' routes.
+        accepting(router::internal(app)?, INTERNAL_HEADER_TIMEOUT, None),
+    ])
+}
+
+/// The public listener and the internal one without sockets, called by Traefik.
+#[cfg(test)]
+pub(crate) fn in_process(app: &Arc<App>) -> [InProcess; 2] {
+    let traefik = std::net::Ipv4Addr::LOCALHOST.into();
+    let both = both(app, Duration::ZERO, &TaskTracker::new()).unwrap();
+    both.map(|one| InProcess::of(one, traefik))
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http::header::EXPECT;
-use hyper::body::{Body, Frame, Incoming, SizeHint};
+use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::timeout;
 
 /// As much as a client may have sent before it could know better.
@@ -19,22 +19,21 @@ const DRAIN_MAX_BYTES: usize = 256 * 1024;
 const DRAIN_MAX: Duration = Duration::from_secs(1);
 
 /// A body that its handler may leave unread.
-pub(super) struct Unread {
-    body: Shared,
+pub(super) struct Unread<B> {
+    body: Shared<B>,
     /// The client sends nothing before it is told to.
     is_expecting: bool,
 }
 
 /// A body that two hold.
-#[derive(Clone)]
-pub(super) struct Shared(Arc<Mutex<Incoming>>);
+pub(super) struct Shared<B>(Arc<Mutex<B>>);
 
-impl Unread {
+impl<B: Body<Data = Bytes> + Unpin> Unread<B> {
     /// Keeps a hand on the request's body.
-    pub(super) fn share(request: Request<Incoming>) -> (Request<Shared>, Self) {
+    pub(super) fn share(request: Request<B>) -> (Request<Shared<B>>, Self) {
         let is_expecting = request.headers().contains_key(EXPECT);
         let request = request.map(|body| Shared(Arc::new(Mutex::new(body))));
-        let body = request.body().clone();
+        let body = Shared(Arc::clone(&request.body().0));
         (request, Self { body, is_expecting })
     }
 
@@ -60,20 +59,20 @@ impl Unread {
     }
 }
 
-impl Shared {
-    fn lock(&self) -> MutexGuard<'_, Incoming> {
+impl<B> Shared<B> {
+    fn lock(&self) -> MutexGuard<'_, B> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-impl Body for Shared {
+impl<B: Body<Data = Bytes> + Unpin> Body for Shared<B> {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
         Pin::new(&mut *self.lock()).poll_frame(context)
     }
 

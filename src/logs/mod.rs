@@ -29,7 +29,7 @@ use tokio_util::task::TaskTracker;
 
 use crate::blocking::run_blocking;
 use crate::model::{LogRecord, LogSource, ServerId};
-use crate::runtime::{DockerRuntime, OutputLine, OutputStream, Run};
+use crate::runtime::{OutputLine, OutputStream, Run, Runtime};
 use crate::trouble;
 use crate::vault::Mask;
 
@@ -52,7 +52,7 @@ const DRAIN: Duration = Duration::from_secs(3);
 
 /// All servers' logs.
 pub struct Logs {
-    runtime: DockerRuntime,
+    runtime: Arc<dyn Runtime>,
     root: PathBuf,
     servers: Mutex<HashMap<ServerId, Arc<ServerLog>>>,
     tasks: TaskTracker,
@@ -83,7 +83,7 @@ impl Logs {
     /// Logs kept below `root`, one folder a server. Followers end with
     /// `cancel` and are counted by `tasks`.
     pub fn new(
-        runtime: DockerRuntime,
+        runtime: Arc<dyn Runtime>,
         root: PathBuf,
         tasks: TaskTracker,
         cancel: CancellationToken,
@@ -135,13 +135,13 @@ impl Logs {
                 ended,
             });
         }
-        let runtime = self.runtime.clone();
+        let runtime = Arc::clone(&self.runtime);
         let container = container.to_owned();
         let run = run.clone();
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
             cancel
-                .run_until_cancelled(take_in(&runtime, &log, &container, &run, &mask))
+                .run_until_cancelled(take_in(&*runtime, &log, &container, &run, &mask))
                 .await;
             ended_sender.send_replace(true);
         });
@@ -296,7 +296,7 @@ impl ServerLog {
 
 /// Takes in one run's output until it ends.
 async fn take_in(
-    runtime: &DockerRuntime,
+    runtime: &dyn Runtime,
     log: &Arc<ServerLog>,
     container: &str,
     run: &Run,

@@ -20,6 +20,7 @@ use rmcp::transport::streamable_http_client::{
 use sse_stream::{Sse, SseStream};
 
 use super::allowance::{Allowance, TooMuch};
+use crate::runtime::{SendError, ServerClient};
 
 const EVENTS: &str = "text/event-stream";
 const JSON: &str = "application/json";
@@ -32,6 +33,8 @@ pub(super) const GOODBYE_MAX: Duration = Duration::from_secs(2);
 #[derive(Debug, thiserror::Error)]
 pub(super) enum HttpFault {
     #[error(transparent)]
+    Send(#[from] SendError),
+    #[error(transparent)]
     Http(#[from] reqwest::Error),
     #[error(transparent)]
     TooMuch(#[from] TooMuch),
@@ -43,7 +46,7 @@ type Events = BoxStream<'static, Result<Sse, SseError>>;
 /// Speaks HTTP within one conversation's allowance.
 #[derive(Clone)]
 pub(super) struct CountingClient {
-    pub(super) http: reqwest::Client,
+    pub(super) http: ServerClient,
     pub(super) allowance: Arc<Allowance>,
     /// The status of the first refusal for want of a credential.
     pub(super) refused: Arc<OnceLock<u16>>,
@@ -62,7 +65,7 @@ impl StreamableHttpClient for CountingClient {
     ) -> Result<StreamableHttpPostResponse, Fault> {
         let awaits_answer = matches!(message, ClientJsonRpcMessage::Request(_));
         let had_session = session_id.is_some();
-        let request = self.http.post(&*uri).json(&message);
+        let request = self.http.requests().post(&*uri).json(&message);
         let request = with_headers(request, session_id, None, headers);
         let response = self.send(request).await?;
         let status = response.status();
@@ -111,7 +114,7 @@ impl StreamableHttpClient for CountingClient {
         _auth_header: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<(), Fault> {
-        let request = self.http.delete(&*uri).timeout(GOODBYE_MAX);
+        let request = self.http.requests().delete(&*uri).timeout(GOODBYE_MAX);
         // What it answers is not read: whoever has no sessions may say so.
         self.send(with_headers(request, Some(session_id), None, headers))
             .await?;
@@ -126,7 +129,7 @@ impl StreamableHttpClient for CountingClient {
         _auth_header: Option<String>,
         headers: HashMap<HeaderName, HeaderValue>,
     ) -> Result<Events, Fault> {
-        let request = self.http.get(&*uri);
+        let request = self.http.requests().get(&*uri);
         let request = with_headers(request, session_id, last_event_id, headers);
         let response = self.send(request).await?;
         match response.status() {
@@ -146,10 +149,8 @@ impl CountingClient {
         if self.allowance.is_spent() {
             return Err(Fault::Client(TooMuch.into()));
         }
-        request
-            .send()
-            .await
-            .map_err(|error| Fault::Client(error.into()))
+        let sending = self.http.send(request).await;
+        sending.map_err(|error| Fault::Client(error.into()))
     }
 
     /// A whole answer that may be parsed.

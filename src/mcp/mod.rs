@@ -25,6 +25,7 @@ use tokio::time::{Instant, timeout};
 use self::allowance::Allowance;
 pub use self::allowance::Bounds;
 use self::client::{CountingClient, GOODBYE_MAX};
+use crate::runtime::ServerClient;
 
 /// The header that lets a request into a container: the bootstrap answers none
 /// without the container's own random key in it.
@@ -127,7 +128,7 @@ impl Session {
     /// [`McpError::Connection`], [`McpError::Refused`], [`McpError::TooMuch`], or
     /// [`McpError::Timeout`] after `patience`.
     pub async fn open(
-        client: &reqwest::Client,
+        client: &ServerClient,
         url: &str,
         headers: &[(HeaderName, &str)],
         patience: Duration,

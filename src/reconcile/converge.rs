@@ -5,7 +5,7 @@ mod silence;
 mod sleep;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore};
@@ -15,6 +15,7 @@ use super::failure::restarts_with_this;
 use super::plan::{Facts, Observed, Step, plan};
 use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
+use crate::clock;
 use crate::directory::Entry;
 use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
@@ -59,11 +60,11 @@ impl Converge {
             };
             let facts = Facts {
                 answering_run: answering_run.as_ref().map(|run| run.key.as_str()),
-                rest: self.parts.wanted_rest(&entry, Timestamp::now()),
+                rest: self.parts.wanted_rest(&entry, self.parts.clock.now()),
                 alive: self.parts.wanted_alive(&entry),
                 start_timeout: self.parts.config.start_timeout,
             };
-            let now = Timestamp::now();
+            let now = self.parts.clock.now();
             let step = plan(&entry.server, &entry.state, &observed, facts, now);
             tracing::debug!(server = %self.id, ?step, "next step");
             match self
@@ -172,7 +173,7 @@ impl Converge {
         match step {
             Step::Nothing => return Ok(Next::Rest),
             Step::WaitUntil(due) => {
-                let wait = due.duration_since(Timestamp::now());
+                let wait = due.duration_since(self.parts.clock.now());
                 self.pause(Duration::try_from(wait).unwrap_or_default())
                     .await;
             }
@@ -193,12 +194,10 @@ impl Converge {
                 self.parts.logs.drained(self.id).await;
                 runtime.remove(&id).await?;
             }
-            Step::Start(id) => {
-                let next = self.start(state, &id, state.applied_revision).await;
-                if let Err(error) = next {
-                    self.could_not_run(state, error).await?;
-                }
-            }
+            Step::Start(id) => match runtime.start(&id).await {
+                Ok(()) => self.starts(state, &id, state.applied_revision).await,
+                Err(error) => self.could_not_run(state, error).await?,
+            },
             Step::Unpause(id) => {
                 runtime.unpause(&id).await?;
                 if state.rest() != Rest::Awake {
@@ -314,35 +313,15 @@ impl Converge {
                 return Ok(());
             }
         };
-        let runtime = &self.parts.runtime;
-        let begun = async {
-            let disk = runtime.open_disk(&spec).await?;
-            let started = async {
-                let id = runtime.create(&spec, disk.as_ref()).await?;
-                self.start(&building, &id, Some(spec.revision)).await
-            };
-            let started = started.await;
-            if let Some(disk) = disk
-                && let Err(error) = runtime.let_go(disk).await
-            {
-                // It lets go by itself.
-                tracing::warn!(server = %self.id, %error, "the helper that opened a disk is still there");
-            }
-            started
-        };
-        match begun.await {
-            Ok(()) => Ok(()),
-            Err(error) => self.could_not_run(&building, error).await,
+        match self.parts.runtime.run(&spec).await {
+            Ok(id) => self.starts(&building, &id, Some(spec.revision)).await,
+            Err(error) => self.could_not_run(&building, error).await?,
         }
+        Ok(())
     }
 
-    async fn start(
-        &self,
-        state: &RunState,
-        container: &str,
-        revision: Option<u64>,
-    ) -> std::result::Result<(), RuntimeError> {
-        self.parts.runtime.start(container).await?;
+    /// Keeps that a container has been started.
+    async fn starts(&self, state: &RunState, container: &str, revision: Option<u64>) {
         let starting = RunState {
             status: Status::Starting,
             reason: Reason::AwaitingAnswer,
@@ -351,11 +330,10 @@ impl Converge {
             restarts: restarts_with_this(state),
             retry_at: None,
             ready_run: None,
-            started_at: Some(Timestamp::now()),
+            started_at: Some(self.parts.clock.now()),
             ..state.clone()
         };
         self.save(state, starting).await;
-        Ok(())
     }
 
     /// Takes over a container that an earlier EMCP started without writing
@@ -387,10 +365,10 @@ impl Converge {
 
     /// One look whether it answers, and what it serves.
     async fn probe(&self, entry: &Entry) -> Probe {
-        let (http, networks) = (&self.parts.http, &self.parts.config.networks);
-        match probe(http, entry, networks, PROBE_SLICE).await {
+        let (client, networks) = (&self.parts.client, &self.parts.config.networks);
+        match probe(client, entry, networks, PROBE_SLICE).await {
             Probe::Answers(serves)
-                if !serves.has_mcp() && look_for_mcp(http, entry, networks).await =>
+                if !serves.has_mcp() && look_for_mcp(client, entry, networks).await =>
             {
                 Probe::Answers(Serves::mcp_alone())
             }
@@ -428,7 +406,7 @@ impl Converge {
         };
         entry.liveness.begins(
             &answering.key,
-            Instant::now(),
+            clock::instant(),
             self.parts.config.liveness_interval,
             entry.activity.requests(),
         );
@@ -452,7 +430,7 @@ impl Converge {
         if *before == after {
             return;
         }
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         let is_transition = before.status != after.status;
         // Unless it was shown already, with its time.
         if is_transition && after.since == before.since {

@@ -10,7 +10,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
-use jiff::Timestamp;
 use tokio::sync::{Notify, Semaphore, mpsc};
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -19,10 +18,11 @@ use tokio_util::task::TaskTracker;
 use super::Parts;
 use super::alive;
 use super::converge::Converge;
+use super::plan::at_rest;
 use super::waker::Pending;
 use super::watch::Watch;
-use crate::model::{Desired, Rest, ServerId, Status};
-use crate::runtime::{Container, Phase};
+use crate::model::ServerId;
+use crate::runtime::{Change, Container};
 use crate::trouble;
 
 const FULL_PASS: Duration = Duration::from_secs(30);
@@ -170,35 +170,9 @@ impl Engine {
         for entry in self.parts.directory.list() {
             let id = entry.server.id;
             let own = by_server.remove(&id).unwrap_or_default();
-            let (server, state) = (&entry.server, &entry.state);
-            let address = server.address_in(&self.parts.config.networks);
-            let has_one_that = |phase| {
-                own.len() == 1
-                    && own.iter().all(|c| {
-                        c.phase == phase
-                            && c.generation == server.generation
-                            && state.container_id.as_deref() == Some(&c.id)
-                    })
-            };
-            let at_rest = match server.desired {
-                Desired::Running => match state.status {
-                    Status::Running | Status::Unresponsive => {
-                        has_one_that(Phase::Running)
-                            && own.iter().all(|c| c.addresses.contains(&address))
-                            && self.parts.logs.is_following(id)
-                    }
-                    Status::Sleeping => match state.rest() {
-                        Rest::Stopped => own.is_empty(),
-                        // What is frozen writes nothing that had to be followed.
-                        Rest::Awake | Rest::Paused => has_one_that(Phase::Paused),
-                    },
-                    _ => state.gave_up && own.iter().all(|c| c.phase == Phase::Exited),
-                },
-                Desired::Stopped => {
-                    state.status == Status::Stopped && own.iter().all(|c| c.phase == Phase::Exited)
-                }
-            };
-            if !server.hold && (!at_rest || state.generation != server.generation) {
+            let address = entry.server.address_in(&self.parts.config.networks);
+            let is_followed = self.parts.logs.is_following(id);
+            if !at_rest(&entry.server, &entry.state, &own, address, is_followed) {
                 due.insert(id);
             }
         }
@@ -212,7 +186,7 @@ impl Engine {
     /// Servers that are to sleep deeper than they do, or to wake, or of which it
     /// is to be told or done that they answer nobody.
     fn look_at_restless(&mut self) {
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         for entry in self.parts.directory.list() {
             let is_restless = self.parts.wanted_rest(&entry, now) != entry.state.rest();
             if is_restless || self.parts.wanted_alive(&entry).is_some() {
@@ -330,21 +304,14 @@ async fn survey(parts: &Parts) -> Option<Surveyed> {
 /// Docker's events, as hints. The stream ends silently when Docker restarts.
 async fn listen_to_docker(parts: Arc<Parts>, reports: mpsc::UnboundedSender<Report>) {
     loop {
-        let mut changes = Box::pin(parts.runtime.changes());
-        let mut cut_off = Box::pin(parts.runtime.cut_off());
-        loop {
-            tokio::select! {
-                change = changes.next() => match change {
-                    Some(id) => parts.waker.wake(id),
-                    None => break,
-                },
-                change = cut_off.next() => match change {
-                    // The receiver is gone only when the loop itself has ended.
-                    Some(container) => {
-                        let _ = reports.send(Report::CutOff(container));
-                    }
-                    None => break,
-                },
+        let mut changes = parts.runtime.changes();
+        while let Some(change) = changes.next().await {
+            match change {
+                Change::Server(id) => parts.waker.wake(id),
+                // The receiver is gone only when the loop itself has ended.
+                Change::CutOff(container) => {
+                    let _ = reports.send(Report::CutOff(container));
+                }
             }
         }
         tokio::time::sleep(EVENTS_RETRY).await;

@@ -24,12 +24,13 @@ use secrecy::SecretString;
 use tokio::sync::RwLock;
 
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
 use crate::logs::Logs;
 use crate::model::{ServerNetworks, SleepAfter};
-use crate::runtime::DockerRuntime;
+use crate::runtime::{Runtime, ServerClient};
 use crate::store::Store;
 use crate::traefik::Routes;
 use crate::vault::Vault;
@@ -44,7 +45,7 @@ pub struct Parts {
     /// The same in memory, and what is observed.
     pub directory: Arc<Directory>,
     /// Where containers live.
-    pub runtime: DockerRuntime,
+    pub runtime: Arc<dyn Runtime>,
     /// Opens secrets for the request that creates a container.
     pub vault: Arc<Vault>,
     /// Knows which servers Traefik has routes for.
@@ -59,8 +60,10 @@ pub struct Parts {
     pub disks: Arc<DiskLocks>,
     /// What a container is given at most.
     pub bounds: Arc<Bounds>,
-    /// For probes.
-    pub http: reqwest::Client,
+    /// Speaks with servers.
+    pub client: ServerClient,
+    /// Tells the time.
+    pub clock: Clock,
     /// Where code lies.
     pub layout: Layout,
     /// What containers are made from besides the server itself.

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::directory::Entry;
 use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, McpError, Session};
 use crate::model::{ServerNetworks, Serves};
+use crate::runtime::ServerClient;
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -92,7 +93,7 @@ impl Usage {
 
 /// Asks a server who uses it. Nothing, where its base image is too old to tell.
 pub(super) async fn usage(
-    client: &reqwest::Client,
+    client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> Result<Option<Usage>, String> {
@@ -101,7 +102,7 @@ pub(super) async fn usage(
 
 /// Whether a server answers at all, and if so, whether a call was running in it.
 pub(super) async fn answers(
-    client: &reqwest::Client,
+    client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
     patience: Duration,
@@ -112,7 +113,7 @@ pub(super) async fn answers(
 
 /// Looks until the server answers or `patience` runs out.
 pub(super) async fn probe(
-    client: &reqwest::Client,
+    client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
     patience: Duration,
@@ -133,7 +134,7 @@ pub(super) async fn probe(
 
 /// One look at a server that answers its health page.
 async fn once(
-    client: &reqwest::Client,
+    client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> Result<Probe, String> {
@@ -153,7 +154,7 @@ async fn once(
 /// Looks for MCP in an app that does not show whether it has any: a route of its
 /// own may lead to an SDK's server all the same.
 pub(super) async fn look_for_mcp(
-    client: &reqwest::Client,
+    client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> bool {
@@ -163,21 +164,24 @@ pub(super) async fn look_for_mcp(
 }
 
 async fn health(
-    client: &reqwest::Client,
+    client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
     patience: Duration,
 ) -> Result<Health, String> {
     let looking = async {
-        let mut answer = client
+        let request = client
+            .requests()
             .get(format!(
                 "http://{}/.emcp/health",
                 entry.server.endpoint(networks)
             ))
-            .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret())
-            .send()
+            .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret());
+        let mut answer = client
+            .send(request)
             .await
-            .and_then(reqwest::Response::error_for_status)
+            .map_err(|error| error.to_string())?
+            .error_for_status()
             .map_err(|error| error.to_string())?;
         let mut page = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| error.to_string())? {
@@ -197,7 +201,7 @@ async fn health(
 }
 
 /// With the status by which the server's own code turns EMCP away, if it does.
-async fn handshake(client: &reqwest::Client, base: &str, key: &str) -> Result<Option<u16>, String> {
+async fn handshake(client: &ServerClient, base: &str, key: &str) -> Result<Option<u16>, String> {
     let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
     // The caller of the probe bounds the whole look; this only ends a try.
     let url = format!("{base}/mcp");

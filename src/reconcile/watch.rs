@@ -3,13 +3,11 @@
 //! lately. What passes the gate is no answer: EMCP carries no MCP byte, and
 //! learns nothing of what a server says to its clients.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use secrecy::ExposeSecret;
 use serde::Deserialize;
-use tokio::net::{TcpStream, UdpSocket};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
@@ -18,9 +16,10 @@ use tokio_util::task::TaskTracker;
 use super::Parts;
 use super::alive::{self, Alive};
 use super::probe;
+use crate::clock;
 use crate::directory::Entry;
 use crate::liveness::{Look, Verdict};
-use crate::runtime::RuntimeError;
+use crate::runtime::{NoTestimony, RuntimeError};
 
 /// Looks at the same time.
 const LOOKS_MAX: usize = 16;
@@ -28,8 +27,6 @@ const LOOKS_MAX: usize = 16;
 const HEALTH_MAX: Duration = Duration::from_secs(2);
 /// For its witness, which answers by itself.
 const WITNESS_MAX: Duration = Duration::from_secs(1);
-/// A witness has some twenty bytes to say.
-const TESTIMONY_MAX_BYTES: usize = 512;
 /// For a connection within one machine.
 const CONNECT_MAX: Duration = Duration::from_secs(1);
 /// For Docker's counters.
@@ -44,14 +41,6 @@ struct Testimony {
     calls: u64,
 }
 
-/// Why a witness said nothing.
-enum NoTestimony {
-    /// There is none: the base image is from before.
-    NoWitness,
-    /// It is silent.
-    Silent,
-}
-
 /// Looks at servers, a few at a time.
 pub(super) struct Watch {
     parts: Arc<Parts>,
@@ -64,7 +53,7 @@ impl Parts {
     /// What is to be done about whether a server answers.
     pub(super) fn wanted_alive(&self, entry: &Entry) -> Option<Alive> {
         let run = entry.state.ready_run.as_deref()?;
-        let now = Instant::now();
+        let now = clock::instant();
         let verdict = entry
             .liveness
             .verdict(run, now, self.config.liveness_interval);
@@ -118,7 +107,7 @@ impl Watch {
         };
         if !entry
             .liveness
-            .is_due(&run, Instant::now(), interval, spread())
+            .is_due(&run, clock::instant(), interval, spread())
         {
             return;
         }
@@ -126,17 +115,18 @@ impl Watch {
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
             let _place = place;
-            let began = Instant::now();
+            let began = clock::instant();
             let Some(look) = cancel.run_until_cancelled(look(&parts, &entry)).await else {
                 return;
             };
             // What slept or was replaced meanwhile did not fall silent by itself.
-            let is_told = began.elapsed() <= LOOK_MAX && parts.directory.is_current(&entry);
+            let is_told = clock::instant().duration_since(began) <= LOOK_MAX
+                && parts.directory.is_current(&entry);
             let requests = entry.activity.requests();
             entry.liveness.saw(
                 &run,
                 is_told.then_some(look),
-                Instant::now(),
+                clock::instant(),
                 interval,
                 spread(),
                 requests,
@@ -151,16 +141,18 @@ impl Watch {
 /// What one look at a server finds.
 async fn look(parts: &Parts, entry: &Entry) -> Look {
     let networks = &parts.config.networks;
-    match probe::answers(&parts.http, entry, networks, HEALTH_MAX).await {
+    match probe::answers(&parts.client, entry, networks, HEALTH_MAX).await {
         Ok(in_call) => return Look::Answers { in_call },
         Err(why) => tracing::debug!(server = %entry.server.id, why, "it gives no sign of life"),
     }
     let address = entry.server.endpoint(networks);
-    let testimony = testimony(&address, entry.gateway_key.expose_secret()).await;
+    let testimony = testimony(parts, &address, entry.gateway_key.expose_secret()).await;
     match testimony {
         Ok(Testimony { calls: 0 }) => return Look::Hangs,
         Ok(_) => return Look::InCall,
-        Err(_) if !can_connect(&address).await => return Look::Unreachable,
+        Err(_) if !parts.client.can_connect(&address, CONNECT_MAX).await => {
+            return Look::Unreachable;
+        }
         Err(NoTestimony::NoWitness) => return Look::Untold,
         Err(NoTestimony::Silent) => {}
     }
@@ -169,34 +161,10 @@ async fn look(parts: &Parts, entry: &Entry) -> Look {
     }
 }
 
-/// Whether somebody is there, were it to refuse.
-async fn can_connect(address: &str) -> bool {
-    match timeout(CONNECT_MAX, TcpStream::connect(address)).await {
-        Ok(Ok(_)) => true,
-        Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
-        Err(_) => false,
-    }
-}
-
-/// Asks the witness at `address`.
-async fn testimony(address: &str, key: &str) -> Result<Testimony, NoTestimony> {
-    let asking = async {
-        let socket = UdpSocket::bind((IpAddr::from([0, 0, 0, 0]), 0)).await?;
-        // Only what comes from there is received, and a port that is not open is
-        // told.
-        socket.connect(address).await?;
-        socket.send(key.as_bytes()).await?;
-        let mut answer = [0; TESTIMONY_MAX_BYTES];
-        let length = socket.recv(&mut answer).await?;
-        Ok::<_, std::io::Error>(answer[..length].to_vec())
-    };
-    match timeout(WITNESS_MAX, asking).await {
-        Ok(Ok(answer)) => serde_json::from_slice(&answer).map_err(|_| NoTestimony::Silent),
-        Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
-            Err(NoTestimony::NoWitness)
-        }
-        Ok(Err(_)) | Err(_) => Err(NoTestimony::Silent),
-    }
+/// Asks its witness.
+async fn testimony(parts: &Parts, address: &str, key: &str) -> Result<Testimony, NoTestimony> {
+    let said = parts.client.testimony(address, key, WITNESS_MAX).await?;
+    serde_json::from_slice(&said).map_err(|_| NoTestimony::Silent)
 }
 
 /// The CPU time of its container so far: what works is not stopped.

@@ -1,191 +1,156 @@
 //! Where containers live. The types here are the whole vocabulary the
 //! reconciler shares with a container engine; only `docker` names bollard.
 //!
-//! Nothing outside `docker` may assume one engine, one container per server or
-//! a bind mount: Docker Swarm is to become the second runtime.
+//! Nothing outside this room may assume one engine, one container per server or
+//! a bind mount: Docker Swarm is to become another runtime.
 
+mod client;
 mod docker;
+#[cfg(test)]
+pub(crate) mod fake;
+mod types;
 
 use std::net::Ipv4Addr;
-use std::path::PathBuf;
 use std::time::Duration;
 
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
+use crate::model::{Egress, ServerId, ServerNetworks};
 
-pub use docker::{DockerRuntime, OneShot, OpenDisk};
+pub use client::{NoTestimony, SendError, ServerClient};
+pub use docker::DockerRuntime;
+pub use types::{
+    Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
+    OutputStream, Phase, Run, RuntimeError, STORAGE_TARGET, Usage,
+};
 
-/// Where a server with storage has it, inside its container.
-pub const STORAGE_TARGET: &str = "/data";
+/// A container engine, as far as EMCP needs one. All it shows and does is of
+/// one EMCP's own containers.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// Prepares the engine: agrees on an API version, makes the networks unless
+    /// they are there as they must be, and removes what [`Runtime::run_once`]
+    /// left behind when EMCP was killed.
+    ///
+    /// # Errors
+    /// `Unreachable`, or `Refused` if a network of that name has another subnet.
+    async fn connect(&self, networks: ServerNetworks) -> Result<(), RuntimeError>;
 
-/// Everything one container is made from. Holds secrets: no `Debug`.
-pub struct ContainerSpec {
-    /// The server it serves.
-    pub server: ServerId,
-    /// Unique in the engine. All containers of the network can learn it, so it
-    /// tells nothing.
-    pub name: String,
-    /// The server's name, for people who look at containers.
-    pub server_name: ServerName,
-    /// Image reference.
-    pub image: String,
-    /// The wish it answers.
-    pub generation: u64,
-    /// The configuration it was made from.
-    pub revision: u64,
-    /// Which network it is in.
-    pub egress: Egress,
-    /// What it keeps beyond its end.
-    pub disk: Option<DiskSpec>,
-    /// Its address there.
-    pub address: Ipv4Addr,
-    /// Directory of the code version, mounted read-only.
-    pub code_dir: PathBuf,
-    /// Its environment, secrets opened.
-    pub env: Vec<(String, SecretString)>,
-    /// Which of these must not be shown.
-    pub secret_keys: Vec<String>,
-    /// What it may use.
-    pub limits: Limits,
-    /// From SIGTERM to SIGKILL when the engine stops it by itself.
-    pub stop_grace: Duration,
-}
+    /// Whether the engine answers.
+    ///
+    /// # Errors
+    /// If it does not.
+    async fn ping(&self) -> Result<(), RuntimeError>;
 
-/// The disk of a container.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskSpec {
-    /// The directory that holds its image and nothing else.
-    pub dir: PathBuf,
-    /// What it has at most, inodes and all.
-    pub size_bytes: u64,
-}
+    /// The engine and its host.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    async fn info(&self) -> Result<EngineInfo, RuntimeError>;
 
-/// What a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Phase {
-    /// Made, never started.
-    Created,
-    /// Its process runs.
-    Running,
-    /// Frozen.
-    Paused,
-    /// Its process ended.
-    Exited,
-    /// On its way out, or in a state EMCP does not use; wait.
-    InTransition,
-}
+    /// When the engine began to run, after it had settled what the last one
+    /// left. `None` for one that does not tell.
+    ///
+    /// # Errors
+    /// If it does not answer.
+    async fn began_at(&self) -> Result<Option<Timestamp>, RuntimeError>;
 
-/// A container as listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Container {
-    /// The engine's id.
-    pub id: String,
-    /// The server it serves.
-    pub server: ServerId,
-    /// From its label.
-    pub generation: u64,
-    /// From its label.
-    pub revision: u64,
-    /// What it is doing.
-    pub phase: Phase,
-    /// Where it is in networks; none while it does not run.
-    pub addresses: Vec<Ipv4Addr>,
-}
+    /// All containers of this instance, or those of one server.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError>;
 
-/// A container as looked at by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Inspected {
-    /// What it is doing.
-    pub phase: Phase,
-    /// Its present or last run, if it was ever started.
-    pub run: Option<Run>,
-    /// Where it is in networks; none while it does not run.
-    pub addresses: Vec<Ipv4Addr>,
-}
+    /// What a container is doing. To be believed over the list: at the moment of
+    /// its end Docker Engine still lists a container as running.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError>;
 
-/// One run of a container: from a start to the end, if it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Run {
-    /// Tells one run of a container from the next.
-    pub key: String,
-    /// When it started.
-    pub started_at: Option<Timestamp>,
-    /// When it ended.
-    pub finished_at: Option<Timestamp>,
-    /// Its exit code.
-    pub exit_code: i64,
-    /// Whether the kernel killed a process of it for want of memory.
-    pub oom_killed: bool,
-    /// The engine's own words, where the process could not even start.
-    pub engine_error: Option<String>,
-}
+    /// Makes a container, with the disk it is to have, and starts it. Returns its
+    /// id. One that could be made and not started remains.
+    ///
+    /// # Errors
+    /// `ImageMissing`, `Storage`, or what the engine says.
+    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError>;
 
-/// The engine and its host.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct EngineInfo {
-    /// The engine's version.
-    pub version: String,
-    /// Its host's operating system.
-    pub os: String,
-    /// Its host's CPUs.
-    pub cpus: u64,
-    /// Its host's memory.
-    pub memory_bytes: u64,
-}
+    /// Starts a container that has no disk; one that runs already is left
+    /// running.
+    ///
+    /// # Errors
+    /// What the engine says.
+    async fn start(&self, id: &str) -> Result<(), RuntimeError>;
 
-/// What a container uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Usage {
-    /// CPU time of all its processes since it was started, in nanoseconds.
-    pub cpu_time_nanos: u64,
-    /// Memory in use, without what the kernel would give up first.
-    pub memory_bytes: u64,
-}
+    /// Asks a container to end and returns once it has: SIGTERM, then SIGKILL
+    /// after the grace period. A frozen container goes on to meet the signal.
+    ///
+    /// # Errors
+    /// What the engine says; a container that is gone counts as stopped.
+    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError>;
 
-/// Which of the output streams a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum OutputStream {
-    /// Standard output.
-    Stdout,
-    /// Standard error.
-    Stderr,
-    /// None: here the engine threw output away before it was read.
-    Gap,
-}
+    /// Freezes a container: its processes get no time and keep their memory.
+    ///
+    /// # Errors
+    /// What the engine says.
+    async fn pause(&self, id: &str) -> Result<(), RuntimeError>;
 
-/// One line of a container's output.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct OutputLine {
-    /// When the engine received it.
-    pub at: Timestamp,
-    /// Where it was written.
-    pub stream: OutputStream,
-    /// Without the line end; invalid UTF-8 replaced.
-    pub text: String,
-    /// Whether it was cut here for its length and goes on in the next line of
-    /// its stream.
-    pub goes_on: bool,
-}
+    /// Lets a frozen container go on.
+    ///
+    /// # Errors
+    /// What the engine says.
+    async fn unpause(&self, id: &str) -> Result<(), RuntimeError>;
 
-/// What went wrong with the engine.
-#[derive(Debug, thiserror::Error)]
-pub enum RuntimeError {
-    /// The engine does not answer.
-    #[error("Docker Engine does not answer: {0}")]
-    Unreachable(String),
-    /// There is no such image.
-    #[error("{}", KnownFault::image_missing(.0))]
-    ImageMissing(String),
-    /// The server's disk cannot be had.
-    #[error("the storage cannot be used: {0}")]
-    Storage(String),
-    /// There is no such container (any more).
-    #[error("there is no such container")]
-    NoSuchContainer,
-    /// The engine refused.
-    #[error("Docker Engine refused: {0}")]
-    Refused(String),
+    /// Removes a container, running or not.
+    ///
+    /// # Errors
+    /// What the engine says; a container that is gone counts as removed.
+    async fn remove(&self, id: &str) -> Result<(), RuntimeError>;
+
+    /// Puts a container that runs back into its network, at its address, whatever
+    /// is left of its place there.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    async fn attach(&self, id: &str, egress: Egress, address: Ipv4Addr)
+    -> Result<(), RuntimeError>;
+
+    /// Runs a container to its end and returns what it wrote to standard output.
+    ///
+    /// # Errors
+    /// `ImageMissing`, `Refused` if it takes too long, or what the engine says.
+    async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError>;
+
+    /// What a container uses at the moment.
+    ///
+    /// # Errors
+    /// `NoSuchContainer` also for one that does not run, or what the engine says.
+    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError>;
+
+    /// The values of the secret variables that a container was made with.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError>;
+
+    /// The last lines a container wrote.
+    ///
+    /// # Errors
+    /// `NoSuchContainer`, or what the engine says.
+    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError>;
+
+    /// A container's output from its beginning, then live until it ends. Times go
+    /// back up to a second before `since_secs`: the caller drops what it has.
+    fn follow(
+        &self,
+        id: &str,
+        since_secs: i64,
+    ) -> BoxStream<'static, Result<OutputLine, RuntimeError>>;
+
+    /// What changes, as hints to look again. Ends when the connection does: the
+    /// caller asks anew and looks at everything.
+    fn changes(&self) -> BoxStream<'static, Change>;
 }

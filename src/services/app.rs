@@ -17,7 +17,7 @@ use crate::logs::Logs;
 use crate::metrics::Metrics;
 use crate::model::{Error, Result};
 use crate::reconcile::Waker;
-use crate::runtime::DockerRuntime;
+use crate::runtime::{Runtime, ServerClient};
 use crate::settings::Settings;
 use crate::store::Store;
 use crate::traefik::{Provider, Routes};
@@ -53,7 +53,7 @@ pub struct App {
     /// Seals and opens secrets.
     pub(super) vault: Arc<Vault>,
     /// Where containers live.
-    pub(super) runtime: DockerRuntime,
+    pub(super) runtime: Arc<dyn Runtime>,
     /// Servers' output.
     pub(super) logs: Arc<Logs>,
     /// Wakes the reconciler.
@@ -82,7 +82,7 @@ pub struct App {
     /// What containers use.
     pub(super) usage: UsageMeter,
     /// Speaks to containers directly.
-    pub(super) server_client: reqwest::Client,
+    pub(super) server_client: ServerClient,
     /// Servers being tried out.
     pub(super) trials: Trials,
     /// Long-lived tasks.

@@ -19,6 +19,7 @@ use crate::mcp::{Bounds, McpError, Session};
 use crate::model::{
     CONNECTION_TEST, Finding, PLATFORM, Result, Role, Serves, Token, TokenId, TokenSecret,
 };
+use crate::runtime::ServerClient;
 use crate::vault::random_bytes;
 
 /// For one step. A server that has to be woken or started is waited for at the
@@ -90,6 +91,7 @@ impl App {
                 return Err(Finding::NoMcpEndpoint);
             }
             let headers = [(HeaderName::from_static("authorization"), bearer.as_str())];
+            let client = ServerClient::over(client);
             let session =
                 match Session::open(&client, &url, &headers, STEP_MAX, Bounds::TRIAL).await {
                     Ok(session) => session,

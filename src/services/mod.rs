@@ -51,6 +51,8 @@ pub use notices::{NoticeBoard, Subject};
 pub use servers::{CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use startup::{Endings, start};
+#[cfg(test)]
+pub(crate) use startup::{Opened, Outside, start_in};
 pub use templates::templates;
 pub use trials::Trials;
 pub use usage::UsageMeter;

@@ -15,6 +15,7 @@ use super::{
 };
 use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
 use crate::identity::{Identity, Layout};
@@ -23,7 +24,7 @@ use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
 use crate::model::ServerNetworks;
 use crate::reconcile::{self, Waker};
-use crate::runtime::{DockerRuntime, RuntimeError};
+use crate::runtime::{DockerRuntime, Runtime, RuntimeError, ServerClient};
 use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
 use crate::traefik::{Provider, RouteFacts, Routes, own_address};
@@ -53,16 +54,72 @@ pub async fn start(
     settings: Settings,
     endings: Endings,
 ) -> anyhow::Result<(Arc<App>, impl Future<Output = anyhow::Result<()>>)> {
+    let opened = Opened::open(&settings)?;
+    let outside = Outside {
+        runtime: Arc::new(find_docker(&settings).await?),
+        client: ServerClient::new().context("cannot make an HTTP client")?,
+        clock: Clock::Wall,
+    };
+    start_in(settings, opened, outside, endings).await
+}
+
+/// What the data directory holds.
+pub(crate) struct Opened {
+    identity: Identity,
+    store: Store,
+    vault: Vault,
+}
+
+impl Opened {
+    /// Opens it, and makes at the first start what is not there.
+    ///
+    /// # Errors
+    /// If a part cannot be opened; the message says what to do.
+    pub(crate) fn open(settings: &Settings) -> anyhow::Result<Self> {
+        let identity = Identity::load_or_create(settings)?;
+        let (store, vault) = finish_rotation(settings, Vault::new(&identity.master_key))?;
+        Ok(Self {
+            identity,
+            store,
+            vault,
+        })
+    }
+}
+
+/// What is not EMCP's own, and what a test has another one of.
+pub(crate) struct Outside {
+    /// Where containers live.
+    pub(crate) runtime: Arc<dyn Runtime>,
+    /// The way to them.
+    pub(crate) client: ServerClient,
+    /// The time.
+    pub(crate) clock: Clock,
+}
+
+/// [`start`] with what is outside EMCP given.
+pub(crate) async fn start_in(
+    settings: Settings,
+    opened: Opened,
+    outside: Outside,
+    endings: Endings,
+) -> anyhow::Result<(Arc<App>, impl Future<Output = anyhow::Result<()>>)> {
     let Endings {
         tasks,
         closing,
         cancel,
     } = endings;
-    let identity = Identity::load_or_create(&settings)?;
+    let Opened {
+        identity,
+        store,
+        vault,
+    } = opened;
+    let Outside {
+        runtime,
+        client: server_client,
+        clock,
+    } = outside;
     let layout = Layout::new(&settings.data_dir);
-    let (store, vault) = finish_rotation(&settings, Vault::new(&identity.master_key))?;
     let vault = Arc::new(vault);
-    let runtime = find_docker(&settings).await?;
 
     let entries = load_entries(&store, &vault).await?;
     strays::remove(&layout, &store, &entries).await?;
@@ -91,7 +148,7 @@ pub async fn start(
     let routes = Arc::new(routes);
     tasks.spawn(cancel.clone().run_until_cancelled_owned(publisher.run()));
     let logs = Arc::new(Logs::new(
-        runtime.clone(),
+        Arc::clone(&runtime),
         layout.root().to_owned(),
         tasks.clone(),
         cancel.clone(),
@@ -102,11 +159,10 @@ pub async fn start(
     let bounds = Arc::new(Bounds::new(settings.bounds));
     let metrics = Metrics::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
-    let server_client = server_client()?;
     let parts = Arc::new(reconcile::Parts {
         store: store.clone(),
         directory: Arc::clone(&directory),
-        runtime: runtime.clone(),
+        runtime: Arc::clone(&runtime),
         vault: Arc::clone(&vault),
         routes: Arc::clone(&routes),
         logs: Arc::clone(&logs),
@@ -114,17 +170,18 @@ pub async fn start(
         code_removal: Arc::clone(&code_removal),
         disks: Arc::clone(&disks),
         bounds: Arc::clone(&bounds),
-        http: server_client.clone(),
+        client: server_client.clone(),
+        clock,
         layout: layout.clone(),
         config: reconcile_config(&settings),
     });
     let reconciling = {
-        let (runtime, networks) = (runtime.clone(), settings.networks);
+        let (runtime, networks) = (Arc::clone(&runtime), settings.networks);
         let host = settings.docker_host.clone();
         let (tasks, cancel) = (tasks.clone(), cancel.clone());
         let bounds = Arc::clone(&bounds);
         async move {
-            let connecting = connect_to_docker(&runtime, networks);
+            let connecting = connect_to_engine(&*runtime, networks);
             let connected = cancel.run_until_cancelled(connecting).await;
             connected
                 .unwrap_or(Ok(()))
@@ -211,18 +268,13 @@ async fn find_docker(settings: &Settings) -> anyhow::Result<DockerRuntime> {
 
 /// Waits for a Docker Engine that does not answer yet: after a power cut EMCP
 /// may well be up first. Anything else that is wrong ends the start.
-async fn connect_to_docker(
-    runtime: &DockerRuntime,
+async fn connect_to_engine(
+    runtime: &dyn Runtime,
     networks: ServerNetworks,
 ) -> Result<(), RuntimeError> {
     let mut is_told = false;
     loop {
-        let connected = async {
-            runtime.negotiate().await?;
-            runtime.ensure_networks(networks).await?;
-            runtime.remove_helpers().await
-        };
-        match connected.await {
+        match runtime.connect(networks).await {
             Err(error @ RuntimeError::Unreachable(_)) => {
                 if !std::mem::replace(&mut is_told, true) {
                     tracing::warn!(%error, "waiting for Docker Engine");
@@ -255,16 +307,6 @@ async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>
             })
         })
         .collect()
-}
-
-/// Probes go straight to containers: never through a proxy.
-fn server_client() -> anyhow::Result<reqwest::Client> {
-    reqwest::Client::builder()
-        .no_proxy()
-        .pool_max_idle_per_host(0)
-        .redirect(reqwest::redirect::Policy::none())
-        .build()
-        .context("cannot make an HTTP client")
 }
 
 fn reconcile_config(settings: &Settings) -> reconcile::Config {

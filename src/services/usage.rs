@@ -15,7 +15,7 @@ use crate::api::{ServerUsage, TotalUsage, UsageView};
 use crate::bounds::Bounds;
 use crate::directory::Directory;
 use crate::model::{Maxima, ServerId};
-use crate::runtime::{DockerRuntime, Usage};
+use crate::runtime::{Runtime, Usage};
 
 /// Between two looks.
 const STEP: Duration = Duration::from_secs(5);
@@ -62,12 +62,7 @@ impl UsageMeter {
     }
 
     /// Measures until it is dropped.
-    pub(super) async fn run(
-        &self,
-        runtime: &DockerRuntime,
-        directory: &Directory,
-        bounds: &Bounds,
-    ) {
+    pub(super) async fn run(&self, runtime: &dyn Runtime, directory: &Directory, bounds: &Bounds) {
         let mut wanted = self.wanted.subscribe();
         let mut counters = HashMap::new();
         let mut clock = interval(STEP);
@@ -103,7 +98,7 @@ struct Counters {
 }
 
 async fn look(
-    runtime: &DockerRuntime,
+    runtime: &dyn Runtime,
     directory: &Directory,
     maxima: Maxima,
     counters: &mut HashMap<ServerId, Counters>,
@@ -181,7 +176,7 @@ impl App {
         let app = Arc::clone(self);
         let work = async move {
             app.usage
-                .run(&app.runtime, &app.directory, &app.bounds)
+                .run(&*app.runtime, &app.directory, &app.bounds)
                 .await
         };
         self.tasks

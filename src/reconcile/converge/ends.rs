@@ -1,7 +1,5 @@
 //! What is kept of a run that ended, and of one that could not begin.
 
-use jiff::Timestamp;
-
 use super::Converge;
 use crate::logs::hide_in;
 use crate::model::{Failure, KnownFault, RunState, Server};
@@ -18,7 +16,7 @@ impl Converge {
         run_key: Option<String>,
         fault: KnownFault,
     ) -> std::result::Result<(), RuntimeError> {
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         let failure = Failure {
             fault: fault.into(),
             line: None,
@@ -52,7 +50,7 @@ impl Converge {
             self.save(state, ended).await;
             return Ok(());
         }
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         let tail = self.log_tail(container).await?;
         let limits = self.parts.bounds.maxima().cap(server.limits);
         let failure = failure::explain(run, limits.memory_bytes, tail, now);
@@ -93,7 +91,7 @@ impl Converge {
 
     /// A run that failed before there was one.
     pub(super) async fn could_not_begin(&self, state: &RunState, fault: KnownFault) {
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         let failure = Failure {
             fault: fault.into(),
             line: None,

@@ -1,11 +1,10 @@
 //! What is done about a server that runs and answers nobody
 //! ([ADR 21](../../../docs/adr/0021-running-stays-true.md)).
 
-use std::time::{Duration, Instant};
-
-use jiff::Timestamp;
+use std::time::Duration;
 
 use super::Converge;
+use crate::clock;
 use crate::directory::Entry;
 use crate::model::{Failure, KnownFault, Reason, RunState, Status};
 use crate::reconcile::failure;
@@ -22,7 +21,7 @@ impl Converge {
         let since = match state.status {
             Status::Unresponsive => state.since,
             _ => {
-                let now = Timestamp::now();
+                let now = self.parts.clock.now();
                 now.saturating_sub(silent_for).unwrap_or(now)
             }
         };
@@ -45,7 +44,7 @@ impl Converge {
         match runtime.attach(id, server.egress, address).await {
             Ok(()) => {
                 tracing::warn!(server = %self.id, "its container was cut off from its network, and is connected again");
-                entry.liveness.forget(Instant::now());
+                entry.liveness.forget(clock::instant());
                 Ok(())
             }
             // It ended meanwhile.
@@ -63,7 +62,7 @@ impl Converge {
         run: Option<&Run>,
         silent_for: Duration,
     ) -> Result<(), RuntimeError> {
-        let now = Timestamp::now();
+        let now = self.parts.clock.now();
         let silent_secs = silent_for.as_secs();
         let failure = Failure {
             fault: KnownFault::Unresponsive { silent_secs }.into(),

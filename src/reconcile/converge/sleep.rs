@@ -1,10 +1,9 @@
 //! Falling asleep and waking up ([ADR 9](../../../docs/adr/0009-sleep-by-what-the-server-reports.md)).
 
-use std::time::Instant;
-
 use jiff::Timestamp;
 
 use super::Converge;
+use crate::clock;
 use crate::directory::Entry;
 use crate::model::{Reason, Rest, RunState, Status};
 use crate::reconcile::Parts;
@@ -66,7 +65,7 @@ impl Converge {
     ///    or it was noted before, hence so long ago that it has reached the
     ///    server; then the server counts it when it is asked once more.
     async fn fall_asleep(&self, entry: &Entry, rest: Rest) -> Option<RunState> {
-        let is_idle = |entry: &Entry| self.parts.wanted_rest(entry, Timestamp::now()) >= rest;
+        let is_idle = |entry: &Entry| self.parts.wanted_rest(entry, self.parts.clock.now()) >= rest;
         if !self.learn_usage(entry).await || !is_idle(entry) {
             return None;
         }
@@ -80,7 +79,7 @@ impl Converge {
             return None;
         }
         let asleep = RunState {
-            since: Timestamp::now(),
+            since: self.parts.clock.now(),
             ..self.asleep(entry, rest)
         };
         self.parts.directory.put_state(self.id, asleep.clone());
@@ -96,13 +95,13 @@ impl Converge {
     /// Asks the server who uses it, and tells whether it answered. One that
     /// does not is taken for busy: it may be in a call that blocks it.
     async fn learn_usage(&self, entry: &Entry) -> bool {
-        let told = usage(&self.parts.http, entry, &self.parts.config.networks).await;
+        let told = usage(&self.parts.client, entry, &self.parts.config.networks).await;
         if let (Ok(_), Some(run)) = (&told, &entry.state.ready_run) {
             let requests = entry.activity.requests();
             let interval = self.parts.config.liveness_interval;
             entry
                 .liveness
-                .answered(run, Instant::now(), interval, requests);
+                .answered(run, clock::instant(), interval, requests);
         }
         match told {
             Ok(Some(usage)) if usage.open_requests > 0 => entry.activity.touch(),

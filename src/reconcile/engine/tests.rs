@@ -4,6 +4,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
+use jiff::Timestamp;
 use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -14,12 +15,13 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
-use crate::model::{Actor, AddressPool, RunState, Server, ServerNetworks};
+use crate::model::{Actor, AddressPool, Desired, RunState, Server, ServerNetworks, Status};
 use crate::reconcile::{Config, Waker};
-use crate::runtime::DockerRuntime;
+use crate::runtime::{DockerRuntime, ServerClient};
 use crate::settings::SettingsInput;
 use crate::store::Store;
 use crate::traefik::{RouteFacts, Routes};
@@ -125,7 +127,7 @@ impl Setting {
 
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let host = format!("unix://{}", socket.display());
-        let runtime = DockerRuntime::new(&host, "net", "test").unwrap();
+        let runtime = Arc::new(DockerRuntime::new(&host, "net", "test").unwrap());
         let vault = Arc::new(Vault::new(&[7; 32]));
         let open = AddressPool::parse("198.18.1.0/24").unwrap();
         let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
@@ -169,7 +171,8 @@ impl Setting {
             bounds: Arc::new(Bounds::new(
                 SettingsInput::default().check().unwrap().bounds,
             )),
-            http: reqwest::Client::new(),
+            client: ServerClient::new().unwrap(),
+            clock: Clock::Wall,
             layout: Layout::new(dir.path()),
             config: Config {
                 base_image: "none".to_owned(),

@@ -13,22 +13,24 @@ use std::collections::HashMap;
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
 use bollard::models::{ContainerInspectResponse, EventMessage};
 use bollard::query_parameters::{
     CreateContainerOptions, EventsOptions, InspectContainerOptions, ListContainersOptions,
-    RemoveContainerOptions, StopContainerOptions,
+    StopContainerOptions,
 };
+use futures_util::stream::{self, BoxStream};
 use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-pub use disk::OpenDisk;
-pub use one_shot::OneShot;
+use disk::OpenDisk;
 
 use super::{
-    Container, ContainerSpec, EngineInfo, Inspected, OutputLine, Phase, RuntimeError, Usage,
+    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase, Runtime,
+    RuntimeError, Usage,
 };
 use crate::model::{Egress, ServerId, ServerNetworks};
 
@@ -79,30 +81,6 @@ impl DockerRuntime {
         })
     }
 
-    /// Agrees with the engine on an API version, for all clones.
-    ///
-    /// # Errors
-    /// If nothing answers.
-    pub async fn negotiate(&self) -> Result<(), RuntimeError> {
-        let agreed = self.docker.clone().negotiate_version().await;
-        agreed.map(drop).map_err(explain)
-    }
-
-    /// Makes the networks unless they are there as they must be.
-    ///
-    /// # Errors
-    /// If a network of that name has another subnet, or the engine refuses.
-    pub async fn ensure_networks(&self, networks: ServerNetworks) -> Result<(), RuntimeError> {
-        for (egress, pool) in [
-            (Egress::Open, networks.open()),
-            (Egress::None, networks.internal()),
-        ] {
-            let name = self.network_for(egress);
-            network::ensure(&self.docker, &name, &self.instance, egress, pool).await?;
-        }
-        Ok(())
-    }
-
     fn network_for(&self, egress: Egress) -> String {
         match egress {
             Egress::Open => self.network.clone(),
@@ -110,84 +88,8 @@ impl DockerRuntime {
         }
     }
 
-    /// Whether the engine answers.
-    ///
-    /// # Errors
-    /// If it does not.
-    pub async fn ping(&self) -> Result<(), RuntimeError> {
-        let answer = within(PROMPT_ANSWER_MAX, self.docker.ping());
-        answer.await.map(drop)
-    }
-
-    /// The engine and its host.
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn info(&self) -> Result<EngineInfo, RuntimeError> {
-        let info = within(PROMPT_ANSWER_MAX, self.docker.info()).await?;
-        let count = |number: Option<i64>| u64::try_from(number.unwrap_or(0)).unwrap_or(0);
-        Ok(EngineInfo {
-            version: info.server_version.unwrap_or_default(),
-            os: info.operating_system.unwrap_or_default(),
-            cpus: count(info.ncpu),
-            memory_bytes: count(info.mem_total),
-        })
-    }
-
-    /// When the engine began to run: it makes its default network anew each time
-    /// (but where containers run through its restart, which none of EMCP's do),
-    /// before it answers anybody and after it has settled what the last one left.
-    /// `None` for an engine that has no such network (`--bridge none`).
-    ///
-    /// # Errors
-    /// If it does not answer.
-    pub async fn began_at(&self) -> Result<Option<Timestamp>, RuntimeError> {
-        network::default_made_at(&self.docker).await
-    }
-
-    /// All containers of this instance, or those of one server.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
-        let mut labels = vec![self.instance_filter()];
-        labels.extend(server.map(|id| format!("{LABEL_SERVER}={id}")));
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(HashMap::from([("label".to_owned(), labels)])),
-            ..ListContainersOptions::default()
-        };
-        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
-        Ok(listed.into_iter().filter_map(convert::container).collect())
-    }
-
-    /// Makes a device of the disk that a container is to have, if it is to have
-    /// one, which stays until [`DockerRuntime::let_go`].
-    ///
-    /// # Errors
-    /// `Storage`, or what the engine says.
-    pub async fn open_disk(&self, spec: &ContainerSpec) -> Result<Option<OpenDisk>, RuntimeError> {
-        match &spec.disk {
-            Some(disk) => disk::open(&self.docker, &self.instance, &spec.image, disk)
-                .await
-                .map(Some),
-            None => Ok(None),
-        }
-    }
-
-    /// Leaves a disk to the container that was started with it.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub async fn let_go(&self, disk: OpenDisk) -> Result<(), RuntimeError> {
-        disk::let_go(&self.docker, disk).await
-    }
-
     /// Makes a container, not started. Returns its id.
-    ///
-    /// # Errors
-    /// `ImageMissing`, or what the engine says.
-    pub async fn create(
+    async fn create(
         &self,
         spec: &ContainerSpec,
         disk: Option<&OpenDisk>,
@@ -207,162 +109,28 @@ impl DockerRuntime {
         }
     }
 
-    /// Starts a container; one that runs already is left running.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub async fn start(&self, id: &str) -> Result<(), RuntimeError> {
-        unless_already(self.docker.start_container(id, None).await)
-    }
-
-    /// Asks a container to end and returns once it has: SIGTERM, then SIGKILL
-    /// after the grace period. Docker lets a frozen container go on to meet the
-    /// signal.
-    ///
-    /// # Errors
-    /// What the engine says; a container that is gone counts as stopped.
-    pub async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
-        let options = StopContainerOptions {
-            t: Some(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)),
-            ..StopContainerOptions::default()
-        };
-        gone_is_fine(unless_already(
-            self.docker.stop_container(id, Some(options)).await,
-        ))
-    }
-
-    /// Freezes a container: its processes get no time and keep their memory.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.docker.pause_container(id).await.map_err(explain)
-    }
-
-    /// Lets a frozen container go on.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.docker.unpause_container(id).await.map_err(explain)
-    }
-
-    /// Removes a container, running or not.
-    ///
-    /// # Errors
-    /// What the engine says; a container that is gone counts as removed.
-    pub async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
-        let options = RemoveContainerOptions {
-            force: true,
-            v: true,
-            ..RemoveContainerOptions::default()
-        };
-        gone_is_fine(unless_already(
-            self.docker.remove_container(id, Some(options)).await,
-        ))
-    }
-
-    /// What a container is doing. To be believed over the list: at the moment of its `die` event
-    /// Docker Engine still lists a container as running.
-    ///
-    /// # Errors
-    /// `NoSuchContainer`, or what the engine says.
-    pub async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
-        let found = self.look_into(id).await?;
-        let state = found.state.unwrap_or_default();
-        let phase = convert::phase(&state);
-        let networks = found
-            .network_settings
-            .and_then(|settings| settings.networks);
-        Ok(Inspected {
-            phase,
-            run: (phase != Phase::Created).then(|| convert::run(id, state)),
-            addresses: convert::addresses(networks),
+    /// The servers whose containers changed.
+    fn changed(&self) -> impl Stream<Item = Change> + Send + use<> {
+        let filters = HashMap::from([
+            ("type".to_owned(), vec!["container".to_owned()]),
+            ("label".to_owned(), vec![self.instance_filter()]),
+            (
+                "event".to_owned(),
+                ["die", "start", "destroy", "oom", "pause", "unpause"]
+                    .map(str::to_owned)
+                    .to_vec(),
+            ),
+        ]);
+        self.events(filters).filter_map(|event| async move {
+            let attributes = event.ok()?.actor?.attributes?;
+            let server = attributes.get(LABEL_SERVER)?.parse().ok()?;
+            Some(Change::Server(server))
         })
     }
 
-    /// Puts a container that runs back into its network, at its address, whatever
-    /// is left of its place there.
-    ///
-    /// # Errors
-    /// `NoSuchContainer`, or what the engine says.
-    pub async fn attach(
-        &self,
-        id: &str,
-        egress: Egress,
-        address: Ipv4Addr,
-    ) -> Result<(), RuntimeError> {
-        let name = self.network_for(egress);
-        network::attach(&self.docker, &name, id, address).await
-    }
-
-    /// Runs a container to its end and returns what it wrote to
-    /// standard output.
-    ///
-    /// # Errors
-    /// `ImageMissing`, `Refused` if it takes too long, or what the engine says.
-    pub async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {
-        one_shot::run(&self.docker, &self.network, &self.instance, shot).await
-    }
-
-    /// Removes what [`DockerRuntime::run_once`] left behind when EMCP was
-    /// killed.
-    ///
-    /// # Errors
-    /// What the engine says.
-    pub async fn remove_helpers(&self) -> Result<(), RuntimeError> {
-        one_shot::remove_all(&self.docker, &self.instance).await
-    }
-
-    /// What a container uses at the moment.
-    ///
-    /// # Errors
-    /// `NoSuchContainer` also for one that does not run, or what the engine
-    /// says.
-    pub async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
-        let read = usage::read(&self.docker, id);
-        tokio::time::timeout(ANSWER_MAX, read)
-            .await
-            .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
-    }
-
-    /// The values of the secret variables that a container was made with.
-    ///
-    /// # Errors
-    /// `NoSuchContainer`, or what the engine says.
-    pub async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
-        let inspected = self.look_into(id).await?;
-        Ok(inspected
-            .config
-            .map(convert::given_secrets)
-            .unwrap_or_default())
-    }
-
-    /// The last lines a container wrote.
-    ///
-    /// # Errors
-    /// `NoSuchContainer`, or what the engine says.
-    pub async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
-        let tail = output::tail(&self.docker, id, lines);
-        tokio::time::timeout(ANSWER_MAX, tail)
-            .await
-            .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
-    }
-
-    /// A container's output from its beginning, then live until it ends.
-    /// Times go back up to a second before `since_secs` (Docker takes whole
-    /// seconds): the caller drops what it has.
-    pub fn follow(
-        &self,
-        id: &str,
-        since_secs: i64,
-    ) -> impl Stream<Item = Result<OutputLine, RuntimeError>> + Send + use<> {
-        follow::follow(&self.docker, id, since_secs)
-    }
-
-    /// The containers that were taken out of the servers' networks, as hints; those
-    /// that ended are among them. Ends as [`DockerRuntime::changes`] does.
-    pub fn cut_off(&self) -> impl Stream<Item = String> + Send + use<> {
+    /// The containers that were taken out of the servers' networks; those that
+    /// ended are among them.
+    fn cut_off(&self) -> impl Stream<Item = Change> + Send + use<> {
         let networks = [Egress::Open, Egress::None].map(|egress| self.network_for(egress));
         let filters = HashMap::from([
             ("type".to_owned(), vec!["network".to_owned()]),
@@ -371,7 +139,7 @@ impl DockerRuntime {
         ]);
         self.events(filters).filter_map(|event| async move {
             let mut attributes = event.ok()?.actor?.attributes?;
-            attributes.remove("container")
+            attributes.remove("container").map(Change::CutOff)
         })
     }
 
@@ -389,25 +157,6 @@ impl DockerRuntime {
             .take_while(|event| std::future::ready(event.is_ok()))
     }
 
-    /// The servers whose containers changed, as hints to look again. Ends when
-    /// the connection does: the caller reconnects and looks at everything.
-    pub fn changes(&self) -> impl Stream<Item = ServerId> + Send + use<> {
-        let filters = HashMap::from([
-            ("type".to_owned(), vec!["container".to_owned()]),
-            ("label".to_owned(), vec![self.instance_filter()]),
-            (
-                "event".to_owned(),
-                ["die", "start", "destroy", "oom", "pause", "unpause"]
-                    .map(str::to_owned)
-                    .to_vec(),
-            ),
-        ]);
-        self.events(filters).filter_map(|event| async move {
-            let attributes = event.ok()?.actor?.attributes?;
-            attributes.get(LABEL_SERVER)?.parse().ok()
-        })
-    }
-
     async fn look_into(&self, id: &str) -> Result<ContainerInspectResponse, RuntimeError> {
         let options = None::<InspectContainerOptions>;
         within(ANSWER_MAX, self.docker.inspect_container(id, options)).await
@@ -415,6 +164,176 @@ impl DockerRuntime {
 
     fn instance_filter(&self) -> String {
         format!("{LABEL_INSTANCE}={}", self.instance)
+    }
+}
+
+#[async_trait]
+impl Runtime for DockerRuntime {
+    async fn connect(&self, networks: ServerNetworks) -> Result<(), RuntimeError> {
+        // For all clones.
+        let agreed = self.docker.clone().negotiate_version().await;
+        agreed.map(drop).map_err(explain)?;
+        for (egress, pool) in [
+            (Egress::Open, networks.open()),
+            (Egress::None, networks.internal()),
+        ] {
+            let name = self.network_for(egress);
+            network::ensure(&self.docker, &name, &self.instance, egress, pool).await?;
+        }
+        one_shot::remove_all(&self.docker, &self.instance).await
+    }
+
+    async fn ping(&self) -> Result<(), RuntimeError> {
+        let answer = within(PROMPT_ANSWER_MAX, self.docker.ping());
+        answer.await.map(drop)
+    }
+
+    async fn info(&self) -> Result<EngineInfo, RuntimeError> {
+        let info = within(PROMPT_ANSWER_MAX, self.docker.info()).await?;
+        let count = |number: Option<i64>| u64::try_from(number.unwrap_or(0)).unwrap_or(0);
+        Ok(EngineInfo {
+            version: info.server_version.unwrap_or_default(),
+            os: info.operating_system.unwrap_or_default(),
+            cpus: count(info.ncpu),
+            memory_bytes: count(info.mem_total),
+        })
+    }
+
+    /// The engine makes its default network anew each time it begins (but where
+    /// containers run through its restart, which none of EMCP's do), before it
+    /// answers anybody. `None` for an engine that has no such network
+    /// (`--bridge none`).
+    async fn began_at(&self) -> Result<Option<Timestamp>, RuntimeError> {
+        network::default_made_at(&self.docker).await
+    }
+
+    async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
+        let mut labels = vec![self.instance_filter()];
+        labels.extend(server.map(|id| format!("{LABEL_SERVER}={id}")));
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), labels)])),
+            ..ListContainersOptions::default()
+        };
+        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
+        Ok(listed.into_iter().filter_map(convert::container).collect())
+    }
+
+    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
+        let found = self.look_into(id).await?;
+        let state = found.state.unwrap_or_default();
+        let phase = convert::phase(&state);
+        let networks = found
+            .network_settings
+            .and_then(|settings| settings.networks);
+        Ok(Inspected {
+            phase,
+            run: (phase != Phase::Created).then(|| convert::run(id, state)),
+            addresses: convert::addresses(networks),
+        })
+    }
+
+    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+        let disk = match &spec.disk {
+            Some(disk) => Some(disk::open(&self.docker, &self.instance, &spec.image, disk).await?),
+            None => None,
+        };
+        let started = async {
+            let id = self.create(spec, disk.as_ref()).await?;
+            self.start(&id).await?;
+            Ok(id)
+        };
+        let started = started.await;
+        // The container has it mounted; where there is none, nobody has.
+        if let Some(disk) = disk
+            && let Err(error) = disk::let_go(&self.docker, disk).await
+        {
+            // It lets go by itself.
+            tracing::warn!(server = %spec.server, %error, "the helper that opened a disk is still there");
+        }
+        started
+    }
+
+    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+        unless_already(self.docker.start_container(id, None).await)
+    }
+
+    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+        let options = StopContainerOptions {
+            t: Some(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)),
+            ..StopContainerOptions::default()
+        };
+        gone_is_fine(unless_already(
+            self.docker.stop_container(id, Some(options)).await,
+        ))
+    }
+
+    async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
+        self.docker.pause_container(id).await.map_err(explain)
+    }
+
+    async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
+        self.docker.unpause_container(id).await.map_err(explain)
+    }
+
+    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+        one_shot::remove(&self.docker, id).await
+    }
+
+    async fn attach(
+        &self,
+        id: &str,
+        egress: Egress,
+        address: Ipv4Addr,
+    ) -> Result<(), RuntimeError> {
+        let name = self.network_for(egress);
+        network::attach(&self.docker, &name, id, address).await
+    }
+
+    async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {
+        one_shot::run(&self.docker, &self.network, &self.instance, shot).await
+    }
+
+    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
+        let read = usage::read(&self.docker, id);
+        tokio::time::timeout(ANSWER_MAX, read)
+            .await
+            .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
+    }
+
+    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
+        let inspected = self.look_into(id).await?;
+        Ok(inspected
+            .config
+            .map(convert::given_secrets)
+            .unwrap_or_default())
+    }
+
+    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+        let tail = output::tail(&self.docker, id, lines);
+        tokio::time::timeout(ANSWER_MAX, tail)
+            .await
+            .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
+    }
+
+    /// Docker takes whole seconds.
+    fn follow(
+        &self,
+        id: &str,
+        since_secs: i64,
+    ) -> BoxStream<'static, Result<OutputLine, RuntimeError>> {
+        follow::follow(&self.docker, id, since_secs).boxed()
+    }
+
+    fn changes(&self) -> BoxStream<'static, Change> {
+        // It ends as soon as one of the two does.
+        let ends = |changes: BoxStream<'static, Change>| {
+            changes.map(Some).chain(stream::once(async { None }))
+        };
+        stream::select(ends(self.changed().boxed()), ends(self.cut_off().boxed()))
+            .take_while(|change| std::future::ready(change.is_some()))
+            .filter_map(std::future::ready)
+            .boxed()
     }
 }
 

@@ -1,9 +1,6 @@
 //! A container that does one thing, is read out and goes.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
-use std::path::Path;
-use std::time::Duration;
 
 use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
@@ -16,7 +13,7 @@ use jiff::Timestamp;
 use super::convert::{CONTAINER_USER, code_mount, endpoint, hardened};
 use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output, unless_already, within};
 use crate::model::Limits;
-use crate::runtime::{OutputStream, RuntimeError};
+use crate::runtime::{OneShot, OutputStream, RuntimeError};
 
 /// Enough for Python to parse the largest file taken.
 const LIMITS: Limits = Limits {
@@ -29,23 +26,6 @@ const LIMITS: Limits = Limits {
 const OUTPUT_LINES_MAX: usize = 32;
 /// Older than any of them may become.
 const YOUNG_SECS: i64 = 60;
-
-/// What is to be run.
-pub struct OneShot<'a> {
-    /// Image reference.
-    pub image: &'a str,
-    /// Program and arguments.
-    pub command: &'a [&'a str],
-    /// `KEY=value` pairs; no secrets.
-    pub env: Vec<String>,
-    /// Directory mounted read-only where a server's code would be.
-    pub code_dir: Option<&'a Path>,
-    /// The server's place it takes: an address of the open network that nobody
-    /// has. Without one it has no network.
-    pub address: Option<Ipv4Addr>,
-    /// The longest it may take.
-    pub patience: Duration,
-}
 
 /// Runs it and returns what it wrote to standard output.
 pub(super) async fn run(

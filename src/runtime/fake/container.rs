@@ -1,0 +1,118 @@
+//! A container of the fake engine.
+
+use std::net::Ipv4Addr;
+use std::time::Instant;
+
+use jiff::Timestamp;
+use secrecy::SecretString;
+
+use super::LISTED_RUNNING;
+use super::program::Program;
+use crate::clock;
+use crate::model::ServerId;
+use crate::runtime::{Container, Inspected, OutputLine, OutputStream, Phase, Run};
+
+pub(super) struct Kept {
+    pub(super) server: ServerId,
+    pub(super) name: String,
+    pub(super) generation: u64,
+    pub(super) revision: u64,
+    pub(super) address: Ipv4Addr,
+    pub(super) env: Vec<(String, SecretString)>,
+    pub(super) secret_keys: Vec<String>,
+    pub(super) has_disk: bool,
+    pub(super) program: Program,
+    pub(super) phase: Phase,
+    pub(super) run: Option<Run>,
+    /// Tells one start from the next.
+    pub(super) starts: u64,
+    pub(super) ended: Option<Instant>,
+    pub(super) is_attached: bool,
+    pub(super) is_ready: bool,
+    pub(super) hangs: bool,
+    pub(super) is_in_call: bool,
+    pub(super) open_requests: u64,
+    pub(super) used_at: Instant,
+    pub(super) output: Vec<OutputLine>,
+}
+
+impl Kept {
+    pub(super) fn listed(&self, id: &str, phase: Phase) -> Container {
+        Container {
+            id: id.to_owned(),
+            server: self.server,
+            generation: self.generation,
+            revision: self.revision,
+            phase,
+            addresses: self.addresses(),
+        }
+    }
+
+    /// As Docker Engine lists it: at the moment of its end it still runs.
+    pub(super) fn listed_phase(&self) -> Phase {
+        let has_just_ended = self
+            .ended
+            .is_some_and(|at| clock::instant().duration_since(at) < LISTED_RUNNING);
+        match self.phase {
+            Phase::Exited if has_just_ended => Phase::Running,
+            phase => phase,
+        }
+    }
+
+    pub(super) fn inspected(&self) -> Inspected {
+        Inspected {
+            phase: self.phase,
+            run: self.run.clone(),
+            addresses: self.addresses(),
+        }
+    }
+
+    pub(super) fn is_up(&self) -> bool {
+        matches!(self.phase, Phase::Running | Phase::Paused)
+    }
+
+    pub(super) fn begin(&mut self, id: &str, now: Timestamp) {
+        self.starts += 1;
+        self.phase = Phase::Running;
+        self.is_attached = true;
+        (self.is_ready, self.hangs, self.is_in_call) = (false, false, false);
+        (self.open_requests, self.used_at) = (0, clock::instant());
+        self.ended = None;
+        self.run = Some(Run {
+            key: format!("{id} {now}"),
+            started_at: Some(now),
+            finished_at: None,
+            exit_code: 0,
+            oom_killed: false,
+            engine_error: None,
+        });
+    }
+
+    pub(super) fn end(&mut self, now: Timestamp, exit_code: i64, oom_killed: bool) {
+        if !self.is_up() {
+            return;
+        }
+        self.phase = Phase::Exited;
+        self.is_ready = false;
+        self.ended = Some(clock::instant());
+        if let Some(run) = &mut self.run {
+            run.finished_at = Some(now);
+            run.exit_code = exit_code;
+            run.oom_killed = oom_killed;
+        }
+    }
+
+    pub(super) fn say(&mut self, at: Timestamp, text: &str) {
+        self.output.push(OutputLine {
+            at,
+            stream: OutputStream::Stdout,
+            text: text.to_owned(),
+            goes_on: false,
+        });
+    }
+
+    fn addresses(&self) -> Vec<Ipv4Addr> {
+        let is_found = self.is_up() && self.is_attached;
+        is_found.then_some(self.address).into_iter().collect()
+    }
+}
