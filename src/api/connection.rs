@@ -8,6 +8,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::Urls;
+use crate::model::SentenceArgs;
 
 /// How clients connect to one server.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -126,6 +127,6 @@ pub struct Step {
     /// The same for programs.
     pub detail_code: String,
     /// What the sentence says in numbers and names.
-    #[schema(required = true, value_type = Option<Object>)]
+    #[schema(required = true, value_type = Option<SentenceArgs>)]
     pub detail_args: Option<Map<String, Value>>,
 }

@@ -25,7 +25,6 @@ pub struct ErrorDetail {
     pub field: Option<String>,
     /// The names and numbers in the message, where a program has use for them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(nullable = false, value_type = Option<Object>)]
     pub args: BTreeMap<String, String>,
     /// Leads to EMCP's log line.
     pub request_id: String,

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::model::{EntryObject, RuntimeChoice};
+use crate::model::{EntryObject, RuntimeChoice, SentenceArgs};
 
 /// Whether a server may have a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -88,7 +88,7 @@ pub struct Problem {
     /// What the words name; absent where they are Python's own, and from a base
     /// image of before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(nullable = false, value_type = Option<SentenceArgs>)]
     pub args: Option<Map<String, Value>>,
     /// Where it begins.
     #[schema(required = true)]

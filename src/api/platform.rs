@@ -9,7 +9,9 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use super::{EventView, ReasonView};
-use crate::model::{KnownNotice, Limits, Maxima, Quota, ServerId, SleepAfter, Status};
+use crate::model::{
+    KnownNotice, Limits, Maxima, Quota, SentenceArgs, ServerId, SleepAfter, Status,
+};
 
 /// The platform at a glance.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -116,7 +118,7 @@ pub struct Notice {
     pub message: String,
     /// What the message says in numbers and names, where it says any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(nullable = false, value_type = Option<SentenceArgs>)]
     pub args: Option<Map<String, Value>>,
 }
 

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
-use crate::model::{Event, Happening, Reason};
+use crate::model::{Event, Happening, Reason, SentenceArgs};
 
 /// A server's public addresses: those where it answers MCP, or, where it is
 /// known to have no such endpoint, the one that all of its own are below.
@@ -45,7 +45,7 @@ pub struct ReasonView {
     pub reason_code: String,
     /// The arguments of a `Reason` of this code, where it has any.
     #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<Object>)]
+    #[schema(nullable = false, value_type = Option<SentenceArgs>)]
     pub reason_args: Option<Map<String, Value>>,
 }
 

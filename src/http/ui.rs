@@ -22,7 +22,7 @@ use warp::reply::Response;
 #[exclude = "package*.json"]
 #[exclude = "node_modules/*"]
 #[exclude = "tsconfig.json"]
-#[exclude = "vendor/*.d.ts"]
+#[exclude = "*/*.d.ts"]
 #[exclude = "*/.*"]
 struct Assets;
 

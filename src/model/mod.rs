@@ -21,6 +21,7 @@ mod quota;
 mod reason;
 mod retention;
 mod seen;
+mod sentence;
 mod server;
 mod serves;
 mod sleep;
@@ -50,6 +51,7 @@ pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
 pub use retention::Retention;
 pub use seen::{Etags, Seen, Tag};
+pub use sentence::SentenceArgs;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };

@@ -725,7 +725,7 @@ export interface components {
             urls_with_key: components["schemas"]["Urls"];
         };
         /** @description The fields as they came. */
-        CreateServerBody: {
+        CreateServerBodx: {
             args?: components["schemas"]["Args"] | null;
             /** @description One Python file. */
             code: string;
@@ -2339,7 +2339,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["CreateServerBody"];
+                "application/json": components["schemas"]["CreateServerBodx"];
                 "multipart/form-data": components["schemas"]["CreateServerForm"];
             };
         };
