@@ -9,8 +9,17 @@ use serde_json::Value;
 
 use super::*;
 
-/// What has no type here: files and forms, which are no JSON.
-const NO_JSON: [&str; 3] = ["CodeForm", "CreateServerForm", "FileBytes"];
+/// What has no type here: files and forms, which are no JSON, and a server as it
+/// is sent and shown, which `services` has.
+const ELSEWHERE: [&str; 7] = [
+    "CodeForm",
+    "CreateServerForm",
+    "FileBytes",
+    "CreateServerBody",
+    "PatchServer",
+    "ServerList",
+    "ServerView",
+];
 
 fn round_trip<T: Serialize + DeserializeOwned + PartialEq>(text: &str) {
     let written: Value = serde_json::from_str(text).unwrap();
@@ -130,7 +139,7 @@ fn every_document_of_the_description_has_a_sample() {
     // What stands in a parameter is no document.
     whole.remove("Status");
     let sampled = SAMPLES.iter().map(|(name, ..)| (*name).to_owned());
-    let known: BTreeSet<_> = sampled.chain(NO_JSON.map(str::to_owned)).collect();
+    let known: BTreeSet<_> = sampled.chain(ELSEWHERE.map(str::to_owned)).collect();
     assert_eq!(whole, known);
 }
 

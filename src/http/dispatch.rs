@@ -40,7 +40,7 @@ pub(super) fn site(app: &Arc<App>, table: Table, description: Description, beyon
         .and(body())
         .and(upgrade())
         .then(move |path: FullPath, ctx, body, upgrade| {
-            let (table, description) = (Arc::clone(&table), description.clone());
+            let table = Arc::clone(&table);
             async move {
                 let rest = Rest {
                     params: Vec::new().into_iter(),

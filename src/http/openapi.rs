@@ -2,6 +2,7 @@
 //! `#[utoipa::path]` and types say.
 
 use anyhow::Context;
+use bytes::Bytes;
 use http::Method;
 use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
@@ -10,7 +11,7 @@ use utoipa::openapi::{PathItem, RefOr};
 use utoipa::{Modify, OpenApi};
 
 use super::context::SESSION_COOKIE;
-use super::route::{Description, Route};
+use super::route::Route;
 use crate::api::{ErrorBody, UsageView};
 use crate::model::RESERVED_NAMES;
 
@@ -73,9 +74,9 @@ impl Modify for Names {
 /// # Errors
 /// If a handler says another method or path than its route: a mistake of whoever
 /// wrote them.
-pub(super) fn describe(routes: &[Route]) -> anyhow::Result<Description> {
+pub(super) fn describe(routes: &[Route]) -> anyhow::Result<Bytes> {
     let document = document(routes)?;
-    Ok(Description(serde_json::to_vec(&document)?.into()))
+    Ok(serde_json::to_vec(&document)?.into())
 }
 
 fn document(routes: &[Route]) -> anyhow::Result<utoipa::openapi::OpenApi> {

@@ -16,6 +16,7 @@ use super::body::BodyStream;
 use super::context::Ctx;
 use super::note::UNROUTED;
 use super::reply::Answer;
+use crate::model::Result;
 
 /// For a route that takes every method.
 pub(super) const ANY: Option<Method> = None;
@@ -102,9 +103,9 @@ pub(super) struct Rest {
     pub(super) description: Description,
 }
 
-/// The API's description, as it is sent.
-#[derive(Clone, Default)]
-pub(super) struct Description(pub(super) Bytes);
+/// Brings the API's description, as it is sent.
+#[derive(Clone, Copy)]
+pub(super) struct Description(pub(super) fn() -> Result<Bytes>);
 
 /// Something a handler can take.
 pub(super) trait Part: Send + 'static {
@@ -141,7 +142,7 @@ impl Part for Option<Ws> {
 
 impl Part for Description {
     fn take(rest: &mut Rest) -> Self {
-        rest.description.clone()
+        rest.description
     }
 }
 

@@ -2,8 +2,9 @@
 //! and what the audit log calls what it does; what else follows from that is in
 //! `route`, and everything else in `controllers`.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
+use bytes::Bytes;
 use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::Response;
@@ -18,6 +19,7 @@ use super::note::UNROUTED;
 use super::openapi;
 use super::route::{ANY, DELETE, Description, GET, Operation, PATCH, POST, PUT, Route, Table};
 use super::ui;
+use crate::model::{Error, Result};
 use crate::services::App;
 use crate::traefik::SERVERS_HOST_HEADER;
 
@@ -108,13 +110,20 @@ fn internal_routes() -> Vec<Route> {
     ]
 }
 
+/// The description of the API, made when it is asked for the first time.
+fn description() -> Result<Bytes> {
+    static TEXT: LazyLock<std::result::Result<Bytes, String>> =
+        LazyLock::new(|| openapi::describe(&api()).map_err(|error| format!("{error:#}")));
+    TEXT.clone()
+        .map_err(|error| Error::internal("the API's description is broken", error))
+}
+
 /// The dashboard and the API.
 ///
 /// # Errors
 /// As [`Table::new`].
 pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
     let mut routes = api();
-    let description = openapi::describe(&routes)?;
     routes.extend(oauth_endpoints());
     let on_servers_host = warp::header::exact(SERVERS_HOST_HEADER, "1")
         .and(warp::path::full())
@@ -123,9 +132,12 @@ pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
             ctx.note.route(UNROUTED);
             call(ctx, |ctx| servers::on_their_host(path, ctx))
         });
-    let site = site(app, Table::new(routes)?, description, |ctx, path| {
-        Box::pin(beyond_the_api(ctx, path))
-    });
+    let site = site(
+        app,
+        Table::new(routes)?,
+        Description(description),
+        |ctx, path| Box::pin(beyond_the_api(ctx, path)),
+    );
     Ok(on_servers_host.or(site).unify().boxed())
 }
 
@@ -135,7 +147,7 @@ pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
 /// As [`Table::new`].
 pub(super) fn internal(app: &Arc<App>) -> anyhow::Result<Site> {
     let table = Table::new(internal_routes())?;
-    let nothing = Description::default();
+    let nothing = Description(|| Ok(Bytes::new()));
     Ok(site(app, table, nothing, |_, _| Box::pin(async { None })))
 }
 

@@ -5,5 +5,5 @@
 mod app;
 mod life;
 mod random;
-mod upgrade;
 mod routes;
+mod upgrade;

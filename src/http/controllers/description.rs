@@ -12,5 +12,5 @@ use crate::http::route::Description;
     security(())
 )]
 pub(in crate::http) async fn document(_: Ctx, description: Description) -> Answer {
-    Ok(content("application/json", description.0))
+    Ok(content("application/json", description.0()?))
 }
