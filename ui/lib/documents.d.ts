@@ -522,7 +522,7 @@ export interface components {
              * Format: int64
              * @description At most; null where no quota holds.
              */
-            limit?: number | null;
+            limit: number | null;
             /**
              * Format: int64
              * @description In use.
@@ -555,41 +555,38 @@ export interface components {
             /** @description What, in a stable word such as `server.create`. */
             action: string;
             /** @description The token's name; absent where nobody was recognised. */
-            actor?: string | null;
+            actor?: string;
             /**
              * Format: date-time
              * @description When it was asked for.
              */
             at: string;
             /** @description The error's code, where it was not done. */
-            code?: string | null;
+            code?: string;
             /**
              * Format: int64
              * @description How often the same was done; absent for once.
              */
-            count?: number | null;
-            /**
-             * @description The client's address; "unknown" (in memory the unspecified address)
-             *     where the host's own proxy hides it.
-             */
-            from?: string | null;
+            count?: number;
+            from?: string;
             /**
              * Format: date-time
              * @description When it was done the last time, where that was more than once.
              */
-            last_at?: string | null;
+            last_at?: string;
             /**
              * @description The developer who has made the token, where it is a `connect` token of
              *     one: its lines are theirs when the log is full.
              */
-            made_by?: string | null;
+            made_by?: string;
             /** @description What came of it. */
             result: components["schemas"]["AuditResult"];
             /** @description The name of the server or token it was done to. */
-            target?: string | null;
+            target?: string;
             /** @description Its id: a name may be given again. */
-            target_id?: string | null;
-            token_id?: components["schemas"]["TokenId"] | null;
+            target_id?: string;
+            /** @description The token; absent for the administrator's own from the settings. */
+            token_id?: components["schemas"]["TokenId"];
         };
         /** @description A page of the audit log. */
         AuditPage: {
@@ -599,7 +596,7 @@ export interface components {
              * Format: int64
              * @description What `before` is for the next page; null at the log's end.
              */
-            next?: number | null;
+            next: number | null;
         };
         /** @description A line as kept. */
         AuditRecord: components["schemas"]["AuditEntry"] & {
@@ -634,7 +631,7 @@ export interface components {
             ok?: boolean;
             /** @description In the order of the file. */
             problems: components["schemas"]["Problem"][];
-            runtime?: components["schemas"]["RuntimeChoice"] | null;
+            runtime: components["schemas"]["RuntimeChoice"] | null;
         };
         /** @description Configuration by client. */
         ClientsView: {
@@ -644,10 +641,8 @@ export interface components {
             claude_code: components["schemas"]["Commands"];
             /** @description Cursor. */
             cursor: components["schemas"]["WithLink"];
-            /** @description VS Code; asks for the token itself. */
-            vscode: unknown;
-            /** @description Windsurf. */
-            windsurf: unknown;
+            vscode: components["schemas"]["VsCode"];
+            windsurf: Record<string, never>;
         };
         /** @description The next version of a server's code. */
         CodeBody: {
@@ -666,7 +661,7 @@ export interface components {
              * @description Until when it was in use, the last time; absent for the one in use, and
              *     where an earlier EMCP did not write it down.
              */
-            last_in_use_at?: string | null;
+            last_in_use_at?: string;
             /**
              * Format: int32
              * @description 1 for the first upload.
@@ -690,9 +685,9 @@ export interface components {
         /** @description Commands for a shell. */
         Commands: {
             /** @description Streamable HTTP, where the server has it. */
-            http?: string | null;
+            http?: string;
             /** @description HTTP with server-sent events, where the server has it. */
-            sse?: string | null;
+            sse?: string;
         };
         /** @description What came of the test. */
         ConnectionTest: {
@@ -709,10 +704,11 @@ export interface components {
         /** @description How clients connect to one server. */
         ConnectionView: {
             /** @description Where the CA's certificate is to be had, if EMCP's own CA is in use. */
-            ca_url?: string | null;
-            clients?: components["schemas"]["ClientsView"] | null;
+            ca_url: string | null;
+            /** @description By client; absent for a server without MCP. */
+            clients?: components["schemas"]["ClientsView"];
             /** @description How to call a server without MCP, as a command. */
-            curl?: string | null;
+            curl?: string;
             /** @description What stands for the token below. */
             token_placeholder: string;
             /** @description The public addresses. */
@@ -725,7 +721,7 @@ export interface components {
             urls_with_key: components["schemas"]["Urls"];
         };
         /** @description The fields as they came. */
-        CreateServerBodx: {
+        CreateServerBody: {
             args?: components["schemas"]["Args"] | null;
             /** @description One Python file. */
             code: string;
@@ -917,7 +913,7 @@ export interface components {
             /** @description Stable; programs match on it. */
             code: string;
             /** @description The field of the input that is wrong, where it is one field. */
-            field?: string | null;
+            field?: string;
             /** @description In words, with what to do. */
             message: string;
             /** @description Leads to EMCP's log line. */
@@ -938,7 +934,7 @@ export interface components {
         /** @description One line of a server's history. */
         Event: components["schemas"]["Happening"] & {
             /** @description Who, where a person did it. */
-            actor?: string | null;
+            actor?: string;
             /**
              * Format: date-time
              * @description When.
@@ -968,17 +964,13 @@ export interface components {
              * Format: int32
              * @description The line of the user's file, where there is one.
              */
-            line?: number | null;
+            line?: number;
             /** @description The last lines the container wrote. */
-            log_tail?: string[];
+            log_tail: string[];
         };
         /** @description Why a run failed, in short. */
         Fault: {
-            /**
-             * @description What the sentence says in numbers and names; of a failure that the
-             *     bootstrap reported, only where it is a module that is missing.
-             */
-            args?: Record<string, never> | null;
+            args?: components["schemas"]["SentenceArgs"];
             /** @description Stable code: one of the bootstrap's, or of a [`KnownFault`]. */
             code: string;
             /** @description One plain sentence a developer can act on. */
@@ -1005,7 +997,6 @@ export interface components {
         Happening: components["schemas"]["Reason"] | components["schemas"]["Deed"];
         /** @description A tool or prompt with its arguments. */
         Invocation: {
-            /** @description Its arguments. */
             arguments?: Record<string, never>;
             /** @description Its name. */
             name: string;
@@ -1063,8 +1054,8 @@ export interface components {
              * @description What `before` is for the page of older lines; null where nothing older
              *     that is kept fits.
              */
-            next?: number | null;
-            oldest?: components["schemas"]["Edge"] | null;
+            next: number | null;
+            oldest: components["schemas"]["Edge"] | null;
             /** @description Oldest first. */
             records: components["schemas"]["LogRecord"][];
         };
@@ -1118,9 +1109,9 @@ export interface components {
             /** @description Whether it is allowed and free. */
             available: boolean;
             /** @description Why not. */
-            code?: string | null;
+            code: string | null;
             /** @description The same in words. */
-            message?: string | null;
+            message: string | null;
             name: string;
         };
         /**
@@ -1130,8 +1121,7 @@ export interface components {
         Never: "never";
         /** @description Something the operator should know. */
         Notice: {
-            /** @description What the message says in numbers and names, where it says any. */
-            args?: Record<string, never> | null;
+            args?: components["schemas"]["SentenceArgs"];
             /** @description Stable code. */
             code: string;
             /** @description What it is, and what to do. */
@@ -1145,7 +1135,7 @@ export interface components {
             by_status: {
                 [key: string]: number;
             };
-            disk?: components["schemas"]["Space"] | null;
+            disk: components["schemas"]["Space"] | null;
             /** @description The same for the last minutes, oldest first. */
             history: components["schemas"]["TotalUsage"][];
             /** @description What the operator should know of the platform; empty when all is well. */
@@ -1154,7 +1144,7 @@ export interface components {
             recent_events: components["schemas"]["RecentEvent"][];
             /** @description All servers. */
             total: number;
-            usage?: components["schemas"]["TotalUsage"] | null;
+            usage: components["schemas"]["TotalUsage"] | null;
         };
         /**
          * @description The quota of one person, where it is not the platform's. What is absent is
@@ -1254,33 +1244,29 @@ export interface components {
         PlatformPermission: "read" | "create_servers" | "issue_tokens" | "see_usage" | "administer";
         /** @description One thing that is wrong. Lines and columns count from 1. */
         Problem: {
-            /**
-             * @description What the words name; absent where they are Python's own, and from a base
-             *     image of before.
-             */
-            args?: Record<string, never> | null;
+            args?: components["schemas"]["SentenceArgs"];
             /** @description `syntax_error`, `no_entry`, `entry_not_found`, `module_not_available`. */
             code: string;
             /**
              * Format: int32
              * @description Where it begins.
              */
-            column?: number | null;
+            column: number | null;
             /**
              * Format: int32
              * @description Where it ends: the column after the last one.
              */
-            end_column?: number | null;
+            end_column: number | null;
             /**
              * Format: int32
              * @description Where it ends.
              */
-            end_line?: number | null;
+            end_line: number | null;
             /**
              * Format: int32
              * @description Where it begins.
              */
-            line?: number | null;
+            line: number | null;
             /** @description In words. */
             message: string;
             /** @description How bad it is. */
@@ -1506,8 +1492,7 @@ export interface components {
         ReasonView: {
             /** @description In words. */
             reason: string;
-            /** @description The arguments of a `Reason` of this code, where it has any. */
-            reason_args?: Record<string, never> | null;
+            reason_args?: components["schemas"]["SentenceArgs"];
             /** @description The same as a stable code: that of a `Reason`. */
             reason_code: string;
         };
@@ -1663,16 +1648,17 @@ export interface components {
              * Format: date-time
              * @description When the session ends; absent for a call with a token.
              */
-            ends_at?: string | null;
+            ends_at?: string;
             /** @description The token's name. */
-            name?: string | null;
+            name?: string;
             /** @description What they may do with the platform; with a server, the server says. */
-            permissions?: components["schemas"]["PlatformPermission"][] | null;
-            role?: components["schemas"]["Role"] | null;
+            permissions?: components["schemas"]["PlatformPermission"][];
+            /** @description What the token allows. */
+            role?: components["schemas"]["Role"];
             /** @description Whether anybody is. */
             signed_in: boolean;
             /** @description The roles that they may make tokens of. */
-            token_roles?: components["schemas"]["Role"][] | null;
+            token_roles?: components["schemas"]["Role"][];
         };
         /** @description What the platform is set to. No secret is in it. */
         SettingsView: {
@@ -1684,7 +1670,7 @@ export interface components {
              */
             audit_max_entries: number;
             /** @description Where it is sent besides. */
-            audit_syslog?: string | null;
+            audit_syslog: string | null;
             /** @description Image the servers run from. */
             base_image: string;
             /** @description Where the certificate comes from: `local_ca`, `files` or `resolver`. */
@@ -1695,10 +1681,10 @@ export interface components {
              * Format: int64
              * @description What is free there; absent before the first look.
              */
-            data_dir_free_bytes?: number | null;
+            data_dir_free_bytes: number | null;
             /** @description Limits of a server that is given none. */
             default_limits: components["schemas"]["Limits"];
-            engine?: components["schemas"]["EngineView"] | null;
+            engine: components["schemas"]["EngineView"] | null;
             /** @description Whether servers are cut off from the host and cloud metadata. */
             firewall: components["schemas"]["FirewallView"];
             /** @description Label of everything EMCP makes. */
@@ -1731,8 +1717,8 @@ export interface components {
             /** @description Requests of one address that may be under way at once. */
             requests_per_address: number;
             /** @description The URL of the servers' own host, if they have one. */
-            servers_url?: string | null;
-            sleep?: components["schemas"]["SleepAfter"] | null;
+            servers_url: string | null;
+            sleep: components["schemas"]["SleepAfter"] | null;
             /**
              * Format: int64
              * @description From start to the first MCP answer.
@@ -1815,17 +1801,16 @@ export interface components {
             code: string;
             /** @description What was found. */
             detail: string;
-            /** @description What the sentence says in numbers and names. */
-            detail_args?: Record<string, never> | null;
+            detail_args: null | components["schemas"]["SentenceArgs"];
             /** @description The same for programs. */
             detail_code: string;
             /**
              * Format: double
              * @description How long it took.
              */
-            duration_ms?: number | null;
+            duration_ms: number | null;
             /** @description Whether it succeeded; absent if it was not reached. */
-            ok?: boolean | null;
+            ok: boolean | null;
         };
         /** @description Room that a server keeps in `/data` ([ADR 19](../../docs/adr/0019-storage-is-a-disk-of-its-own.md)). */
         Storage: {
@@ -1877,14 +1862,14 @@ export interface components {
              * Format: date-time
              * @description When it stops working.
              */
-            expires_at?: string | null;
+            expires_at: string | null;
             /** @description Identity, for revoking. */
             id: components["schemas"]["TokenId"];
             /**
              * Format: date-time
              * @description When it last opened something.
              */
-            last_used_at?: string | null;
+            last_used_at: string | null;
             /** @description Whose or for what. */
             name: string;
             /** @description What its holder may have, where that is not as for everybody. */
@@ -1892,7 +1877,7 @@ export interface components {
             /** @description What it allows. */
             role: components["schemas"]["Role"];
             /** @description For `connect`: the servers; null means all. */
-            servers?: components["schemas"]["ServerId"][] | null;
+            servers: components["schemas"]["ServerId"][] | null;
             /** @description Whether it may stand in a URL (`?key=`): it names one server alone. */
             usable_in_url: boolean;
         };
@@ -1912,20 +1897,13 @@ export interface components {
         };
         /** @description What a server offers, in the shapes of the MCP specification. */
         ToolsView: {
-            /** @description What it tells models about itself. */
-            instructions?: unknown;
-            /** @description `Prompt`s. */
-            prompts: unknown[];
-            /** @description The revision of MCP agreed on. */
-            protocol_version: unknown;
-            /** @description `ResourceTemplate`s. */
-            resource_templates: unknown[];
-            /** @description `Resource`s. */
-            resources: unknown[];
-            /** @description What it says of itself: an `Implementation`. */
-            server: unknown;
-            /** @description `Tool`s. */
-            tools: unknown[];
+            instructions?: string;
+            prompts: components["schemas"]["Prompt"][];
+            protocol_version: string;
+            resource_templates: components["schemas"]["ResourceTemplate"][];
+            resources: components["schemas"]["Resource"][];
+            server: components["schemas"]["Implementation"];
+            tools: components["schemas"]["Tool"][];
             /** @description Lists that are not whole, since the server tells more than EMCP reads. */
             truncated?: components["schemas"]["TruncatedList"][];
         };
@@ -1961,8 +1939,10 @@ export interface components {
         };
         /** @description A client that takes either transport. */
         TwoTransports: {
-            sse?: components["schemas"]["WithLink"] | null;
-            streamable_http?: components["schemas"]["WithLink"] | null;
+            /** @description HTTP with server-sent events, where the server has it. */
+            sse?: components["schemas"]["WithLink"];
+            /** @description Streamable HTTP, where the server has it. */
+            streamable_http?: components["schemas"]["WithLink"];
         };
         /**
          * @description A server's public addresses: those where it answers MCP, or, where it is
@@ -1970,13 +1950,13 @@ export interface components {
          */
         Urls: {
             /** @description The top of an app without MCP. */
-            base?: string | null;
+            base?: string;
             /** @description Streamable HTTP. */
-            mcp?: string | null;
+            mcp?: string;
             /** @description Further endpoints of a file with several. */
             more?: string[];
             /** @description HTTP with server-sent events. */
-            sse?: string | null;
+            sse?: string;
         };
         /** @description The versions of a server's code. */
         VersionList: {
@@ -1985,8 +1965,7 @@ export interface components {
         };
         /** @description A configuration and a link that installs it. */
         WithLink: {
-            /** @description To paste. */
-            config: unknown;
+            config: Record<string, never>;
             /** @description To click. */
             link: string;
         };
@@ -1996,12 +1975,65 @@ export interface components {
              * Format: int64
              * @description Within a minute; null where no quota holds.
              */
-            limit_per_minute?: number | null;
+            limit_per_minute: number | null;
             /**
              * Format: int64
              * @description Not drained yet.
              */
             used: number;
+        };
+        SentenceArg: string | number | boolean | components["schemas"]["Fault"];
+        SentenceArgs: {
+            [key: string]: null | components["schemas"]["SentenceArg"];
+        };
+        Implementation: {
+            name: string;
+            version: string;
+        };
+        Tool: {
+            name: string;
+            inputSchema: Record<string, never>;
+            title?: string;
+            description?: string;
+            outputSchema?: Record<string, never>;
+            annotations?: Record<string, never>;
+        };
+        Resource: {
+            uri: string;
+            name: string;
+            description?: string;
+            mimeType?: string;
+        };
+        ResourceTemplate: {
+            uriTemplate: string;
+            name: string;
+            description?: string;
+            mimeType?: string;
+        };
+        Prompt: {
+            name: string;
+            description?: string;
+            arguments?: components["schemas"]["PromptArgument"][];
+        };
+        PromptArgument: {
+            name: string;
+            description?: string;
+            required?: boolean;
+        };
+        VsCode: {
+            servers: {
+                [key: string]: Record<string, never>;
+            };
+            inputs: Record<string, never>[];
+        };
+        ServerUsage: {
+            cpu_cores: number;
+            memory_bytes: number;
+        };
+        UsageView: (null | components["schemas"]["TotalUsage"]) & {
+            servers: {
+                [key: string]: components["schemas"]["ServerUsage"];
+            };
         };
     };
     responses: never;
@@ -2339,7 +2371,7 @@ export interface operations {
         };
         requestBody: {
             content: {
-                "application/json": components["schemas"]["CreateServerBodx"];
+                "application/json": components["schemas"]["CreateServerBody"];
                 "multipart/form-data": components["schemas"]["CreateServerForm"];
             };
         };
