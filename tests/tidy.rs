@@ -38,6 +38,7 @@ const ROOMS: &[(&str, &str)] = &[
 
 /// Modules that take values and return values.
 const PURE: &[&str] = &[
+    "src/api",
     "src/model",
     "src/access",
     "src/gate",
