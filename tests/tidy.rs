@@ -23,7 +23,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("rcgen", "src/identity"),
     ("webpki", "src/identity"),
     ("chacha20poly1305", "src/vault"),
-    ("prometheus_client", "src/metrics.rs"),
+    ("prometheus_client", "src/metrics"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
     ("rmcp", "src/mcp"),
@@ -33,6 +33,9 @@ const ROOMS: &[(&str, &str)] = &[
     ("rustix", "src/disk.rs"),
     ("crc32fast", "src/store"),
     ("rustls", "src/identity"),
+    ("ipnet", "src/model"),
+    ("aho_corasick", "src/vault"),
+    ("cookie", "src/http"),
     ("x509_parser", "src/identity"),
 ];
 

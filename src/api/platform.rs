@@ -211,6 +211,9 @@ pub struct SettingsView {
     /// Where it is sent besides.
     #[schema(required = true)]
     pub audit_syslog: Option<String>,
+    /// Whether metrics may be read at `/metrics` of the public URL, with the
+    /// metrics token.
+    pub metrics_public: bool,
     /// Largest code file taken.
     pub max_code_bytes: u64,
     /// From start to the first MCP answer.

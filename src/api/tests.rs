@@ -104,7 +104,7 @@ const SAMPLES: &[Sample] = samples! {
         "default_limits": {"memory_bytes": 1, "cpus": 0.5, "pids": 3},
         "maxima": {"memory_bytes": 1, "cpus": 2.5, "pids": 3, "storage_bytes": 4},
         "quota": {"servers": 1, "memory_bytes": 2, "stored_bytes": 3, "tokens": 4, "writes_per_minute": 5},
-        "versions_kept": 20, "versions_kept_days": 30, "audit_max_entries": 1, "audit_syslog": null, "max_code_bytes": 2,
+        "versions_kept": 20, "versions_kept_days": 30, "audit_max_entries": 1, "audit_syslog": null, "metrics_public": false, "max_code_bytes": 2,
         "start_timeout_secs": 60, "stop_grace_secs": 10, "liveness_interval_secs": 30, "unresponsive_restart_secs": 0,
         "sleep": {"pause_after_secs": 600, "stop_after_secs": null}, "requests_per_address": 64, "allowed_origins": ["https://h"],
         "traefik_in_service": true, "engine": {"version": "29", "os": "x", "cpus": 2, "memory_bytes": 3}}"#

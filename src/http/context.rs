@@ -1,14 +1,15 @@
 //! What a handler knows of a request besides its body.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use warp::Filter;
+use warp::filters::BoxedFilter;
 
 use super::admission;
 use super::note::{Note, RouteName};
@@ -232,10 +233,10 @@ impl Ctx {
             .get_all(http::header::COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| text.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+            .flat_map(Cookie::split_parse)
+            .flatten()
+            .find(|cookie| cookie.name() == name)?
+            .value_raw()
     }
 }
 
@@ -244,10 +245,9 @@ fn text_of(value: &HeaderValue) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Brings a [`Ctx`].
-pub(super) fn context(
-    app: &Arc<App>,
-) -> impl Filter<Extract = (Ctx,), Error = Infallible> + Clone + use<> {
+/// Brings a [`Ctx`]. Boxed, since it is part of every route and would be compiled
+/// with each of them.
+pub(super) fn context(app: &Arc<App>) -> BoxedFilter<(Ctx,)> {
     let app = Arc::clone(app);
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
@@ -283,4 +283,5 @@ pub(super) fn context(
                     .collect(),
             },
         )
+        .boxed()
 }

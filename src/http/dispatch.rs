@@ -2,14 +2,14 @@
 //! sees to what every answer needs. One warp filter for a whole listener: the
 //! path is looked up in a table ([`Table`]) rather than tried against every route.
 
-use std::future::Future;
 use std::panic::resume_unwind;
-use std::pin::Pin;
 use std::sync::Arc;
 
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
 use http::header::{ALLOW, HeaderValue};
 use http::{Method, StatusCode};
-use tracing::Instrument;
+use tracing::{Instrument, Span};
 use warp::Filter;
 use warp::filters::BoxedFilter;
 use warp::path::FullPath;
@@ -20,7 +20,7 @@ use super::audit;
 use super::body::body;
 use super::context::{Ctx, context};
 use super::error::{error_body, error_response};
-use super::reply::Answer;
+use super::reply::{Answer, Work};
 use super::route::{Description, Found, Rest, Route, Table};
 use crate::model::Error;
 use crate::services::App;
@@ -28,9 +28,9 @@ use crate::services::App;
 /// What a listener serves.
 pub(super) type Site = BoxedFilter<(Response,)>;
 
-/// What is tried for a request that has no route.
-pub(super) type Beyond =
-    fn(Ctx, FullPath) -> Pin<Box<dyn Future<Output = Option<Response>> + Send>>;
+/// What is tried for a request that has no route. It names what it finds for the
+/// log and for what is measured.
+pub(super) type Beyond = fn(Ctx, FullPath) -> BoxFuture<'static, Option<Response>>;
 
 /// Serves the routes of a table, and what is beyond it.
 pub(super) fn site(app: &Arc<App>, table: Table, description: Description, beyond: Beyond) -> Site {
@@ -61,13 +61,16 @@ fn upgrade() -> impl Filter<Extract = (Option<Ws>,), Error = std::convert::Infal
 
 async fn answer(table: &Table, ctx: Ctx, path: FullPath, rest: Rest, beyond: Beyond) -> Response {
     let found = table.find(&ctx.method, path.as_str());
-    ctx.note.route(found.name());
     let allow = match found {
         Found::Route(route, params) => {
+            ctx.note.route(route.template);
             let params = params.into_iter();
             return run(route, ctx, Rest { params, ..rest }).await;
         }
-        Found::OtherMethods { allow, .. } => Some(allow),
+        Found::OtherMethods { template, allow } => {
+            ctx.note.route(template);
+            Some(allow)
+        }
         Found::Nothing => None,
     };
     let request_id = ctx.request_id.clone();
@@ -85,14 +88,15 @@ async fn run(route: &Route, ctx: Ctx, rest: Rest) -> Response {
     };
     ctx.note.begin(action);
     call(ctx, |ctx| {
-        let work = route.handle(ctx.clone(), rest);
-        async move {
-            let answer = work.await;
-            audit::write(&ctx, answer.as_ref().map(|_| ())).await;
-            answer
-        }
+        told(ctx.clone(), route.handle(ctx, rest)).boxed()
     })
     .await
+}
+
+async fn told(ctx: Ctx, work: Work) -> Answer {
+    let answer = work.await;
+    audit::write(&ctx, answer.as_ref().map(|_| ())).await;
+    answer
 }
 
 /// Runs a handler and turns its error into an answer.
@@ -100,10 +104,7 @@ async fn run(route: &Route, ctx: Ctx, rest: Rest) -> Response {
 /// hyper drops a request's future when the caller hangs up. What only reads may
 /// end there; what writes runs to its end as a task of its own, or the database
 /// would know of a change that nobody else was told of.
-pub(super) async fn call<F>(ctx: Ctx, handler: impl FnOnce(Ctx) -> F) -> Response
-where
-    F: Future<Output = Answer> + Send + 'static,
-{
+pub(super) async fn call(ctx: Ctx, handler: impl FnOnce(Ctx) -> Work) -> Response {
     let request_id = ctx.request_id.clone();
     let only_reads = ctx.method == Method::GET || ctx.method == Method::HEAD;
     let app = Arc::clone(&ctx.app);
@@ -112,18 +113,22 @@ where
     let answer = if only_reads {
         work.await
     } else {
-        let under_way = app.change_begins();
-        let to_its_end = async move {
-            let _under_way = under_way;
-            work.await
-        };
-        match app.tasks().spawn(to_its_end.instrument(span)).await {
-            Ok(answer) => answer,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(error) => Err(Error::internal("a request's task ended early", error)),
-        }
+        to_its_end(&app, work, span).await
     };
     answer.unwrap_or_else(|error| error_response(&error, &request_id))
+}
+
+async fn to_its_end(app: &App, work: Work, span: Span) -> Answer {
+    let under_way = app.change_begins();
+    let work = async move {
+        let _under_way = under_way;
+        work.await
+    };
+    match app.tasks().spawn(work.instrument(span)).await {
+        Ok(answer) => answer,
+        Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
+        Err(error) => Err(Error::internal("a request's task ended early", error)),
+    }
 }
 
 /// The answer where there is nothing, or nothing for this method.

@@ -30,6 +30,7 @@ use super::dispatch::Site;
 use super::error::{error_body, error_response};
 use super::note::{RouteName, request_span};
 use super::unread::Unread;
+use crate::metrics::Metrics;
 use crate::model::Error;
 use crate::traefik::ConnectionId;
 
@@ -51,6 +52,8 @@ pub(super) struct Accepting {
     pub(super) site: Site,
     /// Who may have how much at once.
     pub(super) admission: Admission,
+    /// Takes each request's time.
+    pub(super) metrics: Arc<Metrics>,
     /// A connection gets so long to bring the headers of a request, counted
     /// from when the last one was answered: it is also how long an idle
     /// connection is kept.
@@ -92,6 +95,7 @@ impl Accepting {
                 peer,
                 site: self.site.clone(),
                 admission: Arc::clone(&admission),
+                metrics: Arc::clone(&self.metrics),
                 arrived: arrived.now(),
                 is_first: AtomicBool::new(true),
                 closing: self.closing.clone(),
@@ -128,6 +132,7 @@ struct Connection {
     peer: Peer,
     site: Site,
     admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
     arrived: Instant,
     is_first: AtomicBool,
     closing: CancellationToken,
@@ -232,7 +237,9 @@ impl Connection {
             }
         };
         unread.drain().await;
-        let status = response.status();
+        let (status, took) = (response.status(), begin.elapsed());
+        self.metrics
+            .request_done(route.get(), method.as_str(), status.as_u16(), took);
         set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
             let headers = response.headers_mut();
@@ -243,7 +250,7 @@ impl Connection {
             path,
             route = route.get(),
             status = status.as_u16(),
-            took_ms = begin.elapsed().as_millis() as u64,
+            took_ms = took.as_millis() as u64,
             "request"
         );
         Ok(response)
@@ -262,6 +269,7 @@ impl InProcess {
             peer: Peer(peer),
             site: accepting.site,
             admission: Arc::new(accepting.admission),
+            metrics: accepting.metrics,
             arrived: accepting.since,
             is_first: AtomicBool::new(true),
             closing: accepting.closing,
@@ -352,6 +360,7 @@ mod tests {
                 )),
                 None,
             ),
+            metrics: Arc::default(),
             header_timeout: Duration::from_secs(10),
             since: Instant::now(),
             queued_since: Instant::now(),

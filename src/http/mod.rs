@@ -107,6 +107,7 @@ fn both(
     let accepting = |site, header_timeout, requests_max| Accepting {
         site,
         admission: Admission::new(Arc::clone(app.proxies()), requests_max),
+        metrics: Arc::clone(app.metrics()),
         header_timeout,
         since: now,
         queued_since: now.checked_sub(unserved).unwrap_or(now),

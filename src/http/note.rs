@@ -9,8 +9,10 @@ use tracing::{Span, field};
 use crate::access::Caller;
 use crate::model::{ServerId, ServerName};
 
-/// The name of all requests for a path that no route has.
-pub(super) const UNROUTED: &str = "other";
+/// The name of all requests for a path that nothing is at.
+pub(super) const UNMATCHED: &str = "unmatched";
+/// The name of those for a file of the dashboard.
+pub(super) const DASHBOARD: &str = "dashboard";
 
 /// What is known so far of a request.
 pub(super) struct Note {
@@ -61,7 +63,7 @@ pub(super) fn request_span(request_id: &str) -> Span {
 impl RouteName {
     /// Final once the request is answered.
     pub(super) fn get(&self) -> &'static str {
-        self.0.get().copied().unwrap_or(UNROUTED)
+        self.0.get().copied().unwrap_or(UNMATCHED)
     }
 }
 

@@ -2,7 +2,6 @@
 //! path and method, the API's description, `Allow`, the audit log's word, and
 //! the name under which the request is logged and measured.
 
-use std::pin::Pin;
 use std::vec;
 
 use anyhow::Context;
@@ -14,8 +13,8 @@ use warp::ws::Ws;
 
 use super::body::BodyStream;
 use super::context::Ctx;
-use super::note::UNROUTED;
-use super::reply::Answer;
+use super::note::UNMATCHED;
+use super::reply::{Answer, Work};
 use crate::model::Result;
 
 /// For a route that takes every method.
@@ -49,9 +48,6 @@ pub(super) struct Operation {
     /// Describes this one and what it needs.
     pub(super) describe: fn() -> OpenApi,
 }
-
-/// A handler at work.
-pub(super) type Work = Pin<Box<dyn Future<Output = Answer> + Send>>;
 
 impl Route {
     /// A route that is no part of the API's description; `method` is `None` for
@@ -241,19 +237,8 @@ impl Table {
             .collect();
         allow.sort_unstable();
         Found::OtherMethods {
-            template: here().next().map_or(UNROUTED, |route| route.template),
+            template: here().next().map_or(UNMATCHED, |route| route.template),
             allow: allow.join(", "),
-        }
-    }
-}
-
-impl Found<'_> {
-    /// The route's name, for the log and for what is measured.
-    pub(super) fn name(&self) -> &'static str {
-        match self {
-            Self::Route(route, _) => route.template,
-            Self::OtherMethods { template, .. } => template,
-            Self::Nothing => UNROUTED,
         }
     }
 }
@@ -332,18 +317,6 @@ mod tests {
             table.find(&Method::HEAD, "/any"),
             Found::Route(..)
         ));
-    }
-
-    #[test]
-    fn a_request_is_named_by_its_template_and_unknown_paths_have_one_name() {
-        let table = table();
-        let name = |path| table.find(&Method::GET, path).name();
-        assert_eq!(name("/things/secret"), "/things/{id}");
-        assert_eq!(
-            table.find(&Method::PATCH, "/things/x").name(),
-            "/things/{id}"
-        );
-        assert_eq!(name("/a"), name("/b"));
     }
 
     #[test]

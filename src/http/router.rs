@@ -5,17 +5,19 @@
 use std::sync::{Arc, LazyLock};
 
 use bytes::Bytes;
+use futures_util::FutureExt;
 use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::Response;
 
 use super::context::{Ctx, context};
 use super::controllers::{
-    audit, backup, code, connection, description, env, gate, health, live, logs, new_server, oauth,
-    overview, preflight, provider, servers, session, settings, tokens, tools, usage,
+    audit, backup, code, connection, description, env, gate, health, live, logs, metrics,
+    new_server, oauth, overview, preflight, provider, servers, session, settings, tokens, tools,
+    usage,
 };
 use super::dispatch::{Site, call, site};
-use super::note::UNROUTED;
+use super::note::{DASHBOARD, UNMATCHED};
 use super::openapi;
 use super::route::{ANY, DELETE, Description, GET, Operation, PATCH, POST, PUT, Route, Table};
 use super::ui;
@@ -81,6 +83,8 @@ pub(super) fn api() -> Vec<Route> {
         described!(GET, "/api/openapi.json", description::document),
         described!(GET, "/healthz", health::live),
         described!(GET, "/ca.crt", health::ca_cert),
+        described!(GET, "/metrics", metrics::read),
+        described!(GET, "/metrics/traefik", metrics::of_traefik),
     ]
 }
 
@@ -106,7 +110,8 @@ fn internal_routes() -> Vec<Route> {
         Route::new(GET, "/traefik/in-effect/{fingerprint}", provider::in_effect),
         Route::new(GET, "/readyz", health::ready),
         Route::new(GET, "/healthz", health::live),
-        Route::new(GET, "/metrics", health::metrics),
+        Route::new(GET, "/metrics", metrics::internal),
+        Route::new(GET, "/metrics/may-scrape", metrics::may_scrape),
     ]
 }
 
@@ -129,14 +134,14 @@ pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
         .and(warp::path::full())
         .and(context(app))
         .then(|path, ctx: Ctx| {
-            ctx.note.route(UNROUTED);
-            call(ctx, |ctx| servers::on_their_host(path, ctx))
+            ctx.note.route(UNMATCHED);
+            call(ctx, |ctx| servers::on_their_host(path, ctx).boxed())
         });
     let site = site(
         app,
         Table::new(routes)?,
         Description(description),
-        |ctx, path| Box::pin(beyond_the_api(ctx, path)),
+        |ctx, path| beyond_the_api(ctx, path).boxed(),
     );
     Ok(on_servers_host.or(site).unify().boxed())
 }
@@ -148,20 +153,33 @@ pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
 pub(super) fn internal(app: &Arc<App>) -> anyhow::Result<Site> {
     let table = Table::new(internal_routes())?;
     let nothing = Description(|| Ok(Bytes::new()));
-    Ok(site(app, table, nothing, |_, _| Box::pin(async { None })))
+    Ok(site(app, table, nothing, |ctx, _| {
+        nothing_beyond(ctx).boxed()
+    }))
 }
 
 /// What has no route of its own: OAuth's documents, servers of which Traefik has
 /// no route, and the dashboard's files.
 async fn beyond_the_api(ctx: Ctx, path: FullPath) -> Option<Response> {
     if oauth::is_well_known(path.as_str()) {
+        ctx.note.route(UNMATCHED);
         return Some(oauth::no_document(&ctx));
     }
     if let Some(name) = servers::called_in(path.as_str()) {
+        ctx.note.route(UNMATCHED);
         let name = name.to_owned();
-        return Some(call(ctx, |ctx| servers::unknown(ctx, path, name)).await);
+        return Some(call(ctx, |ctx| servers::unknown(ctx, path, name).boxed()).await);
     }
-    ui::asset(path.as_str(), &ctx.method, &ctx.headers)
+    let file = ui::asset(path.as_str(), &ctx.method, &ctx.headers);
+    let found = if file.is_some() { DASHBOARD } else { UNMATCHED };
+    ctx.note.route(found);
+    file
+}
+
+/// Nothing.
+async fn nothing_beyond(ctx: Ctx) -> Option<Response> {
+    ctx.note.route(UNMATCHED);
+    None
 }
 
 #[cfg(test)]

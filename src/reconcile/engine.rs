@@ -17,7 +17,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Parts;
 use super::alive;
-use super::converge::Converge;
+use super::converge::{Converge, StartClock};
 use super::plan::at_rest;
 use super::waker::Pending;
 use super::watch::Watch;
@@ -225,6 +225,7 @@ impl Engine {
             starts: Arc::clone(&self.starts),
             interrupt,
             id,
+            start: StartClock::default(),
         };
         let reporter = Reporter::new(&self.reports, Report::Finished(id));
         let cancel = self.cancel.clone();

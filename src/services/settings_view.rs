@@ -50,6 +50,7 @@ impl App {
             versions_kept_days: settings.retention.days,
             audit_max_entries: settings.audit_max_entries,
             audit_syslog: settings.audit_syslog.as_ref().map(ToString::to_string),
+            metrics_public: settings.metrics_public,
             max_code_bytes: settings.max_code_bytes,
             start_timeout_secs: settings.start_timeout.as_secs(),
             stop_grace_secs: settings.stop_grace.as_secs(),

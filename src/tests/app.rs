@@ -180,6 +180,28 @@ impl TestApp {
         }
     }
 
+    /// The text of a page: of the internal listener's, or of the public one's.
+    pub(super) async fn read(
+        &self,
+        is_internal: bool,
+        path: &str,
+        token: &str,
+    ) -> (StatusCode, String) {
+        let mut request = Request::get(path);
+        if !token.is_empty() {
+            request = request.header("authorization", format!("Bearer {token}"));
+        }
+        let request = request.body(Bytes::new()).unwrap();
+        let answer = self.web[usize::from(is_internal)].call(request).await;
+        let text = String::from_utf8_lossy(answer.body()).into_owned();
+        (answer.status(), text)
+    }
+
+    /// A file of the data directory.
+    pub(super) fn data(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join("data").join(name)
+    }
+
     /// What the gate says of a call of a server with this token.
     pub(super) async fn knock(&self, token: &str, server: ServerId) -> StatusCode {
         let entry = self.app.find_server(&server.to_string()).unwrap();

@@ -4,6 +4,7 @@
 
 mod app;
 mod life;
+mod metrics;
 mod random;
 mod routes;
 mod upgrade;

@@ -22,7 +22,7 @@ async fn the_description_that_is_served_is_the_one_in_docs() {
 
 #[tokio::test(start_paused = true)]
 async fn a_described_path_takes_the_described_methods_and_names_them_to_others() {
-    let app = TestApp::new().await;
+    let app = TestApp::with(|input| input.metrics_public = Some("on".to_owned())).await;
     let described = of(&app, "GET", "/api/openapi.json").await.json;
     for (template, operations) in described["paths"].as_object().unwrap() {
         let path = template.replace("{number}", "1").replace(['{', '}'], "");

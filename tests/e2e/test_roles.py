@@ -111,6 +111,9 @@ TABLE = [
     row("get /api/openapi.json",                     200, 200, 200, 200, 200, 200, 200, 200, 200),
     row("get /healthz",                              200, 200, 200, 200, 200, 200, 200, 200, 200),
     row("get /ca.crt",                               200, 200, 200, 200, 200, 200, 200, 200, 200),
+    # Not there unless they are wanted, and then nobody's (test_metrics.py).
+    row("get /metrics",                              404, 404, 404, 404, 404, 404, 404, 404, 404),
+    row("get /metrics/traefik",                      404, 404, 404, 404, 404, 404, 404, 404, 404),
 ]  # fmt: skip
 
 

@@ -1,4 +1,4 @@
-//! Liveness, readiness, metrics, and the CA's certificate.
+//! Liveness, readiness, and the CA's certificate.
 
 use http::StatusCode;
 use serde_json::json;
@@ -53,13 +53,6 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
         StatusCode::SERVICE_UNAVAILABLE
     };
     Ok(json_with(status, &body))
-}
-
-pub(in crate::http) async fn metrics(ctx: Ctx) -> Answer {
-    Ok(content(
-        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        ctx.app.metrics_text()?,
-    ))
 }
 
 #[utoipa::path(

@@ -10,6 +10,7 @@ pub(super) mod gate;
 pub(super) mod health;
 pub(super) mod live;
 pub(super) mod logs;
+pub(super) mod metrics;
 pub(super) mod new_server;
 pub(super) mod oauth;
 pub(super) mod overview;

@@ -150,6 +150,7 @@ impl Setting {
             cert_resolver: None,
             public_host: String::new(),
             servers_host: None,
+            serves_metrics: false,
         };
         let (routes, _) = Routes::new(Arc::clone(&directory), Arc::default(), facts).unwrap();
         let logs = Logs::new(
@@ -171,6 +172,7 @@ impl Setting {
             bounds: Arc::new(Bounds::new(
                 SettingsInput::default().check().unwrap().bounds,
             )),
+            metrics: Arc::default(),
             client: ServerClient::new().unwrap(),
             clock: Clock::Wall,
             layout: Layout::new(dir.path()),
