@@ -1,5 +1,7 @@
 //! Which paths and methods there are, and what the others are told.
 
+use std::collections::BTreeSet;
+
 use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
@@ -119,4 +121,41 @@ async fn on_the_servers_host_there_are_servers_alone() {
             .await
             .expect(status);
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn requests_are_measured_by_the_template_of_their_route_and_never_by_a_strangers_word() {
+    let app = TestApp::new().await;
+    for (method, path) in [
+        ("GET", "/api/servers/a-secret-plan"),
+        ("GET", "/api/servers/another/"),
+        ("TRACE", "/api/servers/a-third"),
+        ("GET", "/wp-login.php"),
+        ("POST", "/api/nobody/mcp"),
+        ("GET", "/.well-known/x"),
+        ("GET", "/"),
+    ] {
+        of(&app, method, path).await;
+    }
+    let (status, _) = app.read(true, "/traefik/in-effect/00ff", "").await;
+    assert_eq!(status, 204);
+    let (_, text) = app.read(true, "/metrics", "").await;
+    let labels: BTreeSet<&str> = text
+        .lines()
+        .filter(|line| line.starts_with("emcp_http_request_duration_seconds_count"))
+        .filter_map(|line| line.split("route=\"").nth(1)?.split('"').next())
+        .collect();
+    let expected = [
+        "/api/servers/{id}",
+        "/traefik/in-effect/{fingerprint}",
+        "dashboard",
+        "unmatched",
+    ];
+    for label in expected {
+        assert!(labels.contains(label), "{label} is not among {labels:?}");
+    }
+    assert!(
+        !text.contains("secret-plan") && !text.contains("wp-login"),
+        "{text}"
+    );
 }
