@@ -1,6 +1,8 @@
 //! The scripts divide a subnet as EMCP does: networks and firewall are made by
 //! what runs before EMCP, and a server's address must be where both look for it.
 
+#![expect(clippy::unwrap_used, reason = "a test may panic")]
+
 use std::net::Ipv4Addr;
 use std::process::Command;
 
