@@ -9,12 +9,14 @@ use super::Fault;
 
 /// By name, with units in their names.
 #[derive(Serialize, ToSchema)]
-pub struct SentenceArgs(HashMap<String, Option<SentenceArg>>);
+pub struct SentenceArgs(HashMap<String, SentenceArg>);
 
 /// One of them.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
 pub enum SentenceArg {
+    /// What is not known.
+    Nothing,
     /// A name, a time, or somebody's words.
     Text(String),
     /// A number.
