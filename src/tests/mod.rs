@@ -6,4 +6,5 @@ mod app;
 mod life;
 mod metrics;
 mod random;
+mod routes;
 mod upgrade;
