@@ -194,12 +194,10 @@ impl Converge {
                 self.parts.logs.drained(self.id).await;
                 runtime.remove(&id).await?;
             }
-            Step::Start(id) => {
-                match runtime.start(&id).await {
-                    Ok(()) => self.starts(state, &id, state.applied_revision).await,
-                    Err(error) => self.could_not_run(state, error).await?,
-                }
-            }
+            Step::Start(id) => match runtime.start(&id).await {
+                Ok(()) => self.starts(state, &id, state.applied_revision).await,
+                Err(error) => self.could_not_run(state, error).await?,
+            },
             Step::Unpause(id) => {
                 runtime.unpause(&id).await?;
                 if state.rest() != Rest::Awake {

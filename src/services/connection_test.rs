@@ -18,10 +18,10 @@ use crate::access::{Caller, CanConnect, TokenTable};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
-use crate::runtime::ServerClient;
 use crate::model::{
     CONNECTION_TEST, Finding, PLATFORM, Result, Role, Serves, Token, TokenId, TokenSecret,
 };
+use crate::runtime::ServerClient;
 use crate::vault::random_bytes;
 
 /// For one step. A server that has to be woken or started is waited for at the

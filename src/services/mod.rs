@@ -55,9 +55,9 @@ pub use quotas::{AmountView, ChangeToken, PeopleView, PersonView, WritesView};
 pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use settings_view::SettingsView;
+pub use startup::{Endings, start};
 #[cfg(test)]
 pub(crate) use startup::{Opened, Outside, start_in};
-pub use startup::{Endings, start};
 pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};

@@ -97,12 +97,7 @@ impl UsageMeter {
     }
 
     /// Measures until it is dropped.
-    pub(super) async fn run(
-        &self,
-        runtime: &dyn Runtime,
-        directory: &Directory,
-        bounds: &Bounds,
-    ) {
+    pub(super) async fn run(&self, runtime: &dyn Runtime, directory: &Directory, bounds: &Bounds) {
         let mut wanted = self.wanted.subscribe();
         let mut counters = HashMap::new();
         let mut clock = interval(STEP);

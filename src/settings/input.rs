@@ -17,6 +17,10 @@ pub struct SettingsInput {
     /// Docker Engine, e.g. unix:///var/run/docker.sock or tcp://host:2375.
     #[arg(long, env = "EMCP_DOCKER_HOST")]
     pub docker_host: Option<String>,
+    /// Unix socket of the process that alone uses Docker Engine
+    /// (`emcp broker`); without it EMCP uses the engine itself.
+    #[arg(long, env = "EMCP_BROKER")]
+    pub broker: Option<PathBuf>,
     /// Docker network of the servers.
     #[arg(long, env = "EMCP_NETWORK")]
     pub network: Option<String>,
@@ -219,6 +223,7 @@ impl SettingsInput {
         }
         for path in [
             &mut self.data_dir,
+            &mut self.broker,
             &mut self.sockets,
             &mut self.traefik_template,
             &mut self.tls_cert_file,
@@ -249,6 +254,7 @@ impl SettingsInput {
         Ok(prefer!(
             data_dir,
             docker_host,
+            broker,
             network,
             subnet,
             internal_subnet,

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
 use crate::model::{Actor, AddressPool, RunState, Server, ServerNetworks};
 use crate::reconcile::{Config, Waker};
-use crate::clock::Clock;
 use crate::runtime::{DockerRuntime, ServerClient};
 use crate::settings::SettingsInput;
 use crate::store::Store;
