@@ -274,7 +274,8 @@ impl BrokerRuntime {
             stream::try_unfold(stream, |mut stream| async move {
                 let items: Vec<T> = next(&mut stream).await?;
                 let items = (!items.is_empty()).then_some(items);
-                let items = items.map(|items| stream::iter(items.into_iter().map(Ok::<T, RuntimeError>)));
+                let items =
+                    items.map(|items| stream::iter(items.into_iter().map(Ok::<T, RuntimeError>)));
                 Ok::<_, RuntimeError>(items.map(|items| (items, stream)))
             })
         });

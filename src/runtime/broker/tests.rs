@@ -155,7 +155,14 @@ fn only_whole_ids_are_ids() {
     let id = "0f".repeat(32);
     assert!(check_id(&id).is_ok());
     let long = format!("{id}0");
-    for wrong in ["", "emcp-traefik", "0f0f0f0f0f0f", "../..", &id.to_uppercase(), &long] {
+    for wrong in [
+        "",
+        "emcp-traefik",
+        "0f0f0f0f0f0f",
+        "../..",
+        &id.to_uppercase(),
+        &long,
+    ] {
         assert!(check_id(wrong).is_err(), "{wrong}");
     }
     assert!(check_grace(600).is_ok() && check_grace(601).is_err());
@@ -206,8 +213,14 @@ fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
     let path = copy.path().to_owned();
     assert!(files.is_copy(&path));
     assert_eq!(std::fs::read(path.join("server.py")).unwrap(), b"code");
-    assert_eq!(std::fs::read(path.join("package/more.py")).unwrap(), b"more");
-    let mode = std::fs::metadata(path.join("server.py")).unwrap().permissions().mode();
+    assert_eq!(
+        std::fs::read(path.join("package/more.py")).unwrap(),
+        b"more"
+    );
+    let mode = std::fs::metadata(path.join("server.py"))
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o644);
     assert!(files.idle().unwrap().is_empty());
     copy.keep();
@@ -231,11 +244,19 @@ fn no_link_leads_anywhere() {
         assert!(files(data.path()).copy_code(&code).is_err(), "{part}");
     }
     let (data, server, code) = data();
-    symlink(outside.path().join("shadow"), data.path().join(&code).join("link.py")).unwrap();
+    symlink(
+        outside.path().join("shadow"),
+        data.path().join(&code).join("link.py"),
+    )
+    .unwrap();
     let files = files(data.path());
     assert!(files.copy_code(&code).is_err());
     assert!(files.idle().unwrap().is_empty());
-    symlink(outside.path(), data.path().join(server.to_string()).join("storage")).unwrap();
+    symlink(
+        outside.path(),
+        data.path().join(server.to_string()).join("storage"),
+    )
+    .unwrap();
     assert!(files.disk_bytes(server).is_err());
     assert!(files.stage_disk(server).is_err());
 }
@@ -268,7 +289,10 @@ fn a_new_disk_has_its_name_before_it_is_used() {
     drop(stage);
     assert!(!staged.exists());
     let storage = data.path().join(server.to_string()).join("storage");
-    assert_eq!(std::fs::read(storage.join("disk")).unwrap(), b"a file system");
+    assert_eq!(
+        std::fs::read(storage.join("disk")).unwrap(),
+        b"a file system"
+    );
     assert_eq!(std::fs::read(storage.join("granted")).unwrap(), b"13");
     assert_eq!(files.disk_bytes(server).unwrap(), 13);
     let stage = files.stage_disk(server).unwrap();
@@ -366,14 +390,20 @@ async fn ids_that_are_none_never_reach_the_engine() {
     let client = running.client();
     for id in ["emcp-traefik", "..", "", "abc"] {
         let refused = client.remove(id).await.unwrap_err();
-        assert!(matches!(refused, RuntimeError::Refused(_)), "{id}: {refused}");
+        assert!(
+            matches!(refused, RuntimeError::Refused(_)),
+            "{id}: {refused}"
+        );
     }
 }
 
 #[tokio::test]
 async fn the_socket_is_its_owners_alone() {
     let running = Running::start().await;
-    let mode = std::fs::metadata(running.path()).unwrap().permissions().mode();
+    let mode = std::fs::metadata(running.path())
+        .unwrap()
+        .permissions()
+        .mode();
     assert_eq!(mode & 0o777, 0o600);
 }
 
@@ -384,7 +414,11 @@ async fn settings_that_differ_are_named() {
     settings.base_image = "evil".to_owned();
     settings.bounds.max_pids = Some(17);
     let other = BrokerRuntime::new(running.path(), &settings);
-    let refused = other.connect(settings.networks).await.unwrap_err().to_string();
+    let refused = other
+        .connect(settings.networks)
+        .await
+        .unwrap_err()
+        .to_string();
     for word in ["EMCP_BASE_IMAGE", "evil", "EMCP_MAX_PIDS", "17"] {
         assert!(refused.contains(word), "{refused}");
     }
@@ -429,7 +463,10 @@ async fn a_broker_of_another_version_is_told_and_waited_for() {
         }
     });
     let settings = SettingsInput::default().check().unwrap();
-    let told = BrokerRuntime::new(&path, &settings).ping().await.unwrap_err();
+    let told = BrokerRuntime::new(&path, &settings)
+        .ping()
+        .await
+        .unwrap_err();
     assert!(matches!(told, RuntimeError::Unreachable(_)));
     assert!(told.to_string().contains("another version"), "{told}");
 }
@@ -439,15 +476,27 @@ async fn frames_arrive_as_they_were_sent() {
     let (mut one, mut other) = tokio::io::duplex(64);
     let sending = tokio::spawn(async move {
         let wish = Wish::Run(Box::new(wish()));
-        protocol::send(&mut one, &wish, WISH_MAX_BYTES).await.unwrap();
+        protocol::send(&mut one, &wish, WISH_MAX_BYTES)
+            .await
+            .unwrap();
     });
-    let length = protocol::length_of_next(&mut other, WISH_MAX_BYTES).await.unwrap();
-    let Wish::Run(got) = protocol::receive(&mut other, length.unwrap()).await.unwrap() else {
+    let length = protocol::length_of_next(&mut other, WISH_MAX_BYTES)
+        .await
+        .unwrap();
+    let Wish::Run(got) = protocol::receive(&mut other, length.unwrap())
+        .await
+        .unwrap()
+    else {
         panic!("another wish arrived");
     };
-    assert_eq!((got.name.as_str(), got.env.len()), ("emcp-0123456789abcdef", 1));
+    assert_eq!(
+        (got.name.as_str(), got.env.len()),
+        ("emcp-0123456789abcdef", 1)
+    );
     sending.await.unwrap();
-    let end = protocol::length_of_next(&mut other, WISH_MAX_BYTES).await.unwrap();
+    let end = protocol::length_of_next(&mut other, WISH_MAX_BYTES)
+        .await
+        .unwrap();
     assert_eq!(end, None);
     let (mut one, _other) = tokio::io::duplex(64);
     let much = HashMap::from([("x", "y".repeat(100))]);

@@ -136,7 +136,7 @@ class Platform:
         if self._broker is not None and self._broker.poll() is None and self._brokers_environment == self.environment:
             return
         self.kill_broker()
-        if "EMCP_BROKER" in self.environment:
+        if self.environment.get("EMCP_BROKER"):
             self._brokers_environment = dict(self.environment)
             self._broker = self._spawn([str(settings.emcp_bin()), "broker"], self.broker_log)
 
