@@ -273,6 +273,45 @@ fn sections_are_of_documents_that_a_reader_has() {
 }
 
 #[test]
+fn no_two_rooms_need_each_other() {
+    let mut needs: std::collections::BTreeMap<String, std::collections::BTreeSet<String>> =
+        std::collections::BTreeMap::new();
+    for (path, code) in codes() {
+        let inside = path.strip_prefix("src").unwrap();
+        // Tests may need what they like.
+        let is_test =
+            |part: &std::ffi::OsStr| part == "tests" || part == "tests.rs" || part == "fake";
+        if inside.iter().any(is_test) {
+            continue;
+        }
+        let code = code.split("#[cfg(test)]mod tests{").next().unwrap();
+        let room = inside.iter().next().unwrap().to_str().unwrap();
+        let room = room.trim_end_matches(".rs").to_owned();
+        // Whoever wires all of it up knows all of it.
+        if ["lib", "main"].contains(&room.as_str()) {
+            continue;
+        }
+        let others = code.match_indices("crate::").map(|(at, word)| {
+            let rest = &code[at + word.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        });
+        let others = others.filter(|other| *other != room);
+        needs.entry(room.clone()).or_default().extend(others);
+    }
+    assert!(
+        needs["http"].contains("services"),
+        "the needs were not found"
+    );
+    for (room, others) in &needs {
+        for other in others {
+            let is_mutual = needs.get(other).is_some_and(|back| back.contains(room));
+            assert!(!is_mutual, "{room} and {other} need each other");
+        }
+    }
+}
+
+#[test]
 fn the_check_itself_sees_a_breach() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(leads_somewhere("as RFC 9110 ", root) && leads_somewhere("(ARCHITECTURE.md, ", root));

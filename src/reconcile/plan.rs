@@ -1,6 +1,8 @@
 //! The planner: what is the next step for one server? Pure and synchronous;
 //! it takes values and `now`, and returns a value.
 
+mod at_rest;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +10,8 @@ use jiff::Timestamp;
 use super::alive::Alive;
 use crate::model::{Desired, Reason, Rest, RunState, Server, Status};
 use crate::runtime::{Container, Phase, Run};
+
+pub(super) use at_rest::at_rest;
 
 /// A container and, where it was ever started, its present or last run.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -95,6 +95,12 @@ pub struct App {
 }
 
 impl App {
+    /// All servers.
+    #[cfg(test)]
+    pub(crate) fn directory_entries(&self) -> Vec<Entry> {
+        self.directory.list()
+    }
+
     /// The server of this id or name.
     ///
     /// # Errors

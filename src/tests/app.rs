@@ -49,6 +49,8 @@ struct Parts {
 pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: http::HeaderMap,
+    /// The body, and what it says if it is JSON.
+    pub(super) text: String,
     pub(super) json: Value,
 }
 
@@ -74,7 +76,12 @@ impl TestApp {
 
     /// The same with other settings.
     pub(super) async fn with(change: impl FnOnce(&mut SettingsInput)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::taking_over(tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// A service on the data directory `data` in `dir`; its containers are as they
+    /// were left.
+    pub(super) async fn taking_over(dir: TempDir, change: impl FnOnce(&mut SettingsInput)) -> Self {
         let clock = Clock::of_tokio();
         let engine = FakeEngine::new(clock);
         let mut input = SettingsInput {
@@ -168,6 +175,7 @@ impl TestApp {
         Reply {
             status: head.status,
             headers: head.headers,
+            text: String::from_utf8_lossy(&body).into_owned(),
             json: serde_json::from_slice(&body).unwrap_or(Value::Null),
         }
     }
@@ -273,6 +281,11 @@ async fn begin(
     let provider_token = settings.data_dir.join("provider-token");
     let opened = Opened::open(&settings).unwrap();
     let (app, reconciling) = start_in(settings, opened, outside, endings).await.unwrap();
+    if engine.containers().is_empty() {
+        for entry in app.directory_entries() {
+            engine.has_from_before(&entry, &app.settings().networks);
+        }
+    }
     let web = Arc::new(in_process(&app));
     let mut running = JoinSet::new();
     running.spawn(async move { reconciling.await.unwrap() });

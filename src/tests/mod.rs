@@ -4,3 +4,5 @@
 
 mod app;
 mod life;
+mod random;
+mod upgrade;

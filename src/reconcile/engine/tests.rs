@@ -19,7 +19,7 @@ use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
-use crate::model::{Actor, AddressPool, RunState, Server, ServerNetworks};
+use crate::model::{Actor, AddressPool, Desired, RunState, Server, ServerNetworks, Status};
 use crate::reconcile::{Config, Waker};
 use crate::runtime::{DockerRuntime, ServerClient};
 use crate::settings::SettingsInput;

@@ -106,9 +106,8 @@ impl BrokerRuntime {
 
     fn shot(&self, shot: &OneShot<'_>) -> Result<Shot, RuntimeError> {
         let value = |key: &str| {
-            let values = shot.env.iter().filter_map(|pair| pair.split_once('='));
+            let mut values = shot.env.iter().filter_map(|pair| pair.split_once('='));
             values
-                .into_iter()
                 .find(|(name, _)| *name == key)
                 .map(|(_, value)| value)
         };
