@@ -363,3 +363,6 @@ fn already(result: rustix::io::Result<()>) -> io::Result<()> {
         other => Ok(other?),
     }
 }
+
+#[cfg(test)]
+mod tests;
