@@ -53,8 +53,9 @@ impl Busy {
         &self.path
     }
 
-    /// Leaves it to the container that has it now.
-    pub(super) fn keep(mut self) {
+    /// Leaves it to a container that may have it; one that has none goes with
+    /// what is idle.
+    pub(super) fn keep(&mut self) {
         self.is_kept = true;
     }
 }

@@ -156,7 +156,7 @@ impl Guard {
         self.policy
             .check_run(&mut wish, &self.bounds.maxima(), disk_bytes)?;
         self.leave_room(engine).await?;
-        let code = self.copy(wish.code.clone()).await?;
+        let mut code = self.copy(wish.code.clone()).await?;
         let stage = match wish.disk_bytes {
             Some(_) => {
                 let staged = self.on_disk(move |files| files.stage_disk(server)).await;
@@ -166,12 +166,13 @@ impl Guard {
         };
         let spec = self.spec(wish, &code, stage.as_deref());
         let disk = self.open_disk(engine, &spec, stage.as_ref()).await?;
-        let made = engine.run_with(&spec, disk).await;
-        // Also of one that could not be started, or that was not even made: then
-        // it is found to be of no use.
+        // From here on a container may have it, also if EMCP hangs up meanwhile.
         code.keep();
+        let made = engine.run_with(&spec, disk).await;
+        drop(code);
         match &made {
             Ok(id) => self.learn([id.clone()]),
+            // Unless it was made and could not be started.
             Err(_) => self.remove_unused(engine).await,
         }
         made

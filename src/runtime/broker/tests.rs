@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::time::Duration;
 
 use futures_util::StreamExt;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -216,9 +217,14 @@ impl Running {
         };
         let (settings, cancel) = (running.settings.clone(), running.cancel.clone());
         tokio::spawn(async move { serve(&settings, cancel).await });
-        while !running.path().exists() {
-            tokio::task::yield_now().await;
-        }
+        let there = async {
+            while !running.path().exists() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(30), there)
+            .await
+            .unwrap();
         running
     }
 

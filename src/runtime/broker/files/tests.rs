@@ -22,7 +22,7 @@ fn files(data: &Path) -> Arc<Files> {
 fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
     let (data, _, code) = data();
     let files = files(data.path());
-    let copy = files.copy_code(&code).unwrap();
+    let mut copy = files.copy_code(&code).unwrap();
     let path = copy.path().to_owned();
     assert!(files.is_copy(&path));
     assert_eq!(std::fs::read(path.join("server.py")).unwrap(), b"code");
@@ -37,6 +37,7 @@ fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
     assert_eq!(mode & 0o777, 0o644);
     assert!(files.idle().unwrap().is_empty());
     copy.keep();
+    drop(copy);
     let idle = files.idle().unwrap();
     assert_eq!(idle, [path.clone()]);
     files.remove(idle).unwrap();
