@@ -412,7 +412,9 @@ impl Guard {
             // meanwhile is not among the first.
             let mut idle = self.on_disk(|files| files.idle()).await?;
             let used = engine.mounted().await.map_err(io::Error::other)?;
-            idle.retain(|path| !used.contains(path));
+            // The engine may write the path to it in another way.
+            let used: HashSet<_> = used.iter().filter_map(|path| path.file_name()).collect();
+            idle.retain(|path| path.file_name().is_none_or(|name| !used.contains(name)));
             self.on_disk(move |files| files.remove(idle)).await
         };
         if let Err(error) = removed.await {
