@@ -11,7 +11,7 @@ use super::{App, CodeUpload};
 use crate::access::CanRead;
 use crate::api::{CheckView, Severity};
 use crate::model::{EntryObject, Error, Result, RuntimeChoice, ServerId};
-use crate::runtime::{OneShot, RuntimeError};
+use crate::runtime::{CHECK, OneShot, RuntimeError};
 
 /// Normally it takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -46,7 +46,7 @@ impl App {
         let code_dir = self.layout.code_dir(id, files.number());
         let shot = OneShot {
             image: &self.settings.base_image,
-            command: &["python3", "-I", "/opt/emcp/bootstrap.py", "check"],
+            command: CHECK,
             env: vec![
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),

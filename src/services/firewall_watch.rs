@@ -10,7 +10,7 @@ use serde::Deserialize;
 
 use super::App;
 use crate::api::{Firewall, FirewallView, Notice};
-use crate::runtime::OneShot;
+use crate::runtime::{OneShot, REACH};
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
 const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
@@ -19,29 +19,6 @@ const OPEN_RECHECK: Duration = Duration::from_secs(5 * 60);
 
 /// From the start of the container to its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
-
-/// A connection that is refused has reached a machine; one that a firewall
-/// ends comes to nothing, or to "no route to host". The gateway of a container
-/// is the host's own address in the network. Port 1 (RFC 1078) is one that
-/// nobody serves and no operator allows.
-const SCRIPT: &str = r#"
-import json, socket, struct
-
-def reached(address, port):
-    try:
-        socket.create_connection((address, port), timeout=2).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return True
-
-with open("/proc/net/route") as table:
-    routes = [line.split() for line in table.readlines()[1:]]
-gateway = next(route[2] for route in routes if route[1] == "00000000")
-host = socket.inet_ntoa(struct.pack("<L", int(gateway, 16)))
-print(json.dumps({"host": reached(host, 1), "metadata": reached("169.254.169.254", 80)}))
-"#;
 
 /// What a server can reach that it must not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
@@ -191,7 +168,7 @@ async fn try_once(app: &App) -> Result<Reach, String> {
         .ok_or("every address is taken by a server")?;
     let shot = OneShot {
         image: &app.settings.base_image,
-        command: &["python3", "-I", "-c", SCRIPT],
+        command: REACH,
         env: Vec::new(),
         code_dir: None,
         address: Some(address),

@@ -93,8 +93,8 @@ class ContainedPlatform(Platform):
     def start_emcp(self) -> None:
         flags = [f"--env={key}={value}" for key, value in self.environment.items() if key.startswith("EMCP_")]
         flags += [f"--volume={settings.emcp_bin()}:/usr/local/bin/emcp:ro", f"--volume={self.run_dir}:{self.run_dir}"]
-        socket = settings.docker_host().removeprefix("unix://")
-        flags += [f"--volume={socket}:{socket}", "--network=host", "--user=0:0", "--cap-drop=ALL", "--read-only"]
+        self.start_broker()
+        flags += ["--network=host", "--user=0:0", "--cap-drop=ALL", "--read-only"]
         # Of its instance, so that it is removed with it; EMCP's own list is of containers that serve a server.
         flags += [f"--label=emcp.instance={self.instance}", "--entrypoint=/usr/local/bin/emcp"]
         command = ["docker", "--host", settings.docker_host(), "run", "--rm", f"--name={self.container}", *flags]
