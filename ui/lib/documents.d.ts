@@ -500,6 +500,38 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/metrics": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["metrics_read"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/metrics/traefik": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get: operations["metrics_of_traefik"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
 }
 export type webhooks = Record<string, never>;
 export interface components {
@@ -568,6 +600,10 @@ export interface components {
              * @description How often the same was done; absent for once.
              */
             count?: number;
+            /**
+             * @description The client's address; "unknown" (in memory the unspecified address)
+             *     where the host's own proxy hides it.
+             */
             from?: string;
             /**
              * Format: date-time
@@ -641,7 +677,9 @@ export interface components {
             claude_code: components["schemas"]["Commands"];
             /** @description Cursor. */
             cursor: components["schemas"]["WithLink"];
+            /** @description VS Code; asks for the token itself. */
             vscode: components["schemas"]["VsCode"];
+            /** @description Windsurf. */
             windsurf: Record<string, never>;
         };
         /** @description The next version of a server's code. */
@@ -904,12 +942,15 @@ export interface components {
         };
         /** @description The body every error has. */
         ErrorBody: {
+            /** @description What went wrong. */
             error: components["schemas"]["ErrorDetail"];
         };
         /** @description What went wrong. */
         ErrorDetail: {
             /** @description The names and numbers in the message, where a program has use for them. */
-            args?: Record<string, never> | null;
+            args?: {
+                [key: string]: string;
+            };
             /** @description Stable; programs match on it. */
             code: string;
             /** @description The field of the input that is wrong, where it is one field. */
@@ -970,6 +1011,10 @@ export interface components {
         };
         /** @description Why a run failed, in short. */
         Fault: {
+            /**
+             * @description What the sentence says in numbers and names; of a failure that the
+             *     bootstrap reported, only where it is a module that is missing.
+             */
             args?: components["schemas"]["SentenceArgs"];
             /** @description Stable code: one of the bootstrap's, or of a [`KnownFault`]. */
             code: string;
@@ -995,8 +1040,17 @@ export interface components {
         };
         /** @description What can happen to a server. No code is both a reason's and a deed's. */
         Happening: components["schemas"]["Reason"] | components["schemas"]["Deed"];
+        /**
+         * @description What MCP calls so: here with what is always in it, and what the dashboard
+         *     shows.
+         */
+        Implementation: {
+            name: string;
+            version: string;
+        };
         /** @description A tool or prompt with its arguments. */
         Invocation: {
+            /** @description Its arguments. */
             arguments?: Record<string, never>;
             /** @description Its name. */
             name: string;
@@ -1112,6 +1166,7 @@ export interface components {
             code: string | null;
             /** @description The same in words. */
             message: string | null;
+            /** @description As it was asked about. */
             name: string;
         };
         /**
@@ -1121,6 +1176,7 @@ export interface components {
         Never: "never";
         /** @description Something the operator should know. */
         Notice: {
+            /** @description What the message says in numbers and names, where it says any. */
             args?: components["schemas"]["SentenceArgs"];
             /** @description Stable code. */
             code: string;
@@ -1244,6 +1300,10 @@ export interface components {
         PlatformPermission: "read" | "create_servers" | "issue_tokens" | "see_usage" | "administer";
         /** @description One thing that is wrong. Lines and columns count from 1. */
         Problem: {
+            /**
+             * @description What the words name; absent where they are Python's own, and from a base
+             *     image of before.
+             */
             args?: components["schemas"]["SentenceArgs"];
             /** @description `syntax_error`, `no_entry`, `entry_not_found`, `module_not_available`. */
             code: string;
@@ -1271,6 +1331,18 @@ export interface components {
             message: string;
             /** @description How bad it is. */
             severity: components["schemas"]["Severity"];
+        };
+        /** @description The same. */
+        Prompt: {
+            arguments?: components["schemas"]["PromptArgument"][];
+            description?: string;
+            name: string;
+        };
+        /** @description The same. */
+        PromptArgument: {
+            description?: string;
+            name: string;
+            required?: boolean;
         };
         /** @description A prompt, filled in. */
         PromptView: {
@@ -1492,6 +1564,7 @@ export interface components {
         ReasonView: {
             /** @description In words. */
             reason: string;
+            /** @description The arguments of a `Reason` of this code, where it has any. */
             reason_args?: components["schemas"]["SentenceArgs"];
             /** @description The same as a stable code: that of a `Reason`. */
             reason_code: string;
@@ -1501,10 +1574,24 @@ export interface components {
             /** @description Whose. */
             server: components["schemas"]["ServerRef"];
         };
+        /** @description The same. */
+        Resource: {
+            description?: string;
+            mimeType?: string;
+            name: string;
+            uri: string;
+        };
         /** @description A resource. */
         ResourceRef: {
             /** @description Its URI. */
             uri: string;
+        };
+        /** @description The same. */
+        ResourceTemplate: {
+            description?: string;
+            mimeType?: string;
+            name: string;
+            uriTemplate: string;
         };
         /**
          * @description How deep a server sleeps, or is to sleep; deeper is greater.
@@ -1522,6 +1609,12 @@ export interface components {
          * @enum {string}
          */
         RuntimeChoice: "auto" | "mcp1" | "mcp2";
+        /** @description One of them. */
+        SentenceArg: null | string | number | boolean | components["schemas"]["Fault"];
+        /** @description By name, with units in their names. */
+        SentenceArgs: {
+            [key: string]: components["schemas"]["SentenceArg"];
+        };
         /**
          * Format: uuid
          * @description A server's identity for life: a UUIDv7, so ids sort by age.
@@ -1545,6 +1638,19 @@ export interface components {
             id: components["schemas"]["ServerId"];
             /** @description Unique name. */
             name: string;
+        };
+        /** @description What one container uses. */
+        ServerUsage: {
+            /**
+             * Format: double
+             * @description Cores in use, averaged since the last look.
+             */
+            cpu_cores: number;
+            /**
+             * Format: int64
+             * @description Memory in use.
+             */
+            memory_bytes: number;
         };
         /** @description A server, wanted and observed, as callers see it. */
         ServerView: components["schemas"]["ReasonView"] & {
@@ -1704,6 +1810,11 @@ export interface components {
             /** @description The highest limits that any one server may be given. */
             maxima: components["schemas"]["Maxima"];
             /**
+             * @description Whether metrics may be read at `/metrics` of the public URL, with the
+             *     metrics token.
+             */
+            metrics_public: boolean;
+            /**
              * Format: int64
              * @description Below this the operator is told.
              */
@@ -1755,6 +1866,7 @@ export interface components {
         Severity: "error" | "warning";
         /** @description A token to sign in with. */
         SignIn: {
+            /** @description The secret. */
             token: string;
         };
         /** @description The idle times after which a server sleeps; at least one is set. */
@@ -1801,7 +1913,7 @@ export interface components {
             code: string;
             /** @description What was found. */
             detail: string;
-            detail_args: null | components["schemas"]["SentenceArgs"];
+            detail_args: components["schemas"]["SentenceArgs"] | null;
             /** @description The same for programs. */
             detail_code: string;
             /**
@@ -1837,6 +1949,7 @@ export interface components {
         };
         /** @description Servers to start from. */
         TemplateList: {
+            /** @description By id. */
             templates: components["schemas"]["Template"][];
         };
         /**
@@ -1881,6 +1994,18 @@ export interface components {
             /** @description Whether it may stand in a URL (`?key=`): it names one server alone. */
             usable_in_url: boolean;
         };
+        /** @description The same. */
+        Tool: {
+            /** @description `ToolAnnotations`. */
+            annotations?: Record<string, never>;
+            description?: string;
+            /** @description A JSON Schema. */
+            inputSchema: Record<string, never>;
+            name: string;
+            /** @description A JSON Schema. */
+            outputSchema?: Record<string, never>;
+            title?: string;
+        };
         /** @description What a tool gave. */
         ToolResultView: {
             /** @description `ContentBlock`s. */
@@ -1897,12 +2022,19 @@ export interface components {
         };
         /** @description What a server offers, in the shapes of the MCP specification. */
         ToolsView: {
+            /** @description What it tells models about itself. */
             instructions?: string;
+            /** @description `Prompt`s. */
             prompts: components["schemas"]["Prompt"][];
+            /** @description The revision of MCP agreed on. */
             protocol_version: string;
+            /** @description `ResourceTemplate`s. */
             resource_templates: components["schemas"]["ResourceTemplate"][];
+            /** @description `Resource`s. */
             resources: components["schemas"]["Resource"][];
+            /** @description What it says of itself: an `Implementation`. */
             server: components["schemas"]["Implementation"];
+            /** @description `Tool`s. */
             tools: components["schemas"]["Tool"][];
             /** @description Lists that are not whole, since the server tells more than EMCP reads. */
             truncated?: components["schemas"]["TruncatedList"][];
@@ -1958,13 +2090,30 @@ export interface components {
             /** @description HTTP with server-sent events. */
             sse?: string;
         };
+        /** @description One look at all containers. */
+        UsageView: (components["schemas"]["TotalUsage"] | null) & {
+            /** @description One by one, by the server's id. */
+            servers: {
+                [key: string]: components["schemas"]["ServerUsage"];
+            };
+        };
         /** @description The versions of a server's code. */
         VersionList: {
             /** @description Oldest first. */
             versions: components["schemas"]["CodeVersion"][];
         };
+        /** @description A configuration of VS Code. */
+        VsCode: {
+            /** @description What VS Code asks for. */
+            inputs: Record<string, never>[];
+            /** @description By name. */
+            servers: {
+                [key: string]: Record<string, never>;
+            };
+        };
         /** @description A configuration and a link that installs it. */
         WithLink: {
+            /** @description To paste. */
             config: Record<string, never>;
             /** @description To click. */
             link: string;
@@ -1981,59 +2130,6 @@ export interface components {
              * @description Not drained yet.
              */
             used: number;
-        };
-        SentenceArg: string | number | boolean | components["schemas"]["Fault"];
-        SentenceArgs: {
-            [key: string]: null | components["schemas"]["SentenceArg"];
-        };
-        Implementation: {
-            name: string;
-            version: string;
-        };
-        Tool: {
-            name: string;
-            inputSchema: Record<string, never>;
-            title?: string;
-            description?: string;
-            outputSchema?: Record<string, never>;
-            annotations?: Record<string, never>;
-        };
-        Resource: {
-            uri: string;
-            name: string;
-            description?: string;
-            mimeType?: string;
-        };
-        ResourceTemplate: {
-            uriTemplate: string;
-            name: string;
-            description?: string;
-            mimeType?: string;
-        };
-        Prompt: {
-            name: string;
-            description?: string;
-            arguments?: components["schemas"]["PromptArgument"][];
-        };
-        PromptArgument: {
-            name: string;
-            description?: string;
-            required?: boolean;
-        };
-        VsCode: {
-            servers: {
-                [key: string]: Record<string, never>;
-            };
-            inputs: Record<string, never>[];
-        };
-        ServerUsage: {
-            cpu_cores: number;
-            memory_bytes: number;
-        };
-        UsageView: (null | components["schemas"]["TotalUsage"]) & {
-            servers: {
-                [key: string]: components["schemas"]["ServerUsage"];
-            };
         };
     };
     responses: never;
@@ -3781,6 +3877,82 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Liveness"];
+                };
+            };
+            /** @description Something EMCP depends on does not answer now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The request is at fault; `error.code` says how. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    metrics_read: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description metrics in OpenMetrics' text format, for who has the metrics token; only where EMCP_METRICS_PUBLIC is on */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/openmetrics-text": string;
+                };
+            };
+            /** @description Something EMCP depends on does not answer now. */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+            /** @description The request is at fault; `error.code` says how. */
+            "4XX": {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["ErrorBody"];
+                };
+            };
+        };
+    };
+    metrics_of_traefik: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Traefik's own metrics, likewise */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "text/plain": string;
                 };
             };
             /** @description Something EMCP depends on does not answer now. */
