@@ -180,8 +180,8 @@ async fn what_is_wrong_with_a_form_or_a_body_is_told_by_its_code() {
 
 #[tokio::test(start_paused = true)]
 async fn an_address_pool_that_is_used_up_refuses_and_a_deleted_servers_address_is_free_again() {
-    // Of 16 addresses, some are the host's and Docker's own.
-    let app = TestApp::with(|input| input.subnet = Some("10.213.0.0/28".to_owned())).await;
+    // Of 64 addresses, some are the host's and Docker's own.
+    let app = TestApp::with(|input| input.subnet = Some("10.213.0.0/26".to_owned())).await;
     let mut made = Vec::new();
     let refused = loop {
         let name = format!("server-{}", made.len());
@@ -191,7 +191,7 @@ async fn an_address_pool_that_is_used_up_refuses_and_a_deleted_servers_address_i
             break answer;
         }
         made.push(answer.id());
-        assert!(made.len() <= 16, "there are more than addresses");
+        assert!(made.len() <= 64, "there are more than addresses");
     };
     refused.refused(409, "address_pool_full");
     let path = format!("/api/servers/{}", made[0]);

@@ -53,7 +53,7 @@ async fn a_call_waits_25_s_and_is_then_told_to_come_back() {
     let id = app.create("demo", "# fake: never ready\n").await;
     app.until_status(id, "starting").await;
     let (replies, took) = all_call(&app, id, CALLERS).await;
-    assert_eq!(took, Duration::from_secs(25));
+    assert_eq!(took.as_secs(), 25);
     for reply in replies {
         let refused = reply.refused(503, "server_not_ready");
         assert_eq!(refused.header("retry-after"), Some("5"));
@@ -138,7 +138,7 @@ async fn an_emcp_that_ends_answers_who_waits() {
     };
     let (waited, ()) = tokio::join!(waits, end);
     waited.refused(503, "server_not_ready");
-    assert_eq!(begin.elapsed(), Duration::from_secs(1));
+    assert_eq!(begin.elapsed().as_secs(), 1);
 }
 
 #[tokio::test(start_paused = true)]

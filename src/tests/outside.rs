@@ -112,9 +112,10 @@ async fn what_ended_with_the_engine_is_started_again_and_counted_as_no_failure()
 #[tokio::test(start_paused = true)]
 async fn answers_that_do_not_come_leave_no_second_container() {
     let app = TestApp::new().await;
-    for op in [Op::Create, Op::Start, Op::Stop, Op::Remove, Op::List, Op::Inspect] {
+    let ops = [Op::Create, Op::Start, Op::Stop, Op::Remove, Op::List, Op::Inspect];
+    for (n, op) in ops.into_iter().enumerate() {
         app.engine.faults(|faults| faults.next(op, Fault::AnswerLost));
-        let id = app.create(&format!("server-{}", app.engine.count(op)), "x = 1\n").await;
+        let id = app.create(&format!("server-{n}"), "x = 1\n").await;
         app.until_status(id, "running").await;
         app.act(id, "restart").await.expect(202);
         app.until_reason(id, "start_pending").await;
@@ -127,12 +128,13 @@ async fn answers_that_do_not_come_leave_no_second_container() {
 #[tokio::test(start_paused = true)]
 async fn a_call_that_hangs_holds_up_nobody_else() {
     let app = TestApp::new().await;
+    let slow = app.run("slow", "x = 1\n").await;
     let hour = Fault::Slow(Duration::from_secs(3_600));
-    app.engine.faults(|faults| faults.next(Op::Create, hour));
-    let slow = app.create("slow", "x = 1\n").await;
-    app.until_status(slow, "building").await;
+    app.engine.faults(|faults| faults.next(Op::Stop, hour));
+    app.act(slow, "stop").await.expect(202);
+    app.until_reason(slow, "stopping").await;
     let quick = app.run("quick", "x = 1\n").await;
     app.act(quick, "stop").await.expect(202);
     app.until_status(quick, "stopped").await;
-    assert_eq!(app.show(slow).await["status"], "building");
+    assert_eq!(app.show(slow).await["reason_code"], "stopping");
 }

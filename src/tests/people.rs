@@ -226,18 +226,18 @@ async fn the_audit_log_tells_who_did_what_and_what_was_refused() {
     assert_eq!(
         lines,
         [
-            "administrator server.delete done",
-            "ada code.read done",
+            "administrator server.delete ok",
+            "ada code.read ok",
             "ada server.create refused"
         ]
     );
     let next = format!("/api/audit?before={}&actor=ada&action=server", told["next"]);
     let told = app.call("GET", &next, None).await.expect(200).json;
     let lines: Vec<_> = told["entries"].as_array().unwrap().iter().map(line).collect();
-    assert_eq!(lines, ["ada server.create done"]);
+    assert_eq!(lines, ["ada server.create ok"]);
     let all = app.call("GET", "/api/audit?format=jsonl", None).await.expect(200).text();
     let first: Value = serde_json::from_str(all.lines().next().unwrap()).unwrap();
-    assert_eq!(line(&first), "administrator token.create done");
+    assert_eq!(line(&first), "administrator token.create ok");
     for wrong in ["limit=0", "limit=1001", "format=xml", "before=x", "after=-1"] {
         let answer = app.call("GET", &format!("/api/audit?{wrong}"), None).await;
         answer.refused(400, "invalid_query");

@@ -53,9 +53,9 @@ async fn output_is_kept_as_text_and_in_pages_over_all_runs() {
         app.call("GET", &path, None).await.expect(200).json
     };
     let newest = page("").await;
-    assert_eq!(newest["lines"].as_array().unwrap().len(), 2);
+    assert_eq!(newest["records"].as_array().unwrap().len(), 2);
     let older = page(&format!("&before={}", newest["next"])).await;
-    assert_ne!(newest["lines"], older["lines"]);
+    assert_ne!(newest["records"], older["records"]);
     for wrong in [
         "format=xml", "limit=0", "limit=1001", "stream=stdin", "since=today", "tail=-1",
         "before=x", "timestamps=maybe",
@@ -198,7 +198,7 @@ async fn a_backup_is_made_while_everything_runs() {
         let made = app.call("GET", &path, None).await.expect(200);
         // A tar file's first block says so.
         assert_eq!(&made.body[257..262], b"ustar");
-        let has_keys = made.body.windows(10).any(|part| part == b"master-key");
+        let has_keys = made.body.windows(10).any(|part| part == b"master.key");
         assert_eq!(has_keys, !query.is_empty());
     }
     assert_eq!(app.show(app.app.find_server("demo").unwrap().server.id).await["status"], "running");

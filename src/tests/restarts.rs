@@ -24,18 +24,20 @@ async fn what_runs_or_starts_is_taken_over_as_it_is() {
 
 #[tokio::test(start_paused = true)]
 async fn a_container_that_was_made_and_not_written_down_is_the_servers() {
-    let app = TestApp::new().await;
+    let mut app = TestApp::new().await;
     for (name, op) in [("making", Op::Create), ("starting", Op::Start)] {
-        let slow = Fault::Slow(Duration::from_secs(5));
-        app.engine.faults(|faults| faults.next(op, slow));
-        app.create(name, "x = 1\n").await;
-    }
-    tokio::time::sleep(Duration::from_secs(2)).await;
-    let app = app.restart().await;
-    for name in ["making", "starting"] {
-        let id = app.app.find_server(name).unwrap().server.id;
+        app.engine.faults(|faults| faults.next(op, Fault::AnswerLost));
+        let id = app.create(name, "x = 1\n").await;
+        let is_made = || app.engine.containers_of(id).len() == 1;
+        app.until("it is made", is_made).await;
+        if op == Op::Start {
+            app.until("it is started", || app.engine.runs(id) == 1).await;
+        }
+        assert_eq!(app.show(id).await["container_id"], json!(null));
+        app = app.restart().await;
         app.until_status(id, "running").await;
         assert_eq!(app.engine.containers_of(id).len(), 1, "{name}");
+        assert_eq!(app.engine.runs(id), 1, "{name}");
     }
 }
 
