@@ -55,7 +55,7 @@ unit_install() {
   }
   home=$(unit_home) name=$(unit_name)
   mkdir -p "$home/scripts" "$home/compose"
-  install -m 0644 "$ROOT"/scripts/{lib,firewall,firewall-unit}.sh "$home/scripts/"
+  install -m 0644 "$ROOT"/scripts/{lib,subnet,firewall,firewall-unit}.sh "$home/scripts/"
   # Where lib.sh looks for settings.
   printf '%s\n' "EMCP_INSTANCE=$EMCP_INSTANCE" "EMCP_SUBNET=$EMCP_SUBNET" \
     "EMCP_INTERNAL_SUBNET=$EMCP_INTERNAL_SUBNET" "EMCP_HOST_PORTS_ALLOWED=$EMCP_HOST_PORTS_ALLOWED" >"$home/compose/.env"

@@ -53,10 +53,6 @@ forward_hooks() {
   ipt -C FORWARD -j DOCKER-USER 2>/dev/null || echo FORWARD
 }
 
-# What is Docker's of a subnet (its first sixteenth): Traefik and EMCP, which
-# are no servers.
-docker_range() { echo "${1%/*}/$((${1#*/} + 4))"; }
-
 # Servers' questions for names are asked by Docker on their behalf, with their
 # addresses. A resolver may be this host, or a cloud's metadata address.
 name_servers() {

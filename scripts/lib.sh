@@ -6,6 +6,8 @@ set -euo pipefail
 
 ROOT=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 COMMAND=$(basename "$0" .sh)
+# shellcheck source=scripts/subnet.sh
+source "$ROOT/scripts/subnet.sh"
 export HOME=${HOME:-/root}
 
 # --- settings -------------------------------------------------------------
@@ -34,22 +36,6 @@ default_data_dir() {
   else
     echo "${XDG_DATA_HOME:-$HOME/.local/share}/emcp"
   fi
-}
-
-is_subnet() {
-  local byte='(25[0-5]|2[0-4][0-9]|1[0-9][0-9]|[1-9]?[0-9])'
-  [[ $1 =~ ^$byte\.$byte\.$byte\.$byte/([89]|1[0-9]|2[0-6])$ ]]
-}
-
-# The subnet of the servers without egress, unless it is named: the third byte
-# differs in its highest bit (src/model/address.rs has the same rule). Nothing
-# for a subnet in which that bit is a host's, or for what is no subnet: who
-# needs one calls check_subnets.
-twin_subnet() {
-  local a b c d
-  is_subnet "$1" && ((${1#*/} >= 17)) || return 0
-  IFS=. read -r a b c d <<<"${1%/*}"
-  echo "$a.$b.$((c ^ 128)).$d/${1#*/}"
 }
 
 # What an installation shares with no other carries its instance: of_instance

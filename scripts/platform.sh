@@ -73,8 +73,8 @@ keep_network_name() {
   fi
 }
 
-# EMCP hands out addresses of the network itself; the engine keeps the first
-# sixteenth for Traefik and others (src/model/address.rs has the same rule).
+# EMCP hands out addresses of the network itself; the engine keeps what is its
+# own for Traefik and others.
 # ensure_network NAME SUBNET SETTING OPTION…
 ensure_network() {
   local name=$1 subnet=$2 setting=$3 present owner
@@ -90,7 +90,7 @@ ensure_network() {
   fi
   on_failure "the network could not be made. If its addresses clash with another network, choose others: make $COMMAND $setting=10.214.0.0/20"
   docker network create --label "emcp.instance=$EMCP_INSTANCE" \
-    --subnet "$subnet" --ip-range "${subnet%/*}/$((${subnet#*/} + 4))" "$@" "$name"
+    --subnet "$subnet" --ip-range "$(docker_range "$subnet")" "$@" "$name"
 }
 
 # --- check, start, go back ---------------------------------------------------

@@ -97,13 +97,21 @@ skip_suite() {
   SUITES+=("$1") RESULTS+=("skipped: $2") TIMES+=(0)
 }
 
-rust_tests() {
-  if cargo nextest --version >/dev/null 2>&1; then
-    suite 'Rust tests' cargo nextest run --locked --no-fail-fast
-  else
-    suite 'Rust tests' cargo test --locked --no-fail-fast
-  fi
+find_rust_runner() {
+  RUST_TESTS=(cargo test --locked)
+  if cargo nextest --version >/dev/null 2>&1; then RUST_TESTS=(cargo nextest run --locked); fi
 }
+
+# Compiles them while suites run that have no need of the compiler. Theirs waits
+# for it, by cargo's own lock, and tells what it could not compile.
+RUST_BUILD=''
+build_rust_tests() {
+  "${RUST_TESTS[@]}" --no-run >"$LOG_DIR/Rust-tests-build.log" 2>&1 </dev/null 9>&- &
+  RUST_BUILD=$!
+}
+
+# A process in the background hears no Ctrl-C.
+cleanup() { [[ -z $RUST_BUILD ]] || kill "$RUST_BUILD" 2>/dev/null || true; }
 
 shell_lint() {
   local scripts
@@ -115,9 +123,20 @@ shell_lint() {
   fi
 }
 
+# Alerts and dashboard (docs/monitoring), by Prometheus's own tool.
+monitoring_suite() {
+  local promtool
+  if promtool=$("$ROOT/scripts/promtool.sh" 2>"$LOG_DIR/promtool.log"); then
+    export PROMTOOL=$promtool
+    suite 'alerts and dashboard' python -m pytest tests/monitoring
+  else
+    skip_suite 'alerts and dashboard' "$(tail -n 1 "$LOG_DIR/promtool.log")"
+  fi
+}
+
 dashboard_suites() {
   local tsc=tests/ui/node_modules/.bin/tsc tests
-  suite 'dashboard types' bash -c "$tsc -p ui && $tsc -p tests/ui"
+  suite 'dashboard types' bash -c "scripts/api.sh check && $tsc -p ui && $tsc -p tests/ui"
   mapfile -t tests < <(find tests/ui/unit -name '*.test.mjs' | LC_ALL=C sort)
   suite 'dashboard units' node --test "${tests[@]}"
   if have_chromium; then
@@ -138,6 +157,7 @@ python_types() {
 lint_suites() {
   suite 'format' cargo fmt --check
   suite 'clippy' cargo clippy --locked --all-targets -- -D warnings
+  [[ $LINT_ONLY == yes ]] || build_rust_tests
   shell_lint
   python_types
   # They find cargo-deny and kingfisher there.
@@ -145,6 +165,7 @@ lint_suites() {
   suite 'crates' scripts/supply.sh crates
   suite 'secrets' scripts/supply.sh secrets
   suite 'supply chain' python -m pytest tests/lint
+  monitoring_suite
 }
 
 summary() {
@@ -164,7 +185,7 @@ summary() {
 }
 
 if [[ $LINT_ONLY == yes ]]; then
-  STEPS=10
+  STEPS=11
   check_requirements build python
   use_extra_ca
   step 'requirements' install_test_tools build python
@@ -180,7 +201,7 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=25
+STEPS=26
 lock_machine
 check_requirements engine build python
 use_extra_ca
@@ -201,8 +222,9 @@ export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
 # Settings for an installation on this machine are none of the tests' business.
 unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_INTERNAL_SUBNET EMCP_FIREWALL EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL EMCP_SERVERS_URL
 
+find_rust_runner
 lint_suites
-rust_tests
+suite 'Rust tests' "${RUST_TESTS[@]}" --no-fail-fast
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/e2e
 suite 'fault tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/faults

@@ -51,7 +51,9 @@ impl Activity {
 
     /// It was in use this long ago, if not since.
     pub fn used_before(&self, ago: Duration) {
-        let at = clock::instant().duration_since(self.since).saturating_sub(ago);
+        let at = clock::instant()
+            .duration_since(self.since)
+            .saturating_sub(ago);
         let at_ms = u64::try_from(at.as_millis()).unwrap_or(u64::MAX);
         self.last_use_ms.fetch_max(at_ms, Ordering::SeqCst);
     }
@@ -64,7 +66,9 @@ impl Activity {
     /// How long nobody has used it, as far as is known here.
     pub fn idle(&self) -> Duration {
         let last_use = Duration::from_millis(self.last_use_ms.load(Ordering::SeqCst));
-        clock::instant().duration_since(self.since).saturating_sub(last_use)
+        clock::instant()
+            .duration_since(self.since)
+            .saturating_sub(last_use)
     }
 
     /// From here on, a request makes [`Activity::is_asked_for`] true. What came

@@ -146,16 +146,12 @@ fn run(cli: Cli) -> anyhow::Result<()> {
 fn settings(mut input: SettingsInput, file: Option<PathBuf>) -> anyhow::Result<Settings> {
     // Not flags: a process list shows those to everybody on the machine.
     input.admin_token = from_environment("EMCP_ADMIN_TOKEN");
+    input.metrics_token = from_environment("EMCP_METRICS_TOKEN");
     input.master_key = from_environment("EMCP_MASTER_KEY");
     input.servers_http_proxy = from_environment("EMCP_SERVERS_HTTP_PROXY");
     input.servers_https_proxy = from_environment("EMCP_SERVERS_HTTPS_PROXY");
     input.servers_no_proxy = from_environment("EMCP_SERVERS_NO_PROXY");
-    let input = input.without_empty();
-    let input = match file {
-        Some(path) => input.or_file(&path)?,
-        None => input,
-    };
-    Ok(input.check()?)
+    Ok(input.or_file(file.as_deref())?.check()?)
 }
 
 fn from_environment(key: &str) -> Option<String> {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,10 +19,11 @@ const ROOMS: &[(&str, &str)] = &[
     ("encoding_rs", "src/model/source.rs"),
     ("flate2", "src/http/ui.rs"),
     ("multer", "src/http"),
+    ("matchit", "src/http/route.rs"),
     ("rcgen", "src/identity"),
     ("webpki", "src/identity"),
     ("chacha20poly1305", "src/vault"),
-    ("prometheus_client", "src/metrics.rs"),
+    ("prometheus_client", "src/metrics"),
     ("tar", "src/maintenance"),
     ("notify", "src/services/certificate_watch.rs"),
     ("rmcp", "src/mcp"),
@@ -31,11 +33,15 @@ const ROOMS: &[(&str, &str)] = &[
     ("rustix", "src/disk.rs"),
     ("crc32fast", "src/store"),
     ("rustls", "src/identity"),
+    ("ipnet", "src/model"),
+    ("aho_corasick", "src/vault"),
+    ("cookie", "src/http"),
     ("x509_parser", "src/identity"),
 ];
 
 /// Modules that take values and return values.
 const PURE: &[&str] = &[
+    "src/api",
     "src/model",
     "src/access",
     "src/gate",
@@ -203,6 +209,75 @@ fn store_and_runtime_do_not_know_each_other() {
     }
 }
 
+/// The modules of a folder and of the folders in it, each with those that its
+/// code names, tests apart. The folders' own files (`mod.rs`) stand for nothing.
+fn imports(room: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let module = |path: &Path| {
+        let inner = path.strip_prefix(room).ok()?.with_extension("");
+        let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();
+        (parts.last()? != "mod").then(|| parts.join("::"))
+    };
+    let sources = sources().into_iter();
+    let codes: BTreeMap<String, String> = sources
+        .filter_map(|(path, text)| {
+            let code = text.split("#[cfg(test)]").next().unwrap_or("");
+            Some((module(&path)?, code_of(code)))
+        })
+        .collect();
+    let root = room.replace("src/", "crate::").replace('/', "::");
+    codes
+        .iter()
+        .map(|(module, code)| {
+            let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+            let others = codes.keys().filter(|other| {
+                let here = other.strip_prefix(parent).unwrap_or(other);
+                let here = here.trim_start_matches("::");
+                let is_here = parent.is_empty() || other.starts_with(&format!("{parent}::"));
+                *other != module
+                    && (reaches(code, &root, other) || is_here && reaches(code, "super", here))
+            });
+            (module.clone(), others.cloned().collect())
+        })
+        .collect()
+}
+
+/// Whether code names a module by its path below `from`, be it in a list.
+fn reaches(code: &str, from: &str, module: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let (folders, last) = module.rsplit_once("::").unwrap_or(("", module));
+    let before = [from, folders].into_iter().filter(|part| !part.is_empty());
+    let before = before.collect::<Vec<_>>().join("::") + "::";
+    code.match_indices(&before).any(|(at, _)| {
+        let rest = &code[at + before.len()..];
+        let list = rest
+            .strip_prefix('{')
+            .and_then(|rest| rest.split(';').next());
+        match list {
+            Some(list) => list.split([',', '{', '}']).any(|one| {
+                let one = one.trim();
+                one.strip_prefix(last).is_some_and(ends)
+            }),
+            None => rest.strip_prefix(last).is_some_and(ends),
+        }
+    })
+}
+
+#[test]
+fn the_web_side_has_no_import_circles() {
+    let mut left = imports("src/http");
+    assert!(left["router"].contains("controllers::servers"));
+    assert!(left["controllers::servers"].contains("controllers::oauth"));
+    // Whoever names nothing that is left cannot be in a circle.
+    loop {
+        let known: Vec<_> = left.keys().cloned().collect();
+        left.retain(|_, others| others.iter().any(|other| known.contains(other)));
+        if left.len() == known.len() {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "circles among {:?}", left.keys());
+}
+
 #[test]
 fn every_file_says_what_it_is_for_and_stays_readable() {
     for (path, text) in sources() {
@@ -266,6 +341,45 @@ fn sections_are_of_documents_that_a_reader_has() {
                 );
             }
             before = line;
+        }
+    }
+}
+
+#[test]
+fn no_two_rooms_need_each_other() {
+    let mut needs: std::collections::BTreeMap<String, std::collections::BTreeSet<String>> =
+        std::collections::BTreeMap::new();
+    for (path, code) in codes() {
+        let inside = path.strip_prefix("src").unwrap();
+        // Tests may need what they like.
+        let is_test =
+            |part: &std::ffi::OsStr| part == "tests" || part == "tests.rs" || part == "fake";
+        if inside.iter().any(is_test) {
+            continue;
+        }
+        let code = code.split("#[cfg(test)]mod tests{").next().unwrap();
+        let room = inside.iter().next().unwrap().to_str().unwrap();
+        let room = room.trim_end_matches(".rs").to_owned();
+        // Whoever wires all of it up knows all of it.
+        if ["lib", "main"].contains(&room.as_str()) {
+            continue;
+        }
+        let others = code.match_indices("crate::").map(|(at, word)| {
+            let rest = &code[at + word.len()..];
+            let end = rest.find(|c: char| !c.is_ascii_alphanumeric() && c != '_');
+            rest[..end.unwrap_or(rest.len())].to_owned()
+        });
+        let others = others.filter(|other| *other != room);
+        needs.entry(room.clone()).or_default().extend(others);
+    }
+    assert!(
+        needs["http"].contains("services"),
+        "the needs were not found"
+    );
+    for (room, others) in &needs {
+        for other in others {
+            let is_mutual = needs.get(other).is_some_and(|back| back.contains(room));
+            assert!(!is_mutual, "{room} and {other} need each other");
         }
     }
 }

@@ -20,6 +20,8 @@ from contextlib import asynccontextmanager
 from types import ModuleType
 from typing import Any, Protocol
 
+from .contract import MODULE_NAME
+
 
 class Host(Protocol):
     """What serves the captured object."""
@@ -199,9 +201,8 @@ def _resolve_app(app: Any, factory: bool) -> Any:
     """The object behind `module:name`; the module is the user's file whatever it was called before."""
     if isinstance(app, str):
         module_name, _, attribute = app.partition(":")
-        from .run import user_module
 
-        holder: Any = user_module()
+        holder: Any = sys.modules.get(MODULE_NAME)
         if holder is None or not hasattr(holder, attribute.split(".")[0]):
             holder = importlib.import_module(module_name)
         for part in (attribute or "app").split("."):

@@ -18,6 +18,9 @@ Runtime = Literal["mcp1", "mcp2"]
 RuntimeChoice = Literal["auto", "mcp1", "mcp2"]
 
 USER_FILE = Path("/app/user_code/server.py")
+# The file is run as Python runs a script, so that what it does under its guard happens here too.
+# dataclasses, pydantic and pickle look the module up under this name.
+MODULE_NAME = "__main__"
 # Where the file runs: a copy, writable, that ends with the container. Nothing beside the original is.
 WORK_DIR = Path("/tmp/server")
 # The variable that names the place that lasts, of a server that has storage.

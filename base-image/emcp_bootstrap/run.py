@@ -16,19 +16,10 @@ from types import ModuleType
 from typing import NoReturn
 
 from . import capture, entry as entries, output, tolerance, workplace
-from .contract import USER_FILE, Failure, Runtime, Settings, exit_with, flush_output
+from .contract import MODULE_NAME, USER_FILE, Failure, Runtime, Settings, exit_with, flush_output
 from .explain import explain_exception
 from .serve import Host, install_sigterm
 from .source import Source, read
-
-# The file is run as Python runs a script, so that what it does under its guard happens here too.
-# dataclasses, pydantic and pickle look the module up under this name.
-MODULE_NAME = "__main__"
-
-
-def user_module() -> ModuleType | None:
-    return sys.modules.get(MODULE_NAME)
-
 
 def main(settings: Settings, runtime: Runtime, started_ns: int, user_file: Path = USER_FILE) -> NoReturn:
     os.environ.pop("EMCP_GATEWAY_KEY", None)

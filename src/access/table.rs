@@ -11,7 +11,7 @@ use subtle::ConstantTimeEq;
 use super::{Caller, ClientKey};
 use crate::model::{ADMINISTRATOR, OwnQuota, Role, Token, TokenId, TokenSecret};
 
-type Hash = [u8; 32];
+pub(super) type Hash = [u8; 32];
 
 /// Addresses remembered of a token.
 const ADDRESSES_KEPT: usize = 4;
@@ -36,7 +36,7 @@ struct Known {
 
 /// What is remembered of a token's use.
 #[derive(Default)]
-struct Use {
+pub(super) struct Use {
     last: Option<Timestamp>,
     is_saved: bool,
     /// Where it worked from, latest first.
@@ -258,7 +258,11 @@ impl TokenTable {
 }
 
 impl Use {
-    fn note(&mut self, from: ClientKey, now: Timestamp) {
+    pub(super) fn knows(&self, from: ClientKey) -> bool {
+        self.from.contains(&from)
+    }
+
+    pub(super) fn note(&mut self, from: ClientKey, now: Timestamp) {
         if self.last.is_none_or(|last| last < now) {
             self.last = Some(now);
             self.is_saved = false;

@@ -1,17 +1,18 @@
 //! What a handler knows of a request besides its body.
 
 use std::collections::HashMap;
-use std::convert::Infallible;
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
 
+use cookie::Cookie;
 use http::{HeaderMap, HeaderValue, Method};
 use jiff::Timestamp;
 use tokio::time::Instant;
 use warp::Filter;
+use warp::filters::BoxedFilter;
 
 use super::admission;
-use super::audit::Note;
+use super::note::{Note, RouteName};
 use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::{Provenance, bearer, check_cookie_use};
 use crate::model::{Error, Result, Seen, Server};
@@ -232,10 +233,10 @@ impl Ctx {
             .get_all(http::header::COOKIE)
             .iter()
             .filter_map(|value| value.to_str().ok())
-            .flat_map(|text| text.split(';'))
-            .filter_map(|pair| pair.trim().split_once('='))
-            .find(|(key, _)| *key == name)
-            .map(|(_, value)| value)
+            .flat_map(Cookie::split_parse)
+            .flatten()
+            .find(|cookie| cookie.name() == name)?
+            .value_raw()
     }
 }
 
@@ -244,10 +245,9 @@ fn text_of(value: &HeaderValue) -> &str {
     text.trim_matches([' ', '\t'])
 }
 
-/// Brings a [`Ctx`].
-pub(super) fn context(
-    app: &Arc<App>,
-) -> impl Filter<Extract = (Ctx,), Error = Infallible> + Clone + use<> {
+/// Brings a [`Ctx`]. Boxed, since it is part of every route and would be compiled
+/// with each of them.
+pub(super) fn context(app: &Arc<App>) -> BoxedFilter<(Ctx,)> {
     let app = Arc::clone(app);
     let query = warp::query::raw().or(warp::any().map(String::new)).unify();
     warp::method()
@@ -258,6 +258,7 @@ pub(super) fn context(
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Arrived>())
         .and(warp::ext::optional::<Admitted>())
+        .and(warp::ext::optional::<RouteName>())
         .map(
             move |method,
                   headers,
@@ -266,14 +267,15 @@ pub(super) fn context(
                   connection: Option<ConnectionId>,
                   peer: Option<Peer>,
                   arrived: Option<Arrived>,
-                  admitted: Option<Admitted>| Ctx {
+                  admitted: Option<Admitted>,
+                  route: Option<RouteName>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-                note: Arc::new(Note::of_this_request()),
+                note: Arc::new(Note::of_this_request(route.unwrap_or_default())),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())
@@ -281,4 +283,5 @@ pub(super) fn context(
                     .collect(),
             },
         )
+        .boxed()
 }

@@ -23,17 +23,16 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::Instrument;
 use uuid::Uuid;
-use warp::filters::BoxedFilter;
 
 use super::admission::Admission;
-use super::audit::request_span;
 use super::context::{Arrived, Peer, RequestId};
+use super::dispatch::Site;
 use super::error::{error_body, error_response};
+use super::note::{RouteName, request_span};
 use super::unread::Unread;
+use crate::metrics::Metrics;
 use crate::model::Error;
 use crate::traefik::ConnectionId;
-
-type Routes = BoxedFilter<(warp::reply::Response,)>;
 
 /// A request's line and headers, and what of its body comes with them: twice
 /// what Traefik takes, which adds some of its own.
@@ -50,9 +49,11 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// One listener's accept loop.
 pub(super) struct Accepting {
-    pub(super) routes: Routes,
+    pub(super) site: Site,
     /// Who may have how much at once.
     pub(super) admission: Admission,
+    /// Takes each request's time.
+    pub(super) metrics: Arc<Metrics>,
     /// A connection gets so long to bring the headers of a request, counted
     /// from when the last one was answered: it is also how long an idle
     /// connection is kept.
@@ -92,8 +93,9 @@ impl Accepting {
             let connection = Connection {
                 id: ConnectionId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)),
                 peer,
-                routes: self.routes.clone(),
+                site: self.site.clone(),
                 admission: Arc::clone(&admission),
+                metrics: Arc::clone(&self.metrics),
                 arrived: arrived.now(),
                 is_first: AtomicBool::new(true),
                 closing: self.closing.clone(),
@@ -128,8 +130,9 @@ impl Arrivals {
 struct Connection {
     id: ConnectionId,
     peer: Peer,
-    routes: Routes,
+    site: Site,
     admission: Arc<Admission>,
+    metrics: Arc<Metrics>,
     arrived: Instant,
     is_first: AtomicBool,
     closing: CancellationToken,
@@ -205,6 +208,8 @@ impl Connection {
         request.extensions_mut().insert(self.id);
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.arrival());
+        let route = RouteName::default();
+        request.extensions_mut().insert(route.clone());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begin = Instant::now();
         let answered = match self.admission.request(self.peer.0, request.headers()) {
@@ -212,7 +217,7 @@ impl Connection {
                 if let Some(place) = place {
                     request.extensions_mut().insert(Arc::new(place));
                 }
-                AssertUnwindSafe(warp::service(self.routes.clone()).call(request))
+                AssertUnwindSafe(warp::service(self.site.clone()).call(request))
                     .catch_unwind()
                     .await
             }
@@ -232,7 +237,9 @@ impl Connection {
             }
         };
         unread.drain().await;
-        let status = response.status();
+        let (status, took) = (response.status(), begin.elapsed());
+        self.metrics
+            .request_done(route.get(), method.as_str(), status.as_u16(), took);
         set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
             let headers = response.headers_mut();
@@ -241,8 +248,9 @@ impl Connection {
         tracing::debug!(
             %method,
             path,
+            route = route.get(),
             status = status.as_u16(),
-            took_ms = begin.elapsed().as_millis() as u64,
+            took_ms = took.as_millis() as u64,
             "request"
         );
         Ok(response)
@@ -259,8 +267,9 @@ impl InProcess {
         Self(Connection {
             id: ConnectionId(1),
             peer: Peer(peer),
-            routes: accepting.routes,
+            site: accepting.site,
             admission: Arc::new(accepting.admission),
+            metrics: accepting.metrics,
             arrived: accepting.since,
             is_first: AtomicBool::new(true),
             closing: accepting.closing,
@@ -348,18 +357,19 @@ mod tests {
     async fn a_panic_is_an_answer_with_a_request_id_and_the_connection_lives_on() {
         let panics = warp::path("panics").map(|| -> warp::reply::Response { panic!("on purpose") });
         let lives = warp::any().map(|| "alive".into_response());
-        let routes = panics.or(lives).unify().boxed();
+        let site = panics.or(lives).unify().boxed();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let accepting = Accepting {
-            routes,
+            site,
             admission: Admission::new(
                 Arc::new(crate::access::Proxies::new(
                     [std::net::Ipv4Addr::UNSPECIFIED; 2],
                 )),
                 None,
             ),
+            metrics: Arc::default(),
             header_timeout: Duration::from_secs(10),
             since: Instant::now(),
             queued_since: Instant::now(),

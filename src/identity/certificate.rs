@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use anyhow::{Context, bail};
+use jiff::Timestamp;
 use rcgen::{
     BasicConstraints, CertificateParams, DistinguishedName, DnType, ExtendedKeyUsagePurpose, IsCa,
     Issuer, KeyPair, KeyUsagePurpose, SanType,
@@ -33,6 +34,14 @@ pub struct ServedCertificate {
 }
 
 impl ServedCertificate {
+    /// When it ends; `None` for one that cannot be read.
+    #[must_use]
+    pub fn ends_at(&self) -> Option<Timestamp> {
+        let leaf = CertificateDer::from_pem_slice(self.cert_pem.as_bytes()).ok()?;
+        let (_, leaf) = x509_parser::parse_x509_certificate(&leaf).ok()?;
+        Timestamp::from_second(leaf.validity().not_after.timestamp()).ok()
+    }
+
     /// Whether others vouch for it than EMCP's own CA and the certificate
     /// itself, as for those that browsers take unasked.
     #[must_use]
@@ -180,6 +189,21 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_certificate_tells_when_it_ends() {
+        let ends = certificate(None, &["mcp.example.com"]).ends_at().unwrap();
+        let days = ends.duration_since(Timestamp::now()).as_hours() / 24;
+        assert!(
+            (LEAF_LIFETIME_DAYS - 2..=LEAF_LIFETIME_DAYS).contains(&(days as i32)),
+            "{days}"
+        );
+        let broken = ServedCertificate {
+            cert_pem: "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n".into(),
+            key_pem: String::new(),
+        };
+        assert_eq!(broken.ends_at(), None);
     }
 
     #[test]

@@ -8,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::{
-    Identity, Layout, certificate, check_admin_token, own_certificate, parse_master_key,
-    read_secret, refuse_half_restored, render_traefik_config,
+    Identity, Layout, certificate, check_length, own_certificate, parse_master_key, read_secret,
+    refuse_half_restored, render_traefik_config,
 };
 use crate::model::KnownNotice;
 use crate::settings::{SecretSource, Settings, TlsSource};
@@ -35,7 +35,7 @@ impl Identity {
         let layout = Layout::new(&settings.data_dir);
         refuse_half_restored(&layout)?;
         if let Some(token) = present(&settings.admin_token, &layout.file("admin-token"))? {
-            check_admin_token(&token)?;
+            check_length(&token, "admin")?;
         }
         let master_key = present(&settings.master_key, &layout.master_key())?
             .map(|text| parse_master_key(text.expose_secret()))
@@ -58,6 +58,11 @@ impl Identity {
             TlsSource::Resolver(_) => {}
         }
         let token = present(&SecretSource::DataDir, &layout.file("provider-token"))?;
+        if settings.metrics_public
+            && let Some(token) = present(&settings.metrics_token, &layout.metrics_token())?
+        {
+            check_length(&token, "metrics")?;
+        }
         // The template is read in any case: it may not be there.
         let rendered = render_traefik_config(settings, &token.clone().unwrap_or_default())?;
         Ok(Examined {

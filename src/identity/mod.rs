@@ -23,6 +23,14 @@ use crate::vault::random_bytes;
 
 const BUILT_IN_TEMPLATE: &str = include_str!("../../traefik/traefik.yml");
 
+/// Traefik's own metrics, which a route of EMCP's document leads to, behind the
+/// metrics token (`traefik::document`): no entry point shows them by itself.
+/// A server answers with what codes it likes, and each is a series: so servers
+/// are not counted one by one, and there are few buckets.
+const TRAEFIK_METRICS: &str = "{prometheus: {manualRouting: true, addEntryPointsLabels: true, addRoutersLabels: false, addServicesLabels: false, buckets: [0.1, 1.0, 10.0]}}";
+/// Traefik takes no empty section.
+const NO_TRAEFIK_METRICS: &str = "{addInternals: false}";
+
 /// What the name of a mark has behind the version's number.
 const UNRECORDED: &str = ".unrecorded";
 
@@ -53,6 +61,11 @@ impl Layout {
     /// The master key, where it is kept here.
     pub fn master_key(&self) -> PathBuf {
         self.file("master.key")
+    }
+
+    /// What monitoring shows, where it is kept here.
+    pub fn metrics_token(&self) -> PathBuf {
+        self.file("metrics-token")
     }
 
     /// The data directory itself.
@@ -156,6 +169,9 @@ pub struct Identity {
     pub admin_token: SecretString,
     /// What Traefik shows to fetch its configuration.
     pub provider_token: SecretString,
+    /// What monitoring shows to read metrics from outside; none where that is
+    /// not wanted.
+    pub metrics_token: Option<SecretString>,
     /// The key that seals secrets.
     pub master_key: [u8; 32],
     /// The CA certificate for download; none where the operator's own
@@ -181,7 +197,7 @@ impl Identity {
         let admin_token = secret(&settings.admin_token, &layout.file("admin-token"), || {
             Ok(format!("emcp_{}", hex::encode(random_bytes::<32>()?)))
         })?;
-        check_admin_token(&admin_token)?;
+        check_length(&admin_token, "admin")?;
         let master_key = secret(&settings.master_key, &layout.master_key(), || {
             Ok(hex::encode(random_bytes::<32>()?))
         })?;
@@ -191,6 +207,17 @@ impl Identity {
             &layout.file("provider-token"),
             || Ok(hex::encode(random_bytes::<32>()?)),
         )?;
+        let metrics_token = settings
+            .metrics_public
+            .then(|| {
+                secret(&settings.metrics_token, &layout.metrics_token(), || {
+                    Ok(hex::encode(random_bytes::<32>()?))
+                })
+            })
+            .transpose()?;
+        if let Some(token) = &metrics_token {
+            check_length(token, "metrics")?;
+        }
         let kept = layout.served_certificate();
         let mut certificate_problem = None;
         let (ca_cert_pem, certificate) = match &settings.tls {
@@ -217,6 +244,7 @@ impl Identity {
         let identity = Self {
             admin_token,
             provider_token,
+            metrics_token,
             master_key: key,
             ca_cert_pem,
             certificate,
@@ -259,15 +287,23 @@ fn render_traefik_config(
         ("${EMCP_HTTPS_ADDRESS}", settings.https_address.as_str()),
         ("${EMCP_HTTP_ADDRESS}", settings.http_address.as_str()),
         ("${EMCP_HTTPS_PORT}", https_port.as_str()),
+        (
+            "${EMCP_TRAEFIK_METRICS}",
+            if settings.metrics_public {
+                TRAEFIK_METRICS
+            } else {
+                NO_TRAEFIK_METRICS
+            },
+        ),
     ];
     Ok(replacements
         .iter()
         .fold(template, |text, (from, to)| text.replace(from, to)))
 }
 
-fn check_admin_token(token: &SecretString) -> anyhow::Result<()> {
+fn check_length(token: &SecretString, whose: &str) -> anyhow::Result<()> {
     if token.expose_secret().len() < 16 {
-        bail!("the admin token is shorter than 16 characters; use a longer one");
+        bail!("the {whose} token is shorter than 16 characters; use a longer one");
     }
     Ok(())
 }

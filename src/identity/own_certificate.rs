@@ -280,17 +280,37 @@ mod tests {
 
     /// A certificate for these names in these years, and its key.
     fn pair(names: &[&str], years: (i32, i32)) -> (String, String) {
+        pair_of(&KeyPair::generate().unwrap(), names, years)
+    }
+
+    fn pair_of(key: &KeyPair, names: &[&str], years: (i32, i32)) -> (String, String) {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
         let mut params = CertificateParams::new(names).unwrap();
         params.not_before = rcgen::date_time_ymd(years.0, 1, 1);
         params.not_after = rcgen::date_time_ymd(years.1, 1, 1);
-        let key = KeyPair::generate().unwrap();
-        let cert = params.self_signed(&key).unwrap();
+        let cert = params.self_signed(key).unwrap();
         (cert.pem(), key.serialize_pem())
     }
 
     fn good() -> (String, String) {
         pair(&[HOST], (2000, 2200))
+    }
+
+    #[test]
+    fn a_key_of_every_kind_that_traefik_serves_is_taken() {
+        let files = Files::new();
+        for kind in [
+            &rcgen::PKCS_ECDSA_P256_SHA256,
+            &rcgen::PKCS_ECDSA_P384_SHA384,
+            &rcgen::PKCS_ECDSA_P521_SHA512,
+            &rcgen::PKCS_ED25519,
+            &rcgen::PKCS_RSA_SHA256,
+        ] {
+            let key = KeyPair::generate_for(kind).unwrap();
+            let (cert, key) = pair_of(&key, &[HOST], (2000, 2200));
+            files.put((&cert, &key));
+            assert_eq!(code(files.check()), "good", "{kind:?}");
+        }
     }
 
     fn code(result: Result<ServedCertificate, KnownNotice>) -> String {

@@ -4,6 +4,8 @@
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
+use ipnet::{IpAdd, IpBitAnd, IpBitOr, IpSub, Ipv4AddrRange, Ipv4Net};
+
 use super::Egress;
 
 /// A network description that EMCP cannot work with.
@@ -12,12 +14,11 @@ use super::Egress;
 pub struct SubnetError(String);
 
 /// An IPv4 subnet of which the first sixteenth stays with Docker (for Traefik
-/// and others) and the rest belongs to servers.
+/// and others) and the rest belongs to servers. `scripts/subnet.sh` has the same
+/// rule for what runs before there is an EMCP to ask; `tests/subnet.rs` holds the
+/// two against each other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AddressPool {
-    base: u32,
-    prefix_len: u8,
-}
+pub struct AddressPool(Ipv4Net);
 
 impl AddressPool {
     /// How many bits smaller Docker's own range is than the subnet.
@@ -29,37 +30,36 @@ impl AddressPool {
     /// If it is no IPv4 subnet in CIDR form, or too large or small to hold
     /// both ranges (`/8` to `/26`).
     pub fn parse(cidr: &str) -> Result<Self, SubnetError> {
-        let wrong = || {
+        // As it is written by everybody: ipnet takes 010.0.0.0 for 10.0.0.0, and
+        // others for 8.0.0.0 (RFC 6943 §3.1.1).
+        let parsed = cidr.parse().ok();
+        let subnet = parsed.filter(|subnet: &Ipv4Net| subnet.to_string() == cidr);
+        let subnet = subnet.ok_or_else(|| {
             SubnetError(format!(
                 "\"{cidr}\" is not an IPv4 subnet; write it like 10.213.0.0/20"
             ))
-        };
-        let (address, length) = cidr.split_once('/').ok_or_else(wrong)?;
-        let address: Ipv4Addr = address.parse().map_err(|_| wrong())?;
-        let prefix_len: u8 = length.parse().map_err(|_| wrong())?;
-        if !(8..=26).contains(&prefix_len) {
+        })?;
+        if !(8..=26).contains(&subnet.prefix_len()) {
             return Err(SubnetError(format!(
                 "the subnet {cidr} must be between /8 and /26"
             )));
         }
-        let base = u32::from(address);
-        if base & Self::host_mask(prefix_len) != 0 {
+        if subnet != subnet.trunc() {
             return Err(SubnetError(format!(
                 "the subnet {cidr} has host bits set; write its first address"
             )));
         }
-        Ok(Self { base, prefix_len })
+        Ok(Self(subnet))
     }
 
     /// The subnet in CIDR form.
     pub fn subnet(&self) -> String {
-        format!("{}/{}", Ipv4Addr::from(self.base), self.prefix_len)
+        self.0.to_string()
     }
 
     /// The range Docker gives addresses from by itself, in CIDR form.
     pub fn docker_range(&self) -> String {
-        let length = self.prefix_len + Self::DOCKER_RANGE_BITS;
-        format!("{}/{length}", Ipv4Addr::from(self.base))
+        self.dockers().to_string()
     }
 
     /// The subnet of the same size whose third byte differs in its highest bit:
@@ -67,54 +67,53 @@ impl AddressPool {
     /// if that bit is one of a host's, as in subnets larger than `/17`.
     pub fn twin(&self) -> Option<Self> {
         const HIGHEST_OF_THIRD_BYTE: u32 = 1 << 15;
-        (self.prefix_len >= 17).then_some(Self {
-            base: self.base ^ HIGHEST_OF_THIRD_BYTE,
-            prefix_len: self.prefix_len,
-        })
+        if self.0.prefix_len() < 17 {
+            return None;
+        }
+        let base = Ipv4Addr::from_bits(self.0.network().to_bits() ^ HIGHEST_OF_THIRD_BYTE);
+        Ipv4Net::new(base, self.0.prefix_len()).ok().map(Self)
     }
 
     /// The bridge's own address, which is the host's: the first, which Docker
     /// takes where nobody names another.
     pub fn gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::from(self.base + 1)
+        self.0.network().saturating_add(1)
     }
 
     /// How many servers fit.
     pub fn capacity(&self) -> usize {
-        (self.last() - self.first() + 1) as usize
+        self.servers().count()
     }
 
     /// The lowest free address, or `None` when all are taken.
     pub fn lowest_free(&self, taken: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
-        (self.first()..=self.last())
-            .map(Ipv4Addr::from)
-            .find(|address| !taken.contains(address))
+        self.servers().find(|address| !taken.contains(address))
     }
 
     /// The highest free address, or `None` when all are taken.
     pub fn highest_free(&self, taken: &BTreeSet<Ipv4Addr>) -> Option<Ipv4Addr> {
-        (self.first()..=self.last())
-            .rev()
-            .map(Ipv4Addr::from)
-            .find(|address| !taken.contains(address))
+        self.servers().rfind(|address| !taken.contains(address))
     }
 
     /// Whether servers may have this address.
     pub fn contains(&self, address: Ipv4Addr) -> bool {
-        (self.first()..=self.last()).contains(&u32::from(address))
+        self.0.contains(&address)
+            && !self.dockers().contains(&address)
+            && address != self.0.broadcast()
     }
 
-    fn first(&self) -> u32 {
-        self.base + (1 << (32 - self.prefix_len - Self::DOCKER_RANGE_BITS))
+    fn dockers(&self) -> Ipv4Net {
+        // At most /30.
+        let length = self.0.prefix_len() + Self::DOCKER_RANGE_BITS;
+        Ipv4Net::new_assert(self.0.network(), length)
     }
 
-    fn last(&self) -> u32 {
-        // The highest address is the broadcast address.
-        self.base + Self::host_mask(self.prefix_len) - 1
-    }
-
-    fn host_mask(prefix_len: u8) -> u32 {
-        u32::MAX >> prefix_len
+    /// What is not Docker's, but for the broadcast address, which is the highest.
+    fn servers(&self) -> Ipv4AddrRange {
+        Ipv4AddrRange::new(
+            self.dockers().broadcast().saturating_add(1),
+            self.0.broadcast().saturating_sub(1),
+        )
     }
 }
 
@@ -134,14 +133,14 @@ impl ServerNetworks {
     /// # Errors
     /// If they differ in size or overlap.
     pub fn new(open: AddressPool, internal: AddressPool) -> Result<Self, SubnetError> {
-        if open.prefix_len != internal.prefix_len {
+        if open.0.prefix_len() != internal.0.prefix_len() {
             return Err(SubnetError(format!(
                 "{} and {} must be of the same size",
                 open.subnet(),
                 internal.subnet()
             )));
         }
-        if open.base == internal.base {
+        if open.0 == internal.0 {
             return Err(SubnetError(format!(
                 "the internal subnet must be another one than {}",
                 open.subnet()
@@ -170,8 +169,9 @@ impl ServerNetworks {
         match egress {
             Egress::Open => for_life,
             Egress::None => {
-                let host = u32::from(for_life) & AddressPool::host_mask(self.internal.prefix_len);
-                Ipv4Addr::from(self.internal.base | host)
+                let internal = self.internal.0;
+                let host = for_life.bitand(internal.hostmask());
+                internal.network().bitor(host)
             }
         }
     }
@@ -262,6 +262,11 @@ mod tests {
             "10.0.0.1/24",
             "10.0.0.0/30",
             "10.0.0.0/x",
+            "10.0.0.0/33",
+            "10.0.0.0/+20",
+            "10.0.0.0/020",
+            "010.0.0.0/20",
+            " 10.0.0.0/20",
             "::1/64",
         ] {
             assert!(AddressPool::parse(bad).is_err(), "{bad} was taken");

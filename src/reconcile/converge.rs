@@ -1,8 +1,11 @@
 //! One server's task: observe, plan, do one step, look again.
 
 mod ends;
+mod kept;
 mod silence;
 mod sleep;
+
+pub(super) use self::kept::StartClock;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,9 +20,8 @@ use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{Event, KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
+use crate::model::{KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
-use crate::trouble;
 
 /// How long one look for readiness takes before the container is observed
 /// again: Docker's events may have been missed.
@@ -34,6 +36,7 @@ pub(super) struct Converge {
     pub(super) starts: Arc<Semaphore>,
     pub(super) interrupt: Arc<Notify>,
     pub(super) id: ServerId,
+    pub(super) start: StartClock,
 }
 
 impl Converge {
@@ -67,10 +70,16 @@ impl Converge {
             let now = self.parts.clock.now();
             let step = plan(&entry.server, &entry.state, &observed, facts, now);
             tracing::debug!(server = %self.id, ?step, "next step");
-            match self
+            let (name, begin) = (step.name(), clock::instant());
+            let done = self
                 .execute(&entry, step, &observed, &mut answering_run)
-                .await
-            {
+                .await;
+            if let Some(name) = name {
+                let metrics = &self.parts.metrics;
+                let took = clock::instant().saturating_duration_since(begin);
+                metrics.step_done(name, done.is_ok(), took);
+            }
+            match done {
                 Ok(Next::Look) => told = Told::default(),
                 Ok(Next::Rest) => return,
                 Err(error) => {
@@ -194,12 +203,10 @@ impl Converge {
                 self.parts.logs.drained(self.id).await;
                 runtime.remove(&id).await?;
             }
-            Step::Start(id) => {
-                match runtime.start(&id).await {
-                    Ok(()) => self.starts(state, &id, state.applied_revision).await,
-                    Err(error) => self.could_not_run(state, error).await?,
-                }
-            }
+            Step::Start(id) => match runtime.start(&id).await {
+                Ok(()) => self.starts(state, &id, state.applied_revision).await,
+                Err(error) => self.could_not_run(state, error).await?,
+            },
             Step::Unpause(id) => {
                 runtime.unpause(&id).await?;
                 if state.rest() != Rest::Awake {
@@ -413,47 +420,6 @@ impl Converge {
             entry.activity.requests(),
         );
         self.save(state, running).await;
-    }
-
-    /// Changes status and reason alone.
-    async fn say(&self, before: &RunState, status: Status, reason: Reason) -> RunState {
-        let after = RunState {
-            status,
-            reason,
-            ..before.clone()
-        };
-        self.save(before, after.clone()).await;
-        after
-    }
-
-    /// Keeps a state, with a line in the history where the status changed.
-    /// What was observed counts even when the disk is full.
-    async fn save(&self, before: &RunState, mut after: RunState) {
-        if *before == after {
-            return;
-        }
-        let now = self.parts.clock.now();
-        let is_transition = before.status != after.status;
-        // Unless it was shown already, with its time.
-        if is_transition && after.since == before.since {
-            after.since = now;
-        }
-        let event = (is_transition || before.reason != after.reason)
-            .then(|| Event::of_state(now, after.status, after.reason.clone()));
-        if is_transition {
-            tracing::info!(
-                server = %self.id,
-                from = before.status.as_str(),
-                to = after.status.as_str(),
-                reason = %after.reason,
-                "status"
-            );
-        }
-        self.parts.directory.put_state(self.id, after.clone());
-        match self.parts.store.save_state(self.id, after, event).await {
-            Ok(()) => trouble::STATES.worked(),
-            Err(error) => trouble::STATES.met(&error),
-        }
     }
 
     /// Waits, unless something is new.

@@ -17,11 +17,12 @@ use tokio_util::task::TaskTracker;
 
 use super::Parts;
 use super::alive;
-use super::converge::Converge;
+use super::converge::{Converge, StartClock};
+use super::plan::at_rest;
 use super::waker::Pending;
 use super::watch::Watch;
-use crate::model::{Desired, Rest, ServerId, Status};
-use crate::runtime::{Change, Container, Phase};
+use crate::model::ServerId;
+use crate::runtime::{Change, Container};
 use crate::trouble;
 
 const FULL_PASS: Duration = Duration::from_secs(30);
@@ -169,35 +170,9 @@ impl Engine {
         for entry in self.parts.directory.list() {
             let id = entry.server.id;
             let own = by_server.remove(&id).unwrap_or_default();
-            let (server, state) = (&entry.server, &entry.state);
-            let address = server.address_in(&self.parts.config.networks);
-            let has_one_that = |phase| {
-                own.len() == 1
-                    && own.iter().all(|c| {
-                        c.phase == phase
-                            && c.generation == server.generation
-                            && state.container_id.as_deref() == Some(&c.id)
-                    })
-            };
-            let at_rest = match server.desired {
-                Desired::Running => match state.status {
-                    Status::Running | Status::Unresponsive => {
-                        has_one_that(Phase::Running)
-                            && own.iter().all(|c| c.addresses.contains(&address))
-                            && self.parts.logs.is_following(id)
-                    }
-                    Status::Sleeping => match state.rest() {
-                        Rest::Stopped => own.is_empty(),
-                        // What is frozen writes nothing that had to be followed.
-                        Rest::Awake | Rest::Paused => has_one_that(Phase::Paused),
-                    },
-                    _ => state.gave_up && own.iter().all(|c| c.phase == Phase::Exited),
-                },
-                Desired::Stopped => {
-                    state.status == Status::Stopped && own.iter().all(|c| c.phase == Phase::Exited)
-                }
-            };
-            if !server.hold && (!at_rest || state.generation != server.generation) {
+            let address = entry.server.address_in(&self.parts.config.networks);
+            let is_followed = self.parts.logs.is_following(id);
+            if !at_rest(&entry.server, &entry.state, &own, address, is_followed) {
                 due.insert(id);
             }
         }
@@ -250,6 +225,7 @@ impl Engine {
             starts: Arc::clone(&self.starts),
             interrupt,
             id,
+            start: StartClock::default(),
         };
         let reporter = Reporter::new(&self.reports, Report::Finished(id));
         let cancel = self.cancel.clone();

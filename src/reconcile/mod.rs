@@ -29,6 +29,7 @@ use crate::directory::Directory;
 use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
 use crate::logs::Logs;
+use crate::metrics::Metrics;
 use crate::model::{ServerNetworks, SleepAfter};
 use crate::runtime::{Runtime, ServerClient};
 use crate::store::Store;
@@ -60,6 +61,8 @@ pub struct Parts {
     pub disks: Arc<DiskLocks>,
     /// What a container is given at most.
     pub bounds: Arc<Bounds>,
+    /// Counts steps and starts.
+    pub metrics: Arc<Metrics>,
     /// Speaks with servers.
     pub client: ServerClient,
     /// Tells the time.

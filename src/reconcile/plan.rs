@@ -1,6 +1,8 @@
 //! The planner: what is the next step for one server? Pure and synchronous;
 //! it takes values and `now`, and returns a value.
 
+mod at_rest;
+
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +10,8 @@ use jiff::Timestamp;
 use super::alive::Alive;
 use crate::model::{Desired, Reason, Rest, RunState, Server, Status};
 use crate::runtime::{Container, Phase, Run};
+
+pub(super) use at_rest::at_rest;
 
 /// A container and, where it was ever started, its present or last run.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -77,6 +81,31 @@ pub(super) enum Step {
 }
 
 impl Step {
+    /// Its name among the metrics; none for what only waits.
+    pub(super) fn name(&self) -> Option<&'static str> {
+        Some(match self {
+            Self::Nothing | Self::WaitUntil(_) | Self::LookAgain => return None,
+            Self::SettleStopped => "settle_stopped",
+            Self::Create => "create",
+            Self::Start(_) => "start",
+            Self::Unpause(_) => "unpause",
+            Self::Pause(_) => "pause",
+            Self::PutAway(_) => "put_away",
+            Self::EndedAsleep(_) => "ended_asleep",
+            Self::SettleAwake => "settle_awake",
+            Self::Rouse => "rouse",
+            Self::AwaitReady(_) => "await_ready",
+            Self::GiveUpStarting(_) => "give_up_starting",
+            Self::TellSilence { .. } => "tell_silence",
+            Self::TellAnswer => "tell_answer",
+            Self::Attach(_) => "attach",
+            Self::GiveUpSilent { .. } => "give_up_silent",
+            Self::AccountForEnd(_) => "account_for_end",
+            Self::Stop(_) => "stop",
+            Self::Remove(_) => "remove",
+        })
+    }
+
     /// Whether it makes, starts, freezes or ends a container: not while its disk
     /// is being copied.
     pub(super) fn moves_a_container(&self) -> bool {

@@ -120,7 +120,8 @@ impl Watch {
                 return;
             };
             // What slept or was replaced meanwhile did not fall silent by itself.
-            let is_told = clock::instant().duration_since(began) <= LOOK_MAX && parts.directory.is_current(&entry);
+            let is_told = clock::instant().duration_since(began) <= LOOK_MAX
+                && parts.directory.is_current(&entry);
             let requests = entry.activity.requests();
             entry.liveness.saw(
                 &run,
@@ -149,7 +150,9 @@ async fn look(parts: &Parts, entry: &Entry) -> Look {
     match testimony {
         Ok(Testimony { calls: 0 }) => return Look::Hangs,
         Ok(_) => return Look::InCall,
-        Err(_) if !parts.client.can_connect(&address, CONNECT_MAX).await => return Look::Unreachable,
+        Err(_) if !parts.client.can_connect(&address, CONNECT_MAX).await => {
+            return Look::Unreachable;
+        }
         Err(NoTestimony::NoWitness) => return Look::Untold,
         Err(NoTestimony::Silent) => {}
     }

@@ -8,6 +8,7 @@ mod client;
 mod docker;
 #[cfg(test)]
 pub(crate) mod fake;
+mod measured;
 mod types;
 
 use std::net::Ipv4Addr;
@@ -22,6 +23,7 @@ use crate::model::{Egress, ServerId, ServerNetworks};
 
 pub use client::{NoTestimony, SendError, ServerClient};
 pub use docker::DockerRuntime;
+pub use measured::Measured;
 pub use types::{
     Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
     OutputStream, Phase, Run, RuntimeError, STORAGE_TARGET, Usage,

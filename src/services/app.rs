@@ -8,7 +8,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Trials};
-use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
@@ -69,6 +69,8 @@ pub struct App {
     pub(super) routes: Arc<Routes>,
     /// What Traefik shows to fetch it.
     pub(super) provider_token: SecretString,
+    /// What monitoring shows; none where metrics are for the inside alone.
+    pub(super) scrape_token: Option<ScrapeToken>,
     /// The local CA's certificate, if there is a local CA.
     pub(super) ca_cert_pem: Option<String>,
     /// Whether servers are cut off from the host and cloud metadata.
@@ -78,7 +80,7 @@ pub struct App {
     /// The room on the data directory's disk.
     pub(super) disk: DiskWatch,
     /// Counts for Prometheus.
-    pub(super) metrics: Metrics,
+    pub(super) metrics: Arc<Metrics>,
     /// What containers use.
     pub(super) usage: UsageMeter,
     /// Speaks to containers directly.
@@ -95,6 +97,12 @@ pub struct App {
 }
 
 impl App {
+    /// All servers.
+    #[cfg(test)]
+    pub(crate) fn directory_entries(&self) -> Vec<Entry> {
+        self.directory.list()
+    }
+
     /// The server of this id or name.
     ///
     /// # Errors

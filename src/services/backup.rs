@@ -5,6 +5,7 @@ use std::io::{self, BufWriter, Seek, SeekFrom};
 use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use uuid::Uuid;
 
 use super::App;
@@ -55,6 +56,12 @@ impl App {
             Ok(file)
         })
         .await?;
+        let now = Timestamp::now();
+        self.metrics.backed_up(Some(now));
+        if let Err(error) = self.store.note_backup(now).await {
+            // Only monitoring asks for it, and only after the next start.
+            tracing::warn!(%error, "a backup was made, and its time is not kept");
+        }
         tracing::info!(by = leave.actor().0, with_keys, "backup made");
         Ok(file)
     }

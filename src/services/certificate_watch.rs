@@ -94,6 +94,7 @@ async fn take_over(
             continue;
         }
         app.routes.use_certificate(pair.clone());
+        app.metrics.certificate_ends(pair.ends_at());
         tracing::info!(file = %cert.display(), "the certificate was read again");
         if let Err(error) = keep(&app.layout.served_certificate(), &pair) {
             tracing::warn!(%error, "the certificate is served, and not kept for the next start");

@@ -6,8 +6,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{App, Notice};
-use crate::access::{Caller, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong};
+use super::App;
+use crate::access::{
+    Caller, CanScrape, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong,
+};
+use crate::api::Notice;
 use crate::model::{AuditEntry, AuditResult, Error, Result, TokenId};
 
 impl App {
@@ -53,6 +56,44 @@ impl App {
                 }
                 Err(refused)
             }
+        }
+    }
+
+    /// Leave to read the metrics for who shows their token.
+    ///
+    /// # Errors
+    /// `unauthenticated` without one or for a wrong one, `too_many_attempts` after
+    /// too many of those, `forbidden` for a person's token.
+    pub fn identify_monitor(&self, presented: Option<&str>, from: IpAddr) -> Result<CanScrape> {
+        let needed = "metrics are read with the metrics token, which is no person's: it is in the file metrics-token of the data directory";
+        let Some(presented) = presented else {
+            return Err(Error::Unauthenticated {
+                is_wrong: false,
+                message: format!("{needed}; send it as \"Authorization: Bearer TOKEN\""),
+            });
+        };
+        let client = ClientKey::from(from);
+        let (now, instant) = (Timestamp::now(), Instant::now());
+        let scraper = self.scrape_token.as_ref();
+        let found = scraper.and_then(|token| token.identify(presented, client, now));
+        let is_known_here = found.as_ref().is_some_and(|found| found.is_known_here);
+        let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
+        match (limiter.standing(client, instant), found) {
+            (Standing::Spent { remaining }, _) if !is_known_here => Err(too_many(remaining)),
+            (_, Some(found)) => Ok(found.leave),
+            (_, None) if self.is_token(presented, from) => Err(Error::Forbidden {
+                code: "forbidden",
+                message: needed.to_owned(),
+            }),
+            (_, None) => Err(
+                match self.refuse_wrong(&mut limiter, client, from, instant) {
+                    Error::Unauthenticated { is_wrong, .. } => Error::Unauthenticated {
+                        is_wrong,
+                        message: format!("this is not the metrics token; {needed}"),
+                    },
+                    refused => refused,
+                },
+            ),
         }
     }
 

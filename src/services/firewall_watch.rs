@@ -6,10 +6,10 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
-use super::{App, Notice};
+use super::App;
+use crate::api::{Firewall, FirewallView, Notice};
 use crate::runtime::OneShot;
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
@@ -51,29 +51,6 @@ struct Reach {
     host: bool,
     /// The address under which clouds give a machine its credentials.
     metadata: bool,
-}
-
-/// What was found, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Firewall {
-    /// The operator wants none, so nothing is tried.
-    Off,
-    /// Not tried yet, or trying failed.
-    Unknown,
-    /// Servers reach neither the host's ports nor cloud metadata.
-    Closed,
-    /// Servers reach something that they must not.
-    Open,
-}
-
-/// What was found, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FirewallView {
-    /// In one word.
-    pub state: Firewall,
-    /// In a sentence.
-    pub message: String,
 }
 
 impl FirewallView {

@@ -12,11 +12,11 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, FirewallView, Notice};
-use crate::access::Proxies;
+use super::App;
+use crate::access::{CanScrape, Proxies};
+use crate::api::{FirewallView, Notice, Space};
 use crate::directory::Entry;
-use crate::disk::Space;
-use crate::metrics::UnderWay;
+use crate::metrics::{Metrics, UnderWay};
 use crate::model::{AuditEntry, Error, Result, ServerId};
 use crate::settings::Settings;
 use crate::traefik::{ConnectionId, Fingerprint, Poll};
@@ -145,14 +145,40 @@ impl App {
         }
     }
 
-    /// Counts for Prometheus, in its text format.
+    /// Counts for Prometheus, in its text format: for whoever reaches the internal
+    /// listener, so what servers are called is not among them.
     ///
     /// # Errors
     /// If they cannot be written.
     pub fn metrics_text(&self) -> Result<String> {
-        let entries = self.directory.list();
+        let entries = self.look_for_metrics();
         self.metrics
             .render(entries.iter().map(|entry| entry.state.status))
+    }
+
+    /// The same, and what each server is called and does.
+    ///
+    /// # Errors
+    /// As [`App::metrics_text`].
+    pub fn metrics_with_names(&self, _: &CanScrape) -> Result<String> {
+        let entries = self.look_for_metrics();
+        self.metrics.render_with_names(
+            entries
+                .iter()
+                .map(|entry| (entry.server.name.as_str(), entry.state.status)),
+        )
+    }
+
+    /// What is only known by looking.
+    fn look_for_metrics(&self) -> Vec<Entry> {
+        let is_in_service = self.provider.is_in_service();
+        self.metrics.traefik_is_in_service(is_in_service);
+        self.directory.list()
+    }
+
+    /// Counts for Prometheus.
+    pub fn metrics(&self) -> &Arc<Metrics> {
+        &self.metrics
     }
 
     /// The local CA's certificate, if there is a local CA.

@@ -13,18 +13,18 @@ use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
     certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
-use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
+use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
-use crate::identity::{Identity, Layout};
+use crate::identity::{Identity, Layout, ServedCertificate};
 use crate::logs::Logs;
 use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
 use crate::model::ServerNetworks;
 use crate::reconcile::{self, Waker};
-use crate::runtime::{DockerRuntime, Runtime, RuntimeError, ServerClient};
+use crate::runtime::{DockerRuntime, Measured, Runtime, RuntimeError, ServerClient};
 use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
 use crate::traefik::{Provider, RouteFacts, Routes, own_address};
@@ -119,6 +119,10 @@ pub(crate) async fn start_in(
         clock,
     } = outside;
     let layout = Layout::new(&settings.data_dir);
+    let metrics = Arc::new(Metrics::default());
+    let store = store.measured(metrics.commits());
+    metrics.backed_up(store.last_backup().await?);
+    let runtime: Arc<dyn Runtime> = Arc::new(Measured::new(runtime, metrics.engine_calls()));
     let vault = Arc::new(vault);
 
     let entries = load_entries(&store, &vault).await?;
@@ -126,6 +130,7 @@ pub(crate) async fn start_in(
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
     let served = identity.certificate.clone();
+    metrics.certificate_ends(served.as_ref().and_then(ServedCertificate::ends_at));
     let (routes, publisher) = Routes::new(
         Arc::clone(&directory),
         Arc::clone(&provider),
@@ -143,6 +148,7 @@ pub(crate) async fn start_in(
             },
             public_host: host_of(&settings.public_url),
             servers_host: settings.servers_url.as_ref().map(host_of),
+            serves_metrics: settings.metrics_public,
         },
     )?;
     let routes = Arc::new(routes);
@@ -157,7 +163,6 @@ pub(crate) async fn start_in(
     let code_removal = Arc::default();
     let disks = Arc::new(DiskLocks::default());
     let bounds = Arc::new(Bounds::new(settings.bounds));
-    let metrics = Metrics::default();
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
     let parts = Arc::new(reconcile::Parts {
         store: store.clone(),
@@ -170,6 +175,7 @@ pub(crate) async fn start_in(
         code_removal: Arc::clone(&code_removal),
         disks: Arc::clone(&disks),
         bounds: Arc::clone(&bounds),
+        metrics: Arc::clone(&metrics),
         client: server_client.clone(),
         clock,
         layout: layout.clone(),
@@ -223,6 +229,7 @@ pub(crate) async fn start_in(
         provider,
         routes,
         provider_token: identity.provider_token,
+        scrape_token: identity.metrics_token.as_ref().map(ScrapeToken::new),
         ca_cert_pem: identity.ca_cert_pem,
         metrics,
         usage: UsageMeter::default(),

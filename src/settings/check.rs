@@ -50,6 +50,10 @@ impl SettingsInput {
             "firewall",
             check_switch(self.firewall.as_deref().unwrap_or("on")),
         );
+        let metrics_public = problems.take(
+            "metrics_public",
+            check_switch(self.metrics_public.as_deref().unwrap_or("off")),
+        );
         let listen = problems.take(
             "listen",
             check_socket(self.listen.as_deref().unwrap_or("0.0.0.0:8080")),
@@ -102,6 +106,10 @@ impl SettingsInput {
         let admin_token = problems.take(
             "admin_token",
             secret_source(self.admin_token, self.admin_token_file),
+        );
+        let metrics_token = problems.take(
+            "metrics_token",
+            secret_source(self.metrics_token, self.metrics_token_file),
         );
         let master_key = problems.take(
             "master_key",
@@ -159,6 +167,7 @@ impl SettingsInput {
             sleep,
             (liveness_interval, unresponsive_restart),
             (bounds, retention, audit_syslog),
+            (metrics_public, metrics_token),
         );
         let (
             Some(public_url),
@@ -179,6 +188,7 @@ impl SettingsInput {
             Some(sleep),
             (Some(liveness_interval), Some(unresponsive_restart)),
             (Some(bounds), Some(retention), Some(audit_syslog)),
+            (Some(metrics_public), Some(metrics_token)),
         ) = complete
         else {
             return Err(SettingsError(problems.0));
@@ -227,6 +237,7 @@ impl SettingsInput {
             audit_max_entries,
             min_free_bytes: self.min_free_bytes.unwrap_or(MIN_FREE_BYTES),
             audit_syslog,
+            metrics_public,
             bounds,
             retention,
             servers_proxy: ProxyChoice {
@@ -235,6 +246,7 @@ impl SettingsInput {
                 no_proxy: self.servers_no_proxy,
             },
             admin_token,
+            metrics_token,
             master_key,
         })
     }

@@ -2,13 +2,14 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use toml::Table;
 
 use super::SettingsError;
 
 /// Settings as written by a person: every field optional, so that a flag or
 /// variable can override the file, and the file the default.
-#[derive(Debug, Default, Clone, clap::Args, Deserialize)]
+#[derive(Debug, Default, Clone, clap::Args, Deserialize, Serialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct SettingsInput {
     /// Where EMCP keeps everything.
@@ -126,6 +127,10 @@ pub struct SettingsInput {
     /// udp://HOST:PORT, tcp://HOST:PORT or unix:///dev/log.
     #[arg(long, env = "EMCP_AUDIT_SYSLOG")]
     pub audit_syslog: Option<String>,
+    /// "on" if metrics may be read through Traefik, at /metrics of the public
+    /// URL, by whoever has the metrics token; "off" if not.
+    #[arg(long, env = "EMCP_METRICS_PUBLIC")]
+    pub metrics_public: Option<String>,
     /// Most memory of any one server, such as 16g; half the host's if not set.
     #[arg(long, env = "EMCP_MAX_MEMORY")]
     pub max_memory: Option<String>,
@@ -177,6 +182,13 @@ pub struct SettingsInput {
     /// File that holds the administrator's token.
     #[arg(long, env = "EMCP_ADMIN_TOKEN_FILE")]
     pub admin_token_file: Option<PathBuf>,
+    /// What monitoring shows to read metrics. Prefer the file form.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub metrics_token: Option<String>,
+    /// File that holds it.
+    #[arg(long, env = "EMCP_METRICS_TOKEN_FILE")]
+    pub metrics_token_file: Option<PathBuf>,
     /// The master key, 64 hexadecimal digits. Prefer the file form.
     #[arg(skip)]
     #[serde(skip)]
@@ -187,119 +199,40 @@ pub struct SettingsInput {
 }
 
 impl SettingsInput {
-    /// Takes what is empty for not given: Compose passes a variable that is
-    /// set to nothing.
-    #[must_use]
-    pub fn without_empty(mut self) -> Self {
-        for text in [
-            &mut self.docker_host,
-            &mut self.network,
-            &mut self.subnet,
-            &mut self.internal_subnet,
-            &mut self.firewall,
-            &mut self.public_url,
-            &mut self.servers_url,
-            &mut self.base_image,
-            &mut self.instance,
-            &mut self.listen,
-            &mut self.internal_listen,
-            &mut self.internal_url,
-            &mut self.upstream_url,
-            &mut self.https_address,
-            &mut self.http_address,
-            &mut self.tls_cert_resolver,
-            &mut self.allowed_origins,
-            &mut self.audit_syslog,
-            &mut self.max_memory,
-            &mut self.max_storage,
-            &mut self.quota_memory,
-            &mut self.quota_storage,
-        ] {
-            text.take_if(|text| text.trim().is_empty());
-        }
-        for path in [
-            &mut self.data_dir,
-            &mut self.sockets,
-            &mut self.traefik_template,
-            &mut self.tls_cert_file,
-            &mut self.tls_key_file,
-            &mut self.admin_token_file,
-            &mut self.master_key_file,
-        ] {
-            path.take_if(|path| path.as_os_str().is_empty());
-        }
-        self
-    }
-
-    /// Fills what neither flag nor variable gave from a TOML file.
+    /// Takes what is empty for not given (Compose passes a variable that is set
+    /// to nothing), and fills what neither flag nor variable gave from a TOML
+    /// file.
     ///
     /// # Errors
     /// If the file cannot be read or has an unknown or ill-typed field.
-    pub fn or_file(self, path: &Path) -> Result<Self, SettingsError> {
+    pub fn or_file(self, path: Option<&Path>) -> Result<Self, SettingsError> {
         let problem = |text: String| SettingsError(vec![text]);
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| problem(format!("cannot read {}: {error}", path.display())))?;
-        let file: Self = toml::from_str(&text)
-            .map_err(|error| problem(format!("{}: {error}", path.display())))?;
-        macro_rules! prefer {
-            ($($field:ident),* $(,)?) => {
-                Self { $($field: self.$field.or(file.$field)),* }
-            };
-        }
-        Ok(prefer!(
-            data_dir,
-            docker_host,
-            network,
-            subnet,
-            internal_subnet,
-            firewall,
-            public_url,
-            servers_url,
-            base_image,
-            instance,
-            listen,
-            internal_listen,
-            sockets,
-            internal_url,
-            upstream_url,
-            traefik_template,
-            https_address,
-            http_address,
-            https_port,
-            tls_cert_file,
-            tls_key_file,
-            tls_cert_resolver,
-            allowed_origins,
-            start_timeout_secs,
-            liveness_interval_secs,
-            unresponsive_restart_secs,
-            stop_grace_secs,
-            sleep_pause_after_secs,
-            sleep_stop_after_secs,
-            max_code_bytes,
-            wrong_tokens_per_minute,
-            requests_per_address,
-            audit_max_entries,
-            min_free_bytes,
-            audit_syslog,
-            max_memory,
-            max_cpus,
-            max_pids,
-            max_storage,
-            quota_servers,
-            quota_memory,
-            quota_storage,
-            quota_tokens,
-            quota_writes_per_minute,
-            versions_kept,
-            versions_kept_days,
-            servers_http_proxy,
-            servers_https_proxy,
-            servers_no_proxy,
-            admin_token,
-            admin_token_file,
-            master_key,
-            master_key_file,
-        ))
+        let mut fields = match path {
+            Some(path) => read_file(path).map_err(problem)?,
+            None => Table::new(),
+        };
+        let mut given = Table::try_from(&self)
+            .map_err(|error| problem(format!("a setting cannot be used: {error}")))?;
+        given.retain(|_, value| value.as_str().is_none_or(|text| !text.trim().is_empty()));
+        fields.extend(given);
+        let merged: Self = fields
+            .try_into()
+            .map_err(|error: toml::de::Error| problem(error.to_string()))?;
+        // These are never in a file, nor in what may be written to one.
+        Ok(Self {
+            admin_token: self.admin_token,
+            metrics_token: self.metrics_token,
+            master_key: self.master_key,
+            ..merged
+        })
     }
+}
+
+fn read_file(path: &Path) -> Result<Table, String> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| format!("cannot read {}: {error}", path.display()))?;
+    let wrong = |error: toml::de::Error| format!("{}: {error}", path.display());
+    // By the fields' types, while an error still tells the line.
+    toml::from_str::<SettingsInput>(&text).map_err(wrong)?;
+    toml::from_str(&text).map_err(wrong)
 }

@@ -129,6 +129,8 @@ pub struct Settings {
     pub min_free_bytes: u64,
     /// Where the audit log is sent besides.
     pub audit_syslog: Option<SyslogTarget>,
+    /// Whether metrics may be read through Traefik, with the metrics token.
+    pub metrics_public: bool,
     /// What bounds servers and people.
     pub bounds: BoundSettings,
     /// Which old versions of code are kept.
@@ -137,6 +139,8 @@ pub struct Settings {
     pub servers_proxy: ProxyChoice,
     /// The administrator's token.
     pub admin_token: SecretSource,
+    /// What monitoring shows for them.
+    pub metrics_token: SecretSource,
     /// The key that seals secrets.
     pub master_key: SecretSource,
 }
@@ -295,9 +299,58 @@ mod tests {
             network: Some("from-flag".into()),
             ..SettingsInput::default()
         };
-        let merged = input.or_file(&path).unwrap();
+        let merged = input.or_file(Some(&path)).unwrap();
         assert_eq!(merged.network.as_deref(), Some("from-flag"));
         assert_eq!(merged.instance.as_deref(), Some("from-file"));
+    }
+
+    #[test]
+    fn what_is_empty_counts_as_not_given() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emcp.toml");
+        std::fs::write(&path, "network = \"from-file\"\nhttps_port = 9443\n").unwrap();
+        let input = SettingsInput {
+            network: Some(" ".into()),
+            instance: Some(String::new()),
+            tls_cert_file: Some("".into()),
+            audit_syslog: Some(String::new()),
+            max_cpus: Some(1.5),
+            sleep_stop_after_secs: Some(7),
+            admin_token: Some("from-environment".into()),
+            ..SettingsInput::default()
+        };
+        let merged = input.clone().or_file(Some(&path)).unwrap();
+        assert_eq!(merged.network.as_deref(), Some("from-file"));
+        assert_eq!(merged.https_port, Some(9443));
+        assert_eq!((merged.instance, merged.tls_cert_file), (None, None));
+        assert_eq!((merged.audit_syslog, merged.max_cpus), (None, Some(1.5)));
+        assert_eq!(merged.sleep_stop_after_secs, Some(7));
+        assert_eq!(merged.admin_token.as_deref(), Some("from-environment"));
+        assert_eq!(input.or_file(None).unwrap().network, None);
+    }
+
+    #[test]
+    fn a_secret_in_the_file_is_refused_since_others_may_read_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("emcp.toml");
+        std::fs::write(&path, "admin_token = \"x\"\n").unwrap();
+        let error = SettingsInput::default().or_file(Some(&path)).unwrap_err();
+        assert!(error.to_string().contains("admin_token"), "{error}");
+    }
+
+    #[test]
+    fn metrics_are_for_the_inside_alone_unless_they_are_wanted_outside() {
+        let checked = |text: Option<&str>| {
+            let input = SettingsInput {
+                metrics_public: text.map(str::to_owned),
+                ..SettingsInput::default()
+            };
+            input.check().map(|settings| settings.metrics_public)
+        };
+        assert!(!checked(None).unwrap());
+        assert!(checked(Some("on")).unwrap());
+        let refused = checked(Some("yes")).unwrap_err().to_string();
+        assert!(refused.contains("EMCP_METRICS_PUBLIC"), "{refused}");
     }
 
     #[test]
@@ -305,7 +358,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("emcp.toml");
         std::fs::write(&path, "netwrok = \"x\"\n").unwrap();
-        let error = SettingsInput::default().or_file(&path).unwrap_err();
+        let error = SettingsInput::default().or_file(Some(&path)).unwrap_err();
         assert!(error.to_string().contains("netwrok"));
     }
 }

@@ -5,7 +5,6 @@ use std::fs::{self, OpenOptions};
 use std::io;
 use std::ops::Bound;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
 
 use redb::backends::{FileBackend, InMemoryBackend};
 use redb::{Database, StorageBackend};
@@ -117,10 +116,7 @@ fn whole(path: &Path, db: Database, vault: &Vault) -> std::result::Result<Examin
 
 fn whole_store(path: &Path, db: Database, vault: &Vault) -> std::result::Result<Store, OpenError> {
     prepare(&db, vault)?;
-    Ok(Store {
-        path: Arc::from(path),
-        db: Arc::new(RwLock::new(Some(Arc::new(db)))),
-    })
+    Ok(Store::of(path, db))
 }
 
 /// A copy whose every page is what was written, or why there is none.

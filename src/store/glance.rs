@@ -5,7 +5,6 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::{Arc, RwLock};
 
 use redb::backends::InMemoryBackend;
 use redb::{Database, StorageBackend};
@@ -75,10 +74,7 @@ impl Store {
             }
         }
         fits?;
-        let store = Self {
-            path: Arc::from(path),
-            db: Arc::new(RwLock::new(Some(Arc::new(db)))),
-        };
+        let store = Self::of(path, db);
         // A newer EMCP may have written records that this one does not know.
         store.load_servers().await?;
         store.load_tokens().await?;

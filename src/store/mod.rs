@@ -22,10 +22,13 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Instant;
 
+use jiff::Timestamp;
 use redb::{Database, ReadableDatabase, ReadableTable};
 
 use crate::blocking::run_blocking;
+use crate::metrics::Commits;
 use crate::model::{Error, Result};
 use crate::trouble;
 use crate::vault::{Sealed, Vault};
@@ -47,6 +50,7 @@ pub struct Store {
     /// Empty from a failed write until the next call opens it anew: after an
     /// I/O error (a full disk) redb refuses all work on an open database.
     db: Arc<RwLock<Option<Arc<Database>>>>,
+    commits: Commits,
 }
 
 /// Why a database could not be opened.
@@ -122,10 +126,15 @@ impl Store {
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(|error| Error::internal("the database file cannot be protected", error))?;
         guarded(|| prepare(&db, vault)).map_err(damaged)??;
-        Ok(Self {
+        Ok(Self::of(path, db))
+    }
+
+    fn of(path: &Path, db: Database) -> Self {
+        Self {
             path: Arc::from(path),
             db: Arc::new(RwLock::new(Some(Arc::new(db)))),
-        })
+            commits: Commits::default(),
+        }
     }
 
     /// As [`Store::open`], where there must be a database already.
@@ -137,6 +146,12 @@ impl Store {
             return Err(OpenError::Missing(path.display().to_string()));
         }
         Self::open(path, vault)
+    }
+
+    /// The same database, its commits timed.
+    #[must_use]
+    pub fn measured(self, commits: Commits) -> Self {
+        Self { commits, ..self }
     }
 
     /// Checks format and key anew, after everything was filled in from a dump.
@@ -165,13 +180,24 @@ impl Store {
         &self,
         work: impl FnOnce(&redb::WriteTransaction) -> Result<T> + Send + 'static,
     ) -> Result<T> {
-        self.with_database(move |db| {
+        let begin = Instant::now();
+        let writing = self.with_database(move |db| {
             let txn = db.begin_write().map_err(codec::db)?;
             let value = work(&txn)?;
+            let begin = Instant::now();
             txn.commit().map_err(codec::db)?;
-            Ok(value)
-        })
-        .await
+            Ok((value, begin.elapsed()))
+        });
+        let written = writing.await;
+        match &written {
+            Ok((_, took)) => self.commits.took(true, *took),
+            // A full disk may show before the commit.
+            Err(Error::Internal(_) | Error::Unavailable { .. }) => {
+                self.commits.took(false, begin.elapsed());
+            }
+            Err(_) => {}
+        }
+        written.map(|(value, _)| value)
     }
 
     async fn with_database<T: Send + 'static>(
@@ -240,6 +266,37 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Keeps when the newest backup was made.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn note_backup(&self, at: Timestamp) -> Result<()> {
+        let second = u64::try_from(at.as_second()).unwrap_or(0);
+        self.write(move |txn| {
+            let mut meta = txn.open_table(tables::META).map_err(codec::db)?;
+            write_meta(&mut meta, tables::META_BACKUP, &second)
+        })
+        .await
+    }
+
+    /// When the newest backup was made, in whole seconds; `None` for never. One
+    /// that this database came from knows only of those before it.
+    ///
+    /// # Errors
+    /// If the database fails.
+    pub async fn last_backup(&self) -> Result<Option<Timestamp>> {
+        let second: Option<u64> = self
+            .read(|txn| {
+                let meta = txn.open_table(tables::META).map_err(codec::db)?;
+                read_meta(&meta, tables::META_BACKUP)
+            })
+            .await?;
+        let second = second.and_then(|second| i64::try_from(second).ok());
+        Ok(second.and_then(|second| Timestamp::from_second(second).ok()))
+    }
+}
+
 /// Whether an error says nothing of what is in the file.
 fn is_of_the_disk(error: &std::io::Error) -> bool {
     use std::io::ErrorKind;
@@ -285,7 +342,10 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
 
 type MetaTable<'txn> = redb::Table<'txn, &'static str, &'static [u8]>;
 
-fn read_meta<T: Record>(meta: &MetaTable<'_>, key: &str) -> Result<Option<T>> {
+fn read_meta<T: Record>(
+    meta: &impl ReadableTable<&'static str, &'static [u8]>,
+    key: &str,
+) -> Result<Option<T>> {
     meta.get(key)
         .map_err(codec::db)?
         .map(|guard| codec::decode(guard.value()))
@@ -296,4 +356,32 @@ fn write_meta<T: Record>(meta: &mut MetaTable<'_>, key: &str, value: &T) -> Resu
     let bytes = codec::encode(value)?;
     meta.insert(key, bytes.as_slice()).map_err(codec::db)?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::metrics::Metrics;
+
+    #[tokio::test]
+    async fn the_newest_backup_is_remembered_and_each_commit_is_timed() {
+        let dir = tempfile::tempdir().unwrap();
+        let vault = Vault::new(&[1; 32]);
+        let path = dir.path().join("emcp.redb");
+        let metrics = Metrics::default();
+        let store = Store::open(&path, &vault).unwrap();
+        let store = store.measured(metrics.commits());
+        assert_eq!(store.last_backup().await.unwrap(), None);
+        for second in [7, 9] {
+            let at = Timestamp::from_second(second).unwrap();
+            store.note_backup(at).await.unwrap();
+        }
+        drop(store);
+        let store = Store::open(&path, &vault).unwrap();
+        let last = store.last_backup().await.unwrap();
+        assert_eq!(last.map(Timestamp::as_second), Some(9));
+        let text = metrics.render(std::iter::empty()).unwrap();
+        let commits = "emcp_store_commit_duration_seconds_count{outcome=\"ok\"} 2\n";
+        assert!(text.contains(commits), "{text}");
+    }
 }

@@ -12,6 +12,8 @@ pub(super) const FORMAT: u64 = 1;
 
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_CANARY: &str = "canary";
+/// When the newest backup was made: Unix time, in seconds.
+pub(super) const META_BACKUP: &str = "last_backup";
 /// Which [`LEVEL`] all records have been brought to.
 pub(super) const META_LEVEL: &str = "level";
 

@@ -47,15 +47,26 @@ async fn other_actions_and_servers_are_refused() {
     app.act(id, "pause").await.refused(400, "unknown_action");
     let path = format!("/api/servers/{id}/action");
     let more = json!({"action": "stop", "force": true});
-    app.call("POST", &path, Some(more)).await.refused(400, "invalid_json");
+    app.call("POST", &path, Some(more))
+        .await
+        .refused(400, "invalid_json");
     let stop = json!({"action": "stop"});
-    let nobody = app.call("POST", "/api/servers/nobody/action", Some(stop)).await;
+    let nobody = app
+        .call("POST", "/api/servers/nobody/action", Some(stop))
+        .await;
     nobody.refused(404, "server_not_found");
     let gone = app.call("DELETE", "/api/servers/nobody", None).await;
     gone.refused(404, "server_not_found");
-    let other = app.ask("PUT", &path).send().await.refused(405, "method_not_allowed");
+    let other = app
+        .ask("PUT", &path)
+        .send()
+        .await
+        .refused(405, "method_not_allowed");
     assert_eq!(other.header("allow"), Some("POST"));
-    app.ask("GET", "/api/servers/demo/nothing").send().await.refused(404, "not_found");
+    app.ask("GET", "/api/servers/demo/nothing")
+        .send()
+        .await
+        .refused(404, "not_found");
     assert_eq!(app.show(id).await["status"], "running");
 }
 
@@ -65,7 +76,11 @@ async fn who_waits_is_answered_when_it_has_settled_or_their_time_is_over() {
     let slow = "# fake: ready after 20s\n";
     let fields = json!({"name": "demo", "code": slow});
     let begin = Instant::now();
-    let made = app.ask("POST", "/api/servers?wait=60").json(&fields).send().await;
+    let made = app
+        .ask("POST", "/api/servers?wait=60")
+        .json(&fields)
+        .send()
+        .await;
     let made = made.expect(201);
     assert_eq!(made.json["status"], "running");
     assert!((20..25).contains(&begin.elapsed().as_secs()));
@@ -73,17 +88,29 @@ async fn who_waits_is_answered_when_it_has_settled_or_their_time_is_over() {
     let path = format!("/api/servers/{id}/action");
     let begin = Instant::now();
     let body = json!({"action": "restart"});
-    let early = app.ask("POST", &format!("{path}?wait=5")).json(&body).send().await;
+    let early = app
+        .ask("POST", &format!("{path}?wait=5"))
+        .json(&body)
+        .send()
+        .await;
     let early = early.expect(200);
     assert_eq!(early.json["settled"], false);
     assert_eq!(begin.elapsed().as_secs(), 5);
     app.until_status(id, "running").await;
     let body = json!({"action": "stop"});
-    let stopped = app.ask("POST", &format!("{path}?wait=60")).json(&body).send().await;
+    let stopped = app
+        .ask("POST", &format!("{path}?wait=60"))
+        .json(&body)
+        .send()
+        .await;
     assert_eq!(stopped.expect(200).json["status"], "stopped");
     // A failure is an end too.
-    let fields = json!({"name": "broken", "code": "# fake: exit 70 after 1s\n"});
-    let made = app.ask("POST", "/api/servers?wait=60").json(&fields).send().await;
+    let fields = json!({"name": "broken", "code": "# fake: exit 70 after 100ms\n"});
+    let made = app
+        .ask("POST", "/api/servers?wait=60")
+        .json(&fields)
+        .send()
+        .await;
     assert_eq!(made.expect(201).json["status"], "error");
     for wrong in ["121", "-1", "soon"] {
         let asked = app.ask("POST", &format!("{path}?wait={wrong}")).json(&body);
@@ -101,7 +128,9 @@ async fn who_waits_for_a_server_that_is_deleted_is_told_so() {
     let waiting = app.ask("POST", &path).json(&body).send();
     let deleting = async {
         tokio::time::sleep(Duration::from_secs(5)).await;
-        app.call("DELETE", "/api/servers/demo", None).await.expect(204);
+        app.call("DELETE", "/api/servers/demo", None)
+            .await
+            .expect(204);
     };
     let (waited, ()) = tokio::join!(waiting, deleting);
     waited.refused(404, "server_not_found");
@@ -112,18 +141,31 @@ async fn a_deleted_server_leaves_its_name_at_once_and_soon_nothing_else() {
     let app = TestApp::new().await;
     let first = app.run("demo", "# fake: ignore SIGTERM\n").await;
     let body = json!({"name": "for-it", "role": "connect", "servers": ["demo"]});
-    let token = app.call("POST", "/api/tokens", Some(body)).await.expect(201);
+    let token = app
+        .call("POST", "/api/tokens", Some(body))
+        .await
+        .expect(201);
     let token = token.json["token"].as_str().unwrap().to_owned();
     assert_eq!(app.knock(&token, first).await, 200);
-    app.call("DELETE", "/api/servers/demo", None).await.expect(204);
+    app.call("DELETE", "/api/servers/demo", None)
+        .await
+        .expect(204);
     let listed = app.call("GET", "/api/tokens", None).await.expect(200).json;
-    assert_eq!(listed["tokens"], json!([]), "tokens for it alone go with it");
+    assert_eq!(
+        listed["tokens"],
+        json!([]),
+        "tokens for it alone go with it"
+    );
     // Its container is given its time to end meanwhile.
     assert_eq!(app.engine.containers_of(first)[0].phase, Phase::Running);
     let second = app.run("demo", CODE).await;
-    app.until("the first is gone", || app.engine.containers_of(first).is_empty())
-        .await;
+    app.until("the first is gone", || {
+        app.engine.containers_of(first).is_empty()
+    })
+    .await;
     assert_eq!(app.engine.containers_of(second).len(), 1);
-    let gone = app.call("GET", &format!("/api/servers/{first}"), None).await;
+    let gone = app
+        .call("GET", &format!("/api/servers/{first}"), None)
+        .await;
     gone.refused(404, "server_not_found");
 }

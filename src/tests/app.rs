@@ -64,7 +64,12 @@ impl TestApp {
 
     /// The same with other settings.
     pub(super) async fn with(change: impl FnOnce(&mut SettingsInput)) -> Self {
-        let dir = tempfile::tempdir().unwrap();
+        Self::taking_over(tempfile::tempdir().unwrap(), change).await
+    }
+
+    /// A service on the data directory `data` in `dir`; its containers are as they
+    /// were left.
+    pub(super) async fn taking_over(dir: TempDir, change: impl FnOnce(&mut SettingsInput)) -> Self {
         let clock = Clock::of_tokio();
         let engine = FakeEngine::new(clock);
         let mut input = SettingsInput {
@@ -126,6 +131,11 @@ impl TestApp {
             endings,
             dir,
         }
+    }
+
+    /// A file of the data directory.
+    pub(super) fn data(&self, name: &str) -> std::path::PathBuf {
+        self.dir.path().join("data").join(name)
     }
 
     // --- waiting --------------------------------------------------------------
@@ -221,6 +231,11 @@ async fn begin(
     let provider_token = settings.data_dir.join("provider-token");
     let opened = Opened::open(&settings).unwrap();
     let (app, reconciling) = start_in(settings, opened, outside, endings).await.unwrap();
+    if engine.containers().is_empty() {
+        for entry in app.directory_entries() {
+            engine.has_from_before(&entry, &app.settings().networks);
+        }
+    }
     let web = Arc::new(in_process(&app));
     let mut running = JoinSet::new();
     running.spawn(async move { reconciling.await.unwrap() });

@@ -17,7 +17,8 @@ pub(super) struct Reply {
     pub(super) status: StatusCode,
     pub(super) headers: http::HeaderMap,
     pub(super) body: Bytes,
-    /// The same, if it is JSON.
+    /// The same as text, and what it says if it is JSON.
+    pub(super) text: String,
     pub(super) json: Value,
 }
 
@@ -27,6 +28,7 @@ impl Reply {
         Self {
             status: head.status,
             headers: head.headers,
+            text: String::from_utf8_lossy(&body).into_owned(),
             json: serde_json::from_slice(&body).unwrap_or(Value::Null),
             body,
         }
@@ -35,7 +37,7 @@ impl Reply {
     /// The same, if it is of this status.
     #[track_caller]
     pub(super) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.text());
+        assert_eq!(self.status.as_u16(), status, "{}", self.text);
         self
     }
 
@@ -52,10 +54,6 @@ impl Reply {
     /// The code of the error.
     pub(super) fn code(&self) -> &str {
         self.json["error"]["code"].as_str().unwrap_or_default()
-    }
-
-    pub(super) fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
     }
 
     pub(super) fn header(&self, name: &str) -> Option<&str> {
@@ -182,6 +180,24 @@ impl TestApp {
             Some(body) => asked.json(&body).send().await,
             None => asked.send().await,
         }
+    }
+
+    /// Any request to the public listener.
+    pub(super) async fn send(&self, request: Request<Bytes>) -> Reply {
+        Reply::of(self.web[0].call(request).await)
+    }
+
+    /// The text of a page: of the internal listener's, or of the public one's.
+    pub(super) async fn read(
+        &self,
+        is_internal: bool,
+        path: &str,
+        token: &str,
+    ) -> (StatusCode, String) {
+        let asked = self.ask("GET", path).by(token);
+        let asked = if is_internal { asked.internal() } else { asked };
+        let reply = asked.send().await;
+        (reply.status, reply.text)
     }
 
     /// A call of a server, as Traefik asks the gate about it.

@@ -68,7 +68,7 @@ async fn json_and_a_form_make_the_same_server() {
             assert_eq!(shown[key], expected[key], "{key}");
         }
         let path = format!("/api/servers/{id}/code");
-        assert_eq!(app.call("GET", &path, None).await.expect(200).text(), CODE);
+        assert_eq!(app.call("GET", &path, None).await.expect(200).text, CODE);
         let path = format!("/api/servers/{id}/env");
         let env = app.call("GET", &path, None).await.expect(200).json;
         assert_eq!(env["env"][0]["value"], "1");
@@ -89,7 +89,10 @@ async fn a_server_that_is_not_to_start_waits_for_it() {
     let fields = json!({"name": "later", "code": CODE, "start": false});
     let id = app.create_with(fields).await;
     let shown = app.show(id).await;
-    assert_eq!((&shown["status"], &shown["desired"]), (&json!("stopped"), &json!("stopped")));
+    assert_eq!(
+        (&shown["status"], &shown["desired"]),
+        (&json!("stopped"), &json!("stopped"))
+    );
     app.act(id, "start").await.expect(202);
     app.until_status(id, "running").await;
     assert_eq!(app.engine.runs(id), 1);
@@ -105,33 +108,88 @@ async fn what_is_wrong_with_a_field_is_told_by_its_code_and_nothing_is_made() {
         ("name", json!(""), 400, "invalid_name"),
         ("name", json!("a".repeat(41)), 400, "invalid_name"),
         ("name", json!("servers"), 400, "reserved_name"),
-        ("name", json!("01980000-0000-7000-8000-000000000000"), 400, "name_like_id"),
+        (
+            "name",
+            json!("01980000-0000-7000-8000-000000000000"),
+            400,
+            "name_like_id",
+        ),
         ("name", json!("taken"), 409, "name_taken"),
         ("name", json!(7), 400, "invalid_json"),
         ("code", json!(null), 400, "missing_field"),
         ("code", json!(" \n"), 400, "code_empty"),
         ("code", json!("x\0"), 400, "code_not_text"),
         ("code", json!("#".repeat(1_048_577)), 413, "too_large"),
-        ("description", json!("x".repeat(4_097)), 400, "description_too_long"),
+        (
+            "description",
+            json!("x".repeat(4_097)),
+            400,
+            "description_too_long",
+        ),
         ("entry_object", json!("import"), 400, "invalid_entry_object"),
         ("runtime", json!("mcp3"), 400, "invalid_runtime"),
         ("args", json!("--rows 2"), 400, "invalid_args"),
         ("args", json!(["a\0"]), 400, "invalid_args"),
         ("storage", json!({"size_bytes": 1}), 400, "invalid_storage"),
-        ("storage", json!({"size_bytes": 209_715_200}), 400, "limit_above_maximum"),
+        (
+            "storage",
+            json!({"size_bytes": 209_715_200}),
+            400,
+            "limit_above_maximum",
+        ),
         ("egress", json!("lan"), 400, "invalid_egress"),
         ("pass_headers", json!(["Host"]), 400, "invalid_pass_headers"),
-        ("pass_headers", json!(["X-Forwarded-User"]), 400, "invalid_pass_headers"),
+        (
+            "pass_headers",
+            json!(["X-Forwarded-User"]),
+            400,
+            "invalid_pass_headers",
+        ),
         ("limits", json!({"pids": 1}), 400, "invalid_limits"),
-        ("limits", json!({"memory_bytes": 1_099_511_627_776_u64}), 400, "limit_above_maximum"),
+        (
+            "limits",
+            json!({"memory_bytes": 1_099_511_627_776_u64}),
+            400,
+            "limit_above_maximum",
+        ),
         ("limits", json!([1, 2, 3]), 400, "invalid_json"),
         ("sleep", json!("often"), 400, "invalid_sleep"),
-        ("sleep", json!({"pause_after_secs": 1}), 400, "invalid_sleep"),
-        ("env", json!([{"key": "1X", "value": ""}]), 400, "invalid_env_key"),
-        ("env", json!([{"key": "EMCP_X", "value": ""}]), 400, "reserved_env_key"),
-        ("env", json!([{"key": "A", "value": ""}, {"key": "A", "value": ""}]), 400, "duplicate_env_key"),
-        ("env", json!([{"key": "A", "value": "x\0"}]), 400, "invalid_env_value"),
-        ("env", json!([{"key": "A", "is_secret": true}]), 400, "secret_without_value"),
+        (
+            "sleep",
+            json!({"pause_after_secs": 1}),
+            400,
+            "invalid_sleep",
+        ),
+        (
+            "env",
+            json!([{"key": "1X", "value": ""}]),
+            400,
+            "invalid_env_key",
+        ),
+        (
+            "env",
+            json!([{"key": "EMCP_X", "value": ""}]),
+            400,
+            "reserved_env_key",
+        ),
+        (
+            "env",
+            json!([{"key": "A", "value": ""}, {"key": "A", "value": ""}]),
+            400,
+            "duplicate_env_key",
+        ),
+        (
+            "env",
+            json!([{"key": "A", "value": "x\0"}]),
+            400,
+            "invalid_env_value",
+        ),
+        (
+            "env",
+            json!([{"key": "A", "is_secret": true}]),
+            400,
+            "secret_without_value",
+        ),
         ("env", json!("A=1"), 400, "invalid_env"),
         ("colour", json!("red"), 400, "invalid_json"),
     ];
@@ -141,7 +199,11 @@ async fn what_is_wrong_with_a_field_is_told_by_its_code_and_nothing_is_made() {
         let answer = app.call("POST", "/api/servers", Some(fields)).await;
         let shown = value.to_string();
         let shown = &shown[..shown.len().min(60)];
-        assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{field}: {shown}");
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (status, code),
+            "{field}: {shown}"
+        );
     }
     let listed = app.call("GET", "/api/servers", None).await.expect(200).json;
     assert_eq!(listed["total"], 1);
@@ -169,9 +231,17 @@ async fn what_is_wrong_with_a_form_or_a_body_is_told_by_its_code() {
         ("application/json", "[]", "invalid_json"),
         ("text/plain", "x = 1", "unsupported_content_type"),
         ("multipart/form-data", "x", "unsupported_content_type"),
-        ("multipart/form-data; boundary=edge", "x", "invalid_multipart"),
+        (
+            "multipart/form-data; boundary=edge",
+            "x",
+            "invalid_multipart",
+        ),
     ] {
-        let answer = app.ask("POST", "/api/servers").body(kind, body).send().await;
+        let answer = app
+            .ask("POST", "/api/servers")
+            .body(kind, body)
+            .send()
+            .await;
         answer.refused(400, code);
     }
     let listed = app.call("GET", "/api/servers", None).await.expect(200).json;

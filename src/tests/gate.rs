@@ -24,7 +24,7 @@ async fn all_call(app: &TestApp, id: ServerId, callers: usize) -> (Vec<Reply>, D
 fn all_pass(replies: Vec<Reply>) {
     for reply in replies {
         let passed = reply.expect(200);
-        assert_eq!(passed.header("x-emcp-user"), Some("administrator"));
+        assert_eq!(passed.header("x-emcp-user"), Some("admin"));
         assert!(passed.header("x-emcp-gateway-key").is_some());
     }
 }
@@ -57,7 +57,7 @@ async fn a_call_waits_25_s_and_is_then_told_to_come_back() {
     for reply in replies {
         let refused = reply.refused(503, "server_not_ready");
         assert_eq!(refused.header("retry-after"), Some("5"));
-        assert!(refused.text().contains("waiting for the first MCP answer"));
+        assert!(refused.text.contains("waiting for the first MCP answer"));
     }
 }
 
@@ -108,7 +108,9 @@ async fn what_happens_to_a_server_or_a_token_meanwhile_is_heard_by_who_waits() {
     let waits = app.ask_gate(&app.admin, id).send();
     let delete = async {
         tokio::time::sleep(Duration::from_secs(1)).await;
-        app.call("DELETE", "/api/servers/demo", None).await.expect(204);
+        app.call("DELETE", "/api/servers/demo", None)
+            .await
+            .expect(204);
     };
     let (waited, ()) = tokio::join!(waits, delete);
     waited.refused(404, "server_not_found");
@@ -120,7 +122,10 @@ async fn a_call_by_a_route_that_is_being_replaced_must_come_again() {
     let id = app.run("demo", "x = 1\n").await;
     let by_the_old_route = app.ask_gate(&app.admin, id);
     app.patch(id, json!({"egress": "none"})).await.expect(200);
-    let refused = by_the_old_route.send().await.refused(503, "server_not_ready");
+    let refused = by_the_old_route
+        .send()
+        .await
+        .refused(503, "server_not_ready");
     assert_eq!(refused.header("retry-after"), Some("1"));
     all_pass(vec![app.ask_gate(&app.admin, id).send().await]);
 }
@@ -146,7 +151,11 @@ async fn a_key_in_the_url_is_exchanged_for_tickets_of_one_session() {
     let app = TestApp::new().await;
     let id = app.run("demo", "x = 1\n").await;
     let body = json!({"name": "url", "role": "connect", "servers": ["demo"]});
-    let made = app.call("POST", "/api/tokens", Some(body)).await.expect(201).json;
+    let made = app
+        .call("POST", "/api/tokens", Some(body))
+        .await
+        .expect(201)
+        .json;
     let key = made["token"].as_str().unwrap();
     let ask = |method: &str, uri: String| {
         let entry = app.app.find_server("demo").unwrap();
@@ -157,7 +166,9 @@ async fn a_key_in_the_url_is_exchanged_for_tickets_of_one_session() {
             .header("x-forwarded-method", method)
             .header("x-forwarded-uri", uri)
     };
-    let sent_on = ask("GET", format!("/api/demo/sse?key={key}&x=1")).send().await;
+    let sent_on = ask("GET", format!("/api/demo/sse?key={key}&x=1"))
+        .send()
+        .await;
     let sent_on = sent_on.expect(307);
     let place = sent_on.header("location").unwrap().to_owned();
     assert!(place.starts_with("/api/demo/sse?x=1&emcp_ticket=") && !place.contains(key));
@@ -170,7 +181,10 @@ async fn a_key_in_the_url_is_exchanged_for_tickets_of_one_session() {
     ask("POST", message(opening)).send().await.expect(401);
     ask("POST", message("made-up")).send().await.expect(401);
     // Over /mcp nobody is sent on.
-    ask("POST", format!("/api/demo/mcp?key={key}")).send().await.expect(200);
+    ask("POST", format!("/api/demo/mcp?key={key}"))
+        .send()
+        .await
+        .expect(200);
     // Any other token does not belong into a URL.
     let admin = &app.admin;
     ask("POST", format!("/api/demo/mcp?key={admin}"))
@@ -203,7 +217,9 @@ async fn pages_of_other_origins_are_turned_away() {
         let is_allowed = asked.header("access-control-allow-origin") == Some(origin);
         assert_eq!(is_allowed, status == 200, "{origin}");
     }
-    let page = app.ask_gate(&app.admin, id).header("sec-fetch-dest", "document");
+    let page = app
+        .ask_gate(&app.admin, id)
+        .header("sec-fetch-dest", "document");
     page.send().await.expect(403);
 }
 
@@ -212,15 +228,23 @@ async fn guessing_is_bounded_and_does_not_lock_out_who_knows() {
     let app = TestApp::with(|input| input.wrong_tokens_per_minute = Some(5)).await;
     let id = app.run("demo", "x = 1\n").await;
     for _ in 0..5 {
-        let asked = app.ask_gate("wrong", id).header("x-forwarded-for", "192.0.2.1");
+        let asked = app
+            .ask_gate("wrong", id)
+            .header("x-forwarded-for", "192.0.2.1");
         asked.send().await.refused(401, "unauthenticated");
     }
-    let asked = app.ask_gate("wrong", id).header("x-forwarded-for", "192.0.2.1");
+    let asked = app
+        .ask_gate("wrong", id)
+        .header("x-forwarded-for", "192.0.2.1");
     let refused = asked.send().await.refused(429, "too_many_attempts");
     let wait: u64 = refused.header("retry-after").unwrap().parse().unwrap();
     assert!((1..=31).contains(&wait));
-    let known = app.ask_gate(&app.admin, id).header("x-forwarded-for", "192.0.2.1");
+    let known = app
+        .ask_gate(&app.admin, id)
+        .header("x-forwarded-for", "192.0.2.1");
     known.send().await.expect(200);
-    let elsewhere = app.ask_gate("wrong", id).header("x-forwarded-for", "192.0.2.2");
+    let elsewhere = app
+        .ask_gate("wrong", id)
+        .header("x-forwarded-for", "192.0.2.2");
     elsewhere.send().await.refused(401, "unauthenticated");
 }

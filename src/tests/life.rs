@@ -9,6 +9,9 @@ async fn a_file_becomes_a_running_server_and_goes_without_a_trace() {
     let shown = app.until_status(id, "running").await;
     assert_eq!(shown["reason_code"], "serving");
     assert_eq!(app.engine.containers().len(), 1);
-    app.call("DELETE", "/api/servers/demo", None).await.expect(204);
-    app.until("gone", || app.engine.containers().is_empty()).await;
+    app.call("DELETE", "/api/servers/demo", None)
+        .await
+        .expect(204);
+    app.until("gone", || app.engine.containers().is_empty())
+        .await;
 }

@@ -11,7 +11,8 @@ use crate::runtime::fake::{Fault, Faults, Op};
 
 /// Has a server run this often, and one container of it.
 async fn runs_again(app: &TestApp, id: ServerId, runs: u32) {
-    app.until("it was started again", || app.engine.runs(id) == runs).await;
+    app.until("it was started again", || app.engine.runs(id) == runs)
+        .await;
     app.until_status(id, "running").await;
     let own = app.engine.containers_of(id);
     assert_eq!((own.len(), own[0].phase), (1, Phase::Running));
@@ -64,11 +65,14 @@ async fn containers_with_our_label_and_no_server_are_removed() {
     let id = app.run("demo", "x = 1\n").await;
     // Deleted while the engine does not answer, and EMCP ends meanwhile.
     app.engine.goes_away();
-    app.call("DELETE", "/api/servers/demo", None).await.expect(204);
+    app.call("DELETE", "/api/servers/demo", None)
+        .await
+        .expect(204);
     let app = app.restart().await;
     assert_eq!(app.engine.containers_of(id).len(), 1);
     app.engine.comes_back();
-    app.until("it is gone", || app.engine.containers().is_empty()).await;
+    app.until("it is gone", || app.engine.containers().is_empty())
+        .await;
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,20 +82,36 @@ async fn while_the_engine_is_away_servers_serve_and_wishes_are_taken() {
     let ends = app.run("ends", "x = 1\n").await;
     app.engine.goes_away();
     let body = json!({"action": "stop"});
-    app.call("POST", "/api/servers/ends/action", Some(body)).await.expect(202);
+    app.call("POST", "/api/servers/ends/action", Some(body))
+        .await
+        .expect(202);
     let begins = app.create("begins", "x = 1\n").await;
     tokio::time::sleep(Duration::from_secs(90)).await;
     assert_eq!(app.show(serves).await["status"], "running");
     assert_eq!(app.knock(&app.admin, serves).await, 200);
-    let ready = app.ask("GET", "/readyz").internal().send().await.expect(503);
-    assert_eq!(ready.json["checks"]["docker"], "Docker Engine does not answer");
-    let check = app.call("POST", "/api/check", Some(json!({"code": "x = 1\n"}))).await;
+    let ready = app
+        .ask("GET", "/readyz")
+        .internal()
+        .send()
+        .await
+        .expect(503);
+    assert_eq!(
+        ready.json["checks"]["docker"],
+        "Docker Engine does not answer"
+    );
+    let check = app
+        .call("POST", "/api/check", Some(json!({"code": "x = 1\n"})))
+        .await;
     check.refused(503, "docker_unavailable");
     app.engine.comes_back();
     app.until_status(begins, "running").await;
     app.until_status(ends, "stopped").await;
     assert_eq!(app.engine.runs(serves), 1);
-    app.ask("GET", "/readyz").internal().send().await.expect(200);
+    app.ask("GET", "/readyz")
+        .internal()
+        .send()
+        .await
+        .expect(200);
 }
 
 #[tokio::test(start_paused = true)]
@@ -103,18 +123,31 @@ async fn what_ended_with_the_engine_is_started_again_and_counted_as_no_failure()
         runs_again(&app, id, runs).await;
     }
     let shown = app.show(id).await;
-    assert_eq!((&shown["restarts"], &shown["last_error"]), (&json!(0), &json!(null)));
+    assert_eq!(
+        (&shown["restarts"], &shown["last_error"]),
+        (&json!(0), &json!(null))
+    );
     let told = app.history(id).await;
-    let ends = told.iter().filter(|event| event["code"] == "engine_restarted");
+    let ends = told
+        .iter()
+        .filter(|event| event["code"] == "engine_restarted");
     assert_eq!(ends.count(), 7);
 }
 
 #[tokio::test(start_paused = true)]
 async fn answers_that_do_not_come_leave_no_second_container() {
     let app = TestApp::new().await;
-    let ops = [Op::Create, Op::Start, Op::Stop, Op::Remove, Op::List, Op::Inspect];
+    let ops = [
+        Op::Create,
+        Op::Start,
+        Op::Stop,
+        Op::Remove,
+        Op::List,
+        Op::Inspect,
+    ];
     for (n, op) in ops.into_iter().enumerate() {
-        app.engine.faults(|faults| faults.next(op, Fault::AnswerLost));
+        app.engine
+            .faults(|faults| faults.next(op, Fault::AnswerLost));
         let id = app.create(&format!("server-{n}"), "x = 1\n").await;
         app.until_status(id, "running").await;
         app.act(id, "restart").await.expect(202);

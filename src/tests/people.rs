@@ -15,7 +15,12 @@ fn count(replies: &[Reply], status: u16) -> usize {
 
 /// What this person has and may have.
 async fn usage(app: &TestApp, token: &str) -> Value {
-    let told = app.ask("GET", "/api/usage").by(token).send().await.expect(200);
+    let told = app
+        .ask("GET", "/api/usage")
+        .by(token)
+        .send()
+        .await
+        .expect(200);
     told.json["people"][0].clone()
 }
 
@@ -26,14 +31,26 @@ async fn of_24_creates_at_once_no_more_pass_than_the_quota_permits() {
     let bob = app.token("bob", "developer").await;
     let create = |token: String, n: usize| {
         let body = json!({"name": format!("server-{n}"), "code": "x = 1\n", "start": false});
-        app.ask("POST", "/api/servers").by(&token).json(&body).send()
+        app.ask("POST", "/api/servers")
+            .by(&token)
+            .json(&body)
+            .send()
     };
     let callers = (0..CALLERS).map(|n| create(ada.clone(), n));
     let replies = join_all(callers).await;
-    assert_eq!((count(&replies, 201), count(&replies, 403)), (5, CALLERS - 5));
-    let refused = replies.into_iter().find(|reply| reply.status == 403).unwrap();
+    assert_eq!(
+        (count(&replies, 201), count(&replies, 403)),
+        (5, CALLERS - 5)
+    );
+    let refused = replies
+        .into_iter()
+        .find(|reply| reply.status == 403)
+        .unwrap();
     assert_eq!(refused.code(), "quota_servers");
-    assert_eq!(usage(&app, &ada).await["servers"], json!({"used": 5, "limit": 5}));
+    assert_eq!(
+        usage(&app, &ada).await["servers"],
+        json!({"used": 5, "limit": 5})
+    );
     // Nobody else pays for it, and there is room again where something goes.
     create(bob.clone(), 100).await.expect(201);
     let listed = app.ask("GET", "/api/servers").by(&ada).send().await.json;
@@ -64,7 +81,10 @@ async fn of_24_servers_of_one_name_there_is_one_and_each_has_an_address_of_its_o
         app.ask("POST", "/api/servers").json(&body).send()
     };
     let replies = join_all((0..CALLERS).map(|_| create("demo".to_owned()))).await;
-    assert_eq!((count(&replies, 201), count(&replies, 409)), (1, CALLERS - 1));
+    assert_eq!(
+        (count(&replies, 201), count(&replies, 409)),
+        (1, CALLERS - 1)
+    );
     let replies = join_all((0..CALLERS).map(|n| create(format!("demo-{n}")))).await;
     assert_eq!(count(&replies, 201), CALLERS);
     let listed = app.call("GET", "/api/servers", None).await.json;
@@ -88,7 +108,10 @@ async fn of_24_uploads_at_once_each_is_a_version_and_of_24_forms_one_wins() {
     };
     let replies = join_all((1..=CALLERS).map(upload)).await;
     assert_eq!(count(&replies, 200), CALLERS);
-    let listed = app.call("GET", "/api/servers/demo/versions", None).await.json;
+    let listed = app
+        .call("GET", "/api/servers/demo/versions", None)
+        .await
+        .json;
     assert_eq!(listed["versions"].as_array().unwrap().len(), CALLERS + 1);
     let shown = app.call("GET", "/api/servers/demo", None).await.json;
     assert_eq!(shown["version"], CALLERS + 1);
@@ -99,7 +122,10 @@ async fn of_24_uploads_at_once_each_is_a_version_and_of_24_forms_one_wins() {
         asked.header("if-match", tag).send()
     };
     let replies = join_all((0..CALLERS).map(change)).await;
-    assert_eq!((count(&replies, 200), count(&replies, 412)), (1, CALLERS - 1));
+    assert_eq!(
+        (count(&replies, 200), count(&replies, 412)),
+        (1, CALLERS - 1)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -112,9 +138,8 @@ async fn memory_storage_tokens_and_changes_are_bounded_too() {
     })
     .await;
     let ada = app.token("ada", "developer").await;
-    let ask = |method: &str, path: &str, body: Value| {
-        app.ask(method, path).by(&ada).json(&body).send()
-    };
+    let ask =
+        |method: &str, path: &str, body: Value| app.ask(method, path).by(&ada).json(&body).send();
     // 512 MiB each while they are wanted running.
     for (name, start) in [("one", true), ("two", true), ("three", false)] {
         let body = json!({"name": name, "code": "x = 1\n", "start": start});
@@ -126,8 +151,12 @@ async fn memory_storage_tokens_and_changes_are_bounded_too() {
     let more = json!({"limits": {"memory_bytes": 600_000_000}});
     let refused = ask("PATCH", "/api/servers/one", more).await;
     refused.refused(403, "quota_memory");
-    ask("POST", "/api/servers/two/action", json!({"action": "stop"})).await.expect(202);
-    ask("POST", "/api/servers/three/action", start).await.expect(202);
+    ask("POST", "/api/servers/two/action", json!({"action": "stop"}))
+        .await
+        .expect(202);
+    ask("POST", "/api/servers/three/action", start)
+        .await
+        .expect(202);
     let large = json!({"code": "#".repeat(101 * 1024)});
     let refused = ask("PUT", "/api/servers/one/code", large).await;
     refused.refused(403, "quota_storage");
@@ -138,13 +167,26 @@ async fn memory_storage_tokens_and_changes_are_bounded_too() {
     let replies = join_all((0..10).map(token)).await;
     assert_eq!(count(&replies, 201), 3);
     assert!(replies.iter().any(|reply| reply.code() == "quota_tokens"));
-    let change = |n: usize| ask("PATCH", "/api/servers/one", json!({"description": n.to_string()}));
+    let change = |n: usize| {
+        ask(
+            "PATCH",
+            "/api/servers/one",
+            json!({"description": n.to_string()}),
+        )
+    };
     let replies = join_all((0..40).map(change)).await;
-    let refused = replies.into_iter().find(|reply| reply.status != 200).unwrap();
+    let refused = replies
+        .into_iter()
+        .find(|reply| reply.status != 200)
+        .unwrap();
     let refused = refused.refused(429, "too_many_writes");
     assert!(refused.header("retry-after").is_some());
     // To look and to delete is always possible.
-    app.ask("DELETE", "/api/servers/two").by(&ada).send().await.expect(204);
+    app.ask("DELETE", "/api/servers/two")
+        .by(&ada)
+        .send()
+        .await
+        .expect(204);
 }
 
 #[tokio::test(start_paused = true)]
@@ -152,28 +194,107 @@ async fn tokens_are_made_for_what_their_role_permits() {
     let app = TestApp::new().await;
     let ada = app.token("ada", "developer").await;
     let body = json!({"name": "own", "code": "x = 1\n", "start": false});
-    app.ask("POST", "/api/servers").by(&ada).json(&body).send().await.expect(201);
+    app.ask("POST", "/api/servers")
+        .by(&ada)
+        .json(&body)
+        .send()
+        .await
+        .expect(201);
     app.create("other", "x = 1\n").await;
     for (token, body, status, code) in [
-        (&app.admin, json!({"name": "", "role": "viewer"}), 400, "invalid_token_name"),
-        (&app.admin, json!({"name": "administrator", "role": "admin"}), 400, "reserved_token_name"),
-        (&app.admin, json!({"name": "ada", "role": "viewer"}), 409, "token_name_taken"),
-        (&app.admin, json!({"name": "x", "role": "root"}), 400, "invalid_json"),
-        (&app.admin, json!({"name": "x", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"}), 400, "invalid_expiry"),
-        (&app.admin, json!({"name": "x", "role": "viewer", "servers": ["own"]}), 400, "servers_not_for_role"),
-        (&app.admin, json!({"name": "x", "role": "connect", "servers": ["none"]}), 404, "server_not_found"),
-        (&app.admin, json!({"name": "x", "role": "viewer", "quota": {"servers": 1}}), 400, "quota_not_for_role"),
-        (&app.admin, json!({"name": "x", "role": "developer", "quota": {"writes_per_minute": 0}}), 400, "invalid_quota"),
-        (&ada, json!({"name": "x", "role": "developer"}), 403, "forbidden"),
-        (&ada, json!({"name": "x", "role": "connect"}), 400, "servers_required"),
-        (&ada, json!({"name": "x", "role": "connect", "servers": ["other"]}), 403, "not_your_server"),
+        (
+            &app.admin,
+            json!({"name": "", "role": "viewer"}),
+            400,
+            "invalid_token_name",
+        ),
+        (
+            &app.admin,
+            json!({"name": "admin", "role": "admin"}),
+            400,
+            "reserved_token_name",
+        ),
+        (
+            &app.admin,
+            json!({"name": "ada", "role": "viewer"}),
+            409,
+            "token_name_taken",
+        ),
+        (
+            &app.admin,
+            json!({"name": "x", "role": "root"}),
+            400,
+            "invalid_json",
+        ),
+        (
+            &app.admin,
+            json!({"name": "x", "role": "viewer", "expires_at": "2020-01-01T00:00:00Z"}),
+            400,
+            "invalid_expiry",
+        ),
+        (
+            &app.admin,
+            json!({"name": "x", "role": "viewer", "servers": ["own"]}),
+            400,
+            "servers_not_for_role",
+        ),
+        (
+            &app.admin,
+            json!({"name": "x", "role": "connect", "servers": ["none"]}),
+            404,
+            "server_not_found",
+        ),
+        (
+            &app.admin,
+            json!({"name": "x", "role": "viewer", "quota": {"servers": 1}}),
+            400,
+            "quota_not_for_role",
+        ),
+        (
+            &app.admin,
+            json!({"name": "x", "role": "developer", "quota": {"writes_per_minute": 0}}),
+            400,
+            "invalid_quota",
+        ),
+        (
+            &ada,
+            json!({"name": "x", "role": "developer"}),
+            403,
+            "forbidden",
+        ),
+        (
+            &ada,
+            json!({"name": "x", "role": "connect"}),
+            400,
+            "servers_required",
+        ),
+        (
+            &ada,
+            json!({"name": "x", "role": "connect", "servers": ["other"]}),
+            403,
+            "not_your_server",
+        ),
     ] {
         let shown = body.to_string();
-        let answer = app.ask("POST", "/api/tokens").by(token).json(&body).send().await;
-        assert_eq!((answer.status.as_u16(), answer.code()), (status, code), "{shown}");
+        let answer = app
+            .ask("POST", "/api/tokens")
+            .by(token)
+            .json(&body)
+            .send()
+            .await;
+        assert_eq!(
+            (answer.status.as_u16(), answer.code()),
+            (status, code),
+            "{shown}"
+        );
     }
     let body = json!({"name": "client", "role": "connect", "servers": ["own", "own"]});
-    let made = app.ask("POST", "/api/tokens").by(&ada).json(&body).send().await;
+    let made = app
+        .ask("POST", "/api/tokens")
+        .by(&ada)
+        .json(&body)
+        .send()
+        .await;
     let made = made.expect(201).json;
     assert_eq!(made["usable_in_url"], true);
     let path = format!("/api/tokens?server={}", "own");
@@ -189,20 +310,32 @@ async fn a_member_may_do_what_the_maker_may_but_for_naming_members() {
     let bob = app.token("bob", "developer").await;
     app.token("cara", "viewer").await;
     let body = json!({"name": "demo", "code": "x = 1\n", "start": false});
-    let made = app.ask("POST", "/api/servers").by(&ada).json(&body).send().await;
+    let made = app
+        .ask("POST", "/api/servers")
+        .by(&ada)
+        .json(&body)
+        .send()
+        .await;
     let id = made.expect(201).id();
     let patch = |token: &str, body: Value| {
         let asked = app.ask("PATCH", "/api/servers/demo").by(token);
         asked.json(&body).send()
     };
-    patch(&bob, json!({"description": "x"})).await.refused(403, "not_your_server");
+    patch(&bob, json!({"description": "x"}))
+        .await
+        .refused(403, "not_your_server");
     patch(&ada, json!({"members": ["bob"]})).await.expect(200);
     patch(&bob, json!({"description": "x"})).await.expect(200);
     let refused = patch(&bob, json!({"members": ["bob", "cara"]})).await;
     refused.refused(403, "not_your_server");
     // What a member makes reaches as far as they do.
     let body = json!({"name": "bobs", "role": "connect", "servers": ["demo"]});
-    let bobs = app.ask("POST", "/api/tokens").by(&bob).json(&body).send().await;
+    let bobs = app
+        .ask("POST", "/api/tokens")
+        .by(&bob)
+        .json(&body)
+        .send()
+        .await;
     let bobs = bobs.expect(201).json["token"].as_str().unwrap().to_owned();
     app.act(id, "start").await.expect(202);
     app.until_status(id, "running").await;
@@ -217,28 +350,68 @@ async fn the_audit_log_tells_who_did_what_and_what_was_refused() {
     let app = TestApp::new().await;
     let ada = app.token("ada", "developer").await;
     let body = json!({"name": "demo", "code": "x = 1\n", "start": false});
-    app.ask("POST", "/api/servers").by(&ada).json(&body).send().await.expect(201);
-    app.ask("POST", "/api/servers").by(&ada).json(&body).send().await.expect(409);
-    app.ask("GET", "/api/servers/demo/code").by(&ada).send().await.expect(200);
-    app.call("DELETE", "/api/servers/demo", None).await.expect(204);
-    let told = app.call("GET", "/api/audit?limit=3", None).await.expect(200).json;
-    let lines: Vec<_> = told["entries"].as_array().unwrap().iter().map(line).collect();
+    app.ask("POST", "/api/servers")
+        .by(&ada)
+        .json(&body)
+        .send()
+        .await
+        .expect(201);
+    app.ask("POST", "/api/servers")
+        .by(&ada)
+        .json(&body)
+        .send()
+        .await
+        .expect(409);
+    app.ask("GET", "/api/servers/demo/code")
+        .by(&ada)
+        .send()
+        .await
+        .expect(200);
+    app.call("DELETE", "/api/servers/demo", None)
+        .await
+        .expect(204);
+    let told = app
+        .call("GET", "/api/audit?limit=3", None)
+        .await
+        .expect(200)
+        .json;
+    let lines: Vec<_> = told["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(line)
+        .collect();
     assert_eq!(
         lines,
         [
-            "administrator server.delete ok",
+            "admin server.delete ok",
             "ada code.read ok",
             "ada server.create refused"
         ]
     );
     let next = format!("/api/audit?before={}&actor=ada&action=server", told["next"]);
     let told = app.call("GET", &next, None).await.expect(200).json;
-    let lines: Vec<_> = told["entries"].as_array().unwrap().iter().map(line).collect();
+    let lines: Vec<_> = told["entries"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(line)
+        .collect();
     assert_eq!(lines, ["ada server.create ok"]);
-    let all = app.call("GET", "/api/audit?format=jsonl", None).await.expect(200).text();
+    let all = app
+        .call("GET", "/api/audit?format=jsonl", None)
+        .await
+        .expect(200)
+        .text;
     let first: Value = serde_json::from_str(all.lines().next().unwrap()).unwrap();
-    assert_eq!(line(&first), "administrator token.create ok");
-    for wrong in ["limit=0", "limit=1001", "format=xml", "before=x", "after=-1"] {
+    assert_eq!(line(&first), "admin token.create ok");
+    for wrong in [
+        "limit=0",
+        "limit=1001",
+        "format=xml",
+        "before=x",
+        "after=-1",
+    ] {
         let answer = app.call("GET", &format!("/api/audit?{wrong}"), None).await;
         answer.refused(400, "invalid_query");
     }

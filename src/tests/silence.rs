@@ -58,7 +58,9 @@ async fn where_the_settings_say_so_or_the_operator_holds_it_it_is_told_of_and_le
     app.until_status(id, "unresponsive").await;
     tokio::time::sleep(5 * MINUTE).await;
     assert_eq!(app.show(id).await["status"], "unresponsive");
-    let app = app.restart_with(async |input| input.unresponsive_restart_secs = Some(60)).await;
+    let app = app
+        .restart_with(async |input| input.unresponsive_restart_secs = Some(60))
+        .await;
     app.patch(id, json!({"hold": true})).await.expect(200);
     tokio::time::sleep(5 * MINUTE).await;
     assert_eq!(app.show(id).await["status"], "unresponsive");

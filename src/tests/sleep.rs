@@ -19,6 +19,18 @@ async fn sleeper(app: &TestApp, code: &str) -> ServerId {
     id
 }
 
+/// Waits until a server is paused, which is shown before it is so.
+async fn paused(app: &TestApp, id: ServerId) -> Value {
+    let is_frozen = || {
+        app.engine
+            .containers_of(id)
+            .iter()
+            .any(|one| one.phase == Phase::Paused)
+    };
+    app.until("it is frozen", is_frozen).await;
+    app.until_reason(id, "paused_idle").await
+}
+
 async fn all_call(app: &TestApp, id: ServerId) {
     let calls = (0..24).map(|_| app.knock(&app.admin, id));
     let seen = join_all(calls).await;
@@ -34,8 +46,11 @@ async fn phases(app: &TestApp, id: ServerId) -> Vec<Phase> {
 async fn an_idle_server_is_paused_and_then_stopped_and_each_time_woken_by_callers_once() {
     let app = TestApp::new().await;
     let id = sleeper(&app, "x = 1\n").await;
-    let shown = app.until_reason(id, "paused_idle").await;
-    assert_eq!((&shown["status"], &shown["rest"]), (&json!("sleeping"), &json!("paused")));
+    let shown = paused(&app, id).await;
+    assert_eq!(
+        (&shown["status"], &shown["rest"]),
+        (&json!("sleeping"), &json!("paused"))
+    );
     assert_eq!(phases(&app, id).await, [Phase::Paused]);
     let unpaused = app.engine.count(Op::Unpause);
     all_call(&app, id).await;
@@ -44,7 +59,10 @@ async fn an_idle_server_is_paused_and_then_stopped_and_each_time_woken_by_caller
     assert_eq!(app.show(id).await["reason_code"], "woken_up");
     let shown = app.until_reason(id, "stopped_idle").await;
     assert_eq!(shown["rest"], "stopped");
-    app.until("its container is gone", || app.engine.containers_of(id).is_empty()).await;
+    app.until("its container is gone", || {
+        app.engine.containers_of(id).is_empty()
+    })
+    .await;
     all_call(&app, id).await;
     assert_eq!(app.engine.runs(id), 2);
     assert_eq!(phases(&app, id).await, [Phase::Running]);
@@ -78,7 +96,11 @@ async fn a_start_a_setting_and_a_new_container_wake_it_too() {
     let id = sleeper(&app, "x = 1\n").await;
     app.until_status(id, "sleeping").await;
     let path = format!("/api/servers/{id}/action?wait=60");
-    let woken = app.ask("POST", &path).json(&json!({"action": "start"})).send().await;
+    let woken = app
+        .ask("POST", &path)
+        .json(&json!({"action": "start"}))
+        .send()
+        .await;
     assert_eq!(woken.expect(200).json["reason_code"], "woken_up");
     app.until_status(id, "sleeping").await;
     app.patch(id, json!({"sleep": "never"})).await.expect(200);
@@ -86,7 +108,9 @@ async fn a_start_a_setting_and_a_new_container_wake_it_too() {
     assert_eq!(app.engine.runs(id), 1);
     tokio::time::sleep(Duration::from_secs(300)).await;
     assert_eq!(app.show(id).await["status"], "running");
-    app.patch(id, json!({"sleep": {"stop_after_secs": 20}})).await.expect(200);
+    app.patch(id, json!({"sleep": {"stop_after_secs": 20}}))
+        .await
+        .expect(200);
     app.until_reason(id, "stopped_idle").await;
     app.act(id, "restart").await.expect(202);
     app.until_status(id, "running").await;
@@ -98,13 +122,17 @@ async fn a_start_a_setting_and_a_new_container_wake_it_too() {
 async fn the_operators_hold_keeps_a_server_as_deep_asleep_as_it_is() {
     let app = TestApp::new().await;
     let id = sleeper(&app, "x = 1\n").await;
-    app.until_reason(id, "paused_idle").await;
+    paused(&app, id).await;
     app.patch(id, json!({"hold": true})).await.expect(200);
     let refused = app.ask_gate(&app.admin, id).send().await;
     refused.refused(503, "server_not_ready");
     tokio::time::sleep(Duration::from_secs(120)).await;
     assert_eq!(phases(&app, id).await, [Phase::Paused]);
-    let overview = app.call("GET", "/api/overview", None).await.expect(200).json;
+    let overview = app
+        .call("GET", "/api/overview", None)
+        .await
+        .expect(200)
+        .json;
     assert!(overview.to_string().contains("\"held\""), "{overview}");
     app.patch(id, json!({"hold": false})).await.expect(200);
     all_call(&app, id).await;
@@ -121,10 +149,13 @@ async fn what_ends_asleep_counts_against_nobody_and_starts_for_the_next_caller()
         ("ended_while_paused", |app, _| app.engine.restarts()),
     ];
     for (reason, blow) in blows {
-        app.until_reason(id, "paused_idle").await;
+        paused(&app, id).await;
         blow(&app, id);
         let shown = app.until_reason(id, reason).await;
-        assert_eq!((&shown["status"], &shown["last_error"]), (&json!("sleeping"), &Value::Null));
+        assert_eq!(
+            (&shown["status"], &shown["last_error"]),
+            (&json!("sleeping"), &Value::Null)
+        );
         tokio::time::sleep(Duration::from_secs(120)).await;
         assert_eq!(app.show(id).await["status"], "sleeping");
         all_call(&app, id).await;
@@ -136,7 +167,7 @@ async fn what_ends_asleep_counts_against_nobody_and_starts_for_the_next_caller()
 async fn somebody_else_may_wake_it() {
     let app = TestApp::new().await;
     let id = sleeper(&app, "x = 1\n").await;
-    app.until_reason(id, "paused_idle").await;
+    paused(&app, id).await;
     app.engine.thaw(id);
     app.until_status(id, "running").await;
 }
@@ -150,9 +181,9 @@ async fn where_the_engine_does_not_pause_it_stays_awake_and_is_tried_again() {
     fault(Op::Unpause, Fault::Refused);
     fault(Op::Unpause, Fault::AnswerLost);
     let id = sleeper(&app, "x = 1\n").await;
-    app.until_reason(id, "paused_idle").await;
+    paused(&app, id).await;
     all_call(&app, id).await;
-    app.until_reason(id, "paused_idle").await;
+    paused(&app, id).await;
     all_call(&app, id).await;
     assert_eq!(app.engine.runs(id), 1);
 }
@@ -161,10 +192,13 @@ async fn where_the_engine_does_not_pause_it_stays_awake_and_is_tried_again() {
 async fn an_emcp_that_takes_over_leaves_asleep_what_sleeps() {
     let app = TestApp::new().await;
     let id = sleeper(&app, "x = 1\n").await;
-    app.until_reason(id, "paused_idle").await;
+    paused(&app, id).await;
     let app = app.restart().await;
     let shown = app.show(id).await;
-    assert_eq!((&shown["status"], &shown["rest"]), (&json!("sleeping"), &json!("paused")));
+    assert_eq!(
+        (&shown["status"], &shown["rest"]),
+        (&json!("sleeping"), &json!("paused"))
+    );
     all_call(&app, id).await;
     assert_eq!(app.engine.runs(id), 1);
     app.until_reason(id, "stopped_idle").await;

@@ -5,6 +5,7 @@
 
 mod clients;
 mod effect;
+mod metrics;
 mod shapes;
 
 use std::collections::BTreeMap;
@@ -44,6 +45,8 @@ pub struct RouteFacts {
     pub requests_per_address: usize,
     /// Origins whose pages may call servers (`gate::origin_fits`).
     pub allowed_origins: Vec<String>,
+    /// Whether metrics may be read from outside.
+    pub serves_metrics: bool,
     /// Traefik's plain entry point, as Traefik reaches it itself.
     pub traefik_address: SocketAddr,
 }
@@ -177,6 +180,7 @@ pub fn render<'a>(
     add_fallbacks(&mut http, facts);
     refuse_clear_text(&mut http, facts);
     clients::answer_preflights(&mut http, facts);
+    metrics::add(&mut http, facts);
     for server in servers {
         add_server(&mut http, server, facts);
     }

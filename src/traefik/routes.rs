@@ -219,6 +219,7 @@ mod tests {
             traefik_address: ([127, 0, 0, 1], 80).into(),
             public_host: "localhost".into(),
             servers_host: None,
+            serves_metrics: false,
         }
     }
 

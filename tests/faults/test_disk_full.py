@@ -90,6 +90,9 @@ def test_every_write_says_that_the_disk_is_full(platform: FaultPlatform, full_di
     for what, answer in answers.items():
         assert answer.status_code == 503, f"{what}: {answer.status_code} {answer.text}"
         assert answer.json()["error"]["code"] == "disk_full", f"{what}: {answer.text}"
+    metrics = httpx.get(f"{platform.internal_url}/metrics", trust_env=False).text
+    failed = 'emcp_store_commit_duration_seconds_count{outcome="failed"} '
+    assert any(line.startswith(failed) for line in metrics.splitlines())
     # None of it is there, not even half.
     assert _snapshot(platform) == before
     assert _folders_fit(platform)

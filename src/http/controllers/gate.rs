@@ -17,6 +17,7 @@ use crate::http::body::{self, BodyStream};
 use crate::http::context::Ctx;
 use crate::http::error::{challenge, error_body};
 use crate::http::reply::Answer;
+use crate::metrics::GateOutcome;
 use crate::model::{Error, Result, ServerId};
 
 /// Traefik gives up on forward-auth after 30 s and answers 500.
@@ -34,6 +35,20 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // Traefik sends the request's body along (ADR 7). It is not looked at, only
     // read to its end so that the connection can be used again.
     body::discard(stream).await?;
+    let mut is_held = false;
+    let answer = verdict_on(&ctx, &mut is_held).await;
+    let outcome = match answer.as_ref().map(warp::reply::Response::status) {
+        Ok(StatusCode::OK) => GateOutcome::Allowed,
+        Ok(StatusCode::TEMPORARY_REDIRECT) => GateOutcome::Redirected,
+        Ok(_) | Err(_) => GateOutcome::Refused,
+    };
+    let metrics = ctx.app.metrics();
+    metrics.gate_took(outcome, is_held, ctx.arrived.elapsed());
+    answer
+}
+
+/// Decides, and tells whether the request was held for it.
+async fn verdict_on(ctx: &Ctx, is_held: &mut bool) -> Answer {
     let deadline = ctx.arrived + HOLD_MAX;
     let mut changes = ctx.app.at_gate().changes();
     let mut place = None;
@@ -46,18 +61,18 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
         if let Some(entry) = &entry {
             ctx.note.about(entry.server.id);
         }
-        let request = request_of(&ctx);
+        let request = request_of(ctx);
         let verdict = gate::decide(
             &request,
-            || caller(&ctx, &request, entry.as_ref()),
+            || caller(ctx, &request, entry.as_ref()),
             entry.as_ref(),
             &ctx.app.settings().allowed_origins,
         );
         let (reason, server) = match (verdict, entry) {
             (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry))
-                if !leads_to(&ctx, &entry) =>
+                if !leads_to(ctx, &entry) =>
             {
-                return Ok(refuse(&ctx, &gate::route_moved()));
+                return Ok(refuse(ctx, &gate::route_moved()));
             }
             (Verdict::Allow { user, ticket_for }, Some(entry)) => {
                 // Noted before it passes; then it must be seen once more that
@@ -81,9 +96,9 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
             (Verdict::Redirect { token }, Some(entry)) => {
                 ctx.app.at_gate().decided("redirect");
                 let ticket = ctx.app.opening_ticket(entry.server.id, token)?;
-                return redirect(&ctx, &gate::with_ticket(request.uri, &ticket));
+                return redirect(ctx, &gate::with_ticket(request.uri, &ticket));
             }
-            (Verdict::Refuse(refusal), _) => return Ok(refuse(&ctx, &refusal)),
+            (Verdict::Refuse(refusal), _) => return Ok(refuse(ctx, &refusal)),
             (Verdict::Hold { reason }, entry) => {
                 let Some(entry) = entry else {
                     return Err(Error::Internal("held without a server".to_owned()));
@@ -95,14 +110,15 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
         if place.is_none() {
             match HELD.take(server) {
                 Ok(free) => place = Some(free),
-                Err(_) => return Ok(refuse(&ctx, &gate::too_many_waiting(&reason))),
+                Err(_) => return Ok(refuse(ctx, &gate::too_many_waiting(&reason))),
             }
         }
+        *is_held = true;
         // An EMCP that ends answers too, rather than cut who waits.
         let changed = ctx.app.cancel().run_until_cancelled(changes.changed());
         match tokio::time::timeout_at(deadline, changed).await {
             Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Ok(refuse(&ctx, &gate::waited_too_long(&reason))),
+            Ok(None) | Err(_) => return Ok(refuse(ctx, &gate::waited_too_long(&reason))),
         }
     }
 }

@@ -1,24 +1,14 @@
-//! Liveness, readiness, metrics, and the CA's certificate.
+//! Liveness, readiness, and the CA's certificate.
 
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::json;
-use utoipa::ToSchema;
 
+use crate::api::Liveness;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
 use crate::model::Error;
 use crate::services::Readiness;
-
-/// A sign of life.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Liveness {
-    /// "ok".
-    status: &'static str,
-    /// EMCP's version.
-    version: &'static str,
-}
 
 #[utoipa::path(
     get,
@@ -29,8 +19,8 @@ pub(in crate::http) struct Liveness {
 )]
 pub(in crate::http) async fn live(_: Ctx) -> Answer {
     Ok(json(&Liveness {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
+        status: "ok".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
     }))
 }
 
@@ -63,13 +53,6 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
         StatusCode::SERVICE_UNAVAILABLE
     };
     Ok(json_with(status, &body))
-}
-
-pub(in crate::http) async fn metrics(ctx: Ctx) -> Answer {
-    Ok(content(
-        "application/openmetrics-text; version=1.0.0; charset=utf-8",
-        ctx.app.metrics_text()?,
-    ))
 }
 
 #[utoipa::path(

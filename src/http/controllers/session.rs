@@ -1,47 +1,19 @@
 //! `/api/session`: signing in to the dashboard.
 
+use std::time::Duration;
+
+use cookie::{Cookie, SameSite};
 use http::header::{HeaderValue, SET_COOKIE};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::access::{Caller, PlatformPermission};
+use crate::access::Caller;
+use crate::api::{SessionView, SignIn};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::{Ctx, SESSION_COOKIE};
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, no_content};
-use crate::model::{Error, Result, Role};
+use crate::model::{Error, Result};
 use crate::services::SESSION_LIFETIME;
-
-/// Who is signed in.
-#[derive(Default, Serialize, ToSchema)]
-pub(in crate::http) struct SessionView {
-    /// Whether anybody is.
-    signed_in: bool,
-    /// The token's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// What the token allows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<Role>,
-    /// What they may do with the platform; with a server, the server says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permissions: Option<Vec<PlatformPermission>>,
-    /// The roles that they may make tokens of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_roles: Option<Vec<Role>>,
-    /// When the session ends; absent for a call with a token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    ends_at: Option<Timestamp>,
-}
-
-/// A token to sign in with.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct SignIn {
-    token: String,
-}
 
 #[utoipa::path(
     get,
@@ -77,7 +49,7 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     ctx.note.caller(&caller);
     let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;
     let mut response = json(&SessionView::of(&caller, Some(session.ends_at)));
-    let value = cookie_header(&session.cookie, SESSION_LIFETIME.as_secs())?;
+    let value = cookie_header(&session.cookie, SESSION_LIFETIME)?;
     response.headers_mut().insert(SET_COOKIE, value);
     Ok(response)
 }
@@ -97,7 +69,7 @@ pub(in crate::http) async fn sign_out(ctx: Ctx) -> Answer {
     let mut response = no_content();
     response
         .headers_mut()
-        .insert(SET_COOKIE, cookie_header("", 0)?);
+        .insert(SET_COOKIE, cookie_header("", Duration::ZERO)?);
     Ok(response)
 }
 
@@ -114,12 +86,40 @@ impl SessionView {
     }
 }
 
-fn cookie_header(value: &str, max_age_secs: u64) -> Result<HeaderValue> {
-    let text = format!(
-        "{SESSION_COOKIE}={value}; Path=/; Max-Age={max_age_secs}; Secure; HttpOnly; SameSite=Strict"
-    );
-    let mut header = HeaderValue::from_str(&text)
+fn cookie_header(value: &str, lifetime: Duration) -> Result<HeaderValue> {
+    let unfit = |error| Error::internal("a cookie could not be written", error);
+    let cookie = Cookie::build((SESSION_COOKIE, value))
+        .path("/")
+        .max_age(lifetime.try_into().map_err(unfit)?)
+        .secure(true)
+        .http_only(true)
+        .same_site(SameSite::Strict);
+    let mut header = HeaderValue::from_str(&cookie.to_string())
         .map_err(|error| Error::internal("a cookie could not be written", error))?;
     header.set_sensitive(true);
     Ok(header)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cookie_is_for_this_host_and_no_script_and_no_other_site() {
+        let cookie = |value, lifetime| {
+            let header = cookie_header(value, lifetime).unwrap();
+            assert!(header.is_sensitive());
+            let text = header.to_str().unwrap().to_owned();
+            let mut parts: Vec<String> = text.split("; ").map(str::to_owned).collect();
+            parts[1..].sort();
+            parts
+        };
+        let attributes = |age| ["HttpOnly", age, "Path=/", "SameSite=Strict", "Secure"];
+        let signed_in = cookie("sealed", SESSION_LIFETIME);
+        assert_eq!(signed_in[0], "__Host-emcp-session=sealed");
+        assert_eq!(signed_in[1..], attributes("Max-Age=43200"));
+        let signed_out = cookie("", Duration::ZERO);
+        assert_eq!(signed_out[0], "__Host-emcp-session=");
+        assert_eq!(signed_out[1..], attributes("Max-Age=0"));
+    }
 }

@@ -15,12 +15,12 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::bounds::Bounds;
+use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
-use crate::model::{Actor, AddressPool, RunState, Server, ServerNetworks};
+use crate::model::{Actor, AddressPool, Desired, RunState, Server, ServerNetworks, Status};
 use crate::reconcile::{Config, Waker};
-use crate::clock::Clock;
 use crate::runtime::{DockerRuntime, ServerClient};
 use crate::settings::SettingsInput;
 use crate::store::Store;
@@ -150,6 +150,7 @@ impl Setting {
             cert_resolver: None,
             public_host: String::new(),
             servers_host: None,
+            serves_metrics: false,
         };
         let (routes, _) = Routes::new(Arc::clone(&directory), Arc::default(), facts).unwrap();
         let logs = Logs::new(
@@ -171,6 +172,7 @@ impl Setting {
             bounds: Arc::new(Bounds::new(
                 SettingsInput::default().check().unwrap().bounds,
             )),
+            metrics: Arc::default(),
             client: ServerClient::new().unwrap(),
             clock: Clock::Wall,
             layout: Layout::new(dir.path()),

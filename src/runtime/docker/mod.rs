@@ -235,9 +235,7 @@ impl Runtime for DockerRuntime {
 
     async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
         let disk = match &spec.disk {
-            Some(disk) => {
-                Some(disk::open(&self.docker, &self.instance, &spec.image, disk).await?)
-            }
+            Some(disk) => Some(disk::open(&self.docker, &self.instance, &spec.image, disk).await?),
             None => None,
         };
         let started = async {

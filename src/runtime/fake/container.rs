@@ -45,6 +45,40 @@ pub(super) struct Kept {
 }
 
 impl Kept {
+    /// One that was never started, of a file that says nothing.
+    pub(super) fn new(
+        server: ServerId,
+        address: Ipv4Addr,
+        env: Vec<(String, SecretString)>,
+    ) -> Self {
+        Self {
+            server,
+            name: String::new(),
+            generation: 0,
+            revision: 0,
+            address,
+            env,
+            secret_keys: Vec::new(),
+            given: Given {
+                limits: Limits::default(),
+                disk_bytes: None,
+                egress: Egress::default(),
+            },
+            program: Program::default(),
+            phase: Phase::Created,
+            run: None,
+            starts: 0,
+            ended: None,
+            is_attached: false,
+            is_ready: false,
+            hangs: false,
+            is_in_call: false,
+            open_requests: 0,
+            used_at: clock::instant(),
+            output: Vec::new(),
+        }
+    }
+
     pub(super) fn listed(&self, id: &str, phase: Phase) -> Container {
         Container {
             id: id.to_owned(),

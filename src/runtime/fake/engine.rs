@@ -14,7 +14,6 @@ use super::container::{Given, Kept};
 use super::faults::Op;
 use super::program::{Ending, Program};
 use super::{BEGIN, CALL, FakeEngine, GOODBYE, State, no_answer};
-use crate::clock;
 use crate::model::{Egress, ServerId, ServerNetworks};
 use crate::runtime::{
     Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase, Runtime,
@@ -271,12 +270,9 @@ impl State {
         self.made += 1;
         let id = format!("{:064x}", self.made);
         let made = Kept {
-            server: spec.server,
             name: spec.name.clone(),
             generation: spec.generation,
             revision: spec.revision,
-            address: spec.address,
-            env: spec.env.clone(),
             secret_keys: spec.secret_keys.clone(),
             given: Given {
                 limits: spec.limits,
@@ -284,17 +280,7 @@ impl State {
                 egress: spec.egress,
             },
             program,
-            phase: Phase::Created,
-            run: None,
-            starts: 0,
-            ended: None,
-            is_attached: false,
-            is_ready: false,
-            hangs: false,
-            is_in_call: false,
-            open_requests: 0,
-            used_at: clock::instant(),
-            output: Vec::new(),
+            ..Kept::new(spec.server, spec.address, spec.env.clone())
         };
         self.containers.insert(id.clone(), made);
         Ok(id)

@@ -20,11 +20,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
+use secrecy::SecretString;
 use tokio::sync::{mpsc, watch};
 
-use super::{Change, Container, Phase, RuntimeError, ServerClient};
+use super::{Change, Container, Phase, Run, RuntimeError, ServerClient};
 use crate::clock::Clock;
-use crate::model::ServerId;
+use crate::directory::Entry;
+use crate::model::{ServerId, ServerNetworks, Status};
 use container::{Given, Kept};
 pub(crate) use faults::{Fault, Faults, Op};
 
@@ -83,6 +85,47 @@ impl FakeEngine {
     /// The way to its containers.
     pub(crate) fn client(&self) -> ServerClient {
         ServerClient::of_fake(self.clone())
+    }
+
+    /// The container that an earlier EMCP wrote down for this server, as it was
+    /// left.
+    pub(crate) fn has_from_before(&self, entry: &Entry, networks: &ServerNetworks) {
+        let (server, state) = (&entry.server, &entry.state);
+        let Some(id) = &state.container_id else {
+            return;
+        };
+        let phase = match state.status {
+            Status::Running | Status::Unresponsive | Status::Starting => Phase::Running,
+            Status::Sleeping => Phase::Paused,
+            _ => Phase::Exited,
+        };
+        let key = state.ready_run.clone().or(state.accounted_run.clone());
+        let run = Run {
+            key: key.unwrap_or_default(),
+            started_at: state.started_at,
+            finished_at: (phase == Phase::Exited).then_some(state.since),
+            exit_code: state.exit_code.unwrap_or_default(),
+            oom_killed: false,
+            engine_error: None,
+        };
+        let env = vec![(
+            "EMCP_GATEWAY_KEY".to_owned(),
+            SecretString::clone(&entry.gateway_key),
+        )];
+        let kept = Kept {
+            phase,
+            run: Some(run),
+            starts: 1,
+            is_attached: true,
+            is_ready: true,
+            generation: server.generation,
+            revision: state.applied_revision.unwrap_or(server.revision),
+            ..Kept::new(server.id, server.address_in(networks), env)
+        };
+        let mut state = self.state();
+        // It did not begin after those.
+        state.began_at = Timestamp::UNIX_EPOCH;
+        state.containers.insert(id.clone(), kept);
     }
 
     // --- what a test makes happen -------------------------------------------

@@ -23,7 +23,10 @@ impl FakeEngine {
             happened.borrow_and_update();
             {
                 let mut state = self.state();
-                let at = state.containers.values_mut().find(|one| is_at(one, address));
+                let at = state
+                    .containers
+                    .values_mut()
+                    .find(|one| is_at(one, address));
                 let Some(one) = at else {
                     return Err(SendError::Fake("no route to host"));
                 };

@@ -18,6 +18,7 @@ fn facts() -> RouteFacts {
         cert_resolver: None,
         public_host: "mcp.example.com".into(),
         servers_host: None,
+        serves_metrics: false,
         requests_per_address: 512,
         allowed_origins: vec![
             "https://mcp.example.com".into(),
@@ -448,4 +449,29 @@ fn traefik_reaches_its_own_entry_point_wherever_that_listens() {
     ] {
         assert_eq!(own_address(listens_on).to_string(), reached_at);
     }
+}
+
+#[test]
+fn traefiks_metrics_have_a_route_only_where_they_are_wanted_and_only_behind_emcps_word() {
+    let name = "emcp-traefik-metrics";
+    assert_eq!(
+        rendered(&[], &facts())["http"]["routers"][name],
+        Value::Null
+    );
+    let facts = RouteFacts {
+        serves_metrics: true,
+        servers_host: Some("servers.example.com".into()),
+        ..facts()
+    };
+    let value = rendered(&[], &facts);
+    let router = &value["http"]["routers"][name];
+    assert_eq!(router["service"], "prometheus@internal");
+    let middlewares = router["middlewares"].as_array().unwrap();
+    assert!(middlewares.contains(&"may-scrape".into()), "{router}");
+    let asked = &value["http"]["middlewares"]["may-scrape"]["forwardAuth"]["address"];
+    assert_eq!(asked, "http://emcp:8081/metrics/may-scrape");
+    // On the servers' own host there is nothing of the platform's.
+    let priority = |name: &str| value["http"]["routers"][name]["priority"].as_u64();
+    assert!(priority(name) > priority("emcp"));
+    assert!(priority(name) < priority("emcp-servers"));
 }

@@ -51,6 +51,7 @@ export default {
   "setting.engine.memory_bytes": "Memory of the machine",
   "setting.log_bytes_per_server": "Log kept of each server",
   "setting.data_dir_free_bytes": "Free in the data directory",
+  "setting.metrics_public": "Metrics at /metrics, with their token",
   "setting.min_free_bytes": "Warned below that much free",
   "setting.sleep": "Idle servers sleep",
   "setting.sleep.pause_after_secs": "Idle servers are paused after",

@@ -146,6 +146,7 @@ export default {
   "error.version_not_found": "没有这个版本。",
   "error.token_not_found": "没有这个令牌，可能已被吊销。",
   "error.no_local_ca": "EMCP 没有使用自己的证书机构。",
+  "error.no_traefik_metrics": "Traefik 没有开启指标：请运行 make up，或在其配置模板中加入 metrics 一行。",
   "error.method_not_allowed": "这个地址不支持该操作。",
   "error.address_pool_full": "网络地址已用完。请删除不用的服务器，或扩大子网。",
   "error.too_large": "内容太大。",

@@ -51,6 +51,7 @@ export default {
   "setting.engine.memory_bytes": "机器内存",
   "setting.log_bytes_per_server": "每台服务器保留的日志",
   "setting.data_dir_free_bytes": "数据目录剩余空间",
+  "setting.metrics_public": "在 /metrics 提供指标（凭专用令牌）",
   "setting.min_free_bytes": "剩余空间低于此值时提醒",
   "setting.sleep": "空闲服务器休眠",
   "setting.sleep.pause_after_secs": "空闲多久后暂停",

@@ -1,0 +1,116 @@
+//! A data directory that the version before instances made: all of it is read,
+//! and what ran by it runs on.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use super::app::TestApp;
+use crate::runtime::Phase;
+use crate::runtime::fake::Op;
+
+const FIXTURE: &str = "tests/data/fixtures/before-instances.tar.gz";
+
+/// The directory, and what its EMCP told of itself at its end.
+fn unpack(dir: &Path) -> Value {
+    let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
+    let unpacked = Command::new("tar")
+        .arg("--extract")
+        .arg("--no-same-owner")
+        .arg("--file")
+        .arg(archive)
+        .arg("--directory")
+        .arg(dir)
+        .status();
+    assert!(unpacked.unwrap().success());
+    serde_json::from_slice(&fs::read(dir.join("expected.json")).unwrap()).unwrap()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = unpack(dir.path());
+    let subnet = |key: &str| before[key].as_str().map(str::to_owned);
+    let app = TestApp::taking_over(dir, |input| {
+        input.subnet = subnet("subnet");
+        input.internal_subnet = subnet("internal_subnet");
+    })
+    .await;
+    let made = app.engine.containers();
+    let servers = before["servers"].as_object().unwrap();
+    for (name, told) in servers {
+        let id = told["id"].as_str().unwrap().parse().unwrap();
+        let status = told["status"].as_str().unwrap();
+        let shown = app.until_status(id, status).await;
+        for (field, value) in told.as_object().unwrap() {
+            assert_eq!(&shown[field], value, "{field} of {name}");
+        }
+    }
+    // As long as it takes to look at everything, and to look again.
+    tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+    assert_eq!(app.engine.containers(), made);
+    let touched = [Op::Create, Op::Start, Op::Stop, Op::Pause, Op::Remove];
+    let calls = app.engine.calls();
+    assert!(
+        !calls.iter().any(|call| touched.contains(call)),
+        "{calls:?}"
+    );
+
+    let env = app
+        .call("GET", "/api/servers/runs/env", None)
+        .await
+        .expect(200);
+    let keys: Vec<_> = env.json["env"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|var| &var["key"])
+        .collect();
+    assert_eq!(keys, ["PLAIN", "SECRET"]);
+    let versions = app.call("GET", "/api/servers/runs/versions", None).await;
+    assert_eq!(
+        versions.expect(200).json["versions"]
+            .as_array()
+            .unwrap()
+            .len(),
+        2
+    );
+    let code = app
+        .call("GET", "/api/servers/runs/code", None)
+        .await
+        .expect(200);
+    assert!(code.text.ends_with("# second\n"));
+
+    // Whoever had something has it.
+    let tokens = &before["tokens"];
+    let as_person = |who: &str| tokens[who].as_str().unwrap().to_owned();
+    for (who, permission) in [("ada", true), ("bob", true), ("eve", false)] {
+        let own = app
+            .call_as(&as_person(who), "GET", "/api/servers/runs", None)
+            .await;
+        let own = own.expect(200).json;
+        let may = own["permissions"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .any(|p| p == "update");
+        assert_eq!(may, permission, "{who}: {own}");
+    }
+    let runs = servers["runs"]["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(app.knock(&as_person("connect"), runs).await, 200);
+    let other = servers["fails"]["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(app.knock(&as_person("connect"), other).await, 403);
+
+    // And what sleeps wakes where it is.
+    let sleeps = servers["sleeps"]["id"].as_str().unwrap().parse().unwrap();
+    assert_eq!(app.knock(&app.admin, sleeps).await, 200);
+    app.until_status(sleeps, "running").await;
+    let phases = app
+        .engine
+        .containers_of(sleeps)
+        .into_iter()
+        .map(|one| one.phase);
+    assert_eq!(phases.collect::<Vec<_>>(), [Phase::Running]);
+}
