@@ -252,6 +252,11 @@ impl FakeEngine {
         self.state().runs.get(&server).copied().unwrap_or_default()
     }
 
+    /// What was asked of it so far.
+    pub(crate) fn calls(&self) -> Vec<Op> {
+        self.state().calls.clone()
+    }
+
     /// How often this was asked of it so far.
     pub(crate) fn count(&self, op: Op) -> usize {
         let calls = &self.state().calls;
