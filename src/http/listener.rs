@@ -278,11 +278,20 @@ impl InProcess {
 
     /// Answers one request.
     pub(crate) async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
-        use http_body_util::{BodyExt, Full};
-        let Ok(response) = self.0.handle(request.map(Full::new)).await;
-        let (head, body) = response.into_parts();
+        use http_body_util::BodyExt;
+        let (head, body) = self.open(request).await.into_parts();
         let body = body.collect().await.map(|whole| whole.to_bytes());
         Response::from_parts(head, body.unwrap_or_default())
+    }
+
+    /// Begins to answer one: who asked reads as much as they like.
+    pub(crate) async fn open(
+        &self,
+        request: Request<Bytes>,
+    ) -> Response<impl Body<Data = Bytes> + Unpin + use<>> {
+        let whole = request.map(http_body_util::Full::new);
+        let Ok(response) = self.0.handle(whole).await;
+        response
     }
 }
 

@@ -6,7 +6,8 @@ use bytes::Bytes;
 use http::Request;
 use serde_json::Value;
 
-use super::app::{Reply, TestApp};
+use super::app::TestApp;
+use super::ask::Reply;
 
 const METHODS: [&str; 5] = ["DELETE", "GET", "PATCH", "POST", "PUT"];
 
