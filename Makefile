@@ -3,7 +3,7 @@
 # environment, or in compose/.env (see compose/.env.example).
 
 .DEFAULT_GOAL := help
-.PHONY: help up down dev test soak bench lint sbom image firewall clean
+.PHONY: help up down dev test coverage soak bench lint sbom image firewall clean
 
 help: ## Show this list.
 	@printf 'EMCP: one Python file in, one HTTPS MCP URL out.\n\n'
@@ -21,6 +21,9 @@ dev: ## Run EMCP from source beside a local Traefik; rebuilds on change, Ctrl-C 
 
 test: ## Set up for, and run, every test.
 	@scripts/test.sh
+
+coverage: ## How much of src/ the Rust tests run, by lines (FILES="src/gate …": which lines they do not).
+	@scripts/coverage.sh $(FILES)
 
 soak: ## Client programs, and long fault tests: 200 kills under load, Docker restarts, full disks, 1,000 servers.
 	@scripts/soak.sh

@@ -2,7 +2,7 @@
 # make dev: EMCP from source on the host, beside a Traefik of its own, apart
 # from an installation by "make up": instance, network, ports and data differ.
 # A change of the source is built, and once it compiles EMCP is restarted; the
-# servers' containers go on. Ctrl-C ends EMCP and Traefik; data stays in the
+# servers' containers go on. Ctrl-C ends EMCP, its broker and Traefik; data stays in the
 # cache until make clean.
 # Functions here are called by "step" and by a trap, which shellcheck cannot see.
 # shellcheck source-path=SCRIPTDIR disable=SC2317
@@ -33,11 +33,11 @@ export EMCP_HTTP_ADDRESS=127.0.0.1:$EMCP_HTTP_PORT
 export EMCP_TRAEFIK_TEMPLATE=$ROOT/traefik/traefik.yml
 unset EMCP_TLS_CERT_FILE EMCP_TLS_KEY_FILE EMCP_TLS_CERT_RESOLVER
 
-EMCP_PID='' TRAEFIK_PID=''
+BROKER_PID='' EMCP_PID='' TRAEFIK_PID=''
 
 cleanup() {
   local pid
-  for pid in "$EMCP_PID" "$TRAEFIK_PID"; do
+  for pid in "$EMCP_PID" "$BROKER_PID" "$TRAEFIK_PID"; do
     [[ -n $pid ]] && kill "$pid" 2>/dev/null
   done
   wait
@@ -46,7 +46,9 @@ cleanup() {
 prepare_dev() {
   prepare_host
   EMCP_DOCKER_HOST=unix://$EMCP_DOCKER_SOCKET
-  export EMCP_DOCKER_HOST
+  # As in an installation EMCP has the engine through a broker.
+  EMCP_BROKER=$EMCP_DATA_DIR/broker/socket
+  export EMCP_DOCKER_HOST EMCP_BROKER
 }
 
 ensure_traefik() {
@@ -56,13 +58,16 @@ ensure_traefik() {
 healthy_quietly() { platform_healthy 2>/dev/null; }
 
 start_emcp() {
+  # It takes no file of settings.
+  env -u EMCP_CONFIG "$EMCP_BIN" broker &
+  BROKER_PID=$!
   "$EMCP_BIN" serve &
   EMCP_PID=$!
 }
 
 restart_emcp() {
-  kill "$EMCP_PID" 2>/dev/null || true
-  wait "$EMCP_PID" || true
+  kill "$EMCP_PID" "$BROKER_PID" 2>/dev/null || true
+  wait "$EMCP_PID" "$BROKER_PID" || true
   start_emcp
 }
 

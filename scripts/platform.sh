@@ -2,7 +2,7 @@
 # The platform as containers: data directory, network, Traefik and EMCP.
 # Sourced after engine.sh and images.sh.
 
-# What the three containers carry. Not emcp.instance: EMCP removes containers
+# What the four containers carry. Not emcp.instance: EMCP removes containers
 # with its instance label that it does not know.
 PLATFORM_LABEL=emcp.platform
 
@@ -16,7 +16,7 @@ prepare_host() {
   fi
   chmod 0700 "$EMCP_DATA_DIR"
   # Made here, so that the engine does not make them as root.
-  mkdir -p "$EMCP_DATA_DIR/traefik" "$EMCP_DATA_DIR/acme" "$EMCP_DATA_DIR/sockets"
+  mkdir -p "$EMCP_DATA_DIR"/{traefik,acme,sockets,broker}
   # The containers run as the owner of the data: without capabilities not even
   # root may read another user's files.
   EMCP_UID=$(stat -c %u "$EMCP_DATA_DIR") EMCP_GID=$(stat -c %g "$EMCP_DATA_DIR")
@@ -102,14 +102,22 @@ container_image() { docker container inspect --format '{{.Image}}' "$1" 2>/dev/n
 
 # What make up goes back to if the new one does not get ready: image, settings
 # and compose.yml of the last one that did. It holds what the settings hold,
-# secrets too, and lies beside those that EMCP keeps.
+# secrets too, and lies where EMCP cannot write: root runs what is in it.
 good_dir() {
   local of
   # Of the one that runs, which may have had its data elsewhere.
   of=$(docker container inspect --format '{{range .Config.Env}}{{println .}}{{end}}' "$EMCP_INSTANCE" 2>/dev/null |
     sed -n 's/^EMCP_DATA_DIR=//p') || of=''
-  echo "${of:-$EMCP_DATA_DIR}/last-good"
+  of=${of:-$EMCP_DATA_DIR}
+  # Where it was before there was a broker, until the first start with one.
+  if [[ ! -e $of/broker/last-good && -e $of/last-good ]] && ! broker_container_present; then
+    echo "$of/last-good"
+  else
+    echo "$of/broker/last-good"
+  fi
 }
+
+broker_container_present() { docker container inspect "$EMCP_INSTANCE-broker" >/dev/null 2>&1; }
 
 # A setting that nothing reads is most likely one whose name has a typo.
 tell_unknown_settings() {
@@ -211,16 +219,16 @@ container_restarts() { docker container inspect --format '{{.Id}} {{.RestartCoun
 # What has failed till now is no sign of what comes.
 note_restarts() {
   local name id count
-  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
+  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-broker" "$EMCP_INSTANCE-traefik"; do
     read -r id count < <(container_restarts "$name") || continue
     RESTARTS[$id]=$count
   done
 }
 
-# Whether EMCP or Traefik has ended again and again since then.
+# Whether EMCP, its broker or Traefik has ended again and again since then.
 platform_fails() {
   local name id count
-  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-traefik"; do
+  for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-broker" "$EMCP_INSTANCE-traefik"; do
     read -r id count < <(container_restarts "$name") || continue
     if ((count >= ${RESTARTS[$id]:-0} + 3)); then
       echo "$name has ended $count times"
@@ -260,7 +268,7 @@ trial_decided() {
 compose_variables() { grep -ohE 'EMCP_[A-Z0-9_]+' "$@" 2>/dev/null | LC_ALL=C sort -u; }
 
 remember_good() {
-  local dir=$EMCP_DATA_DIR/last-good name old
+  local dir=$EMCP_DATA_DIR/broker/last-good name old
   (
     umask 077
     mkdir -p "$dir"
@@ -273,6 +281,8 @@ remember_good() {
     rm -f "$dir/traefik-template.yml"
     [[ -z ${EMCP_TRAEFIK_TEMPLATE:-} ]] || cp "$EMCP_TRAEFIK_TEMPLATE" "$dir/traefik-template.yml"
     mv "$dir/environment.new" "$dir/environment"
+    # Where it was before there was a broker.
+    rm -rf "$EMCP_DATA_DIR/last-good"
   )
   old=$(docker image inspect --format '{{.Id}}' "$GOOD_IMAGE" 2>/dev/null) || old=''
   docker tag "$EMCP_IMAGE" "$GOOD_IMAGE"
@@ -327,7 +337,7 @@ go_back() {
 
 platform_logs() {
   local name
-  for name in "$EMCP_INSTANCE-traefik" "$EMCP_INSTANCE-sockets" "$EMCP_INSTANCE"; do
+  for name in "$EMCP_INSTANCE-traefik" "$EMCP_INSTANCE-sockets" "$EMCP_INSTANCE-broker" "$EMCP_INSTANCE"; do
     echo "--- docker logs $name"
     docker logs --tail 15 "$name" 2>&1 || true
   done

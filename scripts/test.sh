@@ -136,7 +136,7 @@ monitoring_suite() {
 
 dashboard_suites() {
   local tsc=tests/ui/node_modules/.bin/tsc tests
-  suite 'dashboard types' bash -c "$tsc -p ui && $tsc -p tests/ui"
+  suite 'dashboard types' bash -c "scripts/api.sh check && $tsc -p ui && $tsc -p tests/ui"
   mapfile -t tests < <(find tests/ui/unit -name '*.test.mjs' | LC_ALL=C sort)
   suite 'dashboard units' node --test "${tests[@]}"
   if have_chromium; then

@@ -6,17 +6,8 @@ use std::path::Path;
 
 use rustix::fs::{FallocateFlags, SeekFrom, fallocate, seek};
 use rustix::io::Errno;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-/// Room on a disk.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Space {
-    /// What EMCP may still write.
-    pub free_bytes: u64,
-    /// All there is.
-    pub total_bytes: u64,
-}
+use crate::api::Space;
 
 /// The room on the disk that a path is on. Blocking: a network's disk may take
 /// its time.

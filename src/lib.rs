@@ -6,6 +6,7 @@
 
 pub mod access;
 pub mod activity;
+pub mod api;
 mod blocking;
 pub mod bounds;
 mod clock;

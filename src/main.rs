@@ -9,6 +9,7 @@ use anyhow::{Context, bail};
 use clap::{Parser, Subcommand};
 use emcp::identity::{Identity, read_admin_token};
 use emcp::logs::spelled_out;
+use emcp::runtime::serve_broker;
 use emcp::settings::{Settings, SettingsInput};
 use emcp::{http, maintenance, services, sockets};
 use secrecy::ExposeSecret;
@@ -49,6 +50,8 @@ enum Command {
     Init(Box<SettingsInput>),
     /// Hold the listening sockets for EMCP, so that they outlive it.
     HoldSockets(Box<SettingsInput>),
+    /// Use Docker Engine for EMCP, so that EMCP itself has no way to it.
+    Broker(Box<SettingsInput>),
     /// Ask a running EMCP on this machine whether it is alive.
     Healthcheck(Box<SettingsInput>),
     /// Write a consistent backup of the running EMCP on this machine.
@@ -109,6 +112,7 @@ fn run(cli: Cli) -> anyhow::Result<()> {
         Command::HoldSockets(input) => {
             runtime.block_on(hold_sockets(settings(*input, cli.config)?))
         }
+        Command::Broker(input) => runtime.block_on(broker(*input, cli.config.as_deref())),
         Command::Init(input) => {
             let settings = settings(*input, cli.config)?;
             Identity::load_or_create(&settings)?;
@@ -266,6 +270,20 @@ async fn hold_sockets(settings: Settings) -> anyhow::Result<()> {
     let cancel = CancellationToken::new();
     end_on_signal(cancel.clone())?;
     sockets::hold(settings.listen, settings.internal_listen, path, cancel).await
+}
+
+/// A file of settings lies where EMCP can write.
+async fn broker(input: SettingsInput, file: Option<&Path>) -> anyhow::Result<()> {
+    if let Some(file) = file {
+        bail!(
+            "the broker takes no file of settings, since EMCP could write to {}; give it variables",
+            file.display()
+        );
+    }
+    let settings = settings(input, None)?;
+    let cancel = CancellationToken::new();
+    end_on_signal(cancel.clone())?;
+    serve_broker(&settings, cancel).await
 }
 
 fn end_on_signal(cancel: CancellationToken) -> anyhow::Result<()> {

@@ -3,6 +3,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test may panic")]
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -18,6 +19,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("encoding_rs", "src/model/source.rs"),
     ("flate2", "src/http/ui.rs"),
     ("multer", "src/http"),
+    ("matchit", "src/http/route.rs"),
     ("rcgen", "src/identity"),
     ("webpki", "src/identity"),
     ("chacha20poly1305", "src/vault"),
@@ -29,6 +31,7 @@ const ROOMS: &[(&str, &str)] = &[
     ("clap", "src/settings"),
     ("rustix", "src/sockets"),
     ("rustix", "src/disk.rs"),
+    ("rustix", "src/runtime/broker/files.rs"),
     ("crc32fast", "src/store"),
     ("rustls", "src/identity"),
     ("ipnet", "src/model"),
@@ -39,6 +42,7 @@ const ROOMS: &[(&str, &str)] = &[
 
 /// Modules that take values and return values.
 const PURE: &[&str] = &[
+    "src/api",
     "src/model",
     "src/access",
     "src/gate",
@@ -47,6 +51,7 @@ const PURE: &[&str] = &[
     "src/reconcile/plan.rs",
     "src/reconcile/plan",
     "src/reconcile/failure.rs",
+    "src/runtime/broker/policy.rs",
     "src/reconcile/idle.rs",
     "src/traefik/document.rs",
     "src/traefik/document",
@@ -204,6 +209,75 @@ fn store_and_runtime_do_not_know_each_other() {
             assert!(!names(&code, "crate::store"), "{}", path.display());
         }
     }
+}
+
+/// The modules of a folder and of the folders in it, each with those that its
+/// code names, tests apart. The folders' own files (`mod.rs`) stand for nothing.
+fn imports(room: &str) -> BTreeMap<String, BTreeSet<String>> {
+    let module = |path: &Path| {
+        let inner = path.strip_prefix(room).ok()?.with_extension("");
+        let parts: Vec<_> = inner.iter().map(|part| part.to_string_lossy()).collect();
+        (parts.last()? != "mod").then(|| parts.join("::"))
+    };
+    let sources = sources().into_iter();
+    let codes: BTreeMap<String, String> = sources
+        .filter_map(|(path, text)| {
+            let code = text.split("#[cfg(test)]").next().unwrap_or("");
+            Some((module(&path)?, code_of(code)))
+        })
+        .collect();
+    let root = room.replace("src/", "crate::").replace('/', "::");
+    codes
+        .iter()
+        .map(|(module, code)| {
+            let parent = module.rsplit_once("::").map_or("", |(parent, _)| parent);
+            let others = codes.keys().filter(|other| {
+                let here = other.strip_prefix(parent).unwrap_or(other);
+                let here = here.trim_start_matches("::");
+                let is_here = parent.is_empty() || other.starts_with(&format!("{parent}::"));
+                *other != module
+                    && (reaches(code, &root, other) || is_here && reaches(code, "super", here))
+            });
+            (module.clone(), others.cloned().collect())
+        })
+        .collect()
+}
+
+/// Whether code names a module by its path below `from`, be it in a list.
+fn reaches(code: &str, from: &str, module: &str) -> bool {
+    let ends = |rest: &str| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_');
+    let (folders, last) = module.rsplit_once("::").unwrap_or(("", module));
+    let before = [from, folders].into_iter().filter(|part| !part.is_empty());
+    let before = before.collect::<Vec<_>>().join("::") + "::";
+    code.match_indices(&before).any(|(at, _)| {
+        let rest = &code[at + before.len()..];
+        let list = rest
+            .strip_prefix('{')
+            .and_then(|rest| rest.split(';').next());
+        match list {
+            Some(list) => list.split([',', '{', '}']).any(|one| {
+                let one = one.trim();
+                one.strip_prefix(last).is_some_and(ends)
+            }),
+            None => rest.strip_prefix(last).is_some_and(ends),
+        }
+    })
+}
+
+#[test]
+fn the_web_side_has_no_import_circles() {
+    let mut left = imports("src/http");
+    assert!(left["router"].contains("controllers::servers"));
+    assert!(left["controllers::servers"].contains("controllers::oauth"));
+    // Whoever names nothing that is left cannot be in a circle.
+    loop {
+        let known: Vec<_> = left.keys().cloned().collect();
+        left.retain(|_, others| others.iter().any(|other| known.contains(other)));
+        if left.len() == known.len() {
+            break;
+        }
+    }
+    assert!(left.is_empty(), "circles among {:?}", left.keys());
 }
 
 #[test]

@@ -19,7 +19,6 @@ use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, 
 
 pub use client::{ClientKey, Proxies, UNKNOWN_CLIENT};
 pub use limiter::{Limiter, Standing, Wrong};
-pub use permissions::{PlatformPermission, ServerPermission};
 pub use places::{Full, Place, Places};
 pub use scrape::{CanScrape, ScrapeToken};
 pub use table::{Found, PersonQuota, Source, TokenTable};

@@ -1,47 +1,8 @@
 //! What a caller may do, told to them beforehand: the very checks that decide
 //! are asked, so that whoever shows buttons needs no rule of their own.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
 use super::Caller;
-use crate::model::{Role, Server};
-
-/// What may be done with one server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum ServerPermission {
-    /// See its code and variables.
-    Inspect,
-    /// List and try its tools, test the connection, call it through the gate.
-    Call,
-    /// Start, stop and restart it.
-    Act,
-    /// Change its settings, code and variables.
-    Update,
-    /// Delete it.
-    Delete,
-    /// Say who its members are.
-    Share,
-    /// Make `connect` tokens for it.
-    IssueTokens,
-}
-
-/// What may be done with the platform.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "snake_case")]
-pub enum PlatformPermission {
-    /// See servers, their state and their logs.
-    Read,
-    /// Create servers.
-    CreateServers,
-    /// Make, list and revoke tokens.
-    IssueTokens,
-    /// See what people have and may have.
-    SeeUsage,
-    /// See the audit log and the settings, make backups, set quotas.
-    Administer,
-}
+use crate::model::{PlatformPermission, Role, Server, ServerPermission};
 
 impl Caller {
     /// What this caller may do with a server.
@@ -92,6 +53,7 @@ fn granted<P, const N: usize>(asked: [(P, bool); N]) -> Vec<P> {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
+    use serde::Serialize;
 
     use super::*;
     use crate::model::{Actor, ServerId};

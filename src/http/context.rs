@@ -12,7 +12,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::admission;
-use super::audit::Note;
+use super::note::{Note, RouteName};
 use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::{Provenance, bearer, check_cookie_use};
 use crate::model::{Error, Result, Seen, Server};
@@ -258,6 +258,7 @@ pub(super) fn context(app: &Arc<App>) -> BoxedFilter<(Ctx,)> {
         .and(warp::ext::optional::<Peer>())
         .and(warp::ext::optional::<Arrived>())
         .and(warp::ext::optional::<Admitted>())
+        .and(warp::ext::optional::<RouteName>())
         .map(
             move |method,
                   headers,
@@ -266,14 +267,15 @@ pub(super) fn context(app: &Arc<App>) -> BoxedFilter<(Ctx,)> {
                   connection: Option<ConnectionId>,
                   peer: Option<Peer>,
                   arrived: Option<Arrived>,
-                  admitted: Option<Admitted>| Ctx {
+                  admitted: Option<Admitted>,
+                  route: Option<RouteName>| Ctx {
                 app: Arc::clone(&app),
                 method,
                 headers,
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-                note: Arc::new(Note::of_this_request()),
+                note: Arc::new(Note::of_this_request(route.unwrap_or_default())),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())

@@ -9,6 +9,7 @@ use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
+use crate::api::CheckBody;
 use crate::model::{
     Args, Egress, EntryObject, Error, LimitsPatch, PassHeaders, RawEnvVar, Result, RuntimeChoice,
     SleepChoice, Storage, object_or_null, parse_env_json,
@@ -79,16 +80,6 @@ pub(super) struct CreateServerForm {
     start: Option<bool>,
 }
 
-/// The next version of a server's code.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes")]
-pub(super) struct CodeBody {
-    /// One Python file.
-    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
-    code: String,
-}
-
 /// The same as a form.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -97,20 +88,6 @@ pub(super) struct CodeForm {
     /// One Python file, in UTF-8 or the encoding that it declares.
     #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
     file: String,
-}
-
-/// A file to check before it is started.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CheckBody {
-    /// One Python file.
-    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
-    code: String,
-    /// The Python object to serve; "mcp" by default.
-    #[schema(value_type = Option<EntryObject>)]
-    entry_object: Option<String>,
-    #[schema(value_type = Option<RuntimeChoice>)]
-    runtime: Option<String>,
 }
 
 /// Reads a file to check.

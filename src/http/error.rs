@@ -5,12 +5,11 @@ use std::collections::BTreeMap;
 
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
-use serde::Serialize;
-use utoipa::ToSchema;
+use utoipa::IntoResponses;
 use warp::Reply;
 use warp::reply::Response as WarpResponse;
 
-use super::controllers::oauth::as_description;
+use crate::api::{ErrorBody, ErrorDetail};
 use crate::model::Error;
 
 /// The challenge of RFC 6750 §3. Only who showed a token learns what is wrong with
@@ -26,28 +25,28 @@ pub(super) fn challenge(is_wrong_token: bool, message: &str) -> HeaderValue {
     HeaderValue::from_str(&told).unwrap_or(none)
 }
 
-/// The body every error has.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ErrorBody<'a> {
-    error: ErrorDetail<'a>,
+/// What every call may be answered with instead.
+#[derive(IntoResponses)]
+#[expect(dead_code, reason = "it only describes")]
+pub(super) enum Refusals {
+    /// The request is at fault; `error.code` says how.
+    #[response(status = "4XX")]
+    Refused(ErrorBody),
+    /// Something EMCP depends on does not answer now.
+    #[response(status = 503)]
+    Unavailable(ErrorBody),
 }
 
-/// What went wrong.
-#[derive(Serialize, ToSchema)]
-pub(super) struct ErrorDetail<'a> {
-    /// Stable; programs match on it.
-    code: &'a str,
-    /// In words, with what to do.
-    message: &'a str,
-    /// The field of the input that is wrong, where it is one field.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    field: Option<&'a str>,
-    /// The names and numbers in the message, where a program has use for them.
-    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = Option<Object>)]
-    args: BTreeMap<&'a str, &'a str>,
-    /// Leads to EMCP's log line.
-    request_id: &'a str,
+/// A sentence as OAuth takes it (RFC 6749 §5.2): no quotes, no backslashes, ASCII alone.
+pub(super) fn as_description(text: &str) -> String {
+    text.chars()
+        .map(|c| match c {
+            '"' => '\'',
+            '\\' => '/',
+            ' '..='~' => c,
+            _ => '?',
+        })
+        .collect()
 }
 
 /// The answer to a failed call. What is internal goes to the log only.
@@ -80,14 +79,14 @@ pub(super) fn error_response(error: &Error, request_id: &str) -> WarpResponse {
         }
     };
     let detail = ErrorDetail {
-        code,
-        message: &error.to_string(),
-        field,
+        code: code.to_owned(),
+        message: error.to_string(),
+        field: field.map(str::to_owned),
         args: args
             .iter()
-            .map(|(name, value)| (*name, value.as_str()))
+            .map(|(name, value)| ((*name).to_owned(), value.clone()))
             .collect(),
-        request_id,
+        request_id: request_id.to_owned(),
     };
     let mut response = with_detail(status, detail);
     if let Error::Unauthenticated { is_wrong, message } = error {
@@ -121,16 +120,16 @@ pub(super) fn error_body(
     request_id: &str,
 ) -> WarpResponse {
     let detail = ErrorDetail {
-        code,
-        message,
-        field,
+        code: code.to_owned(),
+        message: message.to_owned(),
+        field: field.map(str::to_owned),
         args: BTreeMap::new(),
-        request_id,
+        request_id: request_id.to_owned(),
     };
     with_detail(status, detail)
 }
 
-fn with_detail(status: StatusCode, error: ErrorDetail<'_>) -> WarpResponse {
+fn with_detail(status: StatusCode, error: ErrorDetail) -> WarpResponse {
     let json = warp::reply::json(&ErrorBody { error });
     warp::reply::with_status(json, status).into_response()
 }

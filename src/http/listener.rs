@@ -23,19 +23,16 @@ use tokio_util::task::TaskTracker;
 use tower::Service;
 use tracing::Instrument;
 use uuid::Uuid;
-use warp::filters::BoxedFilter;
 
 use super::admission::Admission;
-use super::audit::request_span;
 use super::context::{Arrived, Peer, RequestId};
+use super::dispatch::Site;
 use super::error::{error_body, error_response};
-use super::route_label::route_label;
+use super::note::{RouteName, request_span};
 use super::unread::Unread;
 use crate::metrics::Metrics;
 use crate::model::Error;
 use crate::traefik::ConnectionId;
-
-type Routes = BoxedFilter<(warp::reply::Response,)>;
 
 /// A request's line and headers, and what of its body comes with them: twice
 /// what Traefik takes, which adds some of its own.
@@ -52,7 +49,7 @@ const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// One listener's accept loop.
 pub(super) struct Accepting {
-    pub(super) routes: Routes,
+    pub(super) site: Site,
     /// Who may have how much at once.
     pub(super) admission: Admission,
     /// Takes each request's time.
@@ -96,7 +93,7 @@ impl Accepting {
             let connection = Connection {
                 id: ConnectionId(NEXT_CONNECTION.fetch_add(1, Ordering::Relaxed)),
                 peer,
-                routes: self.routes.clone(),
+                site: self.site.clone(),
                 admission: Arc::clone(&admission),
                 metrics: Arc::clone(&self.metrics),
                 arrived: arrived.now(),
@@ -133,7 +130,7 @@ impl Arrivals {
 struct Connection {
     id: ConnectionId,
     peer: Peer,
-    routes: Routes,
+    site: Site,
     admission: Arc<Admission>,
     metrics: Arc<Metrics>,
     arrived: Instant,
@@ -211,6 +208,8 @@ impl Connection {
         request.extensions_mut().insert(self.id);
         request.extensions_mut().insert(self.peer);
         request.extensions_mut().insert(self.arrival());
+        let route = RouteName::default();
+        request.extensions_mut().insert(route.clone());
         let (method, path) = (request.method().clone(), request.uri().path().to_owned());
         let begin = Instant::now();
         let answered = match self.admission.request(self.peer.0, request.headers()) {
@@ -218,7 +217,7 @@ impl Connection {
                 if let Some(place) = place {
                     request.extensions_mut().insert(Arc::new(place));
                 }
-                AssertUnwindSafe(warp::service(self.routes.clone()).call(request))
+                AssertUnwindSafe(warp::service(self.site.clone()).call(request))
                     .catch_unwind()
                     .await
             }
@@ -239,9 +238,8 @@ impl Connection {
         };
         unread.drain().await;
         let (status, took) = (response.status(), begin.elapsed());
-        let route = route_label(&path, status);
         self.metrics
-            .request_done(route, method.as_str(), status.as_u16(), took);
+            .request_done(route.get(), method.as_str(), status.as_u16(), took);
         set_common_headers(&mut response, id);
         if self.closing.is_cancelled() {
             let headers = response.headers_mut();
@@ -250,6 +248,7 @@ impl Connection {
         tracing::debug!(
             %method,
             path,
+            route = route.get(),
             status = status.as_u16(),
             took_ms = took.as_millis() as u64,
             "request"
@@ -268,7 +267,7 @@ impl InProcess {
         Self(Connection {
             id: ConnectionId(1),
             peer: Peer(peer),
-            routes: accepting.routes,
+            site: accepting.site,
             admission: Arc::new(accepting.admission),
             metrics: accepting.metrics,
             arrived: accepting.since,
@@ -279,11 +278,20 @@ impl InProcess {
 
     /// Answers one request.
     pub(crate) async fn call(&self, request: Request<Bytes>) -> Response<Bytes> {
-        use http_body_util::{BodyExt, Full};
-        let Ok(response) = self.0.handle(request.map(Full::new)).await;
-        let (head, body) = response.into_parts();
+        use http_body_util::BodyExt;
+        let (head, body) = self.open(request).await.into_parts();
         let body = body.collect().await.map(|whole| whole.to_bytes());
         Response::from_parts(head, body.unwrap_or_default())
+    }
+
+    /// Begins to answer one: who asked reads as much as they like.
+    pub(crate) async fn open(
+        &self,
+        request: Request<Bytes>,
+    ) -> Response<impl Body<Data = Bytes> + Unpin + use<>> {
+        let whole = request.map(http_body_util::Full::new);
+        let Ok(response) = self.0.handle(whole).await;
+        response
     }
 }
 
@@ -349,12 +357,12 @@ mod tests {
     async fn a_panic_is_an_answer_with_a_request_id_and_the_connection_lives_on() {
         let panics = warp::path("panics").map(|| -> warp::reply::Response { panic!("on purpose") });
         let lives = warp::any().map(|| "alive".into_response());
-        let routes = panics.or(lives).unify().boxed();
+        let site = panics.or(lives).unify().boxed();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (tasks, cancel) = (TaskTracker::new(), CancellationToken::new());
         let accepting = Accepting {
-            routes,
+            site,
             admission: Admission::new(
                 Arc::new(crate::access::Proxies::new(
                     [std::net::Ipv4Addr::UNSPECIFIED; 2],

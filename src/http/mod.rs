@@ -10,11 +10,13 @@ mod body;
 mod context;
 mod controllers;
 mod create_form;
+mod dispatch;
 mod error;
 mod listener;
+mod note;
 mod openapi;
 mod reply;
-mod route_label;
+mod route;
 mod router;
 mod ui;
 mod unread;
@@ -85,7 +87,7 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         unserved_ms = sockets.unserved.as_millis() as u64,
         "EMCP serves"
     );
-    let [public, internal] = both(app, sockets.unserved, connections);
+    let [public, internal] = both(app, sockets.unserved, connections)?;
     tokio::select! {
         _ = async { tokio::join!(public.run(sockets.public), internal.run(sockets.internal)) } => {}
         () = sockets.lifeline.lost() => {
@@ -96,10 +98,14 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
 }
 
 /// The public listener's loop and the internal one's.
-fn both(app: &Arc<App>, unserved: Duration, connections: &TaskTracker) -> [Accepting; 2] {
+fn both(
+    app: &Arc<App>,
+    unserved: Duration,
+    connections: &TaskTracker,
+) -> anyhow::Result<[Accepting; 2]> {
     let now = Instant::now();
-    let accepting = |routes, header_timeout, requests_max| Accepting {
-        routes,
+    let accepting = |site, header_timeout, requests_max| Accepting {
+        site,
         admission: Admission::new(Arc::clone(app.proxies()), requests_max),
         metrics: Arc::clone(app.metrics()),
         header_timeout,
@@ -109,16 +115,17 @@ fn both(app: &Arc<App>, unserved: Duration, connections: &TaskTracker) -> [Accep
         closing: app.closing().clone(),
     };
     let requests_max = Some(app.settings().requests_per_address);
-    [
-        accepting(router::public(app), PUBLIC_HEADER_TIMEOUT, requests_max),
+    Ok([
+        accepting(router::public(app)?, PUBLIC_HEADER_TIMEOUT, requests_max),
         // The gate's are those that Traefik lets through to servers' routes.
-        accepting(router::internal(app), INTERNAL_HEADER_TIMEOUT, None),
-    ]
+        accepting(router::internal(app)?, INTERNAL_HEADER_TIMEOUT, None),
+    ])
 }
 
 /// The public listener and the internal one without sockets, called by Traefik.
 #[cfg(test)]
 pub(crate) fn in_process(app: &Arc<App>) -> [InProcess; 2] {
     let traefik = std::net::Ipv4Addr::LOCALHOST.into();
-    both(app, Duration::ZERO, &TaskTracker::new()).map(|one| InProcess::of(one, traefik))
+    let both = both(app, Duration::ZERO, &TaskTracker::new()).unwrap();
+    both.map(|one| InProcess::of(one, traefik))
 }

@@ -1,23 +1,21 @@
-//! `/api/openapi.json`: the API described by the types and handlers that serve
-//! it. A test compares its paths with the routes.
+//! The API's description, made of the routes and of what their handlers'
+//! `#[utoipa::path]` and types say.
 
-use std::sync::LazyLock;
-
+use anyhow::Context;
 use bytes::Bytes;
-use utoipa::openapi::RefOr;
+use http::Method;
+use utoipa::openapi::path::Operation;
 use utoipa::openapi::schema::Schema;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::{IntoResponses, Modify, OpenApi};
+use utoipa::openapi::{PathItem, RefOr};
+use utoipa::{Modify, OpenApi};
 
-use super::context::{Ctx, SESSION_COOKIE};
-use super::controllers::{
-    audit, backup, code, connection, env, health, helpers, live, logs, metrics, overview, servers,
-    session, settings, tokens, tools, usage,
-};
-use super::error::ErrorBody;
-use super::reply::{Answer, content};
-use crate::model::{Error, RESERVED_NAMES};
+use super::context::SESSION_COOKIE;
+use super::route::Route;
+use crate::api::{ErrorBody, UsageView};
+use crate::model::RESERVED_NAMES;
 
+/// What the description says besides the routes.
 #[derive(OpenApi)]
 #[openapi(
     info(
@@ -25,55 +23,10 @@ use crate::model::{Error, RESERVED_NAMES};
         description = "MCP servers from single Python files. docs/api.md tells the same for people."
     ),
     servers((url = "/")),
-    paths(
-        servers::list,
-        servers::create,
-        servers::get,
-        servers::patch,
-        servers::delete,
-        servers::act,
-        servers::events,
-        code::get,
-        code::put,
-        code::get_version,
-        code::versions,
-        code::activate,
-        env::get,
-        env::put,
-        logs::read,
-        connection::get,
-        helpers::name,
-        helpers::check,
-        helpers::list_templates,
-        tools::list,
-        tools::call,
-        tools::read,
-        tools::prompt,
-        tools::test,
-        live::stream,
-        overview::get,
-        settings::get,
-        audit::list,
-        backup::get,
-        tokens::list,
-        tokens::create,
-        tokens::change,
-        tokens::revoke,
-        usage::get,
-        session::show,
-        session::sign_in,
-        session::sign_out,
-        health::live,
-        health::ca_cert,
-        metrics::read,
-        metrics::of_traefik,
-        document,
-    ),
-    components(schemas(ErrorBody<'static>)),
-    modifiers(&Credentials, &Names),
+    components(schemas(ErrorBody, UsageView)),
     security(("bearer" = []), ("api_key" = []), ("session" = []))
 )]
-struct Document;
+struct Frame;
 
 struct Credentials;
 
@@ -116,148 +69,84 @@ impl Modify for Names {
     }
 }
 
-/// The methods that a path takes, for `Allow` (RFC 9110 §15.5.6); `None` for a
-/// path that is not described.
-pub(super) fn methods_of(path: &str) -> Option<&'static str> {
-    described(path).map(|described| described.methods.as_str())
+/// Describes those routes that are to be described.
+///
+/// # Errors
+/// If a handler says another method or path than its route: a mistake of whoever
+/// wrote them.
+pub(super) fn describe(routes: &[Route]) -> anyhow::Result<Bytes> {
+    let document = document(routes)?;
+    Ok(serde_json::to_vec(&document)?.into())
 }
 
-/// The template of a path that is described.
-pub(super) fn template_of(path: &str) -> Option<&'static str> {
-    described(path).map(|described| described.template.as_str())
-}
-
-/// What the description says of a path.
-struct Described {
-    template: String,
-    parts: Vec<String>,
-    methods: String,
-}
-
-fn described(path: &str) -> Option<&'static Described> {
-    static PATHS: LazyLock<Vec<Described>> = LazyLock::new(|| {
-        let described = serde_json::to_value(Document::openapi()).unwrap_or_default();
-        let Some(paths) = described["paths"].as_object() else {
-            return Vec::new();
+fn document(routes: &[Route]) -> anyhow::Result<utoipa::openapi::OpenApi> {
+    let mut whole = Frame::openapi();
+    for route in routes {
+        let Some(operation) = route.operation else {
+            continue;
         };
-        paths
-            .iter()
-            .map(|(path, operations)| {
-                let methods = operations
-                    .as_object()
-                    .into_iter()
-                    .flat_map(|map| map.keys());
-                let methods: Vec<String> = methods.map(|name| name.to_uppercase()).collect();
-                Described {
-                    template: path.clone(),
-                    parts: path.split('/').map(str::to_owned).collect(),
-                    methods: methods.join(", "),
-                }
-            })
-            .collect()
-    });
-    let parts: Vec<&str> = path.split('/').collect();
-    PATHS.iter().find(|known| {
-        let mut pairs = known.parts.iter().zip(&parts);
-        known.parts.len() == parts.len()
-            && pairs.all(|(wanted, part)| wanted.starts_with('{') || wanted == part)
-    })
+        let mut described = (operation.describe)();
+        let said = described.paths.paths.get_mut(route.template);
+        let said = said.and_then(|item| operation_of(item, route.method.as_ref()?));
+        let said = said.with_context(|| {
+            let (method, template) = (&route.method, route.template);
+            format!("{method:?} {template} is described as another method or path")
+        })?;
+        said.operation_id = Some(operation.id.to_owned());
+        whole.merge(described);
+    }
+    Credentials.modify(&mut whole);
+    Names.modify(&mut whole);
+    Ok(whole)
 }
 
-/// What every call may be answered with instead.
-#[derive(IntoResponses)]
-#[expect(dead_code, reason = "it only describes")]
-pub(super) enum Refusals {
-    /// The request is at fault; `error.code` says how.
-    #[response(status = "4XX")]
-    Refused(ErrorBody<'static>),
-    /// Something EMCP depends on does not answer now.
-    #[response(status = 503)]
-    Unavailable(ErrorBody<'static>),
-}
-
-#[utoipa::path(
-    get,
-    path = "/api/openapi.json",
-    tag = "platform",
-    responses((status = 200, description = "this document", body = serde_json::Value)),
-    security(())
-)]
-pub(super) async fn document(_: Ctx) -> Answer {
-    static TEXT: LazyLock<Result<Bytes, String>> = LazyLock::new(|| {
-        serde_json::to_vec(&Document::openapi())
-            .map(Bytes::from)
-            .map_err(|error| error.to_string())
-    });
-    match &*TEXT {
-        Ok(text) => Ok(content("application/json", text.clone())),
-        Err(error) => Err(Error::internal("the API's description is broken", error)),
+fn operation_of<'a>(item: &'a mut PathItem, method: &Method) -> Option<&'a mut Operation> {
+    match *method {
+        Method::GET => item.get.as_mut(),
+        Method::PUT => item.put.as_mut(),
+        Method::POST => item.post.as_mut(),
+        Method::PATCH => item.patch.as_mut(),
+        Method::DELETE => item.delete.as_mut(),
+        _ => None,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeSet;
+    use std::path::Path;
+
+    use serde_json::Value;
 
     use super::*;
+    use crate::http::router;
 
-    /// Method and path of every public route, as `router.rs` writes them:
-    /// `path!("api" / "servers" / String).and(get())`.
-    fn routes() -> BTreeSet<(String, String)> {
-        let source = include_str!("router.rs");
-        let public = source.split("pub(super) fn internal").next().unwrap();
-        public
-            .lines()
-            .filter_map(|line| line.trim().strip_prefix("path!("))
-            .filter_map(|line| {
-                let (path, rest) = line.split_once(").and(")?;
-                let method = rest.split("()").next()?;
-                let path: String = path
-                    .split(" / ")
-                    .map(|part| match part {
-                        "String" => "/{}".to_owned(),
-                        literal => format!("/{}", literal.trim_matches('"')),
-                    })
-                    .collect();
-                // What is left over is a way to say "not found".
-                (!path.ends_with("/..")).then(|| (method.to_owned(), path))
-            })
-            .collect()
+    fn text() -> String {
+        let document = document(&router::api()).unwrap();
+        serde_json::to_string_pretty(&document).unwrap() + "\n"
     }
 
-    fn described() -> BTreeSet<(String, String)> {
-        let document = serde_json::to_value(Document::openapi()).unwrap();
-        let mut found = BTreeSet::new();
-        for (path, operations) in document["paths"].as_object().unwrap() {
-            let path: Vec<&str> = path
-                .split('/')
-                .map(|part| if part.starts_with('{') { "{}" } else { part })
-                .collect();
-            for method in operations.as_object().unwrap().keys() {
-                found.insert((method.clone(), path.join("/")));
-            }
+    /// The dashboard's types are made of this file, and it shows in a review
+    /// what a change does to the API. `scripts/api.sh` writes it.
+    #[test]
+    fn the_description_is_the_one_in_docs() {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/openapi.json");
+        let text = text();
+        if std::env::var_os("EMCP_WRITE_OPENAPI").is_some() {
+            std::fs::write(&path, &text).unwrap();
         }
-        found
-    }
-
-    #[test]
-    fn every_route_is_described_and_nothing_else() {
-        let routes = routes();
-        assert!(routes.len() > 20, "the routes were not found: {routes:?}");
-        assert_eq!(described(), routes);
-    }
-
-    #[test]
-    fn a_path_knows_its_methods() {
-        assert_eq!(methods_of("/api/servers/demo/env"), Some("GET, PUT"));
-        assert_eq!(methods_of("/api/servers/demo/nothing"), None);
+        let written = std::fs::read_to_string(&path).unwrap_or_default();
+        assert!(
+            text == written,
+            "docs/openapi.json is not what the routes and types say; run scripts/api.sh"
+        );
     }
 
     #[test]
     fn every_reference_leads_to_a_schema() {
-        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let text = text();
+        let document: Value = serde_json::from_str(&text).unwrap();
         let schemas = document["components"]["schemas"].as_object().unwrap();
-        let text = document.to_string();
         let names = text.split("#/components/schemas/").skip(1);
         for name in names.filter_map(|rest| rest.split('"').next()) {
             assert!(schemas.contains_key(name), "{name} is not described");
@@ -266,11 +155,27 @@ mod tests {
 
     #[test]
     fn the_document_is_openapi_3_1_and_says_what_credentials_it_takes() {
-        let document = serde_json::to_value(Document::openapi()).unwrap();
+        let document: Value = serde_json::from_str(&text()).unwrap();
         assert_eq!(document["openapi"], "3.1.0");
         assert_eq!(
             document["components"]["securitySchemes"]["bearer"]["scheme"],
             "bearer"
         );
+    }
+
+    #[test]
+    fn every_operation_has_a_name_of_its_own() {
+        let routes = router::api();
+        let ids = routes.iter().filter_map(|route| route.operation);
+        let ids: BTreeSet<_> = ids.map(|operation| operation.id).collect();
+        assert_eq!(ids.len(), routes.len());
+    }
+
+    #[test]
+    fn a_handler_that_is_described_as_another_route_is_told() {
+        let mut routes = router::api();
+        routes.truncate(1);
+        routes[0].template = "/api/other";
+        assert!(document(&routes).is_err());
     }
 }

@@ -1,21 +1,12 @@
 //! Answers.
 
-use std::future::Future;
-use std::panic::resume_unwind;
-use std::sync::Arc;
-
-use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, ETAG, HeaderValue};
-use http::{Method, StatusCode};
 use serde::Serialize;
-use tracing::{Instrument, Span};
 use warp::Reply;
 
-use super::context::Ctx;
-use super::error::error_response;
 use crate::model::{Error, Result, Tag};
-use crate::services::App;
 
 /// What every handler gives.
 pub(super) type Answer = Result<warp::reply::Response>;
@@ -24,60 +15,6 @@ pub(super) type Answer = Result<warp::reply::Response>;
 /// compiled once, where a task of its own for each of 50 handlers was a tenth of
 /// what there was to compile.
 pub(super) type Work = BoxFuture<'static, Answer>;
-
-/// Runs a handler and turns its error into an answer.
-///
-/// hyper drops a request's future when the caller hangs up. What only reads may
-/// end there; what writes runs to its end as a task of its own, or the database
-/// would know of a change that nobody else was told of.
-pub(super) fn call<F>(
-    ctx: Ctx,
-    handler: impl FnOnce(Ctx) -> F,
-) -> impl Future<Output = warp::reply::Response> + Send
-where
-    F: Future<Output = Answer> + Send + 'static,
-{
-    let request = Request {
-        id: ctx.request_id.clone(),
-        only_reads: ctx.method == Method::GET || ctx.method == Method::HEAD,
-        app: Arc::clone(&ctx.app),
-        span: ctx.note.span().clone(),
-    };
-    request.answer(handler(ctx).boxed())
-}
-
-/// What is to be known of a request when its handler has the rest.
-struct Request {
-    id: String,
-    only_reads: bool,
-    app: Arc<App>,
-    span: Span,
-}
-
-impl Request {
-    async fn answer(self, work: Work) -> warp::reply::Response {
-        let answer = if self.only_reads {
-            work.await
-        } else {
-            self.to_its_end(work).await
-        };
-        answer.unwrap_or_else(|error| error_response(&error, &self.id))
-    }
-
-    async fn to_its_end(&self, work: Work) -> Answer {
-        let under_way = self.app.change_begins();
-        let work = async move {
-            let _under_way = under_way;
-            work.await
-        };
-        let task = self.app.tasks().spawn(work.instrument(self.span.clone()));
-        match task.await {
-            Ok(answer) => answer,
-            Err(error) if error.is_panic() => resume_unwind(error.into_panic()),
-            Err(error) => Err(Error::internal("a request's task ended early", error)),
-        }
-    }
-}
 
 /// 200 with JSON.
 pub(super) fn json(value: &impl Serialize) -> warp::reply::Response {

@@ -1,181 +1,196 @@
-//! All routes on one screen. A route's filter matches method and path and
-//! brings the request; everything else is in `controllers`.
+//! All routes on one screen. A route's entry says its method, path and handler,
+//! and what the audit log calls what it does; what else follows from that is in
+//! `route`, and everything else in `controllers`.
 
-use std::convert::Infallible;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
-use http::StatusCode;
-use http::header::{ALLOW, HeaderValue};
-use warp::filters::BoxedFilter;
+use bytes::Bytes;
+use futures_util::FutureExt;
+use warp::Filter;
 use warp::path::FullPath;
 use warp::reply::Response;
-use warp::{Filter, Rejection, delete, get, patch, path, post, put};
 
-use super::audit::audited;
-use super::body::body;
 use super::context::{Ctx, context};
 use super::controllers::{
-    audit, backup, code, connection, env, gate, health, helpers, live, logs, metrics, oauth,
-    overview, preflight, provider, servers, session, settings, tokens, tools, usage,
+    audit, backup, code, connection, description, env, gate, health, live, logs, metrics,
+    new_server, oauth, overview, preflight, provider, servers, session, settings, tokens, tools,
+    usage,
 };
-use super::error::error_body;
+use super::dispatch::{Site, call, site};
+use super::note::{DASHBOARD, UNMATCHED};
 use super::openapi;
-use super::reply::call;
+use super::route::{ANY, DELETE, Description, GET, Operation, PATCH, POST, PUT, Route, Table};
 use super::ui;
+use crate::model::{Error, Result};
 use crate::services::App;
 use crate::traefik::SERVERS_HOST_HEADER;
 
-type Routes = BoxedFilter<(Response,)>;
+/// A route of the API: described by its handler's `#[utoipa::path]`, which utoipa
+/// finds by the handler's name alone. Hence a macro.
+macro_rules! described {
+    ($method:expr, $template:literal, $module:ident::$handler:ident) => {{
+        #[derive(utoipa::OpenApi)]
+        #[openapi(paths($module::$handler))]
+        struct Described;
+        Route::new($method, $template, $module::$handler).described(Operation {
+            id: concat!(stringify!($module), "_", stringify!($handler)),
+            describe: <Described as utoipa::OpenApi>::openapi,
+        })
+    }};
+}
 
-/// The dashboard and the API.
+/// The API.
 #[rustfmt::skip]
-pub(super) fn public(app: &Arc<App>) -> Routes {
-    let ctx = context(app);
-    let ctx = || ctx.clone();
+pub(super) fn api() -> Vec<Route> {
+    vec![
+        described!(GET, "/api/servers", servers::list),
+        described!(POST, "/api/servers", servers::create).audited("server.create"),
+        described!(GET, "/api/servers/{id}", servers::get),
+        described!(PATCH, "/api/servers/{id}", servers::patch).audited("server.change"),
+        described!(DELETE, "/api/servers/{id}", servers::delete).audited("server.delete"),
+        described!(POST, "/api/servers/{id}/action", servers::act).audited("server.action"),
+        described!(GET, "/api/servers/{id}/events", servers::events),
+        described!(GET, "/api/servers/{id}/code", code::get).audited("code.read"),
+        described!(PUT, "/api/servers/{id}/code", code::put).audited("code.put"),
+        described!(GET, "/api/servers/{id}/versions", code::versions),
+        described!(GET, "/api/servers/{id}/versions/{number}/code", code::get_version).audited("code.read"),
+        described!(POST, "/api/servers/{id}/versions/{number}/activate", code::activate).audited("code.activate"),
+        described!(GET, "/api/servers/{id}/env", env::get).audited("env.read"),
+        described!(PUT, "/api/servers/{id}/env", env::put).audited("env.put"),
+        described!(GET, "/api/servers/{id}/logs", logs::get).audited("log.read"),
+        described!(GET, "/api/servers/{id}/connection", connection::get),
+        described!(GET, "/api/servers/{id}/tools", tools::list).audited("server.list_tools"),
+        described!(POST, "/api/servers/{id}/tools/call", tools::call).audited("server.call"),
+        described!(POST, "/api/servers/{id}/resources/read", tools::read).audited("server.call"),
+        described!(POST, "/api/servers/{id}/prompts/get", tools::prompt).audited("server.call"),
+        described!(POST, "/api/servers/{id}/test", tools::test).audited("server.test"),
+        described!(GET, "/api/names/{name}", new_server::name),
+        described!(POST, "/api/check", new_server::check),
+        described!(GET, "/api/templates", new_server::list_templates),
+        described!(GET, "/api/events/stream", live::stream),
+        described!(GET, "/api/overview", overview::get),
+        described!(GET, "/api/settings", settings::get),
+        described!(GET, "/api/usage", usage::get),
+        described!(GET, "/api/audit", audit::list),
+        described!(GET, "/api/backup", backup::get).audited("backup.make"),
+        described!(GET, "/api/tokens", tokens::list),
+        described!(POST, "/api/tokens", tokens::create).audited("token.create"),
+        described!(PATCH, "/api/tokens/{id}", tokens::change).audited("token.change"),
+        described!(DELETE, "/api/tokens/{id}", tokens::revoke).audited("token.revoke"),
+        described!(GET, "/api/session", session::show),
+        described!(POST, "/api/session", session::sign_in).audited("session.sign_in"),
+        described!(DELETE, "/api/session", session::sign_out).audited("session.sign_out"),
+        described!(GET, "/api/openapi.json", description::document),
+        described!(GET, "/healthz", health::live),
+        described!(GET, "/ca.crt", health::ca_cert),
+        described!(GET, "/metrics", metrics::read),
+        described!(GET, "/metrics/traefik", metrics::of_traefik),
+    ]
+}
 
-    let on_servers_host = warp::header::exact(SERVERS_HOST_HEADER, "1").and(warp::path::full()).and(ctx()).then(|path, c| call(c, |c| servers::on_their_host(path, c))).boxed();
-    let servers = any_of([
-        path!("api" / "servers").and(get()).and(ctx()).then(|c| call(c, servers::list)).boxed(),
-        path!("api" / "servers").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "server.create", |c| servers::create(c, b))).boxed(),
-        path!("api" / "servers" / String).and(get()).and(ctx()).then(|id, c| call(c, |c| servers::get(c, id))).boxed(),
-        path!("api" / "servers" / String).and(patch()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.change", |c| servers::patch(c, id, b))).boxed(),
-        path!("api" / "servers" / String).and(delete()).and(ctx()).then(|id, c| audited(c, "server.delete", |c| servers::delete(c, id))).boxed(),
-        path!("api" / "servers" / String / "action").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.action", |c| servers::act(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "events").and(get()).and(ctx()).then(|id, c| call(c, |c| servers::events(c, id))).boxed(),
-    ]);
-    let parts = any_of([
-        path!("api" / "servers" / String / "code").and(get()).and(ctx()).then(|id, c| audited(c, "code.read", |c| code::get(c, id))).boxed(),
-        path!("api" / "servers" / String / "code").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "code.put", |c| code::put(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "versions").and(get()).and(ctx()).then(|id, c| call(c, |c| code::versions(c, id))).boxed(),
-        path!("api" / "servers" / String / "versions" / String / "code").and(get()).and(ctx()).then(|id, n, c| audited(c, "code.read", |c| code::get_version(c, id, n))).boxed(),
-        path!("api" / "servers" / String / "versions" / String / "activate").and(post()).and(ctx()).then(|id, n, c| audited(c, "code.activate", |c| code::activate(c, id, n))).boxed(),
-        path!("api" / "servers" / String / "env").and(get()).and(ctx()).then(|id, c| audited(c, "env.read", |c| env::get(c, id))).boxed(),
-        path!("api" / "servers" / String / "env").and(put()).and(ctx()).and(body()).then(|id, c, b| audited(c, "env.put", |c| env::put(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "logs").and(get()).and(warp::ws()).and(ctx()).then(|id, ws, c| audited(c, "log.read", |c| logs::stream(c, id, ws))).boxed(),
-        path!("api" / "servers" / String / "logs").and(get()).and(ctx()).then(|id, c| audited(c, "log.read", |c| logs::read(c, id))).boxed(),
-        path!("api" / "servers" / String / "connection").and(get()).and(ctx()).then(|id, c| call(c, |c| connection::get(c, id))).boxed(),
-        path!("api" / "servers" / String / "tools").and(get()).and(ctx()).then(|id, c| audited(c, "server.list_tools", |c| tools::list(c, id))).boxed(),
-        path!("api" / "servers" / String / "tools" / "call").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::call(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "resources" / "read").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::read(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "prompts" / "get").and(post()).and(ctx()).and(body()).then(|id, c, b| audited(c, "server.call", |c| tools::prompt(c, id, b))).boxed(),
-        path!("api" / "servers" / String / "test").and(post()).and(ctx()).then(|id, c| audited(c, "server.test", |c| tools::test(c, id))).boxed(),
-    ]);
-    let rest = any_of([
-        path!("api" / "names" / String).and(get()).and(ctx()).then(|name, c| call(c, |c| helpers::name(c, name))).boxed(),
-        path!("api" / "check").and(post()).and(ctx()).and(body()).then(|c, b| call(c, |c| helpers::check(c, b))).boxed(),
-        path!("api" / "templates").and(get()).and(ctx()).then(|c| call(c, helpers::list_templates)).boxed(),
-        path!("api" / "events" / "stream").and(get()).and(ctx()).then(|c| call(c, live::stream)).boxed(),
-        path!("api" / "overview").and(get()).and(ctx()).then(|c| call(c, overview::get)).boxed(),
-        path!("api" / "settings").and(get()).and(ctx()).then(|c| call(c, settings::get)).boxed(),
-        path!("api" / "usage").and(get()).and(ctx()).then(|c| call(c, usage::get)).boxed(),
-        path!("api" / "audit").and(get()).and(ctx()).then(|c| call(c, audit::list)).boxed(),
-        path!("api" / "backup").and(get()).and(ctx()).then(|c| audited(c, "backup.make", backup::get)).boxed(),
-        path!("api" / "tokens").and(get()).and(ctx()).then(|c| call(c, tokens::list)).boxed(),
-        path!("api" / "tokens").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "token.create", |c| tokens::create(c, b))).boxed(),
-        path!("api" / "tokens" / String).and(patch()).and(ctx()).and(body()).then(|id, c, b| audited(c, "token.change", |c| tokens::change(c, id, b))).boxed(),
-        path!("api" / "tokens" / String).and(delete()).and(ctx()).then(|id, c| audited(c, "token.revoke", |c| tokens::revoke(c, id))).boxed(),
-        path!("api" / "session").and(get()).and(ctx()).then(|c| call(c, session::show)).boxed(),
-        path!("api" / "session").and(post()).and(ctx()).and(body()).then(|c, b| audited(c, "session.sign_in", |c| session::sign_in(c, b))).boxed(),
-        path!("api" / "session").and(delete()).and(ctx()).then(|c| audited(c, "session.sign_out", session::sign_out)).boxed(),
-        path!("api" / "openapi.json").and(get()).and(ctx()).then(|c| call(c, openapi::document)).boxed(),
-        oauth_endpoints().and(ctx()).then(|c| call(c, oauth::endpoint)).boxed(),
-        warp::path::full().and(ctx()).and_then(oauth::well_known).boxed(),
-        path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
-        path!("ca.crt").and(get()).and(ctx()).then(|c| call(c, health::ca_cert)).boxed(),
-        path!("metrics").and(get()).and(ctx()).and_then(metrics::public).boxed(),
-        path!("metrics" / "traefik").and(get()).and(ctx()).and_then(metrics::public_of_traefik).boxed(),
-        path!("api" / String / ..).and(warp::path::full()).and(ctx()).and_then(servers::unknown).boxed(),
-        warp::path::full().and(warp::method()).and(warp::header::headers_cloned()).and_then(ui::asset).boxed(),
-    ]);
-    or_error(any_of([on_servers_host, servers, parts, rest]), app)
+/// Where clients look for an authorization server's endpoints. They are no part
+/// of the API.
+fn oauth_endpoints() -> Vec<Route> {
+    ["/register", "/authorize", "/token"]
+        .map(|template| Route::new(ANY, template, oauth::endpoint))
+        .into()
 }
 
 /// What Traefik and monitoring call; never routed to clients.
 #[rustfmt::skip]
-pub(super) fn internal(app: &Arc<App>) -> Routes {
-    let ctx = context(app);
-    let ctx = || ctx.clone();
-    let routes = any_of([
-        path!("gate").and(get()).and(ctx()).and(body()).then(|c, b| call(c, |c| gate::decide(c, b))).boxed(),
-        path!("gate" / "knock").and(get()).and(ctx()).then(|c| call(c, gate::knock)).boxed(),
-        path!("gate" / "too-large").and(get()).and(ctx()).then(|c| call(c, gate::may_be_told)).boxed(),
-        path!("too-large").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::too_large(c, b))).boxed(),
-        path!("preflight").and(ctx()).then(|c| call(c, preflight::answer)).boxed(),
-        path!("clear-text").and(ctx()).and(body()).then(|c, b| call(c, |c| gate::clear_text(c, b))).boxed(),
-        path!("traefik" / "config").and(get()).and(ctx()).then(|c| call(c, provider::poll)).boxed(),
-        path!("traefik" / "in-effect" / String).and(get()).and(ctx()).then(|f, c| call(c, |c| provider::in_effect(c, f))).boxed(),
-        path!("readyz").and(get()).and(ctx()).then(|c| call(c, health::ready)).boxed(),
-        path!("healthz").and(get()).and(ctx()).then(|c| call(c, health::live)).boxed(),
-        path!("metrics").and(get()).and(ctx()).then(|c| call(c, metrics::internal)).boxed(),
-        path!("metrics" / "may-scrape").and(get()).and(ctx()).then(|c| call(c, metrics::may_scrape)).boxed(),
-    ]);
-    or_error(routes, app)
+fn internal_routes() -> Vec<Route> {
+    vec![
+        Route::new(GET, "/gate", gate::decide),
+        Route::new(GET, "/gate/knock", gate::knock),
+        Route::new(GET, "/gate/too-large", gate::may_be_told),
+        Route::new(ANY, "/too-large", gate::too_large),
+        Route::new(ANY, "/preflight", preflight::answer),
+        Route::new(ANY, "/clear-text", gate::clear_text),
+        Route::new(GET, "/traefik/config", provider::poll),
+        Route::new(GET, "/traefik/in-effect/{fingerprint}", provider::in_effect),
+        Route::new(GET, "/readyz", health::ready),
+        Route::new(GET, "/healthz", health::live),
+        Route::new(GET, "/metrics", metrics::internal),
+        Route::new(GET, "/metrics/may-scrape", metrics::may_scrape),
+    ]
 }
 
-/// Where clients look for an authorization server's endpoints, by every method.
-/// They are no part of the API.
-fn oauth_endpoints() -> impl Filter<Extract = (), Error = warp::Rejection> + Clone + Send + Sync {
-    let (register, authorize) = (path!("register"), path!("authorize"));
-    register.or(authorize).unify().or(path!("token")).unify()
+/// The description of the API, made when it is asked for the first time.
+fn description() -> Result<Bytes> {
+    static TEXT: LazyLock<std::result::Result<Bytes, String>> =
+        LazyLock::new(|| openapi::describe(&api()).map_err(|error| format!("{error:#}")));
+    TEXT.clone()
+        .map_err(|error| Error::internal("the API's description is broken", error))
 }
 
-/// The first route that fits.
-fn any_of<const N: usize>(routes: [Routes; N]) -> Routes {
-    let mut routes = routes.into_iter();
-    let Some(first) = routes.next() else {
-        return warp::any()
-            .and_then(|| async { Err(warp::reject::not_found()) })
-            .boxed();
-    };
-    routes.fold(first, |all, next| all.or(next).unify().boxed())
-}
-
-/// Handlers never reject, so what is left is a path or method nobody has.
-fn or_error(routes: Routes, app: &Arc<App>) -> Routes {
-    let unmatched = context(app)
+/// The dashboard and the API.
+///
+/// # Errors
+/// As [`Table::new`].
+pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
+    let mut routes = api();
+    routes.extend(oauth_endpoints());
+    let on_servers_host = warp::header::exact(SERVERS_HOST_HEADER, "1")
         .and(warp::path::full())
-        .map(|c: Ctx, path: FullPath| Unmatched {
-            request_id: c.request_id,
-            allow: openapi::methods_of(path.as_str()).unwrap_or("GET"),
+        .and(context(app))
+        .then(|path, ctx: Ctx| {
+            ctx.note.route(UNMATCHED);
+            call(ctx, |ctx| servers::on_their_host(path, ctx).boxed())
         });
-    routes
-        .or(unmatched.and_then(|unmatched| async move { Err(warp::reject::custom(unmatched)) }))
-        .unify()
-        .recover(explain)
-        .unify()
-        .boxed()
+    let site = site(
+        app,
+        Table::new(routes)?,
+        Description(description),
+        |ctx, path| beyond_the_api(ctx, path).boxed(),
+    );
+    Ok(on_servers_host.or(site).unify().boxed())
 }
 
-/// Carries to [`explain`] what the answer needs.
-#[derive(Debug)]
-struct Unmatched {
-    request_id: String,
-    allow: &'static str,
+/// The internal listener.
+///
+/// # Errors
+/// As [`Table::new`].
+pub(super) fn internal(app: &Arc<App>) -> anyhow::Result<Site> {
+    let table = Table::new(internal_routes())?;
+    let nothing = Description(|| Ok(Bytes::new()));
+    Ok(site(app, table, nothing, |ctx, _| {
+        nothing_beyond(ctx).boxed()
+    }))
 }
 
-impl warp::reject::Reject for Unmatched {}
-
-async fn explain(rejection: Rejection) -> Result<Response, Infallible> {
-    let unmatched = rejection.find::<Unmatched>();
-    let request_id = unmatched.map_or("", |unmatched| unmatched.request_id.as_str());
-    let is_method = rejection.find::<warp::reject::MethodNotAllowed>().is_some();
-    let (status, code, message) = if is_method {
-        (
-            StatusCode::METHOD_NOT_ALLOWED,
-            "method_not_allowed",
-            "this address does not take this method",
-        )
-    } else {
-        (
-            StatusCode::NOT_FOUND,
-            "not_found",
-            "there is nothing at this address",
-        )
-    };
-    let mut response = error_body(status, code, message, None, request_id);
-    if let Some(unmatched) = unmatched.filter(|_| is_method) {
-        let allow = HeaderValue::from_static(unmatched.allow);
-        response.headers_mut().insert(ALLOW, allow);
+/// What has no route of its own: OAuth's documents, servers of which Traefik has
+/// no route, and the dashboard's files.
+async fn beyond_the_api(ctx: Ctx, path: FullPath) -> Option<Response> {
+    if oauth::is_well_known(path.as_str()) {
+        ctx.note.route(UNMATCHED);
+        return Some(oauth::no_document(&ctx));
     }
-    Ok(response)
+    if let Some(name) = servers::called_in(path.as_str()) {
+        ctx.note.route(UNMATCHED);
+        let name = name.to_owned();
+        return Some(call(ctx, |ctx| servers::unknown(ctx, path, name).boxed()).await);
+    }
+    let file = ui::asset(path.as_str(), &ctx.method, &ctx.headers);
+    let found = if file.is_some() { DASHBOARD } else { UNMATCHED };
+    ctx.note.route(found);
+    file
+}
+
+/// Nothing.
+async fn nothing_beyond(ctx: Ctx) -> Option<Response> {
+    ctx.note.route(UNMATCHED);
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_routes_are_tables() {
+        let mut public = api();
+        public.extend(oauth_endpoints());
+        assert!(Table::new(public).is_ok());
+        assert!(Table::new(internal_routes()).is_ok());
+    }
 }

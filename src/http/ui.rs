@@ -13,9 +13,8 @@ use http::header::{
 };
 use http::{HeaderMap, HeaderValue, Method, StatusCode};
 use rust_embed::{EmbeddedFile, RustEmbed};
-use warp::path::FullPath;
+use warp::Reply;
 use warp::reply::Response;
-use warp::{Rejection, Reply};
 
 #[derive(RustEmbed)]
 #[folder = "ui/"]
@@ -23,7 +22,7 @@ use warp::{Rejection, Reply};
 #[exclude = "package*.json"]
 #[exclude = "node_modules/*"]
 #[exclude = "tsconfig.json"]
-#[exclude = "vendor/*.d.ts"]
+#[exclude = "*/*.d.ts"]
 #[exclude = "*/.*"]
 struct Assets;
 
@@ -33,28 +32,22 @@ type Hash = [u8; 32];
 /// dashboard has; in a debug build also those of before an edit.
 static COMPRESSED: LazyLock<Mutex<HashMap<Hash, Bytes>>> = LazyLock::new(Mutex::default);
 
-/// A file of the dashboard, or "no such route".
-pub(super) async fn asset(
-    path: FullPath,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response, Rejection> {
-    let name = match path.as_str() {
+/// A file of the dashboard, if there is one.
+pub(super) fn asset(path: &str, method: &Method, headers: &HeaderMap) -> Option<Response> {
+    let name = match path {
         "/" => "index.html",
         other => other.trim_start_matches('/'),
     };
     if method != Method::GET && method != Method::HEAD {
-        return Err(warp::reject::not_found());
+        return None;
     }
-    let Some(file) = Assets::get(name) else {
-        return Err(warp::reject::not_found());
-    };
+    let file = Assets::get(name)?;
     let hash = file.metadata.sha256_hash();
     let tag = format!("\"{}\"", hex::encode(&hash[..16]));
-    let mut response = if is_known(&headers, &tag) {
+    let mut response = if is_known(headers, &tag) {
         StatusCode::NOT_MODIFIED.into_response()
     } else {
-        content(name, file, hash, accepts_gzip(&headers))
+        content(name, file, hash, accepts_gzip(headers))
     };
     let answer = response.headers_mut();
     if let Ok(tag) = HeaderValue::from_str(&tag) {
@@ -63,7 +56,7 @@ pub(super) async fn asset(
     answer.insert(VARY, HeaderValue::from_static("accept-encoding"));
     // Checked with every load, so that an upgrade shows at once.
     answer.insert(CACHE_CONTROL, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    Some(response)
 }
 
 fn content(name: &str, file: EmbeddedFile, hash: Hash, gzip: bool) -> Response {

@@ -7,7 +7,8 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 
 use super::kept::Part;
-use super::{LogRecord, spelled_out};
+use super::spelled_out;
+use crate::model::LogRecord;
 
 /// Two files of this size are kept at most for each server.
 const FILE_MAX_BYTES: u64 = 2 * 1024 * 1024;
@@ -118,9 +119,9 @@ impl LogFile {
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::Source;
     use super::super::kept::Kept;
     use super::*;
+    use crate::model::LogSource;
 
     fn kept_in(file: &LogFile) -> Vec<u64> {
         let kept = Kept::new(file.parts().unwrap(), Vec::new());
@@ -130,7 +131,7 @@ mod tests {
     fn record(seq: u64, line: String) -> LogRecord {
         LogRecord {
             ts: Timestamp::UNIX_EPOCH,
-            stream: Source::Stdout,
+            stream: LogSource::Stdout,
             line,
             seq,
         }

@@ -203,13 +203,13 @@ mod tests {
 
     use jiff::Timestamp;
 
-    use super::super::Source;
     use super::*;
+    use crate::model::LogSource;
 
     fn record(seq: u64) -> LogRecord {
         LogRecord {
             ts: Timestamp::UNIX_EPOCH,
-            stream: Source::Stdout,
+            stream: LogSource::Stdout,
             line: format!("line {seq}"),
             seq,
         }

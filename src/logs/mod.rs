@@ -23,14 +23,12 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
-use utoipa::ToSchema;
 
 use crate::blocking::run_blocking;
-use crate::model::ServerId;
+use crate::model::{LogRecord, LogSource, ServerId};
 use crate::runtime::{OutputLine, OutputStream, Run, Runtime};
 use crate::trouble;
 use crate::vault::Mask;
@@ -42,46 +40,8 @@ use kept::Kept;
 pub use read::{Lines, Piece};
 pub use ring::Batch;
 use ring::Ring;
-pub use select::{Edge, LogPage, Needle, Selection};
+pub use select::{Needle, Selection};
 pub use terminal::{for_terminal, spelled_out};
-
-/// Where a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-#[schema(as = LogSource)]
-pub enum Source {
-    /// Standard output of the server.
-    Stdout,
-    /// Standard error of the server.
-    Stderr,
-    /// EMCP itself: a marker between runs.
-    Emcp,
-}
-
-impl Source {
-    /// As it is told.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Stdout => "stdout",
-            Self::Stderr => "stderr",
-            Self::Emcp => "emcp",
-        }
-    }
-}
-
-/// One line, as sent to viewers and kept on disk.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct LogRecord {
-    /// When the engine received it.
-    #[schema(value_type = String, format = DateTime)]
-    pub ts: Timestamp,
-    /// Where it came from.
-    pub stream: Source,
-    /// The text, without the line end.
-    pub line: String,
-    /// Its number; rises without gaps, also across runs and restarts of EMCP.
-    pub seq: u64,
-}
 
 /// How many lines are taken from a follower at once.
 const CHUNK_LINES: usize = 256;
@@ -273,7 +233,7 @@ impl ServerLog {
         self.newest.subscribe()
     }
 
-    async fn append(self: &Arc<Self>, lines: Vec<(Timestamp, Source, String)>) {
+    async fn append(self: &Arc<Self>, lines: Vec<(Timestamp, LogSource, String)>) {
         if lines.is_empty() {
             return;
         }
@@ -285,7 +245,7 @@ impl ServerLog {
         }
     }
 
-    fn append_now(&self, lines: Vec<(Timestamp, Source, String)>) -> io::Result<()> {
+    fn append_now(&self, lines: Vec<(Timestamp, LogSource, String)>) -> io::Result<()> {
         // Held from before the lines are in the ring until they are on disk:
         // whoever reads the disk meanwhile would miss some.
         let mut disk = self.disk();
@@ -350,7 +310,7 @@ async fn take_in(
     if !is_resumed {
         let short = container.get(..12).unwrap_or(container);
         let marker = format!("--- run started, container {short} ---");
-        log.append(vec![(run_start, Source::Emcp, marker)]).await;
+        log.append(vec![(run_start, LogSource::Emcp, marker)]).await;
     }
     let since = known_until.map_or(run_start, |known| known.max(run_start));
     let mut lines = Box::pin(
@@ -372,10 +332,10 @@ async fn take_in(
     log.append(hider.rest().map(as_kept).collect()).await;
 }
 
-fn as_kept(line: OutputLine) -> (Timestamp, Source, String) {
+fn as_kept(line: OutputLine) -> (Timestamp, LogSource, String) {
     match line.stream {
-        OutputStream::Stdout => (line.at, Source::Stdout, line.text),
-        OutputStream::Stderr => (line.at, Source::Stderr, line.text),
-        OutputStream::Gap => (line.at, Source::Emcp, GAP.to_owned()),
+        OutputStream::Stdout => (line.at, LogSource::Stdout, line.text),
+        OutputStream::Stderr => (line.at, LogSource::Stderr, line.text),
+        OutputStream::Gap => (line.at, LogSource::Emcp, GAP.to_owned()),
     }
 }

@@ -6,10 +6,12 @@ use std::sync::Arc;
 
 use tokio::sync::Semaphore;
 
+use super::ServerLog;
 use super::kept::Place;
-use super::select::{Edge, LogPage, PageOf, Selection};
-use super::{LogRecord, ServerLog};
+use super::select::{PageOf, Selection};
+use crate::api::{Edge, LogPage};
 use crate::blocking::run_blocking;
+use crate::model::LogRecord;
 use crate::model::{Error, Result};
 
 /// What reads logs at once; each reads a few megabytes at most. More would have
@@ -174,7 +176,7 @@ async fn read<T: Send + 'static>(
 mod tests {
     use jiff::Timestamp;
 
-    use super::super::{Needle, Source};
+    use super::super::{LogSource, Needle};
     use super::*;
 
     /// Numbered lines, the text behind each.
@@ -185,7 +187,7 @@ mod tests {
                 .map(|n| {
                     (
                         Timestamp::UNIX_EPOCH,
-                        Source::Stdout,
+                        LogSource::Stdout,
                         format!("line {n} {text}"),
                     )
                 })
@@ -265,7 +267,7 @@ mod tests {
         log.disk().file = super::super::LogFile::new(folder.join("output.jsonl"));
         let lines = vec![(
             Timestamp::UNIX_EPOCH,
-            Source::Stdout,
+            LogSource::Stdout,
             "unwritten".to_owned(),
         )];
         log.append_now(lines).unwrap_err();

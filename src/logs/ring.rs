@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 
-use super::{LogRecord, Source};
+use crate::model::{LogRecord, LogSource};
 
 const RING_MAX_LINES: usize = 5_000;
 const RING_MAX_BYTES: usize = 1024 * 1024;
@@ -33,7 +33,7 @@ impl Ring {
         self.newest
     }
 
-    pub(super) fn push(&mut self, ts: Timestamp, stream: Source, line: String) -> LogRecord {
+    pub(super) fn push(&mut self, ts: Timestamp, stream: LogSource, line: String) -> LogRecord {
         let record = LogRecord {
             ts,
             stream,
@@ -92,7 +92,7 @@ impl Ring {
         self.records
             .iter()
             .rev()
-            .filter(|record| record.stream != Source::Emcp)
+            .filter(|record| record.stream != LogSource::Emcp)
             .map(|record| record.ts)
             .next()
     }
@@ -105,7 +105,11 @@ mod tests {
     fn filled(count: usize) -> Ring {
         let mut ring = Ring::default();
         for n in 0..count {
-            ring.push(Timestamp::UNIX_EPOCH, Source::Stdout, format!("line {n}"));
+            ring.push(
+                Timestamp::UNIX_EPOCH,
+                LogSource::Stdout,
+                format!("line {n}"),
+            );
         }
         ring
     }
@@ -137,7 +141,11 @@ mod tests {
     fn long_lines_are_bounded_by_bytes() {
         let mut ring = Ring::default();
         for _ in 0..100 {
-            ring.push(Timestamp::UNIX_EPOCH, Source::Stdout, "x".repeat(64 * 1024));
+            ring.push(
+                Timestamp::UNIX_EPOCH,
+                LogSource::Stdout,
+                "x".repeat(64 * 1024),
+            );
         }
         assert!(ring.bytes <= RING_MAX_BYTES);
         assert_eq!(ring.newest(), 100);

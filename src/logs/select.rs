@@ -3,10 +3,9 @@
 use std::collections::VecDeque;
 
 use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
 
-use super::{LogRecord, Source};
+use crate::api::{Edge, LogPage};
+use crate::model::{LogRecord, LogSource};
 
 /// The text of one page of lines, in bytes; a page has one line at least.
 const PAGE_MAX_BYTES: usize = 512 * 1024;
@@ -21,7 +20,7 @@ pub struct Selection {
     /// Not newer than this.
     pub until: Option<Timestamp>,
     /// Of this stream, and EMCP's own, which tell runs apart.
-    pub stream: Option<Source>,
+    pub stream: Option<LogSource>,
     /// With this text in them.
     pub needle: Option<Needle>,
 }
@@ -34,7 +33,7 @@ impl Selection {
             && self.until.is_none_or(|until| record.ts <= until)
             && self
                 .stream
-                .is_none_or(|stream| record.stream == stream || record.stream == Source::Emcp)
+                .is_none_or(|stream| record.stream == stream || record.stream == LogSource::Emcp)
             && self
                 .needle
                 .as_ref()
@@ -97,16 +96,6 @@ fn unstyled(line: &str) -> String {
     text
 }
 
-/// A line's place in a log.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Edge {
-    /// Its number.
-    pub seq: u64,
-    /// Its time.
-    #[schema(value_type = String, format = DateTime)]
-    pub ts: Timestamp,
-}
-
 impl From<&LogRecord> for Edge {
     fn from(record: &LogRecord) -> Self {
         Self {
@@ -114,19 +103,6 @@ impl From<&LogRecord> for Edge {
             ts: record.ts,
         }
     }
-}
-
-/// The newest lines that fit a selection.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct LogPage {
-    /// Oldest first.
-    pub records: Vec<LogRecord>,
-    /// What `before` is for the page of older lines; null where nothing older
-    /// that is kept fits.
-    pub next: Option<u64>,
-    /// The oldest line that is kept, whether it fits or not. Lines before it
-    /// were there if its `seq` is above 1.
-    pub oldest: Option<Edge>,
 }
 
 /// Gathers a page from lines in their order, within bounds of memory.
@@ -188,7 +164,7 @@ impl<'a> PageOf<'a> {
 mod tests {
     use super::*;
 
-    fn record(seq: u64, stream: Source, line: &str) -> LogRecord {
+    fn record(seq: u64, stream: LogSource, line: &str) -> LogRecord {
         LogRecord {
             ts: Timestamp::from_second(i64::try_from(seq).unwrap()).unwrap(),
             stream,
@@ -236,7 +212,7 @@ mod tests {
 
     #[test]
     fn every_part_of_a_selection_counts() {
-        let wanted = record(5, Source::Stderr, "wanted");
+        let wanted = record(5, LogSource::Stderr, "wanted");
         let second = |second| Timestamp::from_second(second).unwrap();
         let fits = |selection: Selection| selection.takes(&wanted);
         assert!(fits(Selection::default()));
@@ -252,15 +228,15 @@ mod tests {
             stream: Some(stream),
             ..Selection::default()
         };
-        assert!(fits(of(Source::Stderr)));
-        assert!(!fits(of(Source::Stdout)));
-        assert!(of(Source::Stdout).takes(&record(1, Source::Emcp, "--- run ---")));
+        assert!(fits(of(LogSource::Stderr)));
+        assert!(!fits(of(LogSource::Stdout)));
+        assert!(of(LogSource::Stdout).takes(&record(1, LogSource::Emcp, "--- run ---")));
     }
 
     #[test]
     fn pages_lead_back_to_the_oldest_line_without_gap_or_duplicate() {
         let records: Vec<_> = (3..=25)
-            .map(|seq| record(seq, Source::Stdout, "line"))
+            .map(|seq| record(seq, LogSource::Stdout, "line"))
             .collect();
         let mut seen = Vec::new();
         let mut before = None;
@@ -285,7 +261,7 @@ mod tests {
     #[test]
     fn the_last_page_of_a_search_says_that_it_is_the_last() {
         let records: Vec<_> = (1..=9)
-            .map(|seq| record(seq, Source::Stdout, if seq < 3 { "hit" } else { "miss" }))
+            .map(|seq| record(seq, LogSource::Stdout, if seq < 3 { "hit" } else { "miss" }))
             .collect();
         let search = Selection {
             needle: Needle::new("hit"),
@@ -301,13 +277,17 @@ mod tests {
     fn long_lines_do_not_make_a_page_grow() {
         let line = "x".repeat(64 * 1024);
         let records: Vec<_> = (1..=100)
-            .map(|seq| record(seq, Source::Stdout, &line))
+            .map(|seq| record(seq, LogSource::Stdout, &line))
             .collect();
         let found = page(&Selection::default(), 1_000, &records);
         assert_eq!(found.records.len(), PAGE_MAX_BYTES / line.len());
         assert_eq!(found.next, Some(found.records[0].seq));
         // One line is told however long it is.
-        let one = [record(1, Source::Stdout, &"x".repeat(2 * PAGE_MAX_BYTES))];
+        let one = [record(
+            1,
+            LogSource::Stdout,
+            &"x".repeat(2 * PAGE_MAX_BYTES),
+        )];
         assert_eq!(numbers(&page(&Selection::default(), 1_000, &one)), [1]);
     }
 }

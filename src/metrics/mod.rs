@@ -26,7 +26,7 @@ use self::labels::{
     VerdictLabel,
 };
 use self::timings::Timings;
-use crate::disk::Space;
+use crate::api::Space;
 use crate::model::{Error, Result, Status};
 
 pub use labels::{GateOutcome, StartOutcome};

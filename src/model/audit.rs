@@ -39,38 +39,45 @@ pub struct AuditEntry {
     pub at: Timestamp,
     /// The token's name; absent where nobody was recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub actor: Option<String>,
     /// The token; absent for the administrator's own from the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub token_id: Option<TokenId>,
     /// What, in a stable word such as `server.create`.
     pub action: String,
     /// The name of the server or token it was done to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub target: Option<String>,
     /// Its id: a name may be given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub target_id: Option<String>,
     /// What came of it.
     pub result: AuditResult,
     /// The error's code, where it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub code: Option<String>,
     /// The client's address; "unknown" (in memory the unspecified address)
     /// where the host's own proxy hides it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "from")]
-    #[schema(value_type = Option<String>)]
+    #[schema(nullable = false, value_type = Option<String>)]
     pub from: Option<IpAddr>,
     /// The developer who has made the token, where it is a `connect` token of
     /// one: its lines are theirs when the log is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub made_by: Option<String>,
     /// How often the same was done; absent for once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub count: Option<u64>,
     /// When it was done the last time, where that was more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(nullable = false, value_type = Option<String>, format = DateTime)]
     pub last_at: Option<Timestamp>,
 }
 
@@ -155,7 +162,7 @@ mod from {
 }
 
 /// A line as kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AuditRecord {
     /// Rises with every line.
     pub id: u64,

@@ -90,18 +90,18 @@ impl From<EnvKey> for String {
 
 /// One variable as a caller sends it. `Debug` never shows the value: it may be
 /// a secret.
-#[derive(Clone, Deserialize, ToSchema)]
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RawEnvVar {
     /// The name; `EMCP_*` and some others are reserved.
     #[schema(pattern = "^[A-Za-z_][A-Za-z0-9_]{0,127}$")]
-    key: String,
+    pub key: String,
     /// The value; a secret sent without one keeps what is stored.
-    #[serde(default)]
-    value: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub value: Option<String>,
     /// Whether it is sealed at rest and masked in every answer.
     #[serde(default)]
-    is_secret: bool,
+    pub is_secret: bool,
 }
 
 /// One checked variable of a whole-set update.

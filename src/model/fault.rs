@@ -8,6 +8,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
+use super::SentenceArgs;
+
 /// The signal that cannot be caught; its exit code is 137.
 const SIGKILL: i64 = 9;
 /// What a shell adds to a signal's number to make an exit code of it.
@@ -23,7 +25,7 @@ pub struct Fault {
     /// What the sentence says in numbers and names; of a failure that the
     /// bootstrap reported, only where it is a module that is missing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
+    #[schema(no_recursion, nullable = false, value_type = Option<SentenceArgs>)]
     pub args: Option<Map<String, Value>>,
 }
 

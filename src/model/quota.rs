@@ -16,7 +16,7 @@ const STORAGE_MAX_BYTES: u64 = 10 * 1024 * MIB;
 const NUMBER_MAX: u64 = (1 << 53) - 1;
 
 /// The highest limits that any one server may be given.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Maxima {
     /// Memory in bytes.
     pub memory_bytes: u64,
@@ -112,7 +112,7 @@ impl Maxima {
 }
 
 /// What one person may have at most.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Quota {
     /// Servers that the person has created.
     pub servers: u64,

@@ -4,13 +4,13 @@
 //! Settings, code and environment have a tag each: a form of one is not outdated
 //! by a change of another, nor by a start or stop.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::{Error, Result, Server};
 
 /// An entity tag, with its quotes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(transparent)]
 pub struct Tag(String);
 
@@ -23,7 +23,7 @@ impl Tag {
 
 /// The tags of a server's parts, each to be sent as `If-Match` with a change of
 /// that part.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Etags {
     /// Of what `PATCH` changes.
     pub settings: Tag,

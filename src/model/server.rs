@@ -367,7 +367,7 @@ pub struct CodeVersion {
     /// Until when it was in use, the last time; absent for the one in use, and
     /// where an earlier EMCP did not write it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
+    #[schema(nullable = false, value_type = Option<String>, format = DateTime)]
     pub last_in_use_at: Option<Timestamp>,
 }
 

@@ -63,9 +63,11 @@ pub struct Failure {
     pub fault: Fault,
     /// The line of the user's file, where there is one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
     pub line: Option<u32>,
     /// The last lines the container wrote.
     #[serde(default)]
+    #[schema(required = true)]
     pub log_tail: Vec<String>,
     /// When it failed.
     #[schema(value_type = String, format = DateTime)]

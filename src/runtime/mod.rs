@@ -1,14 +1,17 @@
 //! Where containers live. The types here are the whole vocabulary the
-//! reconciler shares with a container engine; only `docker` names bollard.
+//! reconciler shares with a container engine; only `docker` names bollard. The
+//! `broker` keeps the engine in another process.
 //!
 //! Nothing outside this room may assume one engine, one container per server or
 //! a bind mount: Docker Swarm is to become another runtime.
 
+mod broker;
 mod client;
 mod docker;
 #[cfg(test)]
 pub(crate) mod fake;
 mod measured;
+mod programs;
 mod types;
 
 use std::net::Ipv4Addr;
@@ -21,9 +24,11 @@ use secrecy::SecretString;
 
 use crate::model::{Egress, ServerId, ServerNetworks};
 
+pub use broker::{BrokerRuntime, serve as serve_broker};
 pub use client::{NoTestimony, SendError, ServerClient};
 pub use docker::DockerRuntime;
 pub use measured::Measured;
+pub use programs::{CHECK, REACH};
 pub use types::{
     Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
     OutputStream, Phase, Run, RuntimeError, STORAGE_TARGET, Usage,

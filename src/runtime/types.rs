@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
 
 use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
 
@@ -55,7 +56,7 @@ pub struct DiskSpec {
 }
 
 /// What a container is doing.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Phase {
     /// Made, never started.
     Created,
@@ -70,7 +71,7 @@ pub enum Phase {
 }
 
 /// A container as listed.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// The engine's id.
     pub id: String,
@@ -87,7 +88,7 @@ pub struct Container {
 }
 
 /// A container as looked at by itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Inspected {
     /// What it is doing.
     pub phase: Phase,
@@ -98,7 +99,7 @@ pub struct Inspected {
 }
 
 /// One run of a container: from a start to the end, if it ended.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Run {
     /// Tells one run of a container from the next.
     pub key: String,
@@ -132,7 +133,7 @@ pub struct OneShot<'a> {
 }
 
 /// What an engine tells by itself, as a hint to look again.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Change {
     /// Something happened to a container of this server.
     Server(ServerId),
@@ -142,7 +143,7 @@ pub enum Change {
 }
 
 /// The engine and its host.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineInfo {
     /// The engine's version.
     pub version: String,
@@ -155,7 +156,7 @@ pub struct EngineInfo {
 }
 
 /// What a container uses.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// CPU time of all its processes since it was started, in nanoseconds.
     pub cpu_time_nanos: u64,
@@ -164,7 +165,7 @@ pub struct Usage {
 }
 
 /// Which of the output streams a line came from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum OutputStream {
     /// Standard output.
@@ -176,7 +177,7 @@ pub enum OutputStream {
 }
 
 /// One line of a container's output.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OutputLine {
     /// When the engine received it.
     pub at: Timestamp,
@@ -190,7 +191,7 @@ pub struct OutputLine {
 }
 
 /// What went wrong with the engine.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, thiserror::Error, Serialize, Deserialize)]
 pub enum RuntimeError {
     /// The engine does not answer.
     #[error("Docker Engine does not answer: {0}")]

@@ -5,15 +5,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
 use tokio::sync::Semaphore;
-use utoipa::ToSchema;
 
 use super::{App, CodeUpload};
 use crate::access::CanRead;
+use crate::api::{CheckView, Severity};
 use crate::model::{EntryObject, Error, Result, RuntimeChoice, ServerId};
-use crate::runtime::{OneShot, RuntimeError};
+use crate::runtime::{CHECK, OneShot, RuntimeError};
 
 /// Normally it takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,54 +26,6 @@ pub struct CheckCode {
     pub entry_object: EntryObject,
     /// Which Python environment.
     pub runtime: RuntimeChoice,
-}
-
-/// What was found.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct CheckView {
-    /// Whether nothing was found that keeps it from being served.
-    #[serde(default)]
-    pub ok: bool,
-    /// Which Python environment it would be served by.
-    pub runtime: Option<RuntimeChoice>,
-    /// Names at the top level that are bound to a server.
-    pub entry_objects: Vec<String>,
-    /// In the order of the file.
-    pub problems: Vec<Problem>,
-}
-
-/// One thing that is wrong. Lines and columns count from 1.
-#[derive(Debug, Serialize, Deserialize, ToSchema)]
-pub struct Problem {
-    /// How bad it is.
-    pub severity: Severity,
-    /// `syntax_error`, `no_entry`, `entry_not_found`, `module_not_available`.
-    pub code: String,
-    /// In words.
-    pub message: String,
-    /// What the words name; absent where they are Python's own, and from a base
-    /// image of before.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub args: Option<Map<String, Value>>,
-    /// Where it begins.
-    pub line: Option<u32>,
-    /// Where it begins.
-    pub column: Option<u32>,
-    /// Where it ends.
-    pub end_line: Option<u32>,
-    /// Where it ends: the column after the last one.
-    pub end_column: Option<u32>,
-}
-
-/// How bad a problem is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Severity {
-    /// It cannot be served.
-    Error,
-    /// It may fail.
-    Warning,
 }
 
 impl App {
@@ -96,7 +46,7 @@ impl App {
         let code_dir = self.layout.code_dir(id, files.number());
         let shot = OneShot {
             image: &self.settings.base_image,
-            command: &["python3", "-I", "/opt/emcp/bootstrap.py", "check"],
+            command: CHECK,
             env: vec![
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),

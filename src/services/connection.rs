@@ -3,84 +3,16 @@
 
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
-use serde::Serialize;
 use serde_json::{Value, json};
 use url::form_urlencoded;
-use utoipa::ToSchema;
 
-use super::{App, Urls};
+use super::{App, urls_of};
 use crate::access::CanRead;
+use crate::api::{ClientsView, Commands, ConnectionView, TwoTransports, Urls, WithLink};
 use crate::model::Result;
 
 /// Stands where the user's token goes.
 const TOKEN_PLACEHOLDER: &str = "YOUR_TOKEN";
-
-/// How clients connect to one server.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ConnectionView {
-    /// The public addresses.
-    pub urls: Urls,
-    /// For clients that take nothing but a URL. The token must be a `connect`
-    /// token that names this server alone; others get 403 `token_not_for_url`.
-    /// None for a server without MCP.
-    pub urls_with_key: Urls,
-    /// Where the CA's certificate is to be had, if EMCP's own CA is in use.
-    pub ca_url: Option<String>,
-    /// What stands for the token below.
-    pub token_placeholder: &'static str,
-    /// By client; absent for a server without MCP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub clients: Option<ClientsView>,
-    /// How to call a server without MCP, as a command.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub curl: Option<String>,
-}
-
-/// Configuration by client.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ClientsView {
-    /// Cherry Studio.
-    pub cherry_studio: TwoTransports,
-    /// Claude Code, as commands.
-    pub claude_code: Commands,
-    /// Cursor.
-    pub cursor: WithLink,
-    /// VS Code; asks for the token itself.
-    pub vscode: Value,
-    /// Windsurf.
-    pub windsurf: Value,
-}
-
-/// A client that takes either transport.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TwoTransports {
-    /// HTTP with server-sent events, where the server has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sse: Option<WithLink>,
-    /// Streamable HTTP, where the server has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub streamable_http: Option<WithLink>,
-}
-
-/// A configuration and a link that installs it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WithLink {
-    /// To paste.
-    pub config: Value,
-    /// To click.
-    pub link: String,
-}
-
-/// Commands for a shell.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Commands {
-    /// HTTP with server-sent events, where the server has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sse: Option<String>,
-    /// Streamable HTTP, where the server has it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub http: Option<String>,
-}
 
 impl App {
     /// How clients connect to a server.
@@ -90,7 +22,7 @@ impl App {
     pub fn connection(&self, _: &CanRead, id_or_name: &str) -> Result<ConnectionView> {
         let entry = self.find_server(id_or_name)?;
         let public = &self.settings.public_url;
-        let urls = Urls::of(self.settings.base_of_servers(), &entry);
+        let urls = urls_of(self.settings.base_of_servers(), &entry);
         let name = entry.server.name.as_str();
         let clients = (urls.base.is_none()).then(|| clients(name, &urls));
         let with_key = |url: &String| format!("{url}?key={TOKEN_PLACEHOLDER}");
@@ -109,7 +41,7 @@ impl App {
                 .ca_cert_pem
                 .is_some()
                 .then(|| format!("{}ca.crt", public.as_str())),
-            token_placeholder: TOKEN_PLACEHOLDER,
+            token_placeholder: TOKEN_PLACEHOLDER.into(),
             clients,
         })
     }

@@ -8,13 +8,11 @@ use std::time::{Duration, Instant};
 
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
-use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
 use crate::access::{Caller, CanConnect, TokenTable};
+use crate::api::{ConnectionTest, Step};
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
@@ -32,41 +30,11 @@ const NAME_MAX_CHARS: usize = 200;
 /// How long the token of one test may work.
 const TOKEN_LIFETIME: SignedDuration = SignedDuration::from_secs(120);
 
-/// What came of the test.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ConnectionTest {
-    /// Whether every step succeeded.
-    pub ok: bool,
-    /// Whether EMCP went by the public address itself, as it does where that is
-    /// an IP address. A name it does not look up, but takes for Traefik.
-    pub public_address_tried: bool,
-    /// In their order.
-    pub steps: Vec<Step>,
-}
-
-/// One step of connecting.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Step {
-    /// `resolve`, `tls`, `gate`, `initialize` or `list_tools`.
-    pub code: &'static str,
-    /// Whether it succeeded; absent if it was not reached.
-    pub ok: Option<bool>,
-    /// How long it took.
-    pub duration_ms: Option<f64>,
-    /// What was found.
-    pub detail: String,
-    /// The same for programs.
-    pub detail_code: String,
-    /// What the sentence says in numbers and names.
-    #[schema(value_type = Option<Object>)]
-    pub detail_args: Option<Map<String, Value>>,
-}
-
 impl Step {
     fn new(code: &'static str, ok: Option<bool>, finding: &Finding) -> Self {
         let (detail_code, detail_args) = finding.code_and_args();
         Self {
-            code,
+            code: code.into(),
             ok,
             duration_ms: None,
             detail: finding.to_string(),

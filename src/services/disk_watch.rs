@@ -5,8 +5,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use super::{App, Subject};
+use crate::api::Space;
 use crate::blocking::run_blocking;
-use crate::disk::{Space, space};
+use crate::disk::space;
 use crate::model::KnownNotice;
 
 /// Between two looks.

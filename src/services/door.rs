@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::{App, Notice};
+use super::App;
 use crate::access::{
     Caller, CanScrape, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong,
 };
+use crate::api::Notice;
 use crate::model::{AuditEntry, AuditResult, Error, Result, TokenId};
 
 impl App {

@@ -6,11 +6,11 @@ use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use serde::Deserialize;
 
-use super::{App, Notice};
-use crate::runtime::OneShot;
+use super::App;
+use crate::api::{Firewall, FirewallView, Notice};
+use crate::runtime::{OneShot, REACH};
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
 const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
@@ -20,29 +20,6 @@ const OPEN_RECHECK: Duration = Duration::from_secs(5 * 60);
 /// From the start of the container to its answer.
 const PATIENCE: Duration = Duration::from_secs(30);
 
-/// A connection that is refused has reached a machine; one that a firewall
-/// ends comes to nothing, or to "no route to host". The gateway of a container
-/// is the host's own address in the network. Port 1 (RFC 1078) is one that
-/// nobody serves and no operator allows.
-const SCRIPT: &str = r#"
-import json, socket, struct
-
-def reached(address, port):
-    try:
-        socket.create_connection((address, port), timeout=2).close()
-    except ConnectionRefusedError:
-        return True
-    except OSError:
-        return False
-    return True
-
-with open("/proc/net/route") as table:
-    routes = [line.split() for line in table.readlines()[1:]]
-gateway = next(route[2] for route in routes if route[1] == "00000000")
-host = socket.inet_ntoa(struct.pack("<L", int(gateway, 16)))
-print(json.dumps({"host": reached(host, 1), "metadata": reached("169.254.169.254", 80)}))
-"#;
-
 /// What a server can reach that it must not.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -51,29 +28,6 @@ struct Reach {
     host: bool,
     /// The address under which clouds give a machine its credentials.
     metadata: bool,
-}
-
-/// What was found, in one word.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum Firewall {
-    /// The operator wants none, so nothing is tried.
-    Off,
-    /// Not tried yet, or trying failed.
-    Unknown,
-    /// Servers reach neither the host's ports nor cloud metadata.
-    Closed,
-    /// Servers reach something that they must not.
-    Open,
-}
-
-/// What was found, and what to do about it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct FirewallView {
-    /// In one word.
-    pub state: Firewall,
-    /// In a sentence.
-    pub message: String,
 }
 
 impl FirewallView {
@@ -214,7 +168,7 @@ async fn try_once(app: &App) -> Result<Reach, String> {
         .ok_or("every address is taken by a server")?;
     let shot = OneShot {
         image: &app.settings.base_image,
-        command: &["python3", "-I", "-c", SCRIPT],
+        command: REACH,
         env: Vec::new(),
         code_dir: None,
         address: Some(address),

@@ -12,10 +12,10 @@ use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{App, FirewallView, Notice};
+use super::App;
 use crate::access::{CanScrape, Proxies};
+use crate::api::{FirewallView, Notice, Space};
 use crate::directory::Entry;
-use crate::disk::Space;
 use crate::metrics::{Metrics, UnderWay};
 use crate::model::{AuditEntry, Error, Result, ServerId};
 use crate::settings::Settings;

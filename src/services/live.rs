@@ -6,8 +6,9 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{App, ServerView, UsageView};
+use super::{App, ServerView};
 use crate::access::CanRead;
+use crate::api::UsageView;
 use crate::directory::Entry;
 use crate::model::{Error, Result, ServerId, ServerName};
 

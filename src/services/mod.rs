@@ -41,29 +41,22 @@ mod views;
 
 pub use app::App;
 pub use audit::AuditLog;
-pub use check::{CheckCode, CheckView};
+pub use check::CheckCode;
 pub use code::CodeUpload;
-pub use connection::ConnectionView;
-pub use connection_test::ConnectionTest;
 pub use disk_watch::DiskWatch;
-pub use firewall_watch::{Firewall, FirewallView, FirewallWatch};
+pub use firewall_watch::FirewallWatch;
 pub use internal::{AtGate, Readiness};
 pub use live::{News, Told};
-pub use notices::{Notice, NoticeBoard, Subject};
-pub use overview::OverviewView;
-pub use quotas::{AmountView, ChangeToken, PeopleView, PersonView, WritesView};
-pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
+pub use notices::{NoticeBoard, Subject};
+pub use servers::{CreateServer, PatchServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
-pub use settings_view::SettingsView;
 pub use startup::{Endings, start};
 #[cfg(test)]
 pub(crate) use startup::{Opened, Outside, start_in};
-pub use templates::{Template, templates};
-pub use tokens::{CreateToken, CreatedToken, TokenView};
-pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
+pub use templates::templates;
 pub use trials::Trials;
-pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
-pub use views::{EventView, ServerView, Urls};
+pub use usage::UsageMeter;
+pub use views::{ServerView, urls_of};
 
 #[cfg(test)]
 mod tests;

@@ -3,36 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use serde::Serialize;
-use serde_json::{Map, Value};
-use utoipa::ToSchema;
-
 use super::App;
+use crate::api::Notice;
 use crate::model::KnownNotice;
-
-/// Something the operator should know.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Notice {
-    /// Stable code.
-    pub code: String,
-    /// What it is, and what to do.
-    pub message: String,
-    /// What the message says in numbers and names, where it says any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub args: Option<Map<String, Value>>,
-}
-
-impl From<&KnownNotice> for Notice {
-    fn from(known: &KnownNotice) -> Self {
-        let (code, args) = known.code_and_args();
-        Self {
-            code,
-            message: known.to_string(),
-            args,
-        }
-    }
-}
 
 /// What a notice is about; there is one at most of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -1,83 +1,19 @@
 //! The platform at a glance.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
-use serde::Serialize;
-use utoipa::ToSchema;
-
-use super::usage::TotalUsage;
-use super::views::{EventView, ReasonView, is_restart_needed};
-use super::{App, Notice};
+use super::App;
+use super::views::is_restart_needed;
 use crate::access::CanRead;
+use crate::api::{Attention, OverviewView, RecentEvent, ServerRef};
 use crate::directory::Entry;
-use crate::disk::Space;
-use crate::model::{Maxima, Reason, Result, ServerId, Status};
+use crate::model::{Maxima, Reason, Result, Status};
 
 /// Events shown.
 const EVENTS_MAX: usize = 20;
 /// Servers shown that need attention.
 const ATTENTION_MAX: usize = 20;
-
-/// The platform at a glance.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct OverviewView {
-    /// All servers.
-    pub total: usize,
-    /// How many by status; every status is there.
-    #[schema(value_type = std::collections::HashMap<String, usize>)]
-    pub by_status: BTreeMap<&'static str, usize>,
-    /// What the operator should know of the platform; empty when all is well.
-    pub notices: Vec<Notice>,
-    /// The room on the data directory's disk, as last looked at.
-    pub disk: Option<Space>,
-    /// What all containers use, as last measured. Nothing is measured while
-    /// nobody looks: the first look finds nothing yet.
-    pub usage: Option<TotalUsage>,
-    /// The same for the last minutes, oldest first.
-    pub history: Vec<TotalUsage>,
-    /// What somebody should look after, most urgent first.
-    pub attention: Vec<Attention>,
-    /// What happened last, newest first.
-    pub recent_events: Vec<RecentEvent>,
-}
-
-/// A server by its names.
-#[derive(Debug, Clone, Serialize, ToSchema)]
-pub struct ServerRef {
-    /// Identity for life.
-    pub id: ServerId,
-    /// Unique name.
-    pub name: String,
-}
-
-/// A server that somebody should look after.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Attention {
-    /// Which.
-    pub server: ServerRef,
-    /// What it is doing.
-    pub status: Status,
-    /// Why it is here: `failed`, `failing`, `unresponsive`, `restart_needed`,
-    /// `held` or `limits_capped`.
-    pub code: &'static str,
-    /// The same for people, and more of it for programs.
-    #[serde(flatten)]
-    pub reason: ReasonView,
-    /// Since when.
-    #[schema(value_type = String, format = DateTime)]
-    pub since: Timestamp,
-}
-
-/// A line of some server's history.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct RecentEvent {
-    /// Whose.
-    pub server: ServerRef,
-    /// What.
-    #[serde(flatten)]
-    pub event: EventView,
-}
 
 impl ServerRef {
     fn of(entry: &Entry) -> Self {
@@ -120,13 +56,15 @@ impl App {
     }
 }
 
-fn count(entries: &[Entry]) -> BTreeMap<&'static str, usize> {
-    let mut by_status: BTreeMap<&'static str, usize> = Status::ALL
+fn count(entries: &[Entry]) -> BTreeMap<Cow<'static, str>, usize> {
+    let mut by_status: BTreeMap<Cow<'static, str>, usize> = Status::ALL
         .iter()
-        .map(|status| (status.as_str(), 0))
+        .map(|status| (status.as_str().into(), 0))
         .collect();
     for entry in entries {
-        *by_status.entry(entry.state.status.as_str()).or_default() += 1;
+        *by_status
+            .entry(entry.state.status.as_str().into())
+            .or_default() += 1;
     }
     by_status
 }
@@ -146,10 +84,10 @@ fn attention(entries: &[Entry], maxima: Maxima) -> Vec<Attention> {
 
 fn urgency(entry: &Entry, maxima: Maxima) -> Option<(u8, Attention)> {
     let state = &entry.state;
-    let item = |code, reason: &Reason, since| Attention {
+    let item = |code: &'static str, reason: &Reason, since| Attention {
         server: ServerRef::of(entry),
         status: state.status,
-        code,
+        code: code.into(),
         reason: reason.into(),
         since,
     };

@@ -5,74 +5,13 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Instant;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
+use super::App;
 use super::tokens::require_developer;
-use super::{App, TokenView};
 use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota};
-use crate::model::{
-    ADMINISTRATOR, Actor, Error, Holdings, Maxima, OwnQuota, Quota, Result, Role, TokenId, object,
-};
+use crate::api::{AmountView, ChangeToken, PeopleView, PersonView, TokenView, WritesView};
+use crate::model::{ADMINISTRATOR, Actor, Error, Holdings, Quota, Result, Role, TokenId};
 use crate::store::Allowance;
-
-/// A change of a token.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ChangeToken {
-    /// The whole quota of its holder; what is left out is as for everybody.
-    #[serde(deserialize_with = "object")]
-    pub quota: OwnQuota,
-}
-
-/// What people have and may have.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PeopleView {
-    /// By name: all for an administrator, else the one who asks.
-    pub people: Vec<PersonView>,
-    /// The highest limits that any one server may be given.
-    pub maxima: Maxima,
-    /// What holds for everybody who has no quota of their own.
-    pub quota: Quota,
-}
-
-/// What a person has and may have.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct PersonView {
-    /// Who.
-    pub name: String,
-    /// Whether no quota holds: an administrator.
-    pub exempt: bool,
-    /// Servers created.
-    pub servers: AmountView,
-    /// Memory limits of those that are wanted running, together, in bytes.
-    pub memory_bytes: AmountView,
-    /// Code versions, variables, descriptions and storage of those servers, in
-    /// bytes.
-    pub stored_bytes: AmountView,
-    /// Tokens made and not revoked.
-    pub tokens: AmountView,
-    /// Changes.
-    pub writes: WritesView,
-}
-
-/// So much of so much.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct AmountView {
-    /// In use.
-    pub used: u64,
-    /// At most; null where no quota holds.
-    pub limit: Option<u64>,
-}
-
-/// Changes that still count, of so many within a minute.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct WritesView {
-    /// Not drained yet.
-    pub used: u64,
-    /// Within a minute; null where no quota holds.
-    pub limit_per_minute: Option<u64>,
-}
 
 impl App {
     /// What bounds a change that adds to what `person` has. `is_exempt` is

@@ -11,8 +11,9 @@ use serde_json::Value;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
-use super::{App, CodeUpload, EventView, ServerView, env};
+use super::{App, CodeUpload, ServerView, env};
 use crate::access::{Caller, CanCreate, CanRead, CanWrite};
+use crate::api::{Action, EventView};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
@@ -104,18 +105,6 @@ pub struct ServerFilter {
     pub text: Option<String>,
     /// One status.
     pub status: Option<Status>,
-}
-
-/// What can be asked of a server.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
-#[schema(rename_all = "lowercase")]
-pub enum Action {
-    /// Run it.
-    Start,
-    /// End it.
-    Stop,
-    /// Replace its container by a new one.
-    Restart,
 }
 
 impl Server {

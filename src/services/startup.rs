@@ -24,7 +24,7 @@ use crate::maintenance::finish_rotation;
 use crate::metrics::Metrics;
 use crate::model::ServerNetworks;
 use crate::reconcile::{self, Waker};
-use crate::runtime::{DockerRuntime, Measured, Runtime, RuntimeError, ServerClient};
+use crate::runtime::{BrokerRuntime, DockerRuntime, Measured, Runtime, RuntimeError, ServerClient};
 use crate::settings::{Settings, TlsSource};
 use crate::store::{Store, StoredServer};
 use crate::traefik::{Provider, RouteFacts, Routes, own_address};
@@ -56,7 +56,10 @@ pub async fn start(
 ) -> anyhow::Result<(Arc<App>, impl Future<Output = anyhow::Result<()>>)> {
     let opened = Opened::open(&settings)?;
     let outside = Outside {
-        runtime: Arc::new(find_docker(&settings).await?),
+        runtime: match &settings.broker {
+            Some(path) => Arc::new(BrokerRuntime::new(path, &settings)),
+            None => Arc::new(find_docker(&settings).await?),
+        },
         client: ServerClient::new().context("cannot make an HTTP client")?,
         clock: Clock::Wall,
     };
@@ -183,7 +186,10 @@ pub(crate) async fn start_in(
     });
     let reconciling = {
         let (runtime, networks) = (Arc::clone(&runtime), settings.networks);
-        let host = settings.docker_host.clone();
+        let host = match &settings.broker {
+            Some(path) => format!("the broker {}", path.display()),
+            None => settings.docker_host.clone(),
+        };
         let (tasks, cancel) = (tasks.clone(), cancel.clone());
         let bounds = Arc::clone(&bounds);
         async move {

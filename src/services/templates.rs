@@ -1,28 +1,13 @@
 //! Servers to start from: the files of `examples/`, which the tests run.
 
 use rust_embed::RustEmbed;
-use serde::Serialize;
-use utoipa::ToSchema;
+
+use crate::api::Template;
 
 #[derive(RustEmbed)]
 #[folder = "examples/"]
 #[include = "*.py"]
 struct Examples;
-
-/// A server to start from.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct Template {
-    /// Its file's name without the ending.
-    pub id: String,
-    /// The same for people.
-    pub title: String,
-    /// The first paragraph of the file's documentation.
-    pub description: String,
-    /// The Python object to serve.
-    pub entry_object: String,
-    /// The file.
-    pub code: String,
-}
 
 /// All of them, by id.
 pub fn templates() -> Vec<Template> {

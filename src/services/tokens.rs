@@ -3,96 +3,17 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 use uuid::Uuid;
 
 use super::App;
 use crate::access::CanIssue;
+use crate::api::{CreateToken, CreatedToken, TokenView};
 use crate::directory::Entry;
 use crate::model::{
-    Error, OwnQuota, Result, Role, ServerId, Token, TokenId, TokenSecret, check_new_token_name,
-    object_or_null,
+    Error, OwnQuota, Result, Role, Token, TokenId, TokenSecret, check_new_token_name,
 };
 use crate::trouble;
 use crate::vault::random_bytes;
-
-/// What a new token is made from.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct CreateToken {
-    /// Whose or for what; no other live token may have it.
-    #[schema(pattern = "^[!-~]([ -~]{0,62}[!-~])?$")]
-    pub name: String,
-    /// What it allows.
-    pub role: Role,
-    /// For `connect`: names or ids of servers; absent or null means all.
-    #[serde(default)]
-    pub servers: Option<Vec<String>>,
-    /// When it stops working.
-    #[serde(default)]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Option<Timestamp>,
-    /// For `developer`: what its holder may have, where that is not as for
-    /// everybody.
-    #[serde(default, deserialize_with = "object_or_null")]
-    pub quota: Option<OwnQuota>,
-}
-
-/// A token as shown; without its secret.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct TokenView {
-    /// Identity, for revoking.
-    pub id: TokenId,
-    /// Whose or for what.
-    pub name: String,
-    /// What it allows.
-    pub role: Role,
-    /// For `connect`: the servers; null means all.
-    pub servers: Option<Vec<ServerId>>,
-    /// Whether it may stand in a URL (`?key=`): it names one server alone.
-    pub usable_in_url: bool,
-    /// When it was made.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// Who made it.
-    pub created_by: String,
-    /// When it stops working.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub expires_at: Option<Timestamp>,
-    /// When it last opened something.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub last_used_at: Option<Timestamp>,
-    /// What its holder may have, where that is not as for everybody.
-    pub quota: OwnQuota,
-}
-
-/// A new token: the one time its secret is shown. Not `Debug`.
-#[derive(Serialize, ToSchema)]
-pub struct CreatedToken {
-    /// The secret.
-    pub token: String,
-    /// The rest.
-    #[serde(flatten)]
-    pub view: TokenView,
-}
-
-impl From<Token> for TokenView {
-    fn from(token: Token) -> Self {
-        Self {
-            usable_in_url: token.names_one_server(),
-            id: token.id,
-            name: token.name,
-            role: token.role,
-            servers: token.servers,
-            created_at: token.created_at,
-            created_by: token.created_by,
-            expires_at: token.expires_at,
-            last_used_at: token.last_used_at,
-            quota: token.quota,
-        }
-    }
-}
 
 impl App {
     /// The tokens that this leave covers, oldest first; those with which one

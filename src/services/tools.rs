@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use http::HeaderName;
 use secrecy::ExposeSecret;
-use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value};
+use serde_json::Value;
 use tokio::time::Instant;
-use utoipa::ToSchema;
 
 use super::App;
 use crate::access::CanConnect;
+use crate::api::{
+    Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView, TruncatedList,
+};
 use crate::directory::Entry;
 use crate::mcp::{Bounds, Cut, GATEWAY_KEY_HEADER, Listed, McpError, Session};
 use crate::model::{Error, Result, ServerId, Status};
@@ -25,93 +26,6 @@ const WAKE_MAX: Duration = Duration::from_secs(30);
 /// For a tool's work. Longer ones are for real clients, which can wait and
 /// cancel.
 const CALL_MAX: Duration = Duration::from_secs(60);
-
-/// What a server offers, in the shapes of the MCP specification.
-#[derive(Serialize, ToSchema)]
-pub struct ToolsView {
-    /// What it says of itself: an `Implementation`.
-    pub server: Value,
-    /// The revision of MCP agreed on.
-    pub protocol_version: Value,
-    /// What it tells models about itself.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub instructions: Option<Value>,
-    /// `Tool`s.
-    pub tools: Vec<Value>,
-    /// `Resource`s.
-    pub resources: Vec<Value>,
-    /// `ResourceTemplate`s.
-    pub resource_templates: Vec<Value>,
-    /// `Prompt`s.
-    pub prompts: Vec<Value>,
-    /// Lists that are not whole, since the server tells more than EMCP reads.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub truncated: Vec<TruncatedList>,
-}
-
-/// A list of which only a part was read.
-#[derive(Serialize, ToSchema)]
-pub struct TruncatedList {
-    /// `tools`, `resources`, `resource_templates` or `prompts`.
-    pub list: &'static str,
-    /// `too_many_pages`, `too_many_items`, `too_large` or `too_slow`.
-    pub code: &'static str,
-}
-
-/// A tool or prompt with its arguments.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct Invocation {
-    /// Its name.
-    pub name: String,
-    /// Its arguments.
-    #[serde(default)]
-    #[schema(value_type = Object)]
-    pub arguments: Map<String, Value>,
-}
-
-/// A resource.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct ResourceRef {
-    /// Its URI.
-    pub uri: String,
-}
-
-/// What a tool gave.
-#[derive(Serialize, ToSchema)]
-pub struct ToolResultView {
-    /// Whether the tool itself says that it failed.
-    pub is_error: bool,
-    /// `ContentBlock`s.
-    pub content: Value,
-    /// What fits the tool's output schema.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub structured_content: Option<Value>,
-    /// From the request to the answer, without the handshake.
-    pub duration_ms: f64,
-}
-
-/// What is in a resource.
-#[derive(Serialize, ToSchema)]
-pub struct ReadView {
-    /// `ResourceContents`.
-    pub contents: Value,
-    /// From the request to the answer, without the handshake.
-    pub duration_ms: f64,
-}
-
-/// A prompt, filled in.
-#[derive(Serialize, ToSchema)]
-pub struct PromptView {
-    /// What it is for.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub description: Option<Value>,
-    /// `PromptMessage`s.
-    pub messages: Value,
-    /// From the request to the answer, without the handshake.
-    pub duration_ms: f64,
-}
 
 impl App {
     /// What a server offers.
@@ -285,9 +199,12 @@ async fn list_all(session: &Session) -> std::result::Result<ToolsView, McpError>
     let deadline = Instant::now() + LISTS_MAX;
     let patience = || ANSWER_MAX.min(deadline.saturating_duration_since(Instant::now()));
     let mut truncated = Vec::new();
-    let mut keep = |list, listed: Listed| {
+    let mut keep = |list: &'static str, listed: Listed| {
         let cut = listed.cut.map(Cut::code);
-        truncated.extend(cut.map(|code| TruncatedList { list, code }));
+        truncated.extend(cut.map(|code| TruncatedList {
+            list: list.into(),
+            code: code.into(),
+        }));
         listed.items
     };
     let mut view = ToolsView {

@@ -7,12 +7,11 @@ use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
 use jiff::Timestamp;
-use serde::Serialize;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
-use utoipa::ToSchema;
 
 use super::App;
+use crate::api::{ServerUsage, TotalUsage, UsageView};
 use crate::bounds::Bounds;
 use crate::directory::Directory;
 use crate::model::{Maxima, ServerId};
@@ -26,40 +25,6 @@ const HISTORY_MAX: usize = 120;
 const PARALLEL: usize = 8;
 /// After the last question for it, measuring goes on so long.
 const INTEREST: Duration = Duration::from_secs(30);
-
-/// What one container uses.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-pub struct ServerUsage {
-    /// Cores in use, averaged since the last look.
-    pub cpu_cores: f64,
-    /// Memory in use.
-    pub memory_bytes: u64,
-}
-
-/// What all containers use together.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, ToSchema)]
-pub struct TotalUsage {
-    /// When it was measured.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// Cores in use, averaged since the look before.
-    pub cpu_cores: f64,
-    /// Memory in use.
-    pub memory_bytes: u64,
-    /// Memory that they may use at most.
-    pub memory_limit_bytes: u64,
-}
-
-/// One look at all containers.
-#[derive(Debug, Default, Clone, PartialEq, Serialize, ToSchema)]
-pub struct UsageView {
-    /// All together; absent before the first look.
-    #[serde(flatten)]
-    pub total: Option<TotalUsage>,
-    /// One by one, by the server's id.
-    #[schema(value_type = std::collections::HashMap<String, ServerUsage>)]
-    pub servers: HashMap<ServerId, ServerUsage>,
-}
 
 /// Measures while somebody looks.
 pub struct UsageMeter {

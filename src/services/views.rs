@@ -2,113 +2,30 @@
 
 use jiff::Timestamp;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use url::Url;
 use utoipa::ToSchema;
 
-use crate::access::{Caller, ServerPermission};
+use crate::access::Caller;
+use crate::api::{ReasonView, Urls};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Args, Desired, Egress, Etags, Event, Failure, Happening, Limits, Maxima, PassHeaders,
-    Reason, Rest, RuntimeChoice, ServerId, ServerNetworks, Serves, SleepAfter, SleepChoice, Status,
-    Storage,
+    Actor, Args, Desired, Egress, Etags, Failure, Limits, Maxima, PassHeaders, Rest, RuntimeChoice,
+    ServerId, ServerNetworks, ServerPermission, Serves, SleepAfter, SleepChoice, Status, Storage,
 };
 
-/// A server's public addresses: those where it answers MCP, or, where it is
-/// known to have no such endpoint, the one that all of its own are below.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, ToSchema)]
-pub struct Urls {
-    /// HTTP with server-sent events.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub sse: Option<String>,
-    /// Streamable HTTP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub mcp: Option<String>,
-    /// Further endpoints of a file with several.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub more: Vec<String>,
-    /// The top of an app without MCP.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub base: Option<String>,
-}
-
-impl Urls {
-    /// The addresses under the servers' base URL.
-    pub fn of(base: &Url, entry: &Entry) -> Self {
-        let base = base.as_str().trim_end_matches('/');
-        let base = format!("{base}{}", entry.server.path_prefix());
-        let usual = Serves::default();
-        let serves = entry.state.serves.as_ref().unwrap_or(&usual);
-        let url = |path: &String| format!("{base}{path}");
-        let further = serves.mcp.iter().skip(1).chain(serves.sse.iter().skip(1));
-        Self {
-            sse: serves.sse.first().map(url),
-            mcp: serves.mcp.first().map(url),
-            more: further.map(url).collect(),
-            base: (!serves.has_mcp()).then(|| format!("{base}/")),
-        }
-    }
-
-    /// The one to name where only one is.
-    pub fn main(&self) -> &str {
-        let named = self.mcp.as_ref().or(self.sse.as_ref());
-        named.or(self.base.as_ref()).map_or("", String::as_str)
-    }
-}
-
-/// Why something is so, for people and for programs.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ReasonView {
-    /// In words.
-    pub reason: String,
-    /// The same as a stable code: that of a `Reason`.
-    pub reason_code: String,
-    /// The arguments of a `Reason` of this code, where it has any.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<Object>)]
-    pub reason_args: Option<Map<String, Value>>,
-}
-
-impl From<&Reason> for ReasonView {
-    fn from(reason: &Reason) -> Self {
-        let (reason_code, reason_args) = reason.code_and_args();
-        Self {
-            reason: reason.to_string(),
-            reason_code,
-            reason_args,
-        }
-    }
-}
-
-/// One line of a server's history.
-#[derive(Debug, Serialize, ToSchema)]
-#[schema(as = Event)]
-pub struct EventView {
-    /// When.
-    #[schema(value_type = String, format = DateTime)]
-    pub at: Timestamp,
-    /// What kind: a status word, or `created`, `changed`, `code`, `env`,
-    /// `action`.
-    pub kind: String,
-    /// In words.
-    pub message: String,
-    /// The same for programs.
-    #[serde(flatten)]
-    pub what: Happening,
-    /// Who, where a person did it.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub actor: Option<String>,
-}
-
-impl From<Event> for EventView {
-    fn from(event: Event) -> Self {
-        Self {
-            at: event.at,
-            kind: event.kind,
-            message: event.what.to_string(),
-            what: event.what,
-            actor: event.actor,
-        }
+/// A server's addresses under the servers' base URL.
+pub fn urls_of(base: &Url, entry: &Entry) -> Urls {
+    let base = base.as_str().trim_end_matches('/');
+    let base = format!("{base}{}", entry.server.path_prefix());
+    let usual = Serves::default();
+    let serves = entry.state.serves.as_ref().unwrap_or(&usual);
+    let url = |path: &String| format!("{base}{path}");
+    let further = serves.mcp.iter().skip(1).chain(serves.sse.iter().skip(1));
+    Urls {
+        sse: serves.sse.first().map(url),
+        mcp: serves.mcp.first().map(url),
+        more: further.map(url).collect(),
+        base: (!serves.has_mcp()).then(|| format!("{base}/")),
     }
 }
 
@@ -243,7 +160,7 @@ impl ServerView {
             restart_needed: is_restart_needed(entry),
             created_at: server.created_at,
             updated_at: server.updated_at,
-            urls: Urls::of(base_url, entry),
+            urls: urls_of(base_url, entry),
             etags: server.etags(),
             permissions: viewer.permissions_on(server),
         }

@@ -206,6 +206,7 @@ impl SettingsInput {
             docker_host: self
                 .docker_host
                 .unwrap_or_else(|| "unix:///var/run/docker.sock".to_owned()),
+            broker: self.broker,
             network: self.network.unwrap_or_else(|| "mcp-net".to_owned()),
             networks,
             firewall,

@@ -18,6 +18,10 @@ pub struct SettingsInput {
     /// Docker Engine, e.g. unix:///var/run/docker.sock or tcp://host:2375.
     #[arg(long, env = "EMCP_DOCKER_HOST")]
     pub docker_host: Option<String>,
+    /// Unix socket of the process that alone uses Docker Engine
+    /// (`emcp broker`); without it EMCP uses the engine itself.
+    #[arg(long, env = "EMCP_BROKER")]
+    pub broker: Option<PathBuf>,
     /// Docker network of the servers.
     #[arg(long, env = "EMCP_NETWORK")]
     pub network: Option<String>,

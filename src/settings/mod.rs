@@ -65,6 +65,9 @@ pub struct Settings {
     pub data_dir: PathBuf,
     /// Docker Engine's address.
     pub docker_host: String,
+    /// Where the broker is asked, which then alone uses the engine; none: EMCP
+    /// uses it itself.
+    pub broker: Option<PathBuf>,
     /// Docker network of the servers; the one without a way out has the same
     /// name with `-internal`.
     pub network: String,

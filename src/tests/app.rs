@@ -3,9 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use http::{Method, Request, StatusCode};
-use serde_json::{Value, json};
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinSet;
 use tokio::time::timeout;
@@ -19,17 +17,21 @@ use crate::runtime::fake::FakeEngine;
 use crate::services::{App, Endings, Opened, Outside, start_in};
 use crate::settings::SettingsInput;
 
+use super::traefik::stand_for_traefik;
+
 /// Far more than anything takes, on the clock that leaps.
 pub(super) const PATIENCE: Duration = Duration::from_secs(600);
 /// Between two looks at a condition.
-const POLL: Duration = Duration::from_millis(20);
+pub(super) const POLL: Duration = Duration::from_millis(20);
 
 /// EMCP, its engine, and somebody in Traefik's place.
 pub(super) struct TestApp {
     pub(super) app: Arc<App>,
     pub(super) engine: FakeEngine,
     pub(super) admin: String,
-    web: Arc<[InProcess; 2]>,
+    /// The public listener and the internal one.
+    pub(super) web: Arc<[InProcess; 2]>,
+    input: SettingsInput,
     clock: Clock,
     endings: Parts,
     dir: TempDir,
@@ -44,27 +46,13 @@ struct Parts {
     running: JoinSet<()>,
 }
 
-/// An answer, read.
-#[derive(Debug)]
-pub(super) struct Reply {
-    pub(super) status: StatusCode,
-    pub(super) headers: http::HeaderMap,
-    /// The body, and what it says if it is JSON.
-    pub(super) text: String,
-    pub(super) json: Value,
-}
-
-impl Reply {
-    /// The same, if it is of this status.
-    #[track_caller]
-    pub(super) fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status.as_u16(), status, "{}", self.json);
-        self
-    }
-
-    /// The code of the error.
-    pub(super) fn code(&self) -> &str {
-        self.json["error"]["code"].as_str().unwrap_or_default()
+impl Parts {
+    async fn end(mut self) {
+        self.closing.cancel();
+        self.cancel.cancel();
+        self.tasks.close();
+        timeout(PATIENCE, self.tasks.wait()).await.unwrap();
+        self.running.shutdown().await;
     }
 }
 
@@ -87,10 +75,14 @@ impl TestApp {
         let mut input = SettingsInput {
             data_dir: Some(dir.path().join("data")),
             firewall: Some("off".to_owned()),
+            // Nobody's: no test is to meet what this machine listens on.
+            https_address: Some("127.0.0.1:9".to_owned()),
+            // A disk that is nearly full is another test's.
+            min_free_bytes: Some(0),
             ..SettingsInput::default()
         };
         change(&mut input);
-        let (app, web, endings) = begin(input, &engine, clock).await;
+        let (app, web, endings) = begin(input.clone(), &engine, clock).await;
         let token = dir.path().join("data/admin-token");
         let admin = std::fs::read_to_string(token).unwrap().trim().to_owned();
         Self {
@@ -98,6 +90,7 @@ impl TestApp {
             engine,
             admin,
             web,
+            input,
             clock,
             endings,
             dir,
@@ -106,95 +99,38 @@ impl TestApp {
 
     /// EMCP ends as by SIGTERM, and another one takes over.
     pub(super) async fn restart(self) -> Self {
+        self.restart_with(async |_| {}).await
+    }
+
+    /// The same, and somebody changes the settings or the data in between.
+    pub(super) async fn restart_with(
+        self,
+        meanwhile: impl AsyncFnOnce(&mut SettingsInput),
+    ) -> Self {
         let Self {
             app,
             engine,
             admin,
             web,
+            mut input,
             clock,
-            mut endings,
+            endings,
             dir,
         } = self;
-        endings.closing.cancel();
-        endings.cancel.cancel();
-        endings.tasks.close();
-        timeout(PATIENCE, endings.tasks.wait()).await.unwrap();
-        endings.running.shutdown().await;
-        drop((app, web, endings));
-        let input = SettingsInput {
-            data_dir: Some(dir.path().join("data")),
-            firewall: Some("off".to_owned()),
-            ..SettingsInput::default()
-        };
-        let (app, web, endings) = begin(input, &engine, clock).await;
+        drop((app, web));
+        endings.end().await;
+        meanwhile(&mut input).await;
+        let (app, web, endings) = begin(input.clone(), &engine, clock).await;
         Self {
             app,
             engine,
             admin,
             web,
+            input,
             clock,
             endings,
             dir,
         }
-    }
-
-    // --- calls ----------------------------------------------------------------
-
-    /// A call of the API by the administrator.
-    pub(super) async fn call(&self, method: &str, path: &str, body: Option<Value>) -> Reply {
-        self.call_as(&self.admin, method, path, body).await
-    }
-
-    /// The same with another token.
-    pub(super) async fn call_as(
-        &self,
-        token: &str,
-        method: &str,
-        path: &str,
-        body: Option<Value>,
-    ) -> Reply {
-        let mut request = Request::new(Bytes::new());
-        *request.method_mut() = method.parse::<Method>().unwrap();
-        *request.uri_mut() = path.parse().unwrap();
-        let headers = request.headers_mut();
-        if !token.is_empty() {
-            let bearer = format!("Bearer {token}").parse().unwrap();
-            headers.insert("authorization", bearer);
-        }
-        if let Some(body) = body {
-            headers.insert("content-type", "application/json".parse().unwrap());
-            *request.body_mut() = body.to_string().into();
-        }
-        self.send(request).await
-    }
-
-    /// Any request to the public listener.
-    pub(super) async fn send(&self, request: Request<Bytes>) -> Reply {
-        let answer = self.web[0].call(request).await;
-        let (head, body) = answer.into_parts();
-        Reply {
-            status: head.status,
-            headers: head.headers,
-            text: String::from_utf8_lossy(&body).into_owned(),
-            json: serde_json::from_slice(&body).unwrap_or(Value::Null),
-        }
-    }
-
-    /// The text of a page: of the internal listener's, or of the public one's.
-    pub(super) async fn read(
-        &self,
-        is_internal: bool,
-        path: &str,
-        token: &str,
-    ) -> (StatusCode, String) {
-        let mut request = Request::get(path);
-        if !token.is_empty() {
-            request = request.header("authorization", format!("Bearer {token}"));
-        }
-        let request = request.body(Bytes::new()).unwrap();
-        let answer = self.web[usize::from(is_internal)].call(request).await;
-        let text = String::from_utf8_lossy(answer.body()).into_owned();
-        (answer.status(), text)
     }
 
     /// A file of the data directory.
@@ -202,69 +138,61 @@ impl TestApp {
         self.dir.path().join("data").join(name)
     }
 
-    /// What the gate says of a call of a server with this token.
-    pub(super) async fn knock(&self, token: &str, server: ServerId) -> StatusCode {
-        let entry = self.app.find_server(&server.to_string()).unwrap();
-        let at = entry.server.address_in(&self.app.settings().networks);
-        let name = &entry.server.name;
-        let request = Request::get(format!("/gate?server={server}&at={at}"))
-            .header("authorization", format!("Bearer {token}"))
-            .header("x-forwarded-method", "POST")
-            .header("x-forwarded-proto", "https")
-            .header("x-forwarded-host", "localhost:8443")
-            .header("x-forwarded-uri", format!("/api/{name}/mcp"))
-            .body(Bytes::new())
-            .unwrap();
-        self.web[1].call(request).await.status()
-    }
-
-    /// Makes a server of this file.
-    pub(super) async fn create(&self, name: &str, code: &str) -> ServerId {
-        let body = json!({"name": name, "code": code});
-        let made = self.call("POST", "/api/servers", Some(body)).await;
-        let made = made.expect(201);
-        made.json["id"].as_str().unwrap().parse().unwrap()
-    }
-
-    /// Starts, stops or restarts a server.
-    pub(super) async fn act(&self, id: ServerId, action: &str) -> Reply {
-        let path = format!("/api/servers/{id}/action");
-        let body = json!({"action": action});
-        self.call("POST", &path, Some(body)).await
-    }
-
-    /// A server as the API shows it.
-    pub(super) async fn show(&self, id: ServerId) -> Value {
-        let path = format!("/api/servers/{id}");
-        self.call("GET", &path, None).await.expect(200).json
-    }
-
     // --- waiting --------------------------------------------------------------
 
-    /// Waits until a server has this status, and shows it.
+    /// Waits until a server has this status, by the present wish, and shows it.
     #[track_caller]
     pub(super) fn until_status(
         &self,
         id: ServerId,
         status: &str,
     ) -> impl Future<Output = Value> + use<'_> {
+        self.until_shown(id, "status", status)
+    }
+
+    /// Waits until a server is as it is for this reason, by the present wish, and
+    /// shows it.
+    #[track_caller]
+    pub(super) fn until_reason(
+        &self,
+        id: ServerId,
+        code: &str,
+    ) -> impl Future<Output = Value> + use<'_> {
+        self.until_shown(id, "reason_code", code)
+    }
+
+    #[track_caller]
+    fn until_shown(
+        &self,
+        id: ServerId,
+        field: &'static str,
+        wanted: &str,
+    ) -> impl Future<Output = Value> + use<'_> {
         let caller = std::panic::Location::caller();
-        let status = status.to_owned();
+        let wanted = wanted.to_owned();
         async move {
+            let mut changes = self.app.at_gate().changes();
             let seen = async {
                 loop {
+                    changes.mark_unchanged();
                     let shown = self.show(id).await;
-                    if shown["status"] == *status {
+                    if shown[field] == *wanted && self.is_by_present_wish(id) {
                         return shown;
                     }
-                    tokio::time::sleep(POLL).await;
+                    changes.changed().await.unwrap();
                 }
             };
             match timeout(PATIENCE, seen).await {
                 Ok(shown) => shown,
-                Err(_) => panic!("{caller}: never {status}: {}", self.show(id).await),
+                Err(_) => panic!("{caller}: never {wanted}: {}", self.show(id).await),
             }
         }
+    }
+
+    /// Whether what is shown of a server is not what it was before the last wish.
+    fn is_by_present_wish(&self, id: ServerId) -> bool {
+        let found = self.app.find_server(&id.to_string());
+        found.is_ok_and(|entry| entry.state.generation == entry.server.generation)
     }
 
     /// Waits until something is so.
@@ -320,36 +248,4 @@ async fn begin(
         running,
     };
     (app, web, parts)
-}
-
-/// Polls, routes by what it was given, and tells so.
-async fn stand_for_traefik(web: Arc<[InProcess; 2]>, token: String) {
-    let ask = async |path: String| {
-        let request = Request::get(path)
-            .header("authorization", format!("Bearer {token}"))
-            .body(Bytes::new())
-            .unwrap();
-        web[1].call(request).await.into_body()
-    };
-    let in_effect = tokio::sync::watch::Sender::new(None::<String>);
-    let fetching = async {
-        loop {
-            let document = ask("/traefik/config".to_owned()).await;
-            let document: Value = serde_json::from_slice(&document).unwrap_or_default();
-            let path =
-                document["http"]["middlewares"]["emcp-in-effect"]["replacePath"]["path"].as_str();
-            in_effect.send_replace(path.map(str::to_owned));
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    let telling = async {
-        loop {
-            let path = in_effect.borrow().clone();
-            if let Some(path) = path {
-                ask(path).await;
-            }
-            tokio::time::sleep(POLL).await;
-        }
-    };
-    tokio::join!(fetching, telling);
 }

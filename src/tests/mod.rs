@@ -2,8 +2,23 @@
 //! store in a temporary directory, called by HTTP requests without sockets, and
 //! on a clock that goes on by leaps when nobody has anything to do.
 
+mod act;
 mod app;
+mod ask;
+mod change;
+mod create;
+mod failures;
+mod gate;
 mod life;
 mod metrics;
+mod outside;
+mod people;
 mod random;
+mod read;
+mod restarts;
+mod roles;
+mod routes;
+mod silence;
+mod sleep;
+mod traefik;
 mod upgrade;

@@ -16,7 +16,8 @@ EXAMPLES_PER_OPERATION = 6
 
 @pytest.mark.timeout(300)
 def test_the_api_keeps_to_its_description(new_platform: Callable[..., Platform], tmp_path: Path) -> None:
-    platform = new_platform()
+    # With all that is described.
+    platform = new_platform(EMCP_METRICS_PUBLIC="on")
     base_url = platform.upstream_url
     environment = {
         **os.environ,

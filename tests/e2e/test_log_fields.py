@@ -51,6 +51,7 @@ def test_a_request_that_fails_within_is_found_by_its_id(platform: Platform, ann:
     assert [line["fields"]["message"] for line in failures] == ["a request failed"]
     for line in lines:
         assert _who_and_what(line) == ("ann", server["id"]), line
+        assert line["span"]["route"] == "/api/servers/{id}/code", line
 
 
 def test_a_change_that_runs_to_its_end_by_itself_is_logged_with_it(platform: Platform, ann: Api) -> None:
@@ -110,7 +111,7 @@ def test_as_text_it_says_the_same_and_nowhere_a_secret(
     log = platform.emcp_log.read_text()
     line = next(line for line in log.splitlines() if f"request_id={answer.headers['x-request-id']}" in line)
     assert f'actor="ann" server={server["id"]}' in line, line
-    assert line.count("actor=") == line.count("server=") == 1, line
+    assert line.count("actor=") == line.count("server=") == line.count("route=") == 1, line
     for secret in (SECRET, token, platform.admin_token, "emcp_wrong"):
         assert secret not in log
 

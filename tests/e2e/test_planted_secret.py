@@ -93,8 +93,8 @@ class ContainedPlatform(Platform):
     def start_emcp(self) -> None:
         flags = [f"--env={key}={value}" for key, value in self.environment.items() if key.startswith("EMCP_")]
         flags += [f"--volume={settings.emcp_bin()}:/usr/local/bin/emcp:ro", f"--volume={self.run_dir}:{self.run_dir}"]
-        socket = settings.docker_host().removeprefix("unix://")
-        flags += [f"--volume={socket}:{socket}", "--network=host", "--user=0:0", "--cap-drop=ALL", "--read-only"]
+        self.start_broker()
+        flags += ["--network=host", "--user=0:0", "--cap-drop=ALL", "--read-only"]
         # Of its instance, so that it is removed with it; EMCP's own list is of containers that serve a server.
         flags += [f"--label=emcp.instance={self.instance}", "--entrypoint=/usr/local/bin/emcp"]
         command = ["docker", "--host", settings.docker_host(), "run", "--rm", f"--name={self.container}", *flags]
@@ -252,7 +252,7 @@ def logs(planted: Planted) -> Iterator[Place]:
 def answers(planted: Planted) -> Iterator[Place]:
     """Every GET route there is, read from the page that has them all, so that none is forgotten."""
     router = (settings.REPO_DIR / "src" / "http" / "router.rs").read_text()
-    public, internal = (_get_routes(part) for part in router.split("fn internal("))
+    public, internal = (_get_routes(part) for part in router.split("fn internal_routes("))
     assert len(public) > 12 and "/traefik/config" in internal
     platform = planted.platform
     for path in public:
@@ -281,9 +281,8 @@ def _answer(http: httpx.Client, path: str) -> bytes:
 
 
 def _get_routes(text: str) -> list[str]:
-    routes = re.findall(r"path!\(([^)]*)\)\.and\(get\(\)\)", text)
-    paths = ["/" + "/".join(part.strip(' "') for part in route.split("/")) for route in routes]
-    return [path.replace("versions/String", "versions/1").replace("String", SERVER) for path in paths]
+    paths: list[str] = re.findall(r'\(GET, "([^"]*)"', text)
+    return [re.sub(r"\{\w+\}", SERVER, path.replace("{number}", "1")) for path in paths]
 
 
 def backups(planted: Planted) -> Iterator[Place]:

@@ -1,6 +1,6 @@
 """Who may do what: every route of the API, asked by everybody, and what each of them is told.
 
-The routes are those of `/api/openapi.json`, which a Rust test compares with `router.rs`: a new route
+The routes are those of `/api/openapi.json`, which is made of `router.rs`: a new route
 without a row here fails.
 """
 

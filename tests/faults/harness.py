@@ -39,6 +39,7 @@ class FaultPlatform(Platform):
 
     def spawn_emcp(self) -> "subprocess.Popen[bytes]":
         """Start `emcp serve` and don't wait for anything."""
+        self.start_broker()
         self._emcp = self._spawn([str(settings.emcp_bin()), "serve"], self.emcp_log)
         return self._emcp
 

@@ -37,7 +37,7 @@ class ComposePlatform:
         self.instance = new_name()
         self.run_dir = Path(tempfile.gettempdir()) / self.instance
         self.data_dir = self.run_dir / "data"
-        for folder in ("traefik", "acme", "sockets"):
+        for folder in ("traefik", "acme", "sockets", "broker"):
             (self.data_dir / folder).mkdir(parents=True)
         self.network = create_network(self.instance, {"emcp.instance": self.instance})
         https, http = free_ports(2)
@@ -91,7 +91,7 @@ class ComposePlatform:
 
     def _logs(self) -> str:
         """What the containers said last, for the report of a failed test."""
-        names = [self.instance + suffix for suffix in ("-sockets", "", "-traefik")]
+        names = [self.instance + suffix for suffix in ("-sockets", "-broker", "", "-traefik")]
         said = [subprocess.run(["docker", "logs", "--tail", "20", name], capture_output=True, text=True) for name in names]
         return "\n".join(f"--- {name}\n{log.stdout}{log.stderr}" for name, log in zip(names, said, strict=True))
 

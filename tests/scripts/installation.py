@@ -122,7 +122,7 @@ class Installation:
     def parts(self) -> dict[str, str]:
         """The platform's containers: each by its name's ending, with what tells it from one that took its place."""
         found = {}
-        for suffix in ("", "-sockets", "-traefik"):
+        for suffix in ("", "-broker", "-sockets", "-traefik"):
             try:
                 found[suffix] = docker(
                     "container", "inspect", "--format", "{{.Id}} {{.State.StartedAt}}", self.instance + suffix
@@ -147,7 +147,7 @@ class Installation:
 
     def _logs(self) -> str:
         said = []
-        for suffix in ("-sockets", "", "-traefik"):
+        for suffix in ("-sockets", "-broker", "", "-traefik"):
             try:
                 said.append(f"--- {self.instance}{suffix}\n{docker('logs', '--tail', '20', self.instance + suffix)}")
             except DockerError as error:

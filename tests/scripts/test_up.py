@@ -38,7 +38,7 @@ def serving(installed: Installation) -> Installation:
 
 def test_a_second_run_brings_back_what_was_killed_and_replaces_nothing(serving: Installation) -> None:
     before = serving.parts()
-    assert set(before) == {"", "-sockets", "-traefik"}
+    assert set(before) == {"", "-broker", "-sockets", "-traefik"}
     traefik = before.pop("-traefik").partition(" ")[0]
     docker("kill", f"{serving.instance}-traefik")
     told = "Traefik has stopped fetching its routes"

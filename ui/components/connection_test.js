@@ -13,8 +13,8 @@ import { reach } from "../lib/reach.js";
 import { Icon } from "./icon.js";
 
 /**
- * @typedef {{ code: string, ok: boolean | null, duration_ms: number | null, detail: string, detail_code?: string, detail_args?: import("../lib/types.js").Args }} Step
- * @typedef {{ ok: boolean, steps: Step[] }} TestAnswer
+ * @typedef {import("../lib/types.js").Documents["Step"]} Step
+ * @typedef {import("../lib/types.js").Documents["ConnectionTest"]} TestAnswer
  */
 
 /** What will be tried, shown before the answer is there. */

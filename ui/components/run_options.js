@@ -8,7 +8,7 @@ import { STORAGE_MAX_MIB, STORAGE_MIN_MIB, storageProblem } from "../lib/kept.js
 import { sleepProblem } from "../lib/sleep.js";
 import { Choice, Field } from "./controls.js";
 
-/** @typedef {"open" | "none"} Egress */
+/** @typedef {import("../lib/types.js").Documents["Egress"]} Egress */
 /** @typedef {import("../lib/sleep.js").SleepDraft} SleepDraft */
 
 /** @param {{ value: Egress, onChange: (value: Egress) => void }} props */

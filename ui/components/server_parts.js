@@ -52,7 +52,7 @@ export function WantedBadge({ server }) {
  * @param {{ server: Server }} props
  */
 export function MemoryUse({ server }) {
-  const used = usage.value ? usage.value.servers[server.id] : server.usage;
+  const used = usage.value?.servers[server.id];
   const limit = amount(server.limits.memory_bytes);
   return used ? t("server.memoryOf", { used: amount(used.memory_bytes), limit }) : t("server.memoryAtMost", { limit });
 }

@@ -7,7 +7,7 @@ import { callPart } from "./part.js";
 /**
  * @typedef {import("./types.js").CheckAnswer} CheckAnswer
  * @typedef {import("./types.js").CheckProblem} CheckProblem
- * @typedef {{ code: string, entry_object?: string, runtime: string }} CheckRequest
+ * @typedef {import("./types.js").Documents["CheckBody"]} CheckRequest
  *
  * @typedef {object} Check
  * @property {boolean} isChecking

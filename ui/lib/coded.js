@@ -29,8 +29,8 @@ export function reasonWords({ reason, reason_code, reason_args }) {
  * What happened.
  * @param {import("./types.js").ServerEvent} event
  */
-export function eventWords({ code, args, message }) {
-  return inWords("event", code, args, message);
+export function eventWords(event) {
+  return inWords("event", event.code, "args" in event ? event.args : undefined, event.message);
 }
 
 /**

@@ -3,7 +3,7 @@
 
 import { MIB } from "./units.js";
 
-/** @typedef {{ size_bytes: number } | null} Storage */
+/** @typedef {import("./types.js").Storage} Storage */
 
 export const STORAGE_MIN_MIB = 16;
 export const STORAGE_MAX_MIB = 1024 * 1024;

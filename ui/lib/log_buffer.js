@@ -8,8 +8,8 @@ import { stripAnsi } from "./ansi.js";
 
 /** @typedef {import("./types.js").LogRecord} LogRecord */
 /** @typedef {{ stdout: boolean, stderr: boolean, text: string }} LogFilter */
-/** @typedef {{ seq: number, ts: string }} Edge */
-/** @typedef {{ records: LogRecord[], next: number | null, oldest: Edge | null }} LogPage as EMCP answers */
+/** @typedef {import("./types.js").Documents["Edge"]} Edge */
+/** @typedef {import("./types.js").Documents["LogPage"]} LogPage as EMCP answers */
 
 const MAX_LINES = 100_000;
 /** Very long lines are few: a page has no more memory for them. */

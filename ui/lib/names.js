@@ -7,7 +7,7 @@ import { nameProblem } from "./rules.js";
 
 /**
  * @typedef {{ state: "unknown" | "free" } | { state: "refused", code: string, message: string }} Availability
- * @typedef {{ name: string, available: boolean, code: string | null, message: string | null }} NameAnswer
+ * @typedef {import("./types.js").Documents["NameView"]} NameAnswer
  */
 
 /** A name is looked up when typing has paused for so long. */

@@ -2,8 +2,7 @@
 // seconds (src/model/sleep.rs).
 
 /**
- * @typedef {{ pause_after_secs?: number | null, stop_after_secs?: number | null }} SleepAfter
- * @typedef {null | "never" | SleepAfter} SleepChoice
+ * @typedef {import("./types.js").SleepChoice} SleepChoice
  * @typedef {{ mode: "platform" | "never" | "after", pause: string, stop: string }} SleepDraft
  */
 

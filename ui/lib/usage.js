@@ -1,13 +1,7 @@
 // What people have of what they may have. Pure.
 
-/** @typedef {{ used: number, limit: number | null }} Amount */
-/**
- * @typedef {{
- *   name: string, exempt: boolean, servers: Amount, memory_bytes: Amount, stored_bytes: Amount,
- *   tokens: Amount, writes: { used: number, limit_per_minute: number | null },
- * }} Person
- */
-/** @typedef {{ people: Person[], maxima: { memory_bytes: number, cpus: number, pids: number, storage_bytes: number } }} People */
+/** @typedef {import("./types.js").Person} Person */
+/** @typedef {import("./types.js").People} People */
 
 /** From here on somebody should know that there is not much left. */
 const NEARLY = 90;

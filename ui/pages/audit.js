@@ -11,7 +11,7 @@ import { isKey, t } from "../lib/i18n.js";
 import { href, replace } from "../lib/router.js";
 
 /** @typedef {import("../lib/types.js").AuditEntry} AuditEntry */
-/** @typedef {{ entries: AuditEntry[], next: number | string | null }} Part */
+/** @typedef {import("../lib/types.js").Documents["AuditPage"]} Part */
 
 /** A filter is looked up when typing has paused for so long. */
 const LOOK_UP_AFTER_MS = 250;

@@ -77,9 +77,8 @@ export function CreatePage() {
   }, [form, isDirty]);
 
   /** @param {import("../components/template_choice.js").Template} template */
-  const takeTemplate = ({ id, description, code, entry_object: entryObject, env = [] }) => {
-    const rows = env.map(({ key, value, is_secret }) => newRow({ key, value: value ?? "", isSecret: is_secret }));
-    change({ code, rows, entryObject: entryObject === "mcp" ? "" : entryObject, description: form.description || description, name: form.name || nameFromFile(id) });
+  const takeTemplate = ({ id, description, code, entry_object: entryObject }) => {
+    change({ code, rows: [], entryObject: entryObject === "mcp" ? "" : entryObject, description: form.description || description, name: form.name || nameFromFile(id) });
   };
   const templates = useTemplates({
     wanted: isRestored ? null : route.value.query.get("template"),

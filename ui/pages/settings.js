@@ -15,7 +15,7 @@ import { exact } from "../lib/time.js";
 const TOLD_BY_STATE = "firewall.message";
 
 export function SettingsPage() {
-  /** @type {import("../lib/live.js").Live<Record<string, unknown>>} */
+  /** @type {import("../lib/live.js").Live<import("../lib/types.js").Documents["SettingsView"]>} */
   const live = useLive("/api/settings");
   return html`
     <div class="page-head"><h1>${t("nav.settings")}</h1></div>

@@ -1,28 +1,18 @@
 //! `/api/audit`.
 
 use http::header::{CONTENT_TYPE, HeaderValue};
-use serde::Serialize;
-use utoipa::ToSchema;
 use warp::Reply;
 
+use crate::api::AuditPage;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::model::{AuditFilter, AuditRecord, Error};
+use crate::model::{AuditFilter, Error};
 
 const LIMIT_DEFAULT: u64 = 100;
 const LIMIT_MAX: u64 = 1_000;
 /// What JSON Schema's `int64`, by which ids are described, can hold.
 const ID_MAX: u64 = i64::MAX.unsigned_abs();
-
-/// A page of the audit log.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct AuditPage {
-    /// Newest first.
-    entries: Vec<AuditRecord>,
-    /// What `before` is for the next page; null at the log's end.
-    next: Option<u64>,
-}
 
 #[utoipa::path(
     get,

@@ -5,7 +5,7 @@ use tokio_util::io::ReaderStream;
 use warp::Reply;
 
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::Answer;
 
 #[utoipa::path(

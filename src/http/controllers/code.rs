@@ -1,22 +1,15 @@
 //! `/api/servers/{id}/code` and `/versions`.
 
-use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::api::{CodeBody, VersionList};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CodeBody, CodeForm};
-use crate::http::openapi::Refusals;
+use crate::http::create_form::{self, CodeForm};
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, tagged};
-use crate::model::{CodeVersion, Error, Result, decode_source};
+use crate::model::{Error, Result, decode_source};
 use crate::services::ServerView;
-
-/// The versions of a server's code.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct VersionList {
-    /// Oldest first.
-    versions: Vec<CodeVersion>,
-}
 
 /// A file as it lies there.
 #[derive(ToSchema)]

@@ -1,9 +1,9 @@
 //! `/api/servers/{id}/connection`.
 
+use crate::api::ConnectionView;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::services::ConnectionView;
 
 #[utoipa::path(
     get,

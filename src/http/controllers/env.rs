@@ -1,34 +1,11 @@
 //! `/api/servers/{id}/env`.
 
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
-
+use crate::api::{EnvList, EnvUpdate};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, tagged};
-use crate::model::{EnvVarView, RawEnvVar, parse_env_json};
-
-/// A whole set of variables: the list, or what `GET` answered.
-#[derive(Deserialize, ToSchema)]
-#[serde(untagged)]
-#[expect(dead_code, reason = "it only describes")]
-pub(in crate::http) enum EnvUpdate {
-    /// The list alone.
-    List(Vec<RawEnvVar>),
-    /// The list in an object.
-    Object {
-        /// The list.
-        env: Vec<RawEnvVar>,
-    },
-}
-
-/// A server's variables.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct EnvList {
-    /// Secrets' values are masked.
-    env: Vec<EnvVarView>,
-}
+use crate::model::parse_env_json;
 
 #[utoipa::path(
     get,

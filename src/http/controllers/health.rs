@@ -1,24 +1,14 @@
 //! Liveness, readiness, and the CA's certificate.
 
 use http::StatusCode;
-use serde::Serialize;
 use serde_json::json;
-use utoipa::ToSchema;
 
+use crate::api::Liveness;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
 use crate::model::Error;
 use crate::services::Readiness;
-
-/// A sign of life.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct Liveness {
-    /// "ok".
-    status: &'static str,
-    /// EMCP's version.
-    version: &'static str,
-}
 
 #[utoipa::path(
     get,
@@ -29,8 +19,8 @@ pub(in crate::http) struct Liveness {
 )]
 pub(in crate::http) async fn live(_: Ctx) -> Answer {
     Ok(json(&Liveness {
-        status: "ok",
-        version: env!("CARGO_PKG_VERSION"),
+        status: "ok".into(),
+        version: env!("CARGO_PKG_VERSION").into(),
     }))
 }
 

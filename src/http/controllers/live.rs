@@ -15,10 +15,11 @@ use tracing::Instrument;
 use warp::Reply;
 
 use crate::access::CanRead;
+use crate::api::UsageView;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::Answer;
-use crate::services::{Told, UsageView};
+use crate::services::Told;
 
 /// Changes in between are sent together.
 const GATHER: Duration = Duration::from_millis(100);

@@ -15,13 +15,12 @@ use warp::Reply;
 use warp::ws::{Message, WebSocket, Ws};
 
 use crate::access::CanRead;
+use crate::api::LogPage;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::logs::{
-    Lines, LogPage, LogRecord, Needle, Piece, Selection, ServerLog, Source, for_terminal,
-};
-use crate::model::{Error, Result};
+use crate::logs::{Lines, Needle, Piece, Selection, ServerLog, for_terminal};
+use crate::model::{Error, LogRecord, LogSource, Result};
 
 const TAIL_DEFAULT: u64 = 1_000;
 /// The largest `?tail=`: more than is ever kept.
@@ -67,7 +66,14 @@ type ViewerSink = SplitSink<WebSocket, Message>;
         Refusals
     )
 )]
-pub(in crate::http) async fn read(ctx: Ctx, id: String) -> Answer {
+pub(in crate::http) async fn get(ctx: Ctx, id: String, upgrade: Option<Ws>) -> Answer {
+    match upgrade {
+        Some(ws) => stream(ctx, id, ws).await,
+        None => read(ctx, id).await,
+    }
+}
+
+async fn read(ctx: Ctx, id: String) -> Answer {
     let leave = ctx.may_read(&id)?;
     let selection = selection_of(&ctx)?;
     let tail = ctx.query_number("tail", TAIL_MAX)?;
@@ -108,8 +114,8 @@ fn selection_of(ctx: &Ctx) -> Result<Selection> {
     };
     let stream = match ctx.query("stream") {
         None => None,
-        Some("stdout") => Some(Source::Stdout),
-        Some("stderr") => Some(Source::Stderr),
+        Some("stdout") => Some(LogSource::Stdout),
+        Some("stderr") => Some(LogSource::Stderr),
         Some(_) => {
             let must = "the query parameter \"stream\" must be \"stdout\" or \"stderr\"";
             return Err(invalid("stream", must));
@@ -174,7 +180,7 @@ fn text(lines: Lines, notice: Option<String>, has_times: bool) -> warp::reply::R
     response
 }
 
-pub(in crate::http) async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
+async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     let leave = may_view(&ctx)?;
     ctx.server(&id)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);

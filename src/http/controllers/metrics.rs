@@ -2,13 +2,12 @@
 //! for who has the metrics token, through Traefik.
 
 use http::StatusCode;
-use warp::Rejection;
-use warp::reply::{Reply, Response};
+use warp::Reply;
 
 use crate::gate::bearer;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
-use crate::http::reply::{Answer, call, content};
+use crate::http::error::Refusals;
+use crate::http::reply::{Answer, content};
 use crate::model::{Error, Result};
 
 const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -18,27 +17,15 @@ pub(in crate::http) async fn internal(ctx: Ctx) -> Answer {
     Ok(content(FORMAT, ctx.app.metrics_text()?))
 }
 
-/// `/metrics` of the public listener, or "no such route".
-pub(in crate::http) async fn public(ctx: Ctx) -> std::result::Result<Response, Rejection> {
-    where_wanted(&ctx)?;
-    Ok(call(ctx, read).await)
-}
-
-/// `/metrics/traefik` of the public listener, or "no such route". Traefik has a
-/// route of its own for it, which goes before, unless it was made without.
-pub(in crate::http) async fn public_of_traefik(
-    ctx: Ctx,
-) -> std::result::Result<Response, Rejection> {
-    where_wanted(&ctx)?;
-    Ok(call(ctx, of_traefik).await)
-}
-
-fn where_wanted(ctx: &Ctx) -> std::result::Result<(), Rejection> {
+/// Where it is not wanted, the public listener has nothing there.
+fn where_wanted(ctx: &Ctx) -> Result<()> {
     if ctx.app.settings().metrics_public {
-        Ok(())
-    } else {
-        Err(warp::reject::not_found())
+        return Ok(());
     }
+    Err(Error::NotFound {
+        code: "not_found",
+        message: "there is nothing at this address".to_owned(),
+    })
 }
 
 #[utoipa::path(
@@ -49,10 +36,13 @@ fn where_wanted(ctx: &Ctx) -> std::result::Result<(), Rejection> {
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn read(ctx: Ctx) -> Answer {
+    where_wanted(&ctx)?;
     let leave = ctx.may_scrape()?;
     Ok(content(FORMAT, ctx.app.metrics_with_names(&leave)?))
 }
 
+// Traefik has a route of its own for it, which goes before, unless it was made
+// without.
 #[utoipa::path(
     get,
     path = "/metrics/traefik",
@@ -61,6 +51,7 @@ pub(in crate::http) async fn read(ctx: Ctx) -> Answer {
     security(("bearer" = []))
 )]
 pub(in crate::http) async fn of_traefik(ctx: Ctx) -> Answer {
+    where_wanted(&ctx)?;
     ctx.may_scrape()?;
     Err(Error::NotFound {
         code: "no_traefik_metrics",

@@ -7,11 +7,11 @@ use http::StatusCode;
 use http::header::{CACHE_CONTROL, HeaderValue, RETRY_AFTER};
 use serde::Serialize;
 use url::Url;
-use warp::path::FullPath;
+use warp::Reply;
 use warp::reply::Response;
-use warp::{Rejection, Reply};
 
 use crate::http::context::Ctx;
+use crate::http::error::as_description;
 use crate::http::reply::Answer;
 
 #[derive(Serialize)]
@@ -30,13 +30,6 @@ pub(in crate::http) async fn endpoint(ctx: Ctx) -> Answer {
 
 /// A document that is not there, nor will be: a true 404, whose body is good for
 /// who reads an OAuth error in it, as for who reads none.
-pub(in crate::http) async fn well_known(path: FullPath, ctx: Ctx) -> Result<Response, Rejection> {
-    if !is_well_known(path.as_str()) {
-        return Err(warp::reject::not_found());
-    }
-    Ok(no_document(&ctx))
-}
-
 pub(in crate::http) fn no_document(ctx: &Ctx) -> Response {
     let sentence = sentence(&ctx.app.settings().public_url);
     answer(StatusCode::NOT_FOUND, "not_found", &sentence)
@@ -82,18 +75,6 @@ fn sentence(public_url: &Url) -> String {
     as_description(&format!(
         "this MCP server takes no OAuth sign-in but an EMCP token, which is missing or not valid (any more): send it in the header Authorization: Bearer TOKEN, or X-API-Key: TOKEN; its owner makes one in the dashboard at {public_url} on the Connection page of the server"
     ))
-}
-
-/// RFC 6749 §5.2: no quotes, no backslashes, ASCII alone.
-pub(in crate::http) fn as_description(text: &str) -> String {
-    text.chars()
-        .map(|c| match c {
-            '"' => '\'',
-            '\\' => '/',
-            ' '..='~' => c,
-            _ => '?',
-        })
-        .collect()
 }
 
 fn answer(status: StatusCode, error: &str, error_description: &str) -> Response {

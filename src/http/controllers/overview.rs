@@ -1,9 +1,9 @@
 //! `/api/overview`.
 
+use crate::api::OverviewView;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::services::OverviewView;
 
 #[utoipa::path(
     get,

@@ -3,25 +3,23 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use url::Url;
 use utoipa::ToSchema;
-use warp::Rejection;
 use warp::path::FullPath;
-use warp::reply::Response;
 
 use super::oauth;
 use crate::access::Caller;
+use crate::api::{Action, ActionBody, EventList};
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
-use crate::http::error::error_response;
-use crate::http::openapi::Refusals;
-use crate::http::reply::{Answer, call, json, json_with, no_content, tagged};
+use crate::http::error::{Refusals, error_response};
+use crate::http::reply::{Answer, json, json_with, no_content, tagged};
 use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
-use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};
+use crate::services::{PatchServer, ServerFilter, ServerView, urls_of};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
@@ -36,22 +34,6 @@ pub(in crate::http) struct ServerList {
     servers: Vec<ServerView>,
     /// How many they are.
     total: usize,
-}
-
-/// A server's history.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct EventList {
-    /// Newest first.
-    events: Vec<EventView>,
-}
-
-/// What is asked of a server.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct ActionBody {
-    /// One of these words.
-    #[schema(value_type = Action)]
-    action: String,
 }
 
 #[utoipa::path(
@@ -190,17 +172,16 @@ pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
     Ok(json(&EventList { events }))
 }
 
+/// The server under whose name a path is, if it may be one's.
+pub(in crate::http) fn called_in(path: &str) -> Option<&str> {
+    let name = path.strip_prefix("/api/")?.split('/').next()?;
+    may_be_a_server(name, path).then_some(name)
+}
+
 /// A path under the name of a server that Traefik has no route for.
-pub(in crate::http) async fn unknown(
-    name: String,
-    path: FullPath,
-    ctx: Ctx,
-) -> std::result::Result<Response, Rejection> {
-    if !may_be_a_server(&name, &path) {
-        return Err(warp::reject::not_found());
-    }
+pub(in crate::http) async fn unknown(ctx: Ctx, path: FullPath, name: String) -> Answer {
     let moved_to = ctx.app.settings().servers_url.clone();
-    Ok(call(ctx, |ctx| no_route(ctx, path, name, moved_to)).await)
+    no_route(ctx, path, name, moved_to).await
 }
 
 /// Whatever comes by the servers' own host and is no server's.
@@ -208,11 +189,8 @@ pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
     if oauth::is_well_known(path.as_str()) {
         return Ok(oauth::no_document(&ctx));
     }
-    let mut parts = path.as_str().split('/').skip(1);
-    match (parts.next(), parts.next()) {
-        (Some("api"), Some(name))
-            if may_be_a_server(name, &path) && name.parse::<ServerName>().is_ok() =>
-        {
+    match called_in(path.as_str()) {
+        Some(name) if name.parse::<ServerName>().is_ok() => {
             let name = name.to_owned();
             no_route(ctx, path, name, None).await
         }
@@ -224,8 +202,8 @@ pub(in crate::http) async fn on_their_host(path: FullPath, ctx: Ctx) -> Answer {
     }
 }
 
-fn may_be_a_server(name: &str, path: &FullPath) -> bool {
-    let is_well_known = oauth::is_well_known(path.as_str());
+fn may_be_a_server(name: &str, path: &str) -> bool {
+    let is_well_known = oauth::is_well_known(path);
     !name.is_empty() && !is_well_known && !RESERVED_NAMES.contains(&name)
 }
 
@@ -262,7 +240,7 @@ fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answ
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                Urls::of(&base, &entry).main()
+                urls_of(&base, &entry).main()
             ),
         }),
         // Traefik has been given the route, and takes some hundred milliseconds

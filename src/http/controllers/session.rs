@@ -5,46 +5,15 @@ use std::time::Duration;
 use cookie::{Cookie, SameSite};
 use http::header::{HeaderValue, SET_COOKIE};
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
 
-use crate::access::{Caller, PlatformPermission};
+use crate::access::Caller;
+use crate::api::{SessionView, SignIn};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::{Ctx, SESSION_COOKIE};
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, no_content};
-use crate::model::{Error, Result, Role};
+use crate::model::{Error, Result};
 use crate::services::SESSION_LIFETIME;
-
-/// Who is signed in.
-#[derive(Default, Serialize, ToSchema)]
-pub(in crate::http) struct SessionView {
-    /// Whether anybody is.
-    signed_in: bool,
-    /// The token's name.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    name: Option<String>,
-    /// What the token allows.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    role: Option<Role>,
-    /// What they may do with the platform; with a server, the server says.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    permissions: Option<Vec<PlatformPermission>>,
-    /// The roles that they may make tokens of.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    token_roles: Option<Vec<Role>>,
-    /// When the session ends; absent for a call with a token.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    #[schema(value_type = Option<String>, format = DateTime)]
-    ends_at: Option<Timestamp>,
-}
-
-/// A token to sign in with.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub(in crate::http) struct SignIn {
-    token: String,
-}
 
 #[utoipa::path(
     get,

@@ -1,9 +1,9 @@
 //! `/api/settings`.
 
+use crate::api::SettingsView;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::services::SettingsView;
 
 #[utoipa::path(
     get,

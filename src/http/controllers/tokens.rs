@@ -1,21 +1,12 @@
 //! `/api/tokens`.
 
 use http::StatusCode;
-use serde::Serialize;
-use utoipa::ToSchema;
 
+use crate::api::{ChangeToken, CreateToken, CreatedToken, TokenList, TokenView};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json, json_with, no_content};
-use crate::services::{ChangeToken, CreateToken, CreatedToken, TokenView};
-
-/// All tokens, or those a developer has made.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct TokenList {
-    /// Oldest first.
-    tokens: Vec<TokenView>,
-}
 
 #[utoipa::path(
     get,

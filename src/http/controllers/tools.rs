@@ -2,15 +2,15 @@
 //! a server out from the dashboard.
 
 use crate::access::CanConnect;
+use crate::api::{
+    ConnectionTest, ErrorBody, Invocation, PromptView, ReadView, ResourceRef, ToolResultView,
+    ToolsView,
+};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::error::ErrorBody;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::Result;
-use crate::services::{
-    ConnectionTest, Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView,
-};
 
 #[utoipa::path(
     get,
@@ -19,7 +19,7 @@ use crate::services::{
     params(("id" = String, Path, description = "id or name")),
     responses(
         (status = 200, description = "what the server offers", body = ToolsView),
-        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody),
         Refusals
     )
 )]
@@ -36,7 +36,7 @@ pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
     request_body(content = Invocation),
     responses(
         (status = 200, description = "the tool's result, also where the tool failed", body = ToolResultView),
-        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody),
         Refusals
     )
 )]
@@ -54,7 +54,7 @@ pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> A
     request_body(content = ResourceRef),
     responses(
         (status = 200, description = "the resource's contents", body = ReadView),
-        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody),
         Refusals
     )
 )]
@@ -72,7 +72,7 @@ pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> A
     request_body(content = Invocation),
     responses(
         (status = 200, description = "the filled-in prompt", body = PromptView),
-        (status = 502, description = "the server gave no good answer", body = ErrorBody<'static>),
+        (status = 502, description = "the server gave no good answer", body = ErrorBody),
         Refusals
     )
 )]

@@ -1,9 +1,9 @@
 //! `/api/usage`.
 
+use crate::api::PeopleView;
 use crate::http::context::Ctx;
-use crate::http::openapi::Refusals;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
-use crate::services::PeopleView;
 
 #[utoipa::path(
     get,

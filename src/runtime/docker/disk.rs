@@ -51,7 +51,7 @@ const DEVICES: [&str; 2] = ["c 10:237 rwm", "b 7:* rwm"];
 const MOUNT_OPTIONS: &str = "noexec,nosuid,nodev,noatime,noinit_itable";
 
 /// A device that stays as long as this is not let go, or two minutes.
-pub(super) struct OpenDisk {
+pub(in crate::runtime) struct OpenDisk {
     /// Its name on the host.
     device: String,
     /// The container that holds it.

@@ -4,13 +4,21 @@ use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use jiff::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::LISTED_RUNNING;
-use super::program::Program;
+use super::program::{Line, Program};
 use crate::clock;
-use crate::model::ServerId;
+use crate::model::{Egress, Limits, ServerId};
 use crate::runtime::{Container, Inspected, OutputLine, OutputStream, Phase, Run};
+
+/// What a container was made with, but for its environment.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Given {
+    pub(crate) limits: Limits,
+    pub(crate) disk_bytes: Option<u64>,
+    pub(crate) egress: Egress,
+}
 
 pub(super) struct Kept {
     pub(super) server: ServerId,
@@ -20,7 +28,7 @@ pub(super) struct Kept {
     pub(super) address: Ipv4Addr,
     pub(super) env: Vec<(String, SecretString)>,
     pub(super) secret_keys: Vec<String>,
-    pub(super) has_disk: bool,
+    pub(super) given: Given,
     pub(super) program: Program,
     pub(super) phase: Phase,
     pub(super) run: Option<Run>,
@@ -51,7 +59,11 @@ impl Kept {
             address,
             env,
             secret_keys: Vec::new(),
-            has_disk: false,
+            given: Given {
+                limits: Limits::default(),
+                disk_bytes: None,
+                egress: Egress::default(),
+            },
             program: Program::default(),
             phase: Phase::Created,
             run: None,
@@ -132,13 +144,25 @@ impl Kept {
         }
     }
 
-    pub(super) fn say(&mut self, at: Timestamp, text: &str) {
-        self.output.push(OutputLine {
-            at,
-            stream: OutputStream::Stdout,
-            text: text.to_owned(),
-            goes_on: false,
-        });
+    /// What the program says at its start.
+    pub(super) fn greet(&mut self, at: Timestamp) {
+        for line in self.program.lines.clone() {
+            let (stream, text) = match line {
+                Line::Words(stream, words) => (stream, words),
+                Line::Variable(key) => (OutputStream::Stdout, self.variable(&key)),
+            };
+            self.output.push(OutputLine {
+                at,
+                stream,
+                text,
+                goes_on: false,
+            });
+        }
+    }
+
+    pub(super) fn variable(&self, wanted: &str) -> String {
+        let found = self.env.iter().find(|(key, _)| key == wanted);
+        found.map_or_else(String::new, |(_, value)| value.expose_secret().to_owned())
     }
 
     fn addresses(&self) -> Vec<Ipv4Addr> {

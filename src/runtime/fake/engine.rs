@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::sync::mpsc;
 
-use super::container::Kept;
+use super::container::{Given, Kept};
 use super::faults::Op;
 use super::program::{Ending, Program};
 use super::{BEGIN, CALL, FakeEngine, GOODBYE, State, no_answer};
@@ -81,7 +81,10 @@ impl Runtime for FakeEngine {
     }
 
     async fn start(&self, id: &str) -> Result<(), RuntimeError> {
-        let has_disk = self.state().find(id).is_ok_and(|one| one.has_disk);
+        let has_disk = self
+            .state()
+            .find(id)
+            .is_ok_and(|one| one.given.disk_bytes.is_some());
         assert!(!has_disk, "its disk was let go when it ended");
         self.begin(id).await
     }
@@ -271,7 +274,11 @@ impl State {
             generation: spec.generation,
             revision: spec.revision,
             secret_keys: spec.secret_keys.clone(),
-            has_disk: spec.disk.is_some(),
+            given: Given {
+                limits: spec.limits,
+                disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
+                egress: spec.egress,
+            },
             program,
             ..Kept::new(spec.server, spec.address, spec.env.clone())
         };
@@ -303,9 +310,7 @@ impl FakeEngine {
             let run = *run;
             let one = state.find(id)?;
             one.begin(id, now_of.now());
-            for line in one.program.lines.clone() {
-                one.say(now_of.now(), &line);
-            }
+            one.greet(now_of.now());
             let begun = (server, one.starts, one.program.clone(), run);
             // The program runs also where nobody hears that it was begun.
             self.goes_on(id, begun.0, begun.1, begun.2, begun.3);

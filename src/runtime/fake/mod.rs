@@ -27,7 +27,7 @@ use super::{Change, Container, Phase, Run, RuntimeError, ServerClient};
 use crate::clock::Clock;
 use crate::directory::Entry;
 use crate::model::{ServerId, ServerNetworks, Status};
-use container::Kept;
+use container::{Given, Kept};
 pub(crate) use faults::{Fault, Faults, Op};
 
 /// What a call takes at least.
@@ -194,6 +194,15 @@ impl FakeEngine {
         });
     }
 
+    /// Somebody lets a server's containers go on.
+    pub(crate) fn thaw(&self, server: ServerId) {
+        self.each_of(server, |one, _| {
+            if one.phase == Phase::Paused {
+                one.phase = Phase::Running;
+            }
+        });
+    }
+
     /// A server's program answers nothing any more, or does again; `in_call`
     /// tells whether a call that blocks it is why.
     pub(crate) fn hang(&self, server: ServerId, hangs: bool, in_call: bool) {
@@ -228,15 +237,43 @@ impl FakeEngine {
         all
     }
 
+    /// What a server's container was made with; of several, the last one.
+    pub(crate) fn given(&self, server: ServerId) -> Given {
+        self.of_last(server, |one| one.given.clone())
+    }
+
+    /// A variable of a server's container; of several, the last one.
+    pub(crate) fn variable(&self, server: ServerId, key: &str) -> String {
+        self.of_last(server, |one| one.variable(key))
+    }
+
+    /// How often a server's containers were started.
+    pub(crate) fn runs(&self, server: ServerId) -> u32 {
+        self.state().runs.get(&server).copied().unwrap_or_default()
+    }
+
     /// What was asked of it so far.
     pub(crate) fn calls(&self) -> Vec<Op> {
         self.state().calls.clone()
+    }
+
+    /// How often this was asked of it so far.
+    pub(crate) fn count(&self, op: Op) -> usize {
+        let calls = &self.state().calls;
+        calls.iter().filter(|asked| **asked == op).count()
     }
 
     // --- within ---------------------------------------------------------------
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.0.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn of_last<T>(&self, server: ServerId, what: impl FnOnce(&Kept) -> T) -> T {
+        let state = self.state();
+        let mut all = state.containers.values();
+        let last = all.rfind(|one| one.server == server);
+        what(last.expect("it has a container"))
     }
 
     fn happens(&self) {

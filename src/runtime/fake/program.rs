@@ -3,6 +3,8 @@
 //!
 //! ```text
 //! # fake: say ready soon
+//! # fake: warn of something
+//! # fake: print VARIABLE
 //! # fake: ready after 700ms
 //! # fake: exit 3 after 2s on run 1
 //! ```
@@ -10,6 +12,8 @@
 //! A file that says nothing is ready after a moment and serves for ever.
 
 use std::time::Duration;
+
+use crate::runtime::OutputStream;
 
 const MARK: &str = "# fake: ";
 
@@ -19,7 +23,7 @@ pub(super) struct Program {
     /// From the start to the first answer; never if not set.
     pub(super) ready_after: Option<Duration>,
     /// Said at the start.
-    pub(super) lines: Vec<String>,
+    pub(super) lines: Vec<Line>,
     /// Whether it serves MCP, or plain HTTP.
     pub(super) has_mcp: bool,
     /// The status by which its own code turns EMCP away.
@@ -30,6 +34,15 @@ pub(super) struct Program {
     pub(super) ends: Vec<(Ending, Duration, Option<u32>)>,
     /// From when on it answers nothing.
     pub(super) hangs_after: Option<Duration>,
+}
+
+/// A line of output.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Line {
+    /// These words.
+    Words(OutputStream, String),
+    /// The value of a variable.
+    Variable(String),
 }
 
 /// How a run ends by itself.
@@ -74,10 +87,16 @@ impl Program {
             .map(|(ending, after, _)| (*ending, *after))
     }
 
+    fn says(&mut self, stream: OutputStream, words: &str) {
+        self.lines.push(Line::Words(stream, words.to_owned()));
+    }
+
     fn take(&mut self, line: &str) {
         let words: Vec<&str> = line.split_whitespace().collect();
         match words.as_slice() {
-            ["say", ..] => self.lines.push(line[4..].to_owned()),
+            ["say", ..] => self.says(OutputStream::Stdout, &line[4..]),
+            ["warn", ..] => self.says(OutputStream::Stderr, &line[5..]),
+            ["print", variable] => self.lines.push(Line::Variable((*variable).to_owned())),
             ["ready", "after", time] => self.ready_after = Some(duration(time)),
             ["never", "ready"] => self.ready_after = None,
             ["http", "only"] => self.has_mcp = false,

@@ -118,7 +118,7 @@ fn speak(body: Option<&[u8]>) -> http::Response<String> {
     let result = match message["method"].as_str().unwrap_or_default() {
         "initialize" => json!({
             "protocolVersion": message["params"]["protocolVersion"],
-            "capabilities": {"tools": {}},
+            "capabilities": {"tools": {}, "resources": {}, "prompts": {}},
             "serverInfo": {"name": "fake", "version": "1"},
         }),
         "tools/list" => json!({"tools": [{
@@ -127,6 +127,15 @@ fn speak(body: Option<&[u8]>) -> http::Response<String> {
         }]}),
         "tools/call" => json!({
             "content": [{"type": "text", "text": message["params"]["arguments"]["text"]}],
+        }),
+        "resources/list" => json!({"resources": [{"uri": "fake://note", "name": "note"}]}),
+        "resources/templates/list" => json!({"resourceTemplates": []}),
+        "resources/read" => json!({
+            "contents": [{"uri": message["params"]["uri"], "text": "a note"}],
+        }),
+        "prompts/list" => json!({"prompts": [{"name": "greet"}]}),
+        "prompts/get" => json!({
+            "messages": [{"role": "user", "content": {"type": "text", "text": "Hello!"}}],
         }),
         _ => {
             let error = json!({"code": -32601, "message": "method not found"});

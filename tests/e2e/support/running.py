@@ -42,12 +42,20 @@ class Platform:
         self.data_dir = self.run_dir / "data"
         self.emcp_log = self.run_dir / "emcp.log"
         self.traefik_log = self.run_dir / "traefik.log"
+        self.broker_log = self.run_dir / "broker.log"
         self._emcp_settings = emcp_settings
         self._emcp: subprocess.Popen[bytes] | None = None
         self._traefik: subprocess.Popen[bytes] | None = None
         self._holds_sockets = holds_sockets
         self._holder: subprocess.Popen[bytes] | None = None
+        self._broker: subprocess.Popen[bytes] | None = None
+        self._brokers_environment: dict[str, str] = {}
         self._apis: list[Api] = []
+
+    @property
+    def broker_socket(self) -> Path:
+        """Where EMCP asks for what only the broker may have of the engine."""
+        return self.run_dir / "broker"
 
     @property
     def emcp_pid(self) -> int:
@@ -85,6 +93,7 @@ class Platform:
             **{key: value for key, value in os.environ.items() if not key.startswith("EMCP_")},
             "EMCP_DATA_DIR": str(self.data_dir),
             "EMCP_DOCKER_HOST": settings.docker_host(),
+            "EMCP_BROKER": str(self.broker_socket),
             "EMCP_INSTANCE": self.instance,
             "EMCP_NETWORK": self.network.name,
             "EMCP_SUBNET": self.network.subnet,
@@ -118,8 +127,25 @@ class Platform:
 
     def start_emcp(self) -> None:
         """Start `emcp serve` and wait until its health check answers."""
+        self.start_broker()
         self._emcp = self._spawn([str(settings.emcp_bin()), "serve"], self.emcp_log)
         until("emcp to listen", lambda: self._answers(f"{self.upstream_url}/healthz"), START_DEADLINE_SECS)
+
+    def start_broker(self) -> None:
+        """Start what uses the engine for emcp, unless it runs with the same settings; it outlives emcp."""
+        if self._broker is not None and self._broker.poll() is None and self._brokers_environment == self.environment:
+            return
+        self.kill_broker()
+        if self.environment.get("EMCP_BROKER"):
+            self._brokers_environment = dict(self.environment)
+            self._broker = self._spawn([str(settings.emcp_bin()), "broker"], self.broker_log)
+
+    def kill_broker(self) -> None:
+        """End it as a power cut would."""
+        if self._broker is not None:
+            self._broker.kill()
+            self._broker.wait()
+            self._broker = None
 
     def start_holder(self) -> None:
         """Start what holds the listening sockets, so that they outlive emcp."""
@@ -171,7 +197,7 @@ class Platform:
         """The end of each process's log, for the report of a failed test."""
         return [
             (f"{self.instance} {path.name}", "\n".join(shorten_log(path)))
-            for path in (self.emcp_log, self.traefik_log)
+            for path in (self.emcp_log, self.broker_log, self.traefik_log)
             if path.exists()
         ]
 
@@ -194,6 +220,7 @@ class Platform:
                 self._emcp.wait()
         if self._holder is not None:
             self.kill_holder()
+        self.kill_broker()
         remove_containers(containers(self.instance))
         try:
             for network in (self.instance, f"{self.instance}-internal"):

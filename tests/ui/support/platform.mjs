@@ -53,6 +53,7 @@ export class Platform {
       ...Object.fromEntries(inherited),
       EMCP_DATA_DIR: this.dataDir,
       EMCP_DOCKER_HOST: dockerHost(),
+      EMCP_BROKER: path.join(this.runDir, "broker"),
       EMCP_INSTANCE: this.instance,
       EMCP_NETWORK: this.instance,
       EMCP_SUBNET: subnet,
@@ -70,6 +71,7 @@ export class Platform {
       EMCP_HTTP_ADDRESS: `127.0.0.1:${plain}`,
       EMCP_HTTP_PORT: String(plain),
     };
+    this.#spawn("broker", emcpBin(), ["broker"]);
     await this.startEmcp();
     this.adminToken = readFileSync(path.join(this.dataDir, "admin-token"), "utf8").trim();
     this.#spawn("traefik", traefikBin(), [`--configFile=${path.join(this.dataDir, "traefik", "traefik.yml")}`]);
@@ -100,7 +102,7 @@ export class Platform {
 
   /** The end of each log, for the report of a failed test. */
   logTail() {
-    return ["emcp.log", "traefik.log"]
+    return ["emcp.log", "broker.log", "traefik.log"]
       .map((name) => path.join(this.runDir, name))
       .filter((file) => existsSync(file))
       .map((file) => `${file}:\n${readFileSync(file, "utf8").split("\n").slice(-25).join("\n")}`)

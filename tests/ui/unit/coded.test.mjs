@@ -67,7 +67,7 @@ test("what has no words, or lacks a value, is told as it came", () => {
 });
 
 test("a failure is told with its numbers, or with the bootstrap's own words", () => {
-  const crash = (/** @type {number} */ exit_code, /** @type {number | undefined} */ signal) => ({ code: "crashed", message: "it ended", args: { exit_code, signal } });
+  const crash = (/** @type {number} */ exit_code, /** @type {number | undefined} */ signal) => ({ code: "crashed", message: "it ended", args: { exit_code, ...(signal === undefined ? {} : { signal }) } });
   assert.equal(faultWords(chinese, crash(1, undefined)), "服务器已退出，退出码 1。");
   assert.match(faultWords(chinese, crash(0, undefined)), /自行结束/);
   assert.match(faultWords(chinese, crash(137, 9)), /强制终止/);

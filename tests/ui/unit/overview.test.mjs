@@ -19,7 +19,7 @@ test("samples of two sources become one series of ten minutes, each time once", 
  */
 const server = (id, status) => /** @type {import("../../../ui/lib/types.js").Server} */ ({ id, name: id, status, reason: "it broke", since: "2026-01-01T00:00:00Z" });
 /** @param {string} id */
-const told = (id) => ({ server: { id, name: id }, status: /** @type {const} */ ("error"), code: "crashed", reason: "it broke", since: "2026-01-01T00:00:00Z" });
+const told = (id) => ({ server: { id, name: id }, status: /** @type {const} */ ("error"), code: "crashed", reason: "it broke", reason_code: "of_a_newer_emcp", since: "2026-01-01T00:00:00Z" });
 
 test("what needs attention is what EMCP told and still holds, and what failed since", () => {
   const servers = [server("a", "error"), server("b", "running"), server("c", "error")];

@@ -10,7 +10,7 @@ import { freeName, TOKEN_NAME_MAX } from "../../lib/token_names.js";
 
 /** @typedef {import("../../lib/types.js").Server} Server */
 /** @typedef {import("../../lib/types.js").Token} Token */
-/** @typedef {Token & { token: string }} Made */
+/** @typedef {import("../../lib/types.js").Documents["CreatedToken"]} Made */
 
 /** @param {{ server: Server, onToken: (token: string) => void }} props `onToken` gets the newest one, or "" when it is revoked */
 export function ConnectTokens({ server, onToken }) {

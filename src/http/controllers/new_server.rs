@@ -1,34 +1,14 @@
 //! What the page for a new server asks while somebody types:
 //! `/api/names/{name}`, `/api/check` and `/api/templates`.
 
-use serde::Serialize;
-use utoipa::ToSchema;
-
+use crate::api::{CheckBody, CheckView, NameView, TemplateList};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CheckBody};
-use crate::http::openapi::Refusals;
+use crate::http::create_form;
+use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
 use crate::model::Error;
-use crate::services::{CheckView, Template, templates};
-
-/// Whether a server may have a name.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct NameView {
-    name: String,
-    /// Whether it is allowed and free.
-    available: bool,
-    /// Why not.
-    code: Option<&'static str>,
-    /// The same in words.
-    message: Option<String>,
-}
-
-/// Servers to start from.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct TemplateList {
-    templates: Vec<Template>,
-}
+use crate::services::templates;
 
 #[utoipa::path(
     get,
@@ -43,7 +23,7 @@ pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
     Ok(json(&NameView {
         available: problem.is_none(),
         code: problem.as_ref().and_then(|problem| match problem {
-            Error::Invalid { code, .. } | Error::Conflict { code, .. } => Some(*code),
+            Error::Invalid { code, .. } | Error::Conflict { code, .. } => Some((*code).into()),
             _ => None,
         }),
         message: problem.map(|problem| problem.to_string()),

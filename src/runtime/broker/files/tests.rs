@@ -1,0 +1,132 @@
+use std::os::unix::fs::symlink;
+
+use super::*;
+
+/// A data directory with one server's code.
+fn data() -> (tempfile::TempDir, ServerId, String) {
+    let data = tempfile::tempdir().unwrap();
+    let server = ServerId::new();
+    let code = format!("{server}/versions/1");
+    let folder = data.path().join(&code);
+    std::fs::create_dir_all(folder.join("package")).unwrap();
+    std::fs::write(folder.join("server.py"), "code").unwrap();
+    std::fs::write(folder.join("package/more.py"), "more").unwrap();
+    (data, server, code)
+}
+
+fn files(data: &Path) -> Arc<Files> {
+    Arc::new(Files::new(data, 1024))
+}
+
+#[test]
+fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
+    let (data, _, code) = data();
+    let files = files(data.path());
+    let mut copy = files.copy_code(&code).unwrap();
+    let path = copy.path().to_owned();
+    assert!(files.is_copy(&path));
+    assert_eq!(std::fs::read(path.join("server.py")).unwrap(), b"code");
+    assert_eq!(
+        std::fs::read(path.join("package/more.py")).unwrap(),
+        b"more"
+    );
+    let mode = std::fs::metadata(path.join("server.py"))
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o777, 0o644);
+    assert!(files.idle().unwrap().is_empty());
+    copy.keep();
+    drop(copy);
+    let idle = files.idle().unwrap();
+    assert_eq!(idle, [path.clone()]);
+    files.remove(idle).unwrap();
+    assert!(!path.exists());
+    let path = files.copy_code(&code).unwrap().path().to_owned();
+    assert!(!path.exists());
+}
+
+#[test]
+fn no_link_leads_anywhere() {
+    let outside = tempfile::tempdir().unwrap();
+    std::fs::write(outside.path().join("shadow"), "secret").unwrap();
+    for part in ["", "versions", "versions/1"] {
+        let (data, server, code) = data();
+        let replaced = data.path().join(server.to_string()).join(part);
+        let replaced: std::path::PathBuf = replaced.components().collect();
+        std::fs::rename(&replaced, data.path().join("away")).unwrap();
+        symlink(outside.path(), &replaced).unwrap();
+        assert!(files(data.path()).copy_code(&code).is_err(), "{part}");
+    }
+    let (data, server, code) = data();
+    symlink(
+        outside.path().join("shadow"),
+        data.path().join(&code).join("link.py"),
+    )
+    .unwrap();
+    let files = files(data.path());
+    assert!(files.copy_code(&code).is_err());
+    assert!(files.idle().unwrap().is_empty());
+    symlink(
+        outside.path(),
+        data.path().join(server.to_string()).join("storage"),
+    )
+    .unwrap();
+    assert!(files.disk_bytes(server).is_err());
+    assert!(files.stage_disk(server).is_err());
+}
+
+#[test]
+fn code_is_bounded_and_nothing_but_files() {
+    let (data, _, code) = data();
+    let files = files(data.path());
+    let big = data.path().join(&code).join("big.py");
+    std::fs::write(&big, vec![b'x'; 2_000]).unwrap();
+    assert!(files.copy_code(&code).is_err());
+    std::fs::remove_file(&big).unwrap();
+    let socket = std::os::unix::net::UnixListener::bind(data.path().join(&code).join("s"));
+    assert!(files.copy_code(&code).is_err());
+    drop(socket);
+}
+
+#[test]
+fn a_new_disk_has_its_name_before_it_is_used() {
+    let (data, server, _) = data();
+    let files = files(data.path());
+    let stage = files.stage_disk(server).unwrap();
+    assert!(files.stage_disk(server).is_err(), "by two at once");
+    // As the helper does.
+    std::fs::write(stage.path().join("disk.new"), "a file system").unwrap();
+    std::fs::rename(stage.path().join("disk.new"), stage.path().join("disk")).unwrap();
+    std::fs::write(stage.path().join("granted"), "13").unwrap();
+    files.keep_disk(server, &stage).unwrap();
+    let staged = stage.path().to_owned();
+    drop(stage);
+    assert!(!staged.exists());
+    let storage = data.path().join(server.to_string()).join("storage");
+    assert_eq!(
+        std::fs::read(storage.join("disk")).unwrap(),
+        b"a file system"
+    );
+    assert_eq!(std::fs::read(storage.join("granted")).unwrap(), b"13");
+    assert_eq!(files.disk_bytes(server).unwrap(), 13);
+    let stage = files.stage_disk(server).unwrap();
+    assert_eq!(std::fs::read(stage.path().join("granted")).unwrap(), b"13");
+    files.keep_disk(server, &stage).unwrap();
+}
+
+#[test]
+fn a_disk_is_a_file_and_stays_the_same_one() {
+    let (data, server, _) = data();
+    let files = files(data.path());
+    let storage = data.path().join(server.to_string()).join("storage");
+    std::fs::create_dir(&storage).unwrap();
+    symlink("/etc/passwd", storage.join("disk")).unwrap();
+    assert!(files.stage_disk(server).is_err());
+    std::fs::remove_file(storage.join("disk")).unwrap();
+    std::fs::write(storage.join("disk"), "one").unwrap();
+    let stage = files.stage_disk(server).unwrap();
+    std::fs::remove_file(storage.join("disk")).unwrap();
+    std::fs::write(storage.join("disk"), "another").unwrap();
+    assert!(files.keep_disk(server, &stage).is_err());
+}

@@ -1,0 +1,473 @@
+//! The engine, as far as EMCP may use it.
+
+use std::collections::HashSet;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use futures_util::StreamExt;
+use futures_util::stream::BoxStream;
+use secrecy::{ExposeSecret, SecretString};
+use tokio::sync::{OnceCell, Semaphore};
+
+use super::files::{Busy, Files};
+use super::policy::{self, Forbidden, Policy};
+use super::protocol::{Agreed, RunWish, Shot, ShotKind};
+use super::setup::Setup;
+use crate::blocking::run_blocking;
+use crate::bounds::Bounds;
+use crate::model::{Egress, ServerId};
+use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
+use crate::runtime::{
+    CHECK, Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
+    REACH, Runtime, RuntimeError, Usage,
+};
+
+/// Containers in the making at once: each may take a helper of 512 MiB.
+const RUNS_MAX: usize = 32;
+/// Containers at once that are run to their end.
+const SHOTS_MAX: usize = 8;
+/// Ids that are known to be this instance's; so many are asked for again.
+const KNOWN_MAX: usize = 65_536;
+/// Containers in all, for each address: the next one, and what is on its way
+/// out.
+const CONTAINERS_PER_ADDRESS: usize = 2;
+/// The least that is taken for code, whatever the setting was before.
+const CODE_MAX_BYTES: u64 = 64 * 1024 * 1024;
+
+type Answer<T> = Result<T, RuntimeError>;
+
+/// Checks every wish, and has the engine fulfil it.
+pub(super) struct Guard {
+    setup: Setup,
+    policy: Policy,
+    files: Arc<Files>,
+    bounds: Bounds,
+    engine: OnceCell<DockerRuntime>,
+    /// Ids of this instance's containers: an id is one container's for ever,
+    /// and so are a container's labels.
+    known: Mutex<HashSet<String>>,
+    runs: Semaphore,
+    shots: Semaphore,
+}
+
+impl Guard {
+    pub(super) fn new(setup: Setup) -> Self {
+        Self {
+            policy: Policy {
+                instance: setup.instance.clone(),
+                networks: setup.networks,
+            },
+            files: Arc::new(Files::new(
+                &setup.data_dir,
+                setup.max_code_bytes.max(CODE_MAX_BYTES),
+            )),
+            bounds: Bounds::new(setup.bounds),
+            engine: OnceCell::new(),
+            known: Mutex::default(),
+            runs: Semaphore::new(RUNS_MAX),
+            shots: Semaphore::new(SHOTS_MAX),
+            setup,
+        }
+    }
+
+    /// The engine, made ready by whoever needs it first.
+    async fn engine(&self) -> Answer<&DockerRuntime> {
+        let ready = || async {
+            let setup = &self.setup;
+            let engine = DockerRuntime::new(&setup.docker_host, &setup.network, &setup.instance)?;
+            engine.connect(setup.networks).await?;
+            let info = engine.info().await?;
+            self.bounds.learn(info.memory_bytes, info.cpus);
+            Ok(engine)
+        };
+        self.engine.get_or_try_init(ready).await
+    }
+
+    /// The engine, for a container of this instance and no other.
+    async fn engine_of(&self, id: &str) -> Answer<&DockerRuntime> {
+        policy::check_id(id)?;
+        let engine = self.engine().await?;
+        if !self.known().contains(id) {
+            engine.provenance(id).await?;
+            self.learn([id.to_owned()]);
+        }
+        Ok(engine)
+    }
+
+    /// The engine and what the container was made with.
+    async fn look_into(&self, id: &str) -> Answer<(&DockerRuntime, Provenance)> {
+        policy::check_id(id)?;
+        let engine = self.engine().await?;
+        Ok((engine, engine.provenance(id).await?))
+    }
+
+    pub(super) async fn connect(&self, emcp: &Agreed) -> Answer<()> {
+        let differences = self.setup.agreed().differences(emcp);
+        if !differences.is_empty() {
+            return Err(RuntimeError::Refused(format!(
+                "the broker and EMCP are set up differently: {}; give both the same variables (compose/.env), and none of these in EMCP_CONFIG",
+                differences.join("; ")
+            )));
+        }
+        let was_ready = self.engine.initialized();
+        let engine = self.engine().await?;
+        if was_ready {
+            engine.connect(self.setup.networks).await?;
+        }
+        self.remove_unused(engine).await;
+        Ok(())
+    }
+
+    pub(super) async fn ping(&self) -> Answer<()> {
+        self.engine().await?.ping().await
+    }
+
+    pub(super) async fn info(&self) -> Answer<EngineInfo> {
+        self.engine().await?.info().await
+    }
+
+    pub(super) async fn began_at(&self) -> Answer<Option<jiff::Timestamp>> {
+        self.engine().await?.began_at().await
+    }
+
+    pub(super) async fn list(&self, server: Option<ServerId>) -> Answer<Vec<Container>> {
+        let listed = self.engine().await?.list(server).await?;
+        self.learn(listed.iter().map(|one| one.id.clone()));
+        Ok(listed)
+    }
+
+    pub(super) async fn inspect(&self, id: &str) -> Answer<Inspected> {
+        self.engine_of(id).await?.inspect(id).await
+    }
+
+    pub(super) async fn run(&self, mut wish: RunWish) -> Answer<String> {
+        let _place = self.runs.acquire().await.map_err(closing)?;
+        let engine = self.engine().await?;
+        let server = wish.server;
+        let disk_bytes = match wish.disk_bytes {
+            Some(_) => self
+                .on_disk(move |files| files.disk_bytes(server))
+                .await
+                .map_err(storage)?,
+            None => 0,
+        };
+        self.policy
+            .check_run(&mut wish, &self.bounds.maxima(), disk_bytes)?;
+        self.leave_room(engine).await?;
+        let mut code = self.copy(wish.code.clone()).await?;
+        let stage = match wish.disk_bytes {
+            Some(_) => {
+                let staged = self.on_disk(move |files| files.stage_disk(server)).await;
+                Some(Arc::new(staged.map_err(storage)?))
+            }
+            None => None,
+        };
+        let spec = self.spec(wish, &code, stage.as_deref());
+        let disk = self.open_disk(engine, &spec, stage.as_ref()).await?;
+        // From here on a container may have it, also if EMCP hangs up meanwhile.
+        code.keep();
+        let made = engine.run_with(&spec, disk).await;
+        drop(code);
+        match &made {
+            Ok(id) => self.learn([id.clone()]),
+            // Unless it was made and could not be started.
+            Err(_) => self.remove_unused(engine).await,
+        }
+        made
+    }
+
+    /// A disk has its name in the data directory before anybody writes to it.
+    async fn open_disk(
+        &self,
+        engine: &DockerRuntime,
+        spec: &ContainerSpec,
+        stage: Option<&Arc<Busy>>,
+    ) -> Answer<Option<OpenDisk>> {
+        let Some(stage) = stage.map(Arc::clone) else {
+            return Ok(None);
+        };
+        let Some(disk) = engine.open_disk(spec).await? else {
+            return Ok(None);
+        };
+        let server = spec.server;
+        let kept = self
+            .on_disk(move |files| files.keep_disk(server, &stage))
+            .await;
+        match kept {
+            Ok(()) => Ok(Some(disk)),
+            Err(error) => {
+                engine.let_go(disk, server).await;
+                Err(storage(error))
+            }
+        }
+    }
+
+    async fn copy(&self, code: String) -> Answer<Busy> {
+        let copied = self.on_disk(move |files| files.copy_code(&code)).await;
+        copied.map_err(no_code)
+    }
+
+    fn spec(&self, wish: RunWish, code: &Busy, stage: Option<&Busy>) -> ContainerSpec {
+        let disk = wish.disk_bytes.zip(stage);
+        ContainerSpec {
+            server: wish.server,
+            name: wish.name,
+            server_name: wish.server_name,
+            image: self.setup.base_image.clone(),
+            generation: wish.generation,
+            revision: wish.revision,
+            egress: wish.egress,
+            disk: disk.map(|(size_bytes, stage)| DiskSpec {
+                dir: stage.path().to_owned(),
+                size_bytes,
+            }),
+            address: wish.address,
+            code_dir: code.path().to_owned(),
+            env: wish
+                .env
+                .into_iter()
+                .map(|(key, value)| (key, SecretString::from(value)))
+                .collect(),
+            secret_keys: wish.secret_keys,
+            limits: wish.limits,
+            stop_grace: Duration::from_secs(wish.stop_grace_secs),
+        }
+    }
+
+    /// One that the broker has not made would mount what a path leads to now. It
+    /// is removed, so that EMCP makes it anew.
+    pub(super) async fn start(&self, id: &str) -> Answer<()> {
+        let (engine, made) = self.look_into(id).await?;
+        let is_ours = made.folders.iter().all(|path| self.files.is_copy(path));
+        if !is_ours || made.has_more {
+            tracing::info!(
+                container = id,
+                "a container that was made without the broker is made anew"
+            );
+            engine.remove(id).await?;
+            return Err(RuntimeError::NoSuchContainer);
+        }
+        engine.start(id).await
+    }
+
+    pub(super) async fn stop(&self, id: &str, grace_secs: u64) -> Answer<()> {
+        policy::check_grace(grace_secs)?;
+        match self.engine_of(id).await {
+            Ok(engine) => engine.stop(id, Duration::from_secs(grace_secs)).await,
+            Err(error) => gone(error),
+        }
+    }
+
+    pub(super) async fn pause(&self, id: &str) -> Answer<()> {
+        self.engine_of(id).await?.pause(id).await
+    }
+
+    pub(super) async fn unpause(&self, id: &str) -> Answer<()> {
+        self.engine_of(id).await?.unpause(id).await
+    }
+
+    pub(super) async fn remove(&self, id: &str) -> Answer<()> {
+        let (engine, made) = match self.look_into(id).await {
+            Ok(found) => found,
+            Err(error) => return gone(error),
+        };
+        engine.remove(id).await?;
+        self.known().remove(id);
+        let copies: Vec<PathBuf> = made
+            .folders
+            .into_iter()
+            .filter(|path| self.files.is_copy(path))
+            .collect();
+        let removed = run_blocking(move || copies.iter().try_for_each(std::fs::remove_dir_all));
+        if let Err(error) = flat(removed.await) {
+            tracing::warn!(container = id, %error, "its copy of the code is still there");
+        }
+        Ok(())
+    }
+
+    pub(super) async fn attach(
+        &self,
+        id: &str,
+        egress: Egress,
+        address: std::net::Ipv4Addr,
+    ) -> Answer<()> {
+        self.policy.check_address(egress, address)?;
+        let (engine, made) = self.look_into(id).await?;
+        if made.egress != Some(egress) {
+            return Err(Forbidden("another network than it was made in").into());
+        }
+        engine.attach(id, egress, address).await
+    }
+
+    pub(super) async fn run_once(&self, shot: &Shot) -> Answer<String> {
+        self.policy.check_shot(&shot.what)?;
+        if shot.patience_secs > policy::PATIENCE_MAX_SECS {
+            return Err(Forbidden("so long a time").into());
+        }
+        let _place = self.shots.acquire().await.map_err(closing)?;
+        let engine = self.engine().await?;
+        let patience = Duration::from_secs(shot.patience_secs);
+        let image = self.setup.base_image.as_str();
+        match &shot.what {
+            ShotKind::Check {
+                code,
+                entry_object,
+                runtime,
+            } => {
+                let copy = self.copy(code.clone()).await?;
+                let shot = OneShot {
+                    image,
+                    command: CHECK,
+                    env: vec![
+                        format!("EMCP_ENTRY_OBJECT={}", entry_object.as_str()),
+                        format!("EMCP_RUNTIME={}", runtime.as_str()),
+                    ],
+                    code_dir: Some(copy.path()),
+                    address: None,
+                    patience,
+                };
+                engine.run_once(&shot).await
+            }
+            ShotKind::Reach { address } => {
+                let shot = OneShot {
+                    image,
+                    command: REACH,
+                    env: Vec::new(),
+                    code_dir: None,
+                    address: Some(*address),
+                    patience,
+                };
+                engine.run_once(&shot).await
+            }
+        }
+    }
+
+    pub(super) async fn usage(&self, id: &str) -> Answer<Usage> {
+        self.engine_of(id).await?.usage(id).await
+    }
+
+    pub(super) async fn given_secrets(&self, id: &str) -> Answer<Vec<String>> {
+        let secrets = self.engine_of(id).await?.given_secrets(id).await?;
+        let opened = secrets
+            .iter()
+            .map(|secret| secret.expose_secret().to_owned());
+        Ok(opened.collect())
+    }
+
+    pub(super) async fn tail(&self, id: &str, lines: usize) -> Answer<Vec<OutputLine>> {
+        if lines > policy::TAIL_MAX_LINES {
+            return Err(Forbidden("so many lines").into());
+        }
+        self.engine_of(id).await?.tail(id, lines).await
+    }
+
+    pub(super) async fn follow(
+        &self,
+        id: &str,
+        since_secs: i64,
+    ) -> Answer<BoxStream<'static, Answer<OutputLine>>> {
+        Ok(self.engine_of(id).await?.follow(id, since_secs))
+    }
+
+    pub(super) async fn changes(self: &Arc<Self>) -> Answer<BoxStream<'static, Change>> {
+        let changes = self.engine().await?.changes();
+        let guard = Arc::clone(self);
+        // Others share the networks, which is nothing of EMCP's.
+        let own = changes.filter_map(move |change| {
+            let guard = Arc::clone(&guard);
+            async move {
+                match &change {
+                    Change::Server(_) => Some(change),
+                    Change::CutOff(id) => {
+                        let is_own = guard.engine_of(id).await.is_ok();
+                        is_own.then_some(change)
+                    }
+                }
+            }
+        });
+        Ok(own.boxed())
+    }
+
+    /// Refuses more containers than a platform can have use for.
+    async fn leave_room(&self, engine: &DockerRuntime) -> Answer<()> {
+        let most = self.setup.networks.open().capacity() * CONTAINERS_PER_ADDRESS;
+        if self.known().len() < most.min(KNOWN_MAX) {
+            return Ok(());
+        }
+        let listed = engine.list(None).await?;
+        let count = listed.len();
+        *self.known() = listed.into_iter().map(|one| one.id).collect();
+        if count >= most {
+            return Err(Forbidden("more containers than servers could be").into());
+        }
+        Ok(())
+    }
+
+    /// Removes copies of code that no container has.
+    async fn remove_unused(&self, engine: &DockerRuntime) {
+        let removed = async {
+            // First what is not in use, then what is: what comes into use
+            // meanwhile is not among the first.
+            let mut idle = self.on_disk(|files| files.idle()).await?;
+            let used = engine.mounted().await.map_err(io::Error::other)?;
+            // The engine may write the path to it in another way.
+            let used: HashSet<_> = used.iter().filter_map(|path| path.file_name()).collect();
+            idle.retain(|path| path.file_name().is_none_or(|name| !used.contains(name)));
+            self.on_disk(move |files| files.remove(idle)).await
+        };
+        if let Err(error) = removed.await {
+            tracing::warn!(%error, "copies of code that nothing uses are still there");
+        }
+    }
+
+    async fn on_disk<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Arc<Files>) -> io::Result<T> + Send + 'static,
+    ) -> io::Result<T> {
+        let files = Arc::clone(&self.files);
+        flat(run_blocking(move || work(&files)).await)
+    }
+
+    fn learn(&self, ids: impl IntoIterator<Item = String>) {
+        let mut known = self.known();
+        if known.len() >= KNOWN_MAX {
+            known.clear();
+        }
+        known.extend(ids);
+    }
+
+    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl From<Forbidden> for RuntimeError {
+    fn from(forbidden: Forbidden) -> Self {
+        Self::Refused(forbidden.to_string())
+    }
+}
+
+fn flat<T>(result: Result<io::Result<T>, tokio::task::JoinError>) -> io::Result<T> {
+    result.map_err(io::Error::other).flatten()
+}
+
+fn gone(error: RuntimeError) -> Answer<()> {
+    match error {
+        RuntimeError::NoSuchContainer => Ok(()),
+        other => Err(other),
+    }
+}
+
+fn storage(error: io::Error) -> RuntimeError {
+    RuntimeError::Storage(error.to_string())
+}
+
+fn no_code(error: io::Error) -> RuntimeError {
+    RuntimeError::Refused(format!("the code cannot be read: {error}"))
+}
+
+fn closing(_: tokio::sync::AcquireError) -> RuntimeError {
+    RuntimeError::Unreachable("the broker is ending".to_owned())
+}
