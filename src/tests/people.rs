@@ -210,7 +210,7 @@ async fn tokens_are_made_for_what_their_role_permits() {
         ),
         (
             &app.admin,
-            json!({"name": "admin", "role": "admin"}),
+            json!({"name": "emcp", "role": "admin"}),
             400,
             "reserved_token_name",
         ),

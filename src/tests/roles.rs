@@ -78,7 +78,7 @@ GET    /traefik/in-effect/{fingerprint}              204   204     204    204   
 GET    /readyz                                       200   200     200    200      200    200   200   200
 GET    /healthz                                      200   200     200    200      200    200   200   200
 GET    /metrics                                      200   200     200    200      200    200   200   200
-GET    /metrics/may-scrape                           401   401     401    401      401    401   401   401
+GET    /metrics/may-scrape                           401   401     403    403      403    403   403   403
 ";
 
 /// A row of a table.
