@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod audit;
+mod description;
 mod env;
 mod error;
 mod fault;
@@ -20,6 +21,7 @@ mod reason;
 mod retention;
 mod seen;
 mod server;
+mod server_settings;
 mod serves;
 mod sleep;
 mod source;
@@ -31,6 +33,7 @@ mod weight;
 pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
+pub use description::Description;
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
 };
@@ -48,6 +51,9 @@ pub use retention::Retention;
 pub use seen::{Etags, Seen, Tag};
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
+};
+pub use server_settings::{
+    Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
 };
 pub use serves::Serves;
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};

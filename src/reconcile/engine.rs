@@ -198,7 +198,7 @@ impl Engine {
                     state.status == Status::Stopped && own.iter().all(|c| c.phase == Phase::Exited)
                 }
             };
-            if !server.hold && (!at_rest || state.generation != server.generation) {
+            if !server.settings.hold && (!at_rest || state.generation != server.generation) {
                 due.insert(id);
             }
         }

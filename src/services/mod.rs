@@ -52,7 +52,7 @@ pub use live::{News, Told};
 pub use notices::{Notice, NoticeBoard, Subject};
 pub use overview::OverviewView;
 pub use quotas::{AmountView, ChangeToken, PeopleView, PersonView, WritesView};
-pub use servers::{Action, CreateServer, PatchServer, ServerFilter};
+pub use servers::{Action, CreateServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use settings_view::SettingsView;
 pub use startup::{Endings, start};

@@ -70,7 +70,7 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
                 let ticket = ticket_for
                     .map(|token| ctx.app.sse_ticket(entry.server.id, token))
                     .transpose()?;
-                let passed = gate::passed_on(&request, &entry.server.pass_headers, |text| {
+                let passed = gate::passed_on(&request, &entry.server.settings.pass_headers, |text| {
                     ctx.app.is_token(text, ctx.client())
                 });
                 return allow(&user, &entry, ticket.as_deref(), &passed);

@@ -16,12 +16,14 @@ use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
+use crate::http::create_form::{self, CreateServerForm};
 use crate::http::error::error_response;
 use crate::http::openapi::Refusals;
 use crate::http::reply::{Answer, call, json, json_with, no_content, tagged};
-use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
-use crate::services::{Action, EventView, PatchServer, ServerFilter, ServerView, Urls};
+use crate::model::{
+    CreateServerBody, Error, PatchServer, RESERVED_NAMES, Result, ServerId, ServerName, Status,
+};
+use crate::services::{Action, EventView, ServerFilter, ServerView, Urls};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
