@@ -38,6 +38,7 @@ mod usage;
 mod version_files;
 mod versions;
 mod views;
+mod waiting;
 
 pub use app::App;
 pub use audit::AuditLog;
@@ -59,9 +60,9 @@ pub use startup::{Endings, start};
 pub use templates::{Template, templates};
 pub use tokens::{CreateToken, CreatedToken, TokenView};
 pub use tools::{Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView};
-pub use trials::Trials;
 pub use usage::{ServerUsage, TotalUsage, UsageMeter, UsageView};
 pub use views::{EventView, ServerView, Urls};
+pub use waiting::{Look, Waited};
 
 #[cfg(test)]
 mod tests;

@@ -9,6 +9,7 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 use utoipa::ToSchema;
 
+use super::waiting::{Look, Patience, Purpose, Waited};
 use super::{App, CodeUpload, EventView, ServerView, env};
 use crate::access::{Caller, CanCreate, CanRead, CanWrite};
 use crate::directory::Entry;
@@ -249,27 +250,22 @@ impl App {
         id: ServerId,
         patience: Duration,
     ) -> Result<ServerView> {
-        let deadline = Instant::now() + patience;
-        let mut changes = self.directory.subscribe();
-        loop {
-            changes.mark_unchanged();
-            let entry = self
-                .directory
-                .get(id)
-                .ok_or_else(|| Error::no_server(&id.to_string()))?;
-            let (server, state) = (&entry.server, &entry.state);
-            let is_waking =
-                state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.settings.hold;
-            if state.is_settled(server.generation, server.desired) && !is_waking {
-                return Ok(self.view(&entry, viewer));
-            }
+        let patience = Patience {
+            deadline: Instant::now() + patience,
             // Of an EMCP that is to end, the answer is what it knows by then.
-            let changed = self.closing.run_until_cancelled(changes.changed());
-            match tokio::time::timeout_at(deadline, changed).await {
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Ok(self.view(&entry, viewer)),
-            }
-        }
+            ending: &self.closing,
+            place_as: Some(Purpose::Watch),
+        };
+        let look = |entry: Option<&Entry>| match entry {
+            None => Look::Done(Err(Error::no_server(&id.to_string()))),
+            Some(entry) if is_settled(entry) => Look::Done(Ok(entry.clone())),
+            Some(entry) => Look::Wait(entry.clone()),
+        };
+        let entry = match self.waiting.until(Some(id), patience, look).await {
+            Waited::Done(settled) => settled?,
+            Waited::Crowded(entry) | Waited::Over(entry) => entry,
+        };
+        Ok(self.view(&entry, viewer))
     }
 
     /// A server's history, newest first.
@@ -334,6 +330,14 @@ impl App {
             self.bounds.maxima(),
         )
     }
+}
+
+/// Whether what was asked of a server last is done, or has failed.
+fn is_settled(entry: &Entry) -> bool {
+    let (server, state) = (&entry.server, &entry.state);
+    let is_waking =
+        state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.settings.hold;
+    state.is_settled(server.generation, server.desired) && !is_waking
 }
 
 /// What somebody does now, for the server's history.

@@ -9,9 +9,10 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::passed_env::passed_env;
+use super::waiting::Waiting;
 use super::{
-    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
-    certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
+    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
+    disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
 use crate::access::{Limiter, Proxies, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
@@ -155,6 +156,7 @@ pub async fn start(
         settings,
         layout,
         store,
+        waiting: Waiting::new(Arc::clone(&directory)),
         directory,
         tokens,
         vault,
@@ -170,7 +172,6 @@ pub async fn start(
         metrics,
         usage: UsageMeter::default(),
         server_client,
-        trials: Trials::default(),
         tasks,
         closing,
         cancel,
