@@ -14,7 +14,7 @@ const MAXIMA: Maxima = Maxima {
 /// A change of each setting to what it is not by default.
 fn changes() -> Value {
     json!({
-        "description": "other", "entry_object": "other:app", "runtime": "mcp2",
+        "description": "other", "entry_object": "other", "runtime": "mcp2",
         "args": ["--rows", "2"], "storage": {"size_bytes": 16_777_216}, "egress": "none",
         "pass_headers": ["Authorization"], "limits": {"pids": 64}, "sleep": "never",
         "hold": true, "members": ["grace"],
@@ -214,7 +214,7 @@ fn a_form_sets_what_a_body_sets_and_what_it_leaves_blank_is_by_default() {
     let mut form = PatchServer::default();
     for (name, text) in [
         ("description", "other"),
-        ("entry_object", "other:app"),
+        ("entry_object", "other"),
         ("runtime", "mcp2"),
         ("args", r#"["--rows","2"]"#),
         ("storage", r#"{"size_bytes":16777216}"#),
