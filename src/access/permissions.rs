@@ -77,15 +77,13 @@ mod tests {
 
     #[test]
     fn what_may_be_done_with_a_server_is_told_as_it_is_decided() {
-        let server = Server {
-            members: vec![Actor("member".into()), Actor("guest".into())],
-            ..Server::new(
-                ServerId::new(),
-                "demo".parse().unwrap(),
-                Actor("owner".into()),
-                Timestamp::UNIX_EPOCH,
-            )
-        };
+        let mut server = Server::new(
+            ServerId::new(),
+            "demo".parse().unwrap(),
+            Actor("owner".into()),
+            Timestamp::UNIX_EPOCH,
+        );
+        server.settings.members = vec![Actor("member".into()), Actor("guest".into())];
         let all = "inspect call act update delete share issue_tokens";
         let expected = [
             (caller("root", Role::Admin), all),

@@ -471,7 +471,7 @@ fn a_developer_calls_the_servers_that_are_theirs() {
         status_of(&ask(&request, &tokens, Some(&server))),
         (403, "not_your_server")
     );
-    Arc::make_mut(&mut server.server).members = vec![Actor("ci".into())];
+    Arc::make_mut(&mut server.server).settings.members = vec![Actor("ci".into())];
     assert!(matches!(
         ask(&request, &tokens, Some(&server)),
         Verdict::Allow { .. }

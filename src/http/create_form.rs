@@ -1,66 +1,50 @@
 //! `POST /api/servers`: the same fields as multipart or as JSON.
 
+use std::str::FromStr;
+
 use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 use serde_json::Value;
 use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
 use crate::api::CheckBody;
 use crate::model::{
-    Args, Egress, EntryObject, Error, LimitsPatch, PassHeaders, RawEnvVar, Result, RuntimeChoice,
-    SleepChoice, Storage, object_or_null, parse_env_json,
+    CreateServerBody, EntryObject, Error, Part, PatchServer, Result, RuntimeChoice, fill_once,
+    parse_env_json,
 };
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
-/// The fields as they came.
-#[derive(Default, Deserialize, ToSchema)]
-#[schema(as = CreateServerBody)]
-#[serde(deny_unknown_fields)]
-pub(super) struct CreateServerBody {
-    #[schema(required = true, value_type = String, max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
+/// A new server as it came, or its code alone.
+#[derive(Default)]
+struct Sent {
     name: Option<String>,
-    description: Option<String>,
-    /// The Python object to serve; "mcp" by default.
-    #[schema(value_type = Option<EntryObject>)]
-    entry_object: Option<String>,
-    #[schema(value_type = Option<RuntimeChoice>)]
-    runtime: Option<String>,
-    /// What the file finds in `sys.argv[1:]`; nothing by default.
-    #[schema(value_type = Option<Args>)]
-    args: Option<Value>,
-    /// What the server keeps beyond its containers, in `/data`; nothing by
-    /// default.
-    #[schema(value_type = Option<Storage>)]
-    storage: Option<Value>,
-    /// Where the server's own connections may lead; "open" by default.
-    #[schema(value_type = Option<Egress>)]
-    egress: Option<String>,
-    /// The headers in which the server expects credentials of its own; none by
-    /// default.
-    #[schema(max_items = 8)]
-    pass_headers: Option<Vec<String>>,
-    #[serde(default, deserialize_with = "object_or_null")]
-    limits: Option<LimitsPatch>,
-    /// When it is put to sleep; by default as the platform says.
-    #[schema(value_type = Option<SleepChoice>)]
-    sleep: Option<Value>,
-    /// One Python file.
-    #[schema(required = true, value_type = String, pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+    settings: PatchServer,
     code: Option<String>,
-    #[schema(value_type = Option<Vec<RawEnvVar>>, max_items = 200)]
-    env: Option<Value>,
-    /// Whether to start it at once; true by default.
-    start: Option<bool>,
-    #[serde(skip)]
     file: Option<Bytes>,
+    env: Option<Value>,
+    start: Option<bool>,
 }
 
-/// How the same fields are described as a form. `args`, `storage`, `limits`,
-/// `sleep`, `env` and `pass_headers` are taken too, as JSON text.
+impl From<CreateServerBody> for Sent {
+    fn from(mut body: CreateServerBody) -> Self {
+        Self {
+            settings: body.take_settings(),
+            name: body.name,
+            code: body.code,
+            file: None,
+            env: body.env,
+            start: body.start,
+        }
+    }
+}
+
+/// How the same fields are described as a form. The other settings and `env` are
+/// taken too, as JSON text.
 #[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 #[expect(dead_code, reason = "it only describes")]
@@ -98,8 +82,8 @@ pub(super) fn read_check(body: &[u8], max_code_bytes: u64) -> Result<CheckCode> 
     let body: CheckBody = parse_object(body)?;
     Ok(CheckCode {
         code: CodeUpload::check_text(&body.code, max_code_bytes)?,
-        entry_object: entry_object_of(body.entry_object.as_deref())?,
-        runtime: runtime_of(body.runtime.as_deref())?,
+        entry_object: or_default(body.entry_object.as_deref())?,
+        runtime: or_default(body.runtime.as_deref())?,
     })
 }
 
@@ -112,12 +96,12 @@ pub(super) async fn read(
     body: Bytes,
     max_code_bytes: u64,
 ) -> Result<CreateServer> {
-    let fields: CreateServerBody = match kind(headers) {
-        Kind::Json => parse_object(&body)?,
+    let sent = match kind(headers) {
+        Kind::Json => parse_object::<CreateServerBody>(&body)?.into(),
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
         Kind::Other => return Err(unsupported()),
     };
-    check(fields, max_code_bytes)
+    check(sent, max_code_bytes)
 }
 
 /// Reads code alone, for `PUT …/code`: multipart, JSON or the text itself.
@@ -129,20 +113,20 @@ pub(super) async fn read_code(
     body: Bytes,
     max_code_bytes: u64,
 ) -> Result<CodeUpload> {
-    let fields: CreateServerBody = match kind(headers) {
-        Kind::Json => parse_object(&body)?,
+    let sent = match kind(headers) {
+        Kind::Json => parse_object::<CreateServerBody>(&body)?.into(),
         Kind::Multipart(boundary) => multipart(body, boundary).await?,
         // Who says that it is UTF-8 sends a text, and else it is a file as it lies there.
-        Kind::Other if is_told_to_be_utf8(headers) => CreateServerBody {
+        Kind::Other if is_told_to_be_utf8(headers) => Sent {
             code: Some(text_of(&body)?),
-            ..CreateServerBody::default()
+            ..Sent::default()
         },
-        Kind::Other => CreateServerBody {
+        Kind::Other => Sent {
             file: Some(body),
-            ..CreateServerBody::default()
+            ..Sent::default()
         },
     };
-    code_of(&fields, max_code_bytes)
+    code_of(&sent, max_code_bytes)
 }
 
 fn is_told_to_be_utf8(headers: &HeaderMap) -> bool {
@@ -195,7 +179,7 @@ fn unsupported() -> Error {
     )
 }
 
-async fn multipart(body: Bytes, boundary: String) -> Result<CreateServerBody> {
+async fn multipart(body: Bytes, boundary: String) -> Result<Sent> {
     let malformed = |_| {
         Error::bad_request(
             "invalid_multipart",
@@ -204,67 +188,65 @@ async fn multipart(body: Bytes, boundary: String) -> Result<CreateServerBody> {
     };
     let whole = stream::once(std::future::ready(Ok::<_, std::io::Error>(body)));
     let mut parts = multer::Multipart::new(whole, boundary);
-    let mut fields = CreateServerBody::default();
+    let mut sent = Sent::default();
     while let Some(part) = parts.next_field().await.map_err(malformed)? {
         let name = part.name().unwrap_or("").to_owned();
         let bytes = part.bytes().await.map_err(malformed)?;
-        fields.set(&name, bytes)?;
+        sent.take_part(&name, FormPart(bytes))?;
     }
-    Ok(fields)
+    Ok(sent)
 }
 
-impl CreateServerBody {
-    fn set(&mut self, name: &str, bytes: Bytes) -> Result<()> {
+impl Sent {
+    fn take_part(&mut self, name: &str, part: FormPart) -> Result<()> {
+        let Some(part) = self.settings.take_part(name, part)? else {
+            return Ok(());
+        };
         match name {
-            "name" => once(&mut self.name, "name", text("name", bytes)?),
-            "description" => once(
-                &mut self.description,
-                "description",
-                text("description", bytes)?,
-            ),
-            "entry_object" => once(
-                &mut self.entry_object,
-                "entry_object",
-                text("entry_object", bytes)?,
-            ),
-            "runtime" => once(&mut self.runtime, "runtime", text("runtime", bytes)?),
-            "args" => once(&mut self.args, "args", parse_json(&bytes)?),
-            "storage" => once(&mut self.storage, "storage", parse_json(&bytes)?),
-            "egress" => once(&mut self.egress, "egress", text("egress", bytes)?),
-            "pass_headers" => once(&mut self.pass_headers, "pass_headers", parse_json(&bytes)?),
-            "limits" => once(&mut self.limits, "limits", parse_object(&bytes)?),
-            "sleep" => once(&mut self.sleep, "sleep", word_or_json(&bytes)?),
-            "code" => once(&mut self.code, "code", text("code", bytes)?),
-            "env" => once(&mut self.env, "env", parse_json(&bytes)?),
-            "start" => once(&mut self.start, "start", flag(&bytes)?),
-            "file" => once(&mut self.file, "file", bytes),
+            "name" => fill_once(&mut self.name, "name", part.text("name")?),
+            "code" => fill_once(&mut self.code, "code", part.text("code")?),
+            "env" => fill_once(&mut self.env, "env", part.json("env")?),
+            "start" => fill_once(&mut self.start, "start", flag(&part.0)?),
+            "file" => fill_once(&mut self.file, "file", part.0),
             _ => Err(Error::bad_request(
                 "unknown_field",
-                "the form has a field that is not known; known are name, description, entry_object, runtime, args, storage, egress, pass_headers, limits, sleep, file, code, env and start",
+                format!(
+                    "the form has a field that is not known; known are name, {}, file, code, env and start",
+                    PatchServer::IN_A_FORM.join(", ")
+                ),
             )),
         }
     }
 }
 
-fn once<T>(slot: &mut Option<T>, name: &'static str, value: T) -> Result<()> {
-    if slot.replace(value).is_some() {
-        return Err(Error::invalid(
-            "duplicate_field",
-            name,
-            format!("the field \"{name}\" stands more than once"),
-        ));
-    }
-    Ok(())
-}
+/// One part of a form.
+struct FormPart(Bytes);
 
-fn text(name: &'static str, bytes: Bytes) -> Result<String> {
-    String::from_utf8(bytes.into()).map_err(|_| {
-        Error::invalid(
-            "not_text",
-            name,
-            format!("the field \"{name}\" is not UTF-8 text"),
-        )
-    })
+impl Part for FormPart {
+    fn text(self, field: &'static str) -> Result<String> {
+        String::from_utf8(self.0.into()).map_err(|_| {
+            Error::invalid(
+                "not_text",
+                field,
+                format!("the field \"{field}\" is not UTF-8 text"),
+            )
+        })
+    }
+
+    fn json<T: DeserializeOwned>(self, _: &'static str) -> Result<T> {
+        parse_json(&self.0)
+    }
+
+    fn object<T: DeserializeOwned>(self, _: &'static str) -> Result<T> {
+        parse_object(&self.0)
+    }
+
+    fn word_or_json(self, _: &'static str) -> Result<Value> {
+        match &*self.0 {
+            b"never" => Ok(Value::from("never")),
+            json => parse_json(json),
+        }
+    }
 }
 
 fn flag(bytes: &[u8]) -> Result<bool> {
@@ -279,22 +261,14 @@ fn flag(bytes: &[u8]) -> Result<bool> {
     }
 }
 
-/// JSON, where a form may leave the quotes of a lone word out.
-fn word_or_json(bytes: &[u8]) -> Result<Value> {
-    match bytes {
-        b"never" => Ok(Value::from("never")),
-        _ => parse_json(bytes),
-    }
-}
-
-fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> {
-    let name = fields
+fn check(sent: Sent, max_code_bytes: u64) -> Result<CreateServer> {
+    let name = sent
         .name
         .as_deref()
         .ok_or_else(|| Error::invalid("missing_field", "name", "the field \"name\" is missing"))?
         .parse()?;
-    let code = code_of(&fields, max_code_bytes)?;
-    let env = match &fields.env {
+    let code = code_of(&sent, max_code_bytes)?;
+    let env = match &sent.env {
         None | Some(Value::Null) => Vec::new(),
         Some(value) => {
             let bytes = serde_json::to_vec(value)
@@ -304,41 +278,23 @@ fn check(fields: CreateServerBody, max_code_bytes: u64) -> Result<CreateServer> 
     };
     Ok(CreateServer {
         name,
-        description: fields.description.unwrap_or_default(),
-        entry_object: entry_object_of(fields.entry_object.as_deref())?,
-        runtime: runtime_of(fields.runtime.as_deref())?,
-        args: Args::from_json(fields.args.unwrap_or_default())?,
-        storage: Storage::from_json(fields.storage.unwrap_or_default())?,
-        egress: match fields.egress.as_deref() {
-            None | Some("") => Egress::default(),
-            Some(text) => text.parse()?,
-        },
-        pass_headers: PassHeaders::parse(fields.pass_headers.unwrap_or_default())?,
-        limits: fields.limits.unwrap_or_default(),
-        sleep: SleepChoice::from_json(fields.sleep.unwrap_or_default())?,
+        settings: sent.settings,
         code,
         env,
-        start: fields.start.unwrap_or(true),
+        start: sent.start.unwrap_or(true),
     })
 }
 
-/// An empty field of a form is one that was not filled in.
-fn entry_object_of(text: Option<&str>) -> Result<EntryObject> {
+/// An empty field is one that was not filled in.
+fn or_default<T: FromStr<Err = Error> + Default>(text: Option<&str>) -> Result<T> {
     match text {
-        None | Some("") => Ok(EntryObject::default()),
+        None | Some("") => Ok(T::default()),
         Some(text) => text.parse(),
     }
 }
 
-fn runtime_of(text: Option<&str>) -> Result<RuntimeChoice> {
-    match text {
-        None | Some("") => Ok(RuntimeChoice::Auto),
-        Some(text) => text.parse(),
-    }
-}
-
-fn code_of(fields: &CreateServerBody, max_code_bytes: u64) -> Result<CodeUpload> {
-    match (&fields.file, &fields.code) {
+fn code_of(sent: &Sent, max_code_bytes: u64) -> Result<CodeUpload> {
+    match (&sent.file, &sent.code) {
         (Some(bytes), None) => CodeUpload::check(bytes, max_code_bytes),
         (None, Some(text)) => CodeUpload::check_text(text, max_code_bytes),
         (None, None) => Err(Error::invalid(

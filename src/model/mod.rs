@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod audit;
+mod description;
 mod env;
 mod error;
 mod fault;
@@ -23,6 +24,7 @@ mod retention;
 mod seen;
 mod sentence;
 mod server;
+mod server_settings;
 mod serves;
 mod sleep;
 mod source;
@@ -34,6 +36,7 @@ mod weight;
 pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
+pub use description::Description;
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
 };
@@ -54,6 +57,9 @@ pub use seen::{Etags, Seen, Tag};
 pub use sentence::SentenceArgs;
 pub use server::{
     Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
+};
+pub use server_settings::{
+    Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
 };
 pub use serves::Serves;
 pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};

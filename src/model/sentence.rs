@@ -14,7 +14,8 @@ pub struct SentenceArgs(HashMap<String, SentenceArg>);
 /// One of them.
 #[derive(Serialize, ToSchema)]
 #[serde(untagged)]
-pub enum SentenceArg {
+#[expect(dead_code, reason = "it is described, and never made")]
+pub(super) enum SentenceArg {
     /// What is not known.
     Nothing,
     /// A name, a time, or somebody's words.

@@ -9,9 +9,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    Args, EntryObject, Error, PassHeaders, ServerName, ServerNetworks, SleepChoice, Storage,
-};
+use super::{Effect, Error, Result, ServerName, ServerNetworks, ServerSettings};
 
 /// The port every server listens on inside its container: the base image's
 /// bootstrap and every route agree on it (`base-image/README.md`).
@@ -56,7 +54,7 @@ impl fmt::Display for ServerId {
 impl FromStr for ServerId {
     type Err = uuid::Error;
 
-    fn from_str(text: &str) -> Result<Self, uuid::Error> {
+    fn from_str(text: &str) -> std::result::Result<Self, uuid::Error> {
         text.parse().map(Self)
     }
 }
@@ -99,7 +97,7 @@ impl RuntimeChoice {
 impl FromStr for RuntimeChoice {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self> {
         match text {
             "auto" => Ok(Self::Auto),
             "mcp1" => Ok(Self::Mcp1),
@@ -127,7 +125,7 @@ pub enum Egress {
 impl FromStr for Egress {
     type Err = Error;
 
-    fn from_str(text: &str) -> Result<Self, Error> {
+    fn from_str(text: &str) -> Result<Self> {
         match text {
             "open" => Ok(Self::Open),
             "none" => Ok(Self::None),
@@ -208,7 +206,7 @@ impl Limits {
     ///
     /// # Errors
     /// `invalid_limits` naming the limit that is out of range.
-    pub fn checked(self) -> Result<Self, Error> {
+    pub fn checked(self) -> Result<Self> {
         let (least, most) = (Self::LOWEST, Self::HIGHEST);
         let refuse = |message: &str| Err(Error::invalid("invalid_limits", "limits", message));
         if !(least.memory_bytes..=most.memory_bytes).contains(&self.memory_bytes) {
@@ -236,46 +234,18 @@ pub struct Server {
     pub id: ServerId,
     /// Unique name, part of its URLs.
     pub name: ServerName,
-    /// Free text for people.
-    pub description: String,
-    /// The Python object to serve.
-    pub entry_object: EntryObject,
-    /// Which Python environment serves it.
-    pub runtime: RuntimeChoice,
-    /// What its container may use.
-    pub limits: Limits,
-    /// What its file finds in `sys.argv[1:]`.
-    #[serde(default)]
-    pub args: Args,
-    /// What it keeps beyond its containers.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub storage: Option<Storage>,
-    /// Where its own connections may lead.
-    #[serde(default)]
-    pub egress: Egress,
-    /// The headers in which it expects credentials of its own.
-    #[serde(default)]
-    pub pass_headers: PassHeaders,
+    /// What can be set of it.
+    #[serde(flatten)]
+    pub settings: ServerSettings,
     /// Who created it.
     pub creator: Actor,
-    /// Whom the creator has added: as much theirs, but for adding others.
-    #[serde(default)]
-    pub members: Vec<Actor>,
     /// What the user wants now.
     pub desired: Desired,
-    /// The operator's pause: while it is set, EMCP leaves the server's
-    /// containers as they are.
-    #[serde(default)]
-    pub hold: bool,
-    /// When it is put to sleep for being idle.
-    #[serde(default)]
-    pub sleep: SleepChoice,
     /// Raised by every start, restart and stop: a container of an older
     /// generation is to be replaced.
     pub generation: u64,
-    /// Raised by every change that only a new container shows: environment,
-    /// limits, entry object, runtime, arguments, storage,
-    /// egress, code.
+    /// Raised by every change that only a new container shows: of environment,
+    /// of code, and of the settings that say so.
     pub revision: u64,
     /// Raised by every change of what is neither code nor environment nor a
     /// wish: what a form of its settings shows.
@@ -304,19 +274,9 @@ impl Server {
         Self {
             id,
             name,
-            description: String::new(),
-            entry_object: EntryObject::default(),
-            runtime: RuntimeChoice::default(),
-            limits: Limits::default(),
-            args: Args::default(),
-            storage: None,
-            egress: Egress::default(),
-            pass_headers: PassHeaders::default(),
+            settings: ServerSettings::default(),
             creator,
-            members: Vec::new(),
             desired: Desired::Stopped,
-            hold: false,
-            sleep: SleepChoice::default(),
             generation: 1,
             revision: 1,
             settings_revision: 1,
@@ -331,7 +291,7 @@ impl Server {
 
     /// The address of its container.
     pub fn address_in(&self, networks: &ServerNetworks) -> Ipv4Addr {
-        networks.address(self.address, self.egress)
+        networks.address(self.address, self.settings.egress)
     }
 
     /// `IP:port` of the server inside its network.
@@ -341,12 +301,54 @@ impl Server {
 
     /// Whether this person created it or was added to it.
     pub fn belongs_to(&self, name: &str) -> bool {
-        self.creator.0 == name || self.members.iter().any(|member| member.0 == name)
+        let mut members = self.settings.members.iter();
+        self.creator.0 == name || members.any(|member| member.0 == name)
+    }
+
+    /// A new wish for the same thing, where it is wanted to run: its container
+    /// is replaced.
+    pub fn wish_again_if_running(&mut self) {
+        if self.desired == Desired::Running {
+            self.generation += 1;
+        }
+    }
+
+    /// Takes other settings over, with what their change takes.
+    ///
+    /// # Errors
+    /// `server_held` for what would replace the container of a held server.
+    pub fn set(&mut self, settings: ServerSettings) -> Result<()> {
+        let changes = settings.changes_since(&self.settings);
+        self.settings = settings;
+        self.settings_revision += 1;
+        let restarts = changes
+            .iter()
+            .find(|change| change.effect == Effect::Restart);
+        if let Some(change) = restarts {
+            if self.settings.hold {
+                return Err(held(change.field));
+            }
+            self.wish_again_if_running();
+        }
+        let is_live = changes.iter().all(|change| change.effect == Effect::Live);
+        self.revision += u64::from(!is_live);
+        Ok(())
     }
 
     /// The path prefix of its public URLs.
     pub fn path_prefix(&self) -> String {
         format!("/api/{}", self.name)
+    }
+}
+
+/// A held server's containers stay as they are, in the network they are in.
+fn held(field: &'static str) -> Error {
+    Error::Conflict {
+        code: "server_held",
+        field: Some(field),
+        message: format!(
+            "{field} cannot change while the server is held, since that takes a new container; send \"hold\":false first"
+        ),
     }
 }
 
@@ -369,22 +371,4 @@ pub struct CodeVersion {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(nullable = false, value_type = Option<String>, format = DateTime)]
     pub last_in_use_at: Option<Timestamp>,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_record_of_before_still_reads() {
-        let old = r#"{"id":"01980000-0000-7000-8000-000000000000","name":"demo","description":"",
-            "entry_object":"mcp","runtime":"auto","limits":{},"creator":"ada","desired":"running",
-            "generation":1,"revision":1,"version":1,"newest_version":1,"address":"198.18.1.0",
-            "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
-        let server: Server = serde_json::from_str(old).unwrap();
-        assert!(server.members.is_empty());
-        assert!(server.args.as_slice().is_empty() && server.storage.is_none());
-        assert!(server.pass_headers.is_empty());
-        assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
-    }
 }

@@ -71,13 +71,14 @@ pub(super) fn wanted(
         Silence::InCall => false,
     };
     let is_overdue = restart_after.is_some_and(|after| silent_for >= after);
-    (may_be_replaced && is_overdue && !server.hold).then_some(Alive::Replace { silent_for })
+    (may_be_replaced && is_overdue && !server.settings.hold)
+        .then_some(Alive::Replace { silent_for })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::plan::tests::{running, server};
+    use crate::reconcile::plan::tests::{held, running, server};
 
     const AFTER: Duration = Duration::from_secs(60);
 
@@ -162,10 +163,7 @@ mod tests {
 
     #[test]
     fn a_held_server_is_told_of_and_left_alone_and_one_that_does_not_run_is_not_asked() {
-        let held = Server {
-            hold: true,
-            ..server(Desired::Running)
-        };
+        let held = held(server(Desired::Running));
         assert!(silent(&held, &running(), Silence::Mute, 15).is_some());
         let state = unresponsive(Reason::NotAnswering);
         assert_eq!(silent(&held, &state, Silence::Mute, 99), None);

@@ -39,13 +39,16 @@ impl Parts {
         let contract = [
             ("EMCP_SERVER_NAME", server.name.to_string()),
             ("EMCP_PATH_PREFIX", server.path_prefix()),
-            ("EMCP_ENTRY_OBJECT", server.entry_object.as_str().to_owned()),
-            ("EMCP_RUNTIME", server.runtime.as_str().to_owned()),
-            ("EMCP_ARGS", server.args.to_json()),
+            (
+                "EMCP_ENTRY_OBJECT",
+                server.settings.entry_object.as_str().to_owned(),
+            ),
+            ("EMCP_RUNTIME", server.settings.runtime.as_str().to_owned()),
+            ("EMCP_ARGS", server.settings.args.to_json()),
             ("EMCP_GATEWAY_KEY", gateway_key),
         ];
         env.extend(contract.map(|(key, value)| (key.to_owned(), SecretString::from(value))));
-        if server.storage.is_some() {
+        if server.settings.storage.is_some() {
             let place = SecretString::from(STORAGE_TARGET);
             env.push(("EMCP_DATA".to_owned(), place));
         }
@@ -74,15 +77,15 @@ impl Parts {
             generation: server.generation,
             revision: server.revision,
             address: server.address_in(&self.config.networks),
-            egress: server.egress,
-            disk: server.storage.map(|storage| DiskSpec {
+            egress: server.settings.egress,
+            disk: server.settings.storage.map(|storage| DiskSpec {
                 dir: self.layout.storage_dir(server.id),
                 size_bytes: storage.size_bytes,
             }),
             code_dir: self.layout.code_dir(server.id, server.version),
             env,
             secret_keys,
-            limits: self.bounds.maxima().cap(server.limits),
+            limits: self.bounds.maxima().cap(server.settings.limits),
             stop_grace: self.config.stop_grace,
         })
     }

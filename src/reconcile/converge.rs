@@ -92,7 +92,7 @@ impl Converge {
 
     /// A new wish forgets what was counted against the last one.
     async fn take_up_wish(&self, entry: Entry) -> Entry {
-        if entry.server.hold || entry.state.generation == entry.server.generation {
+        if entry.server.settings.hold || entry.state.generation == entry.server.generation {
             return entry;
         }
         let state = entry
@@ -169,7 +169,7 @@ impl Converge {
     ) -> std::result::Result<Next, RuntimeError> {
         let (server, state) = (&*entry.server, &*entry.state);
         let runtime = &self.parts.runtime;
-        let moves = step.moves_a_container() && server.storage.is_some();
+        let moves = step.moves_a_container() && server.settings.storage.is_some();
         let _disk = match moves.then(|| self.parts.disks.try_lock(self.id)) {
             None => None,
             Some(Some(lock)) => Some(lock),
@@ -199,7 +199,7 @@ impl Converge {
             }
             Step::Create => self.create_and_start(server, state).await?,
             // Its disk was let go when it ended: a new one opens it anew.
-            Step::Start(id) if server.storage.is_some() => {
+            Step::Start(id) if server.settings.storage.is_some() => {
                 self.parts.logs.drained(self.id).await;
                 runtime.remove(&id).await?;
             }
@@ -242,7 +242,7 @@ impl Converge {
                                     *answering_run = Some(Answering { key, serves });
                                 }
                                 // What it asks of EMCP it asks of its clients, who have it.
-                                Probe::Refuses { serves, .. } if !server.pass_headers.is_empty() => {
+                                Probe::Refuses { serves, .. } if !server.settings.pass_headers.is_empty() => {
                                     let key = run.key.clone();
                                     *answering_run = Some(Answering { key, serves });
                                 }

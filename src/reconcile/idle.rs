@@ -26,14 +26,14 @@ pub(super) fn wanted_rest(
     now: Timestamp,
 ) -> Rest {
     let rest = state.rest();
-    if server.hold
+    if server.settings.hold
         || server.desired == Desired::Stopped
         || server.generation != state.generation
         || !matches!(state.status, Status::Running | Status::Sleeping)
     {
         return rest;
     }
-    let Some(after) = server.sleep.effective(platform) else {
+    let Some(after) = server.settings.sleep.effective(platform) else {
         return Rest::Awake;
     };
     match rest {
@@ -56,7 +56,7 @@ pub(super) fn wanted_rest(
 mod tests {
     use super::*;
     use crate::model::{Never, Reason, SleepChoice};
-    use crate::reconcile::plan::tests::{server, state};
+    use crate::reconcile::plan::tests::{held, server, state};
 
     const TIMES: SleepAfter = SleepAfter {
         pause_after_secs: Some(10),
@@ -64,10 +64,12 @@ mod tests {
     };
 
     fn sleeper() -> Server {
-        Server {
-            sleep: SleepChoice::After(TIMES),
-            ..server(Desired::Running)
-        }
+        with_sleep(SleepChoice::After(TIMES), server(Desired::Running))
+    }
+
+    fn with_sleep(sleep: SleepChoice, mut server: Server) -> Server {
+        server.settings.sleep = sleep;
+        server
     }
 
     fn running() -> RunState {
@@ -103,20 +105,14 @@ mod tests {
                 wanted_rest(server, &state, Some(TIMES), idle_for(secs), state.since)
             };
             assert_eq!(by_default(&silent), depth);
-            let never = Server {
-                sleep: SleepChoice::Never(Never::Never),
-                ..silent
-            };
+            let never = with_sleep(SleepChoice::Never(Never::Never), silent);
             assert_eq!(by_default(&never), Rest::Awake);
         }
     }
 
     #[test]
     fn only_what_runs_as_wanted_is_put_to_sleep() {
-        let held = Server {
-            hold: true,
-            ..sleeper()
-        };
+        let held = held(sleeper());
         assert_eq!(rest(&held, &running(), idle_for(99)), Rest::Awake);
         let renewed = Server {
             generation: 3,
@@ -146,10 +142,7 @@ mod tests {
                 rest(&server(Desired::Running), &asleep, idle_for(99)),
                 Rest::Awake
             );
-            let held = Server {
-                hold: true,
-                ..sleeper()
-            };
+            let held = held(sleeper());
             assert_eq!(rest(&held, &asleep, asked), depth);
         }
     }

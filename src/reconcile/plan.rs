@@ -149,7 +149,7 @@ pub(super) fn plan(
         alive,
         start_timeout,
     } = facts;
-    if server.hold {
+    if server.settings.hold {
         // What is so is told, and nothing done about it.
         return match alive {
             Some(Alive::TellSilence { reason, silent_for }) => {

@@ -7,7 +7,7 @@ use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Trials};
+use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard};
 use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
@@ -24,6 +24,7 @@ use crate::traefik::{Provider, Routes};
 use crate::vault::Vault;
 
 use super::usage::UsageMeter;
+use super::waiting::Waiting;
 
 /// The service's parts. Nobody outside `services` reaches them: what a caller
 /// may have of them, a method gives for a capability.
@@ -85,8 +86,8 @@ pub struct App {
     pub(super) usage: UsageMeter,
     /// Speaks to containers directly.
     pub(super) server_client: ServerClient,
-    /// Servers being tried out.
-    pub(super) trials: Trials,
+    /// Who waits for servers or tries them out.
+    pub(super) waiting: Waiting,
     /// Long-lived tasks.
     pub(super) tasks: TaskTracker,
     /// EMCP is to end: whatever waits for long ends now, or is answered as it
@@ -101,6 +102,12 @@ impl App {
     #[cfg(test)]
     pub(crate) fn directory_entries(&self) -> Vec<Entry> {
         self.directory.list()
+    }
+
+    /// Tells when anything has changed.
+    #[cfg(test)]
+    pub(crate) fn directory_changes(&self) -> tokio::sync::watch::Receiver<u64> {
+        self.directory.subscribe()
     }
 
     /// The server of this id or name.

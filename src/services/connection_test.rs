@@ -55,7 +55,7 @@ impl App {
     /// # Errors
     /// `server_not_found`.
     pub async fn test_connection(&self, leave: &CanConnect) -> Result<ConnectionTest> {
-        let _place = self.trials.begin(leave)?;
+        let _place = self.begin_trial(leave)?;
         let entry = self.find_server(&leave.server().to_string())?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());

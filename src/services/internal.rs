@@ -8,11 +8,11 @@ use std::time::Instant;
 
 use secrecy::ExposeSecret;
 use subtle::ConstantTimeEq;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::App;
+use super::waiting::{Look, Patience, Purpose, Waited};
 use crate::access::{CanScrape, Proxies};
 use crate::api::{FirewallView, Notice, Space};
 use crate::directory::Entry;
@@ -193,19 +193,20 @@ impl AtGate<'_> {
         self.0.directory.find(name)
     }
 
-    /// Changes with every change of any server.
-    pub fn changes(&self) -> watch::Receiver<u64> {
-        self.0.directory.subscribe()
-    }
-
-    /// The server of this id.
-    pub fn server(&self, id: ServerId) -> Option<Entry> {
-        self.0.directory.get(id)
-    }
-
-    /// Whether what was read of a server is still what is known of it.
-    pub fn is_current(&self, entry: &Entry) -> bool {
-        self.0.directory.is_current(entry)
+    /// Looks at a server until the request for it can be decided on, at most
+    /// until the deadline.
+    pub async fn hold<T, W>(
+        &self,
+        server: Option<ServerId>,
+        deadline: tokio::time::Instant,
+        look: impl FnMut(Option<&Entry>) -> Look<T, W>,
+    ) -> Waited<T, W> {
+        let patience = Patience {
+            deadline,
+            ending: &self.0.cancel,
+            place_as: Some(Purpose::HeldRequest),
+        };
+        self.0.waiting.until(server, patience, look).await
     }
 
     /// Counts one decision: `allow` or the refusal's code.

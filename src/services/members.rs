@@ -15,7 +15,7 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `invalid_members`, `unknown_member`.
-    pub(super) fn check_members(&self, leave: &CanShare, names: &[String]) -> Result<Vec<Actor>> {
+    pub(super) fn check_members(&self, leave: &CanShare, names: &[Actor]) -> Result<Vec<Actor>> {
         let server = self.find_server(&leave.server().to_string())?.server;
         let tokens = self.tokens.list();
         let now = Timestamp::now();
@@ -28,7 +28,7 @@ impl App {
         };
         let mut members: Vec<Actor> = Vec::new();
         for name in names {
-            let name = check_person(name, "invalid_members", "members")?;
+            let name = check_person(&name.0, "invalid_members", "members")?;
             if !server.belongs_to(&name) && !is_person(&name) {
                 let unknown = Error::invalid(
                     "unknown_member",

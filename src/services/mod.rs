@@ -38,6 +38,7 @@ mod usage;
 mod version_files;
 mod versions;
 mod views;
+mod waiting;
 
 pub use app::App;
 pub use audit::AuditLog;
@@ -48,15 +49,15 @@ pub use firewall_watch::FirewallWatch;
 pub use internal::{AtGate, Readiness};
 pub use live::{News, Told};
 pub use notices::{NoticeBoard, Subject};
-pub use servers::{CreateServer, PatchServer, ServerFilter};
+pub use servers::{CreateServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
 pub use startup::{Endings, start};
 #[cfg(test)]
 pub(crate) use startup::{Opened, Outside, start_in};
 pub use templates::templates;
-pub use trials::Trials;
 pub use usage::UsageMeter;
 pub use views::{ServerView, urls_of};
+pub use waiting::{Look, Waited};
 
 #[cfg(test)]
 mod tests;

@@ -106,11 +106,11 @@ fn urgency(entry: &Entry, maxima: Maxima) -> Option<(u8, Attention)> {
         let since = entry.server.updated_at;
         return Some((2, item("restart_needed", &Reason::RestartNeeded, since)));
     }
-    if entry.server.hold {
+    if entry.server.settings.hold {
         let since = entry.server.updated_at;
         return Some((3, item("held", &Reason::Held, since)));
     }
-    if maxima.cap(entry.server.limits) != entry.server.limits {
+    if maxima.cap(entry.server.settings.limits) != entry.server.settings.limits {
         let since = entry.server.updated_at;
         return Some((4, item("limits_capped", &Reason::LimitsCapped, since)));
     }

@@ -6,96 +6,34 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
-use serde::{Deserialize, Deserializer};
-use serde_json::Value;
 use tokio::time::Instant;
-use utoipa::ToSchema;
 
+use super::waiting::{Look, Patience, Purpose, Waited};
 use super::{App, CodeUpload, ServerView, env};
 use crate::access::{Caller, CanCreate, CanRead, CanWrite};
 use crate::api::{Action, EventView};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Args, Deed, Desired, Egress, EntryObject, EnvVarInput, Error, Event, Limits, LimitsPatch,
-    PassHeaders, Result, RunState, RuntimeChoice, Seen, Server, ServerId, ServerName, SleepChoice,
-    Status, Storage, invalid_pass_headers, object_or_null,
+    Deed, Desired, EnvVarInput, Error, Event, PassHeaders, PatchServer, Result, RunState, Seen,
+    Server, ServerId, ServerName, ServerSettings, Status, invalid_pass_headers,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::traefik::passes_never;
 use crate::vault::{Place, random_bytes};
 
-/// The longest description taken, in bytes.
-const DESCRIPTION_MAX_BYTES: usize = 4 * 1024;
-
-/// What a new server is made from; every field is checked.
+/// What a new server is made from.
 pub struct CreateServer {
     /// Its name.
     pub name: ServerName,
-    /// Free text.
-    pub description: String,
-    /// The object to serve.
-    pub entry_object: EntryObject,
-    /// Which Python environment.
-    pub runtime: RuntimeChoice,
-    /// What its file finds in `sys.argv[1:]`.
-    pub args: Args,
-    /// What it keeps beyond its containers.
-    pub storage: Option<Storage>,
-    /// Where its own connections may lead.
-    pub egress: Egress,
-    /// The headers in which it expects credentials of its own.
-    pub pass_headers: PassHeaders,
-    /// What it may use, where that is not the default.
-    pub limits: LimitsPatch,
-    /// When it is put to sleep.
-    pub sleep: SleepChoice,
+    /// What is set of it, where that is not the default.
+    pub settings: PatchServer,
     /// Its code.
     pub code: CodeUpload,
     /// Its variables.
     pub env: Vec<EnvVarInput>,
     /// Whether to start it at once.
     pub start: bool,
-}
-
-/// A change of what may change without new code.
-#[derive(Debug, Default, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct PatchServer {
-    /// Free text.
-    pub description: Option<String>,
-    /// The object to serve.
-    #[schema(value_type = Option<EntryObject>)]
-    pub entry_object: Option<String>,
-    /// Which Python environment.
-    #[schema(value_type = Option<RuntimeChoice>)]
-    pub runtime: Option<String>,
-    /// What its file finds in `sys.argv[1:]`: the whole list.
-    #[schema(value_type = Option<Args>)]
-    pub args: Option<Value>,
-    /// What it keeps beyond its containers: it may come and grow. `null` is a
-    /// value.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<Storage>)]
-    pub storage: Option<Value>,
-    /// Where its own connections may lead; a running server restarts with it.
-    #[schema(value_type = Option<Egress>)]
-    pub egress: Option<String>,
-    /// The whole list of headers in which it expects credentials of its own; from
-    /// the next request on.
-    pub pass_headers: Option<Vec<String>>,
-    /// What it may use.
-    #[serde(default, deserialize_with = "object_or_null")]
-    pub limits: Option<LimitsPatch>,
-    /// The operator's pause.
-    pub hold: Option<bool>,
-    /// The whole list of whom the server belongs to besides its creator.
-    pub members: Option<Vec<String>>,
-    /// When it is put to sleep; `null` is a value, so it is told apart from
-    /// absence.
-    #[serde(default, deserialize_with = "given")]
-    #[schema(value_type = Option<SleepChoice>)]
-    pub sleep: Option<Value>,
 }
 
 /// What a list is narrowed to.
@@ -105,16 +43,6 @@ pub struct ServerFilter {
     pub text: Option<String>,
     /// One status.
     pub status: Option<Status>,
-}
-
-impl Server {
-    /// A new wish for the same thing, where it is wanted to run: its container
-    /// is replaced.
-    pub(super) fn wish_again_if_running(&mut self) {
-        if self.desired == Desired::Running {
-            self.generation += 1;
-        }
-    }
 }
 
 impl App {
@@ -134,7 +62,9 @@ impl App {
                     entry.server.name.as_str().contains(text.as_str())
                         || entry
                             .server
+                            .settings
                             .description
+                            .as_str()
                             .to_lowercase()
                             .contains(text.as_str())
                 })
@@ -154,19 +84,13 @@ impl App {
     /// Creates a server. Either all of it is there afterwards, or nothing.
     ///
     /// # Errors
-    /// `name_like_id`, `name_taken`, `address_pool_full`, `description_too_long`,
-    /// `limit_above_maximum`, `invalid_pass_headers`, a quota's code, or a full disk.
+    /// `name_like_id`, `name_taken`, `address_pool_full`, the code of the setting
+    /// that is wrong, a quota's code, or a full disk.
     pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
-        check_description(&new.description)?;
-        check_passed(&new.pass_headers)?;
         new.name.check_new()?;
-        let maxima = self.bounds.maxima();
-        let limits = maxima
-            .cap(Limits::default())
-            .patched(new.limits)
-            .checked()?;
-        maxima.check(&limits, None)?;
-        self.check_storage_change(new.storage, None).await?;
+        let settings = ServerSettings::of_new(new.settings, &self.bounds.maxima())?;
+        let nothing = ServerSettings::default();
+        self.check_settings(&settings, &nothing).await?;
         if let Some(taken) = self.directory.find(new.name.as_str()) {
             // The store decides; this spares writing a file for nothing.
             return Err(Error::name_taken(&taken.server.name));
@@ -176,20 +100,12 @@ impl App {
         let gateway_key = hex::encode(random_bytes::<32>()?);
         let env = env::seal_all(&self.vault, id, new.env, &[])?;
         let server = Server {
-            description: new.description,
-            entry_object: new.entry_object,
-            runtime: new.runtime,
-            limits,
-            args: new.args,
-            storage: new.storage,
-            egress: new.egress,
-            pass_headers: new.pass_headers,
+            settings,
             desired: if new.start {
                 Desired::Running
             } else {
                 Desired::Stopped
             },
-            sleep: new.sleep,
             // The store gives it a free address.
             ..Server::new(id, new.name, leave.actor().clone(), now)
         };
@@ -232,67 +148,34 @@ impl App {
         &self,
         leave: &CanWrite,
         seen: Seen,
-        patch: PatchServer,
+        mut sent: PatchServer,
     ) -> Result<ServerView> {
-        if let Some(text) = &patch.description {
-            check_description(text)?;
+        if let Some(names) = &sent.members {
+            sent.members = Some(self.check_members(&leave.to_share()?, names)?);
         }
-        let members = match patch.members {
-            Some(names) => Some(self.check_members(&leave.to_share()?, &names)?),
-            None => None,
-        };
-        let entry_object: Option<EntryObject> =
-            patch.entry_object.as_deref().map(str::parse).transpose()?;
-        let runtime: Option<RuntimeChoice> =
-            patch.runtime.as_deref().map(str::parse).transpose()?;
-        let sleep = patch.sleep.map(SleepChoice::from_json).transpose()?;
-        let args = patch.args.map(Args::from_json).transpose()?;
-        let storage = patch.storage.map(Storage::from_json).transpose()?;
-        self.check_storage(leave.server(), storage).await?;
         let maxima = self.bounds.maxima();
-        let egress: Option<Egress> = patch.egress.as_deref().map(str::parse).transpose()?;
-        let pass_headers = patch.pass_headers.map(PassHeaders::parse).transpose()?;
-        pass_headers.iter().try_for_each(check_passed)?;
+        let server = self.find_server(&leave.server().to_string())?.server;
+        let wanted = server.settings.with(sent.clone(), &maxima)?;
+        self.check_settings(&wanted, &server.settings).await?;
         let event = event(Deed::SettingsChanged, leave);
         self.change(leave, move |server| {
             seen.require(&server.etags().settings)?;
-            server.settings_revision += 1;
-            let before = server.clone();
-            if let Some(text) = patch.description {
-                server.description = text;
-            }
-            server.entry_object = entry_object.unwrap_or(before.entry_object.clone());
-            server.runtime = runtime.unwrap_or(before.runtime);
-            server.limits = before
-                .limits
-                .patched(patch.limits.unwrap_or_default())
-                .checked()?;
-            maxima.check(&server.limits, Some(&before.limits))?;
-            server.hold = patch.hold.unwrap_or(before.hold);
-            server.members = members.unwrap_or(before.members);
-            server.sleep = sleep.unwrap_or(before.sleep);
-            server.args = args.unwrap_or(before.args.clone());
-            server.storage = storage.unwrap_or(before.storage);
-            Storage::check_change(server.storage, before.storage, &maxima)?;
-            server.egress = egress.unwrap_or(before.egress);
-            server.pass_headers = pass_headers.unwrap_or(before.pass_headers);
-            let is_moved = server.egress != before.egress;
-            if is_moved {
-                refuse_if_held(server)?;
-                // Its route leads into the other network from now on, and who
-                // cuts a server off does not mean "after its next restart".
-                server.wish_again_if_running();
-            }
-            let needs_new_container = is_moved
-                || server.entry_object != before.entry_object
-                || server.runtime != before.runtime
-                || server.args != before.args
-                || server.storage != before.storage
-                || server.limits != before.limits;
-            server.revision += u64::from(needs_new_container);
+            server.set(server.settings.with(sent, &maxima)?)?;
             Ok(ServerChange::of_record(event))
         })
         .await
+    }
+
+    /// Checks what other rooms know of changed settings, before anything is
+    /// written.
+    ///
+    /// # Errors
+    /// `invalid_pass_headers` or `disk_full`.
+    async fn check_settings(&self, wanted: &ServerSettings, before: &ServerSettings) -> Result<()> {
+        if wanted.pass_headers != before.pass_headers {
+            check_passed(&wanted.pass_headers)?;
+        }
+        self.check_room(wanted.storage, before.storage).await
     }
 
     /// Asks for a start, stop or restart. What is so already is left alone.
@@ -355,27 +238,22 @@ impl App {
         id: ServerId,
         patience: Duration,
     ) -> Result<ServerView> {
-        let deadline = Instant::now() + patience;
-        let mut changes = self.directory.subscribe();
-        loop {
-            changes.mark_unchanged();
-            let entry = self
-                .directory
-                .get(id)
-                .ok_or_else(|| Error::no_server(&id.to_string()))?;
-            let (server, state) = (&entry.server, &entry.state);
-            let is_waking =
-                state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.hold;
-            if state.is_settled(server.generation, server.desired) && !is_waking {
-                return Ok(self.view(&entry, viewer));
-            }
+        let patience = Patience {
+            deadline: Instant::now() + patience,
             // Of an EMCP that is to end, the answer is what it knows by then.
-            let changed = self.closing.run_until_cancelled(changes.changed());
-            match tokio::time::timeout_at(deadline, changed).await {
-                Ok(Some(_)) => {}
-                Ok(None) | Err(_) => return Ok(self.view(&entry, viewer)),
-            }
-        }
+            ending: &self.closing,
+            place_as: Some(Purpose::Watch),
+        };
+        let look = |entry: Option<&Entry>| match entry {
+            None => Look::Done(Err(Error::no_server(&id.to_string()))),
+            Some(entry) if is_settled(entry) => Look::Done(Ok(entry.clone())),
+            Some(entry) => Look::Wait(entry.clone()),
+        };
+        let entry = match self.waiting.until(Some(id), patience, look).await {
+            Waited::Done(settled) => settled?,
+            Waited::Crowded(entry) | Waited::Over(entry) => entry,
+        };
+        Ok(self.view(&entry, viewer))
     }
 
     /// A server's history, newest first.
@@ -442,26 +320,17 @@ impl App {
     }
 }
 
+/// Whether what was asked of a server last is done, or has failed.
+fn is_settled(entry: &Entry) -> bool {
+    let (server, state) = (&entry.server, &entry.state);
+    let is_waking =
+        state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.settings.hold;
+    state.is_settled(server.generation, server.desired) && !is_waking
+}
+
 /// What somebody does now, for the server's history.
 pub(super) fn event(deed: Deed, leave: &CanWrite) -> Event {
     Event::of_deed(Timestamp::now(), deed, leave.actor())
-}
-
-/// A field that is there, whatever its value.
-fn given<'de, D: Deserializer<'de>>(field: D) -> std::result::Result<Option<Value>, D::Error> {
-    Value::deserialize(field).map(Some)
-}
-
-/// A held server's containers stay as they are, in the network they are in.
-fn refuse_if_held(server: &Server) -> Result<()> {
-    if server.hold {
-        return Err(Error::Conflict {
-            code: "server_held",
-            field: Some("egress"),
-            message: "egress cannot change while the server is held, since that takes a new container; send \"hold\":false first".to_owned(),
-        });
-    }
-    Ok(())
 }
 
 /// Who is signed in at a proxy is never the client's to say.
@@ -472,15 +341,4 @@ fn check_passed(headers: &PassHeaders) -> Result<()> {
             "\"{name}\" tells who is signed in, and never passes as the client sent it"
         ))),
     }
-}
-
-fn check_description(text: &str) -> Result<()> {
-    if text.len() > DESCRIPTION_MAX_BYTES {
-        return Err(Error::invalid(
-            "description_too_long",
-            "description",
-            "the description is longer than 4 KiB",
-        ));
-    }
-    Ok(())
 }

@@ -9,9 +9,10 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use super::passed_env::passed_env;
+use super::waiting::Waiting;
 use super::{
-    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, Trials, UsageMeter,
-    certificate_watch, disk_watch, firewall_watch, strays, traefik_watch, upkeep,
+    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
+    disk_watch, firewall_watch, strays, traefik_watch, upkeep,
 };
 use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
@@ -224,6 +225,7 @@ pub(crate) async fn start_in(
         settings,
         layout,
         store,
+        waiting: Waiting::new(Arc::clone(&directory)),
         directory,
         tokens,
         vault,
@@ -240,7 +242,6 @@ pub(crate) async fn start_in(
         metrics,
         usage: UsageMeter::default(),
         server_client,
-        trials: Trials::default(),
         tasks,
         closing,
         cancel,

@@ -29,37 +29,17 @@ impl Drop for StillDisk {
 }
 
 impl App {
-    /// Checks a change of a server's storage, if there is one, before anything
-    /// is written.
-    ///
-    /// # Errors
-    /// As [`App::check_storage_change`], or `server_not_found`.
-    pub(super) async fn check_storage(
-        &self,
-        id: ServerId,
-        change: Option<Option<Storage>>,
-    ) -> Result<()> {
-        match change {
-            Some(wanted) => {
-                let has = self.find_server(&id.to_string())?.server.storage;
-                self.check_storage_change(wanted, has).await
-            }
-            None => Ok(()),
-        }
-    }
-
     /// Storage is set aside when the server starts; what the disk cannot give
     /// is refused while somebody is there to read it. Where that cannot be
     /// known, the start will tell.
     ///
     /// # Errors
-    /// `storage_shrinks`, `limit_above_maximum` or `disk_full`.
-    pub(super) async fn check_storage_change(
+    /// `disk_full`.
+    pub(super) async fn check_room(
         &self,
         wanted: Option<Storage>,
         has: Option<Storage>,
     ) -> Result<()> {
-        Storage::check_change(wanted, has, &self.bounds.maxima())?;
         let bytes = |storage: Option<Storage>| storage.map_or(0, |storage| storage.size_bytes);
         let more = bytes(wanted).saturating_sub(bytes(has));
         if more == 0 {

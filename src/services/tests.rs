@@ -19,10 +19,7 @@ use super::version_files::UnrecordedVersion;
 use super::{App, CodeUpload, CreateServer, Endings, start, strays};
 use crate::access::Caller;
 use crate::maintenance::check;
-use crate::model::{
-    Actor, Args, Deed, Egress, EntryObject, Error, Event, LimitsPatch, PassHeaders, RuntimeChoice,
-    Seen, ServerId, SleepChoice,
-};
+use crate::model::{Actor, Deed, Error, Event, PatchServer, Seen, ServerId};
 use crate::settings::SettingsInput;
 use crate::store::ServerChange;
 
@@ -71,15 +68,7 @@ impl Setting {
     async fn create(&self, name: &str) -> ServerId {
         let new = CreateServer {
             name: name.parse().unwrap(),
-            description: String::new(),
-            entry_object: EntryObject::default(),
-            runtime: RuntimeChoice::default(),
-            args: Args::default(),
-            storage: None,
-            pass_headers: PassHeaders::default(),
-            egress: Egress::default(),
-            limits: LimitsPatch::default(),
-            sleep: SleepChoice::default(),
+            settings: PatchServer::default(),
             code: code(name),
             env: Vec::new(),
             start: false,

@@ -9,6 +9,7 @@ use serde_json::Value;
 use tokio::time::Instant;
 
 use super::App;
+use super::waiting::{Look, Patience, Waited};
 use crate::access::CanConnect;
 use crate::api::{
     Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView, TruncatedList,
@@ -97,7 +98,7 @@ impl App {
         leave: &CanConnect,
         work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
     ) -> Result<T> {
-        let _place = self.trials.begin(leave)?;
+        let _place = self.begin_trial(leave)?;
         let entry = self.enter(leave.server()).await?;
         let name = &entry.server.name;
         let url = format!(
@@ -128,32 +129,31 @@ impl App {
 
 impl App {
     /// A server that runs, woken if it sleeps, for a request that does not come
-    /// by the gate. As there, the request is noted first, and then it must be
-    /// seen that the server was not put to sleep in between (`activity`).
+    /// by the gate.
     async fn enter(&self, id: ServerId) -> Result<Entry> {
-        let deadline = Instant::now() + WAKE_MAX;
-        let mut changes = self.directory.subscribe();
+        let patience = Patience {
+            deadline: Instant::now() + WAKE_MAX,
+            ending: &self.closing,
+            // It has a place for the whole trial.
+            place_as: None,
+        };
         let mut was_asleep = false;
-        loop {
-            changes.mark_unchanged();
-            let entry = self
-                .directory
-                .get(id)
-                .ok_or_else(|| Error::no_server(&id.to_string()))?;
-            self.want_awake(&entry);
+        let look = |entry: Option<&Entry>| {
+            let Some(entry) = entry else {
+                return Look::Done(Err(Error::no_server(&id.to_string())));
+            };
             match entry.state.status {
-                Status::Running if self.directory.is_current(&entry) => return Ok(entry),
-                Status::Running => continue,
+                Status::Running => return Look::Pass(Ok(entry.clone())),
                 Status::Sleeping => was_asleep = true,
                 Status::Building | Status::Starting if was_asleep => {}
-                _ => return Err(not_running(&entry)),
+                _ => return Look::Done(Err(not_running(entry))),
             }
-            if tokio::time::timeout_at(deadline, changes.changed())
-                .await
-                .is_err()
-            {
-                return Err(not_running(&entry));
-            }
+            self.want_awake(entry);
+            Look::Wait(not_running(entry))
+        };
+        match self.waiting.until(Some(id), patience, look).await {
+            Waited::Done(entered) => entered,
+            Waited::Crowded(error) | Waited::Over(error) => Err(error),
         }
     }
 }

@@ -1,67 +1,36 @@
-//! How many conversations EMCP itself has with servers for people who try
-//! them out. What a server tells is held in memory meanwhile.
+//! How many conversations EMCP itself has with servers for people who try them
+//! out.
 
-use crate::access::{CanConnect, Full, Place, Places};
-use crate::model::{Error, Result, ServerId};
+use super::App;
+use super::waiting::{Admitted, Crowded, Purpose};
+use crate::access::CanConnect;
+use crate::model::{Error, Result};
 
-/// At once, for everybody.
-const ALL_MAX: usize = 12;
-/// With one server.
-const SERVER_MAX: usize = 3;
-/// For one person.
-const PERSON_MAX: usize = 3;
 const RETRY_AFTER_SECS: u64 = 5;
 
-/// Trials under way.
-pub struct Trials {
-    by_server: Places<ServerId>,
-    by_person: Places<String>,
-}
-
-/// A trial under way, until it is dropped.
-pub(super) struct Trial {
-    _server: Place<ServerId>,
-    _person: Place<String>,
-}
-
-impl Default for Trials {
-    fn default() -> Self {
-        Self {
-            by_server: Places::new(ALL_MAX, SERVER_MAX),
-            by_person: Places::new(ALL_MAX, PERSON_MAX),
-        }
-    }
-}
-
-impl Trials {
-    /// Begins one.
+impl App {
+    /// Begins a trial, which goes on until what this gives is dropped.
     ///
     /// # Errors
     /// `too_many_trials`.
-    pub(super) fn begin(&self, leave: &CanConnect) -> Result<Trial> {
-        let person = leave.actor().0.clone();
-        Ok(Trial {
-            _person: self.by_person.take(person).map_err(|full| match full {
-                Full::Each => too_many(&format!("one person tries {PERSON_MAX} things")),
-                Full::All => too_many(&format!("{ALL_MAX} trials run")),
-            })?,
-            _server: self
-                .by_server
-                .take(leave.server())
-                .map_err(|full| match full {
-                    Full::Each => too_many(&format!("{SERVER_MAX} trials of one server run")),
-                    Full::All => too_many(&format!("{ALL_MAX} trials run")),
-                })?,
+    pub(super) fn begin_trial(&self, leave: &CanConnect) -> Result<Admitted> {
+        let (purpose, person) = (Purpose::Trial, &leave.actor().0);
+        let places = self.waiting.admission();
+        let admitted = places.admit(purpose, leave.server(), Some(person));
+        admitted.map_err(|crowded| {
+            let bounds = purpose.bounds();
+            let limit = match crowded {
+                Crowded::Caller => format!("one person tries {} things", bounds.each_caller),
+                Crowded::Server => format!("{} trials of one server run", bounds.each_server),
+                Crowded::Altogether => format!("{} trials run", bounds.altogether),
+            };
+            Error::TooMany {
+                code: "too_many_trials",
+                message: format!(
+                    "at most {limit} at the same time; wait for one to end, or call the server with an MCP client"
+                ),
+                retry_after_secs: RETRY_AFTER_SECS,
+            }
         })
-    }
-}
-
-fn too_many(limit: &str) -> Error {
-    Error::TooMany {
-        code: "too_many_trials",
-        message: format!(
-            "at most {limit} at the same time; wait for one to end, or call the server with an MCP client"
-        ),
-        retry_after_secs: RETRY_AFTER_SECS,
     }
 }

@@ -110,7 +110,7 @@ async fn look(
         .collect();
     let memory_limit_bytes = running
         .iter()
-        .map(|(server, _)| maxima.cap(server.limits).memory_bytes)
+        .map(|(server, _)| maxima.cap(server.settings.limits).memory_bytes)
         .sum();
     let looks: Vec<_> = stream::iter(running)
         .map(|(server, container)| async move {

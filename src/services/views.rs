@@ -9,8 +9,8 @@ use crate::access::Caller;
 use crate::api::{ReasonView, Urls};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Args, Desired, Egress, Etags, Failure, Limits, Maxima, PassHeaders, Rest, RuntimeChoice,
-    ServerId, ServerNetworks, ServerPermission, Serves, SleepAfter, SleepChoice, Status, Storage,
+    Actor, Desired, Etags, Failure, Limits, Maxima, Rest, ServerId, ServerNetworks,
+    ServerPermission, ServerSettings, Serves, SleepAfter, Status,
 };
 
 /// A server's addresses under the servers' base URL.
@@ -36,36 +36,17 @@ pub struct ServerView {
     pub id: ServerId,
     /// Unique name.
     pub name: String,
-    /// Free text.
-    pub description: String,
-    /// The Python object served.
-    pub entry_object: String,
-    /// Which Python environment serves it.
-    pub runtime: RuntimeChoice,
-    /// What it may use.
-    pub limits: Limits,
+    /// What is set of it.
+    #[serde(flatten)]
+    pub settings: ServerSettings,
     /// What it is given from its next start on, where its limits are above what
     /// any server may have.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<Limits>,
-    /// What its file finds in `sys.argv[1:]`.
-    pub args: Args,
-    /// What it keeps in `/data` beyond its containers; `null` for nothing.
-    pub storage: Option<Storage>,
-    /// Where its own connections may lead.
-    pub egress: Egress,
-    /// The headers in which it expects credentials of its own.
-    pub pass_headers: PassHeaders,
     /// Who created it.
     pub creator: Actor,
-    /// Whom the creator has added.
-    pub members: Vec<Actor>,
     /// What the user wants.
     pub desired: Desired,
-    /// Whether the operator has paused EMCP for this server.
-    pub hold: bool,
-    /// When it is put to sleep, as set for it: `null` is the platform's setting.
-    pub sleep: SleepChoice,
     /// The idle times that hold for it; `null` if it never sleeps.
     pub sleeps_after: Option<SleepAfter>,
     /// How deep it sleeps: `awake`, `paused` or `stopped`.
@@ -126,24 +107,16 @@ impl ServerView {
         maxima: Maxima,
     ) -> Self {
         let (server, state) = (&entry.server, &entry.state);
+        let settings = &server.settings;
         Self {
             id: server.id,
             name: server.name.to_string(),
-            description: server.description.clone(),
-            entry_object: server.entry_object.as_str().to_owned(),
-            runtime: server.runtime,
-            limits: server.limits,
-            limits_given: Some(maxima.cap(server.limits)).filter(|given| *given != server.limits),
-            args: server.args.clone(),
-            storage: server.storage,
-            egress: server.egress,
-            pass_headers: server.pass_headers.clone(),
+            settings: settings.clone(),
+            limits_given: Some(maxima.cap(settings.limits))
+                .filter(|given| *given != settings.limits),
             creator: server.creator.clone(),
-            members: server.members.clone(),
             desired: server.desired,
-            hold: server.hold,
-            sleep: server.sleep,
-            sleeps_after: server.sleep.effective(sleep),
+            sleeps_after: settings.sleep.effective(sleep),
             rest: state.rest(),
             settled: state.is_settled(server.generation, server.desired),
             status: state.status,

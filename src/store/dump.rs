@@ -54,7 +54,7 @@ impl Store {
             });
             let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
             let with_disk = read_all::<Server>(&servers)?.into_iter();
-            let with_disk = with_disk.filter(|(_, server)| server.storage.is_some());
+            let with_disk = with_disk.filter(|(_, server)| server.settings.storage.is_some());
             Ok(Dump {
                 lines: out,
                 disks: with_disk.map(|(id, _)| ServerId::from_u128(id)).collect(),

@@ -87,9 +87,12 @@ fn share_of(
     env: &impl ReadableTable<u128, &'static [u8]>,
 ) -> Result<Holdings> {
     let id = server.id.as_u128();
-    let mut stored_bytes = server.description.len() as u64;
+    let mut stored_bytes = server.settings.description.as_str().len() as u64;
     // Set aside in full, whether it is used or not.
-    let kept_bytes = server.storage.map_or(0, |storage| storage.size_bytes);
+    let kept_bytes = server
+        .settings
+        .storage
+        .map_or(0, |storage| storage.size_bytes);
     stored_bytes = stored_bytes.saturating_add(kept_bytes);
     for row in versions
         .range((id, 0)..=(id, u32::MAX))
@@ -104,7 +107,7 @@ fn share_of(
     Ok(Holdings {
         servers: 1,
         memory_bytes: match server.desired {
-            Desired::Running => maxima.cap(server.limits).memory_bytes,
+            Desired::Running => maxima.cap(server.settings.limits).memory_bytes,
             Desired::Stopped => 0,
         },
         stored_bytes,

@@ -10,12 +10,13 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::blocking::run_blocking;
 use crate::clock::Clock;
 use crate::http::{InProcess, in_process};
 use crate::model::ServerId;
 use crate::runtime::fake::FakeEngine;
 use crate::services::{App, Endings, Opened, Outside, start_in};
-use crate::settings::SettingsInput;
+use crate::settings::{Settings, SettingsInput};
 
 use super::traefik::stand_for_traefik;
 
@@ -171,7 +172,7 @@ impl TestApp {
         let caller = std::panic::Location::caller();
         let wanted = wanted.to_owned();
         async move {
-            let mut changes = self.app.at_gate().changes();
+            let mut changes = self.app.directory_changes();
             let seen = async {
                 loop {
                     changes.mark_unchanged();
@@ -207,6 +208,23 @@ impl TestApp {
     }
 }
 
+/// Opens the data directory, as soon as an EMCP before this one has let it go:
+/// what it had begun to write, threads write to the end.
+async fn open(settings: &Settings) -> Opened {
+    const TRIES: usize = 1_000;
+    const PAUSE: Duration = Duration::from_millis(10);
+    for _ in 0..TRIES {
+        match Opened::open(settings) {
+            Err(error) if format!("{error:#}").contains("in use") => {
+                // By the clock of the wall.
+                run_blocking(|| std::thread::sleep(PAUSE)).await.unwrap();
+            }
+            opened => return opened.unwrap(),
+        }
+    }
+    panic!("the EMCP before never let its data go");
+}
+
 async fn begin(
     input: SettingsInput,
     engine: &FakeEngine,
@@ -229,7 +247,7 @@ async fn begin(
         clock,
     };
     let provider_token = settings.data_dir.join("provider-token");
-    let opened = Opened::open(&settings).unwrap();
+    let opened = open(&settings).await;
     let (app, reconciling) = start_in(settings, opened, outside, endings).await.unwrap();
     if engine.containers().is_empty() {
         for entry in app.directory_entries() {

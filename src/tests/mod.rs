@@ -18,6 +18,7 @@ mod read;
 mod restarts;
 mod roles;
 mod routes;
+mod settings;
 mod silence;
 mod sleep;
 mod traefik;

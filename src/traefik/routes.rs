@@ -317,7 +317,7 @@ mod tests {
                 _ if !own.is_empty() => {
                     let id = own[choice % own.len()];
                     let mut server = Server::clone(&directory.get(id).unwrap().server);
-                    server.egress = match server.egress {
+                    server.settings.egress = match server.settings.egress {
                         Egress::Open => Egress::None,
                         Egress::None => Egress::Open,
                     };
@@ -398,7 +398,7 @@ mod tests {
         assert!(routes.is_routed(&server));
         // A record of before is none that is routed.
         let mut moved = Server::clone(&server);
-        moved.egress = Egress::None;
+        moved.settings.egress = Egress::None;
         moved.revision += 1;
         directory.put_server(moved);
         let moved = directory.get(id).unwrap().server;

@@ -143,7 +143,7 @@ async fn a_backup_has_the_audit_log_and_the_members() {
     assert_eq!((lines[0].id, &lines[0].entry), (1, &line));
     let server = &store.load_servers().await.unwrap()[0].server;
     assert_eq!(
-        (server.id, &server.members),
+        (server.id, &server.settings.members),
         (id, &vec![Actor("ada".into())])
     );
     // The next line follows the restored ones.

@@ -182,7 +182,7 @@ async fn what_a_server_has_stored_comes_back_and_is_never_replaced() {
     let (settings_here, id) = platform(here.path()).await;
     let (store, _) = open(&settings_here);
     let stored = store.update_server(id, None, |server| {
-        server.storage = Some(Storage { size_bytes: SIZE });
+        server.settings.storage = Some(Storage { size_bytes: SIZE });
         let actor = Actor("admin".into());
         let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
         Ok(ServerChange::of_record(event))

@@ -8,7 +8,7 @@ use std::process::{Command, Output};
 use emcp::identity::{Identity, Layout};
 use emcp::model::{
     Actor, AddressPool, AuditEntry, AuditResult, CodeVersion, Deed, Event, Role, RunState, Server,
-    ServerId, Token, TokenId,
+    ServerId, ServerSettings, Token, TokenId,
 };
 use emcp::settings::SettingsInput;
 use emcp::store::{AuditWrite, NewServer, Store, StoredEnvVar, StoredValue};
@@ -108,7 +108,12 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
     let secret = vault.seal(Place::Env(id, "TOKEN"), "hunter2").unwrap();
     let new = NewServer {
         server: Server {
-            description: format!("the server number {number} of a test of damages"),
+            settings: ServerSettings {
+                description: format!("the server number {number} of a test of damages")
+                    .parse()
+                    .unwrap(),
+                ..ServerSettings::default()
+            },
             ..Server::new(
                 id,
                 format!("demo-{number}").parse().unwrap(),

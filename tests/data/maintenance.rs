@@ -7,7 +7,7 @@ use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, check_directory, finish_rotation, rotate_key};
 use emcp::model::{
     Actor, AddressPool, CodeVersion, Deed, Event, Happening, Reason, Role, RunState, Server,
-    ServerId, Token, TokenId,
+    ServerId, ServerSettings, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -40,7 +40,10 @@ pub(crate) async fn platform(data_dir: &Path) -> (Settings, ServerId) {
     let actor = Actor("admin".into());
     let new = NewServer {
         server: Server {
-            members: vec![Actor("ada".into())],
+            settings: ServerSettings {
+                members: vec![Actor("ada".into())],
+                ..ServerSettings::default()
+            },
             ..Server::new(id, "demo".parse().unwrap(), actor.clone(), now)
         },
         version: CodeVersion {

@@ -185,7 +185,7 @@ async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
     upload(3, 5_000, None).await.unwrap();
     let described = store
         .update_server(server.id, allowance("ada"), |server| {
-            server.hold = true;
+            server.settings.hold = true;
             let actor = Actor("ada".into());
             let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
             Ok(ServerChange::of_record(event))

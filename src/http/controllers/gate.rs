@@ -1,7 +1,6 @@
 //! `/gate`: Traefik's forward-auth. The server is named in the query, which
 //! EMCP itself wrote into the route: no path is parsed to find it.
 
-use std::sync::LazyLock;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -10,7 +9,6 @@ use secrecy::ExposeSecret;
 use warp::Reply;
 
 use super::oauth;
-use crate::access::Places;
 use crate::directory::Entry;
 use crate::gate::{self, GateRequest, Passed, Presented, Recognised, Refusal, Verdict};
 use crate::http::body::{self, BodyStream};
@@ -18,18 +16,27 @@ use crate::http::context::Ctx;
 use crate::http::error::{challenge, error_body};
 use crate::http::reply::Answer;
 use crate::metrics::GateOutcome;
-use crate::model::{Error, Result, ServerId};
+use crate::model::{Error, Reason, Result, ServerId, TokenId};
+use crate::services::{Look, Waited};
 
 /// Traefik gives up on forward-auth after 30 s and answers 500.
 /// Counted from when the request came, so that what it waited for a new EMCP
 /// is part of it.
 const HOLD_MAX: Duration = Duration::from_secs(25);
-/// Requests held at once; further ones are told to come back.
-const HELD_MAX: usize = 1_024;
-/// And for one server, so that one which hangs leaves the others theirs.
-const HELD_EACH_MAX: usize = 128;
 
-static HELD: LazyLock<Places<ServerId>> = LazyLock::new(|| Places::new(HELD_MAX, HELD_EACH_MAX));
+/// What is decided of a request once it need not wait.
+enum Decided {
+    Allow {
+        user: String,
+        ticket_for: Option<Option<TokenId>>,
+        entry: Entry,
+    },
+    Redirect {
+        token: Option<TokenId>,
+        server: ServerId,
+    },
+    Refuse(Refusal),
+}
 
 pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
     // Traefik sends the request's body along (ADR 7). It is not looked at, only
@@ -49,76 +56,78 @@ pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
 
 /// Decides, and tells whether the request was held for it.
 async fn verdict_on(ctx: &Ctx, is_held: &mut bool) -> Answer {
-    let deadline = ctx.arrived + HOLD_MAX;
-    let mut changes = ctx.app.at_gate().changes();
-    let mut place = None;
-    loop {
-        changes.mark_unchanged();
-        let entry = ctx
-            .query("server")
-            .and_then(|id| id.parse().ok())
-            .and_then(|id| ctx.app.at_gate().server(id));
-        if let Some(entry) = &entry {
-            ctx.note.about(entry.server.id);
+    let request = request_of(ctx);
+    let server = ctx.query("server").and_then(|id| id.parse().ok());
+    let (at_gate, deadline) = (ctx.app.at_gate(), ctx.arrived + HOLD_MAX);
+    let look = |entry: Option<&Entry>| {
+        let look = look_at(ctx, &request, entry);
+        *is_held |= matches!(look, Look::Wait(_));
+        look
+    };
+    let decided = match at_gate.hold(server, deadline, look).await {
+        Waited::Done(decided) => decided?,
+        Waited::Crowded(reason) => return Ok(refuse(ctx, &gate::too_many_waiting(&reason))),
+        Waited::Over(reason) => return Ok(refuse(ctx, &gate::waited_too_long(&reason))),
+    };
+    match decided {
+        Decided::Allow {
+            user,
+            ticket_for,
+            entry,
+        } => {
+            at_gate.decided("allow");
+            let ticket = ticket_for
+                .map(|token| ctx.app.sse_ticket(entry.server.id, token))
+                .transpose()?;
+            let headers = &entry.server.settings.pass_headers;
+            let passed = gate::passed_on(&request, headers, |text| {
+                ctx.app.is_token(text, ctx.client())
+            });
+            allow(&user, &entry, ticket.as_deref(), &passed)
         }
-        let request = request_of(ctx);
-        let verdict = gate::decide(
-            &request,
-            || caller(ctx, &request, entry.as_ref()),
-            entry.as_ref(),
-            &ctx.app.settings().allowed_origins,
-        );
-        let (reason, server) = match (verdict, entry) {
-            (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry))
-                if !leads_to(ctx, &entry) =>
-            {
-                return Ok(refuse(ctx, &gate::route_moved()));
-            }
-            (Verdict::Allow { user, ticket_for }, Some(entry)) => {
-                // Noted before it passes; then it must be seen once more that
-                // the server was not put to sleep in between (`activity`).
-                entry.activity.note();
-                if !ctx.app.at_gate().is_current(&entry) {
-                    continue;
-                }
-                ctx.app.at_gate().decided("allow");
-                let ticket = ticket_for
-                    .map(|token| ctx.app.sse_ticket(entry.server.id, token))
-                    .transpose()?;
-                let passed = gate::passed_on(&request, &entry.server.pass_headers, |text| {
-                    ctx.app.is_token(text, ctx.client())
-                });
-                return allow(&user, &entry, ticket.as_deref(), &passed);
-            }
-            (Verdict::Allow { .. } | Verdict::Redirect { .. }, None) => {
-                return Err(Error::Internal("allowed without a server".to_owned()));
-            }
-            (Verdict::Redirect { token }, Some(entry)) => {
-                ctx.app.at_gate().decided("redirect");
-                let ticket = ctx.app.opening_ticket(entry.server.id, token)?;
-                return redirect(ctx, &gate::with_ticket(request.uri, &ticket));
-            }
-            (Verdict::Refuse(refusal), _) => return Ok(refuse(ctx, &refusal)),
-            (Verdict::Hold { reason }, entry) => {
-                let Some(entry) = entry else {
-                    return Err(Error::Internal("held without a server".to_owned()));
-                };
-                ctx.app.want_awake(&entry);
-                (reason, entry.server.id)
-            }
-        };
-        if place.is_none() {
-            match HELD.take(server) {
-                Ok(free) => place = Some(free),
-                Err(_) => return Ok(refuse(ctx, &gate::too_many_waiting(&reason))),
-            }
+        Decided::Redirect { token, server } => {
+            at_gate.decided("redirect");
+            let ticket = ctx.app.opening_ticket(server, token)?;
+            redirect(ctx, &gate::with_ticket(request.uri, &ticket))
         }
-        *is_held = true;
-        // An EMCP that ends answers too, rather than cut who waits.
-        let changed = ctx.app.cancel().run_until_cancelled(changes.changed());
-        match tokio::time::timeout_at(deadline, changed).await {
-            Ok(Some(_)) => {}
-            Ok(None) | Err(_) => return Ok(refuse(ctx, &gate::waited_too_long(&reason))),
+        Decided::Refuse(refusal) => Ok(refuse(ctx, &refusal)),
+    }
+}
+
+/// What becomes of a request while its server is as it is now; anew after every
+/// wait.
+fn look_at(
+    ctx: &Ctx,
+    request: &GateRequest<'_>,
+    entry: Option<&Entry>,
+) -> Look<Result<Decided>, Reason> {
+    if let Some(entry) = entry {
+        ctx.note.about(entry.server.id);
+    }
+    let verdict = gate::decide(
+        request,
+        || caller(ctx, request, entry),
+        entry,
+        &ctx.app.settings().allowed_origins,
+    );
+    match (verdict, entry) {
+        (Verdict::Refuse(refusal), _) => Look::Done(Ok(Decided::Refuse(refusal))),
+        (_, None) => Look::Done(Err(Error::Internal("let in without a server".to_owned()))),
+        (Verdict::Redirect { token }, Some(entry)) => Look::Done(Ok(Decided::Redirect {
+            token,
+            server: entry.server.id,
+        })),
+        (Verdict::Allow { .. } | Verdict::Hold { .. }, Some(entry)) if !leads_to(ctx, entry) => {
+            Look::Done(Ok(Decided::Refuse(gate::route_moved())))
+        }
+        (Verdict::Allow { user, ticket_for }, Some(entry)) => Look::Pass(Ok(Decided::Allow {
+            user,
+            ticket_for,
+            entry: entry.clone(),
+        })),
+        (Verdict::Hold { reason }, Some(entry)) => {
+            ctx.app.want_awake(entry);
+            Look::Wait(reason)
         }
     }
 }

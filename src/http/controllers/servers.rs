@@ -15,11 +15,13 @@ use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CreateServerBody, CreateServerForm};
+use crate::http::create_form::{self, CreateServerForm};
 use crate::http::error::{Refusals, error_response};
 use crate::http::reply::{Answer, json, json_with, no_content, tagged};
-use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
-use crate::services::{PatchServer, ServerFilter, ServerView, urls_of};
+use crate::model::{
+    CreateServerBody, Error, PatchServer, RESERVED_NAMES, Result, ServerId, ServerName, Status,
+};
+use crate::services::{ServerFilter, ServerView, urls_of};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;

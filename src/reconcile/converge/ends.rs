@@ -52,7 +52,7 @@ impl Converge {
         }
         let now = self.parts.clock.now();
         let tail = self.log_tail(container).await?;
-        let limits = self.parts.bounds.maxima().cap(server.limits);
+        let limits = self.parts.bounds.maxima().cap(server.settings.limits);
         let failure = failure::explain(run, limits.memory_bytes, tail, now);
         tracing::info!(server = %self.id, code = failure.fault.code, exit_code = run.exit_code, "a run ended");
         let failed = RunState {

@@ -41,7 +41,7 @@ impl Converge {
         let server = &entry.server;
         let address = server.address_in(&self.parts.config.networks);
         let runtime = &self.parts.runtime;
-        match runtime.attach(id, server.egress, address).await {
+        match runtime.attach(id, server.settings.egress, address).await {
             Ok(()) => {
                 tracing::warn!(server = %self.id, "its container was cut off from its network, and is connected again");
                 entry.liveness.forget(clock::instant());

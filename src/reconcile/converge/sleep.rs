@@ -132,7 +132,11 @@ impl Converge {
     }
 
     fn asleep(&self, entry: &Entry, rest: Rest) -> RunState {
-        let after = entry.server.sleep.effective(self.parts.config.sleep);
+        let after = entry
+            .server
+            .settings
+            .sleep
+            .effective(self.parts.config.sleep);
         // Where the setting has changed meanwhile, what it led to is told.
         let idle = after.and_then(|after| after.idle_time(rest));
         let idle_secs = idle.unwrap_or_else(|| entry.activity.idle()).as_secs();

@@ -19,7 +19,7 @@ pub(in crate::reconcile) fn at_rest(
     address: Ipv4Addr,
     is_followed: bool,
 ) -> bool {
-    if server.hold {
+    if server.settings.hold {
         return true;
     }
     if state.generation != server.generation {
@@ -118,14 +118,9 @@ mod tests {
         };
         let one = [container(Phase::Running)];
         assert!(!rests(&renewed, &running(), &one));
-        assert!(rests(
-            &Server {
-                hold: true,
-                ..renewed
-            },
-            &running(),
-            &[]
-        ));
+        let mut held = renewed;
+        held.settings.hold = true;
+        assert!(rests(&held, &running(), &[]));
     }
 
     #[test]

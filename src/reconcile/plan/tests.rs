@@ -12,6 +12,11 @@ fn now() -> Timestamp {
     Timestamp::from_second(1_800_000_000).unwrap()
 }
 
+pub(in crate::reconcile) fn held(mut server: Server) -> Server {
+    server.settings.hold = true;
+    server
+}
+
 pub(in crate::reconcile) fn server(desired: Desired) -> Server {
     Server {
         desired,
@@ -181,10 +186,7 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
 
 #[test]
 fn a_held_server_is_left_as_it_is() {
-    let held = Server {
-        hold: true,
-        ..server(Desired::Running)
-    };
+    let held = held(server(Desired::Running));
     for phase in [Phase::Running, Phase::Exited, Phase::Paused] {
         let old = [container("c", 1, phase)];
         assert_eq!(next(&held, &state(), &old), Step::Nothing);

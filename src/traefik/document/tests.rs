@@ -52,7 +52,7 @@ fn a_route_leads_into_the_network_the_egress_says() {
         (Egress::Open, "http://198.18.1.7:8000"),
         (Egress::None, "http://198.18.129.7:8000"),
     ] {
-        demo.egress = egress;
+        demo.settings.egress = egress;
         let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         let service = &value["http"]["services"][format!("server-{}", demo.id)];

@@ -113,10 +113,7 @@ fn a_network_that_cannot_be_given_back_is_tried_again_when_it_is_due() {
 
 #[test]
 fn a_held_server_is_told_of_and_left_as_it_is() {
-    let held = Server {
-        hold: true,
-        ..server(Desired::Running)
-    };
+    let held = held(server(Desired::Running));
     let observed = [container("c", 2, Phase::Running)];
     let step = next_with(&held, &running(), &observed, tells());
     assert!(matches!(step, Step::TellSilence { .. }));
