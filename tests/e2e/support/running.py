@@ -116,6 +116,8 @@ class Platform:
             "GOMEMLIMIT": "200MiB",
             **self._emcp_settings,
         }
+        if not self.environment["EMCP_BROKER"]:
+            del self.environment["EMCP_BROKER"]
         if self._holds_sockets:
             self.environment["EMCP_SOCKETS"] = str(self.run_dir / "sockets")
 
