@@ -39,6 +39,11 @@ async fn a_described_path_takes_the_described_methods_and_names_them_to_others()
             // With a slash at its end it is the same.
             for path in [path.clone(), format!("{path}/")] {
                 let answer = of(&app, method, &path).await;
+                if template == "/api/openapi.json" && method != "GET" {
+                    // No server can be called so, but none is told before that.
+                    assert_eq!(answer.code(), "server_not_found", "{method} {path}");
+                    continue;
+                }
                 if taken.iter().any(|name| name == method) {
                     assert_ne!(answer.status, 405, "{method} {path}");
                     assert_ne!(answer.code(), "not_found", "{method} {path}");
