@@ -6,9 +6,12 @@ use std::time::Duration;
 use serde_json::{Value, json};
 
 use super::app::TestApp;
-use crate::model::ServerId;
+use crate::identity::{Identity, Layout};
+use crate::model::{Actor, Deed, Event, ServerId};
 use crate::runtime::Phase;
 use crate::runtime::fake::{Fault, Op};
+use crate::store::{ServerChange, Store};
+use crate::vault::Vault;
 
 /// Seconds waited before each further try, as the history tells.
 async fn waits(app: &TestApp, id: ServerId) -> Vec<u64> {
@@ -229,6 +232,39 @@ async fn a_server_that_wants_a_credential_of_its_own_runs_once_its_headers_pass(
         .expect(200);
     app.act(id, "start").await.expect(202);
     app.until_status(id, "running").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn contents_that_cannot_be_read_are_told_as_such() {
+    let app = TestApp::new().await;
+    let make = async |name: &str| {
+        let env = json!([{"key": "HIDDEN", "value": "xyzzy", "is_secret": true}]);
+        let fields = json!({"name": name, "code": "x = 1\n", "env": env, "start": false});
+        app.create_with(fields).await
+    };
+    let (id, other) = (make("demo").await, make("other").await);
+    // Another server's secret, which cannot be opened in the place of its own.
+    let app = app
+        .restart_with(async move |input| {
+            let settings = input.clone().check().unwrap();
+            let key = Identity::load_or_create(&settings).unwrap().master_key;
+            let path = Layout::new(&settings.data_dir).database();
+            let store = Store::open(&path, &Vault::new(&key)).unwrap();
+            let env = store.env_of(other).await.unwrap();
+            let somebody = Actor("somebody".to_owned());
+            let event = Event::of_deed(jiff::Timestamp::now(), Deed::StartAsked, &somebody);
+            let change = move |_: &mut _| {
+                Ok(ServerChange {
+                    env: Some(env),
+                    ..ServerChange::of_record(event)
+                })
+            };
+            store.update_server(id, None, change).await.unwrap();
+        })
+        .await;
+    app.act(id, "start").await.expect(202);
+    is_given_up(&app, id, "failed_too_often", "contents_unreadable").await;
+    assert_eq!(app.engine.runs(id), 0);
 }
 
 #[tokio::test(start_paused = true)]

@@ -758,20 +758,22 @@ export interface components {
              */
             urls_with_key: components["schemas"]["Urls"];
         };
-        /** @description The fields as they came. */
+        /** @description A new server as it is sent. */
         CreateServerBody: {
             args?: components["schemas"]["Args"] | null;
             /** @description One Python file. */
             code: string;
-            description?: string | null;
+            description?: components["schemas"]["Description"] | null;
             egress?: components["schemas"]["Egress"] | null;
             entry_object?: components["schemas"]["EntryObject"] | null;
+            /** @description Its variables. */
             env?: components["schemas"]["RawEnvVar"][] | null;
             limits?: components["schemas"]["LimitsPatch"] | null;
+            /** @description Its name. */
             name: string;
             /**
-             * @description The headers in which the server expects credentials of its own; none by
-             *     default.
+             * @description The headers in which it expects credentials of its own, the whole list,
+             *     from the next request on; none by default.
              */
             pass_headers?: string[] | null;
             runtime?: components["schemas"]["RuntimeChoice"] | null;
@@ -781,8 +783,8 @@ export interface components {
             storage?: components["schemas"]["Storage"] | null;
         };
         /**
-         * @description How the same fields are described as a form. `args`, `storage`, `limits`,
-         *     `sleep`, `env` and `pass_headers` are taken too, as JSON text.
+         * @description How the same fields are described as a form. The other settings and `env` are
+         *     taken too, as JSON text.
          */
         CreateServerForm: {
             description?: string;
@@ -879,6 +881,8 @@ export interface components {
             /** @enum {string} */
             code: "environment_set";
         };
+        /** @description Free text for people. */
+        Description: string;
         /**
          * @description What the user wants of a server.
          * @enum {string}
@@ -1243,21 +1247,27 @@ export interface components {
          *     EMCP takes them away otherwise. Different in more than case.
          */
         PassHeaders: string[];
-        /** @description A change of what may change without new code. */
+        /** @description A change of what may change without new code: what is absent stays. */
         PatchServer: {
             args?: components["schemas"]["Args"] | null;
-            /** @description Free text. */
-            description?: string | null;
+            description?: components["schemas"]["Description"] | null;
             egress?: components["schemas"]["Egress"] | null;
             entry_object?: components["schemas"]["EntryObject"] | null;
-            /** @description The operator's pause. */
+            /**
+             * @description The operator's pause: while it is set, EMCP leaves the server's containers
+             *     as they are.
+             */
             hold?: boolean | null;
             limits?: components["schemas"]["LimitsPatch"] | null;
-            /** @description The whole list of whom the server belongs to besides its creator. */
+            /**
+             * @description Whom the server belongs to besides its creator, the whole list: as much
+             *     theirs, but for adding others. That they are people whom there are, and
+             *     who may say so, `services::members` knows.
+             */
             members?: string[] | null;
             /**
-             * @description The whole list of headers in which it expects credentials of its own; from
-             *     the next request on.
+             * @description The headers in which it expects credentials of its own, the whole list,
+             *     from the next request on; none by default.
              */
             pass_headers?: string[] | null;
             runtime?: components["schemas"]["RuntimeChoice"] | null;
@@ -1639,6 +1649,71 @@ export interface components {
             /** @description Unique name. */
             name: string;
         };
+        /** @description What is set of a server. */
+        ServerSettings: {
+            /**
+             * @description What its file finds in `sys.argv[1:]`, the whole list; nothing by default.
+             * @default []
+             */
+            args: components["schemas"]["Args"];
+            /**
+             * @description Free text for people; none by default.
+             * @default
+             */
+            description: components["schemas"]["Description"];
+            /**
+             * @description Where its own connections may lead; "open" by default. A running server
+             *     restarts with it: who cuts one off does not mean "after its next restart".
+             * @default open
+             */
+            egress: components["schemas"]["Egress"];
+            /**
+             * @description The Python object to serve; "mcp" by default.
+             * @default mcp
+             */
+            entry_object: components["schemas"]["EntryObject"];
+            /**
+             * @description The operator's pause: while it is set, EMCP leaves the server's containers
+             *     as they are.
+             * @default false
+             */
+            hold: boolean;
+            /**
+             * @description What it may use.
+             * @default {
+             *       "cpus": 1,
+             *       "memory_bytes": 536870912,
+             *       "pids": 128
+             *     }
+             */
+            limits: components["schemas"]["Limits"];
+            /**
+             * @description Whom the server belongs to besides its creator, the whole list: as much
+             *     theirs, but for adding others. That they are people whom there are, and
+             *     who may say so, `services::members` knows.
+             * @default []
+             */
+            members: components["schemas"]["Actor"][];
+            /**
+             * @description The headers in which it expects credentials of its own, the whole list,
+             *     from the next request on; none by default.
+             * @default []
+             */
+            pass_headers: components["schemas"]["PassHeaders"];
+            /**
+             * @description Which Python environment serves it; "auto" by default.
+             * @default auto
+             */
+            runtime: components["schemas"]["RuntimeChoice"];
+            /**
+             * @description When it is put to sleep: `null` is the platform's setting, and the
+             *     default.
+             * @default null
+             */
+            sleep: components["schemas"]["SleepChoice"];
+            /** @default null */
+            storage: components["schemas"]["Storage"] | null;
+        };
         /** @description What one container uses. */
         ServerUsage: {
             /**
@@ -1653,11 +1728,9 @@ export interface components {
             memory_bytes: number;
         };
         /** @description A server, wanted and observed, as callers see it. */
-        ServerView: components["schemas"]["ReasonView"] & {
+        ServerView: components["schemas"]["ServerSettings"] & components["schemas"]["ReasonView"] & {
             /** @description `IP:8000` inside the network. */
             address: string;
-            /** @description What its file finds in `sys.argv[1:]`. */
-            args: components["schemas"]["Args"];
             /** @description The present container. */
             container_id?: string | null;
             /**
@@ -1667,14 +1740,8 @@ export interface components {
             created_at: string;
             /** @description Who created it. */
             creator: components["schemas"]["Actor"];
-            /** @description Free text. */
-            description: string;
             /** @description What the user wants. */
             desired: components["schemas"]["Desired"];
-            /** @description Where its own connections may lead. */
-            egress: components["schemas"]["Egress"];
-            /** @description The Python object served. */
-            entry_object: string;
             /**
              * @description What may be sent as `If-Match` with a change of its settings, code or
              *     environment.
@@ -1685,20 +1752,12 @@ export interface components {
              * @description Exit code of the last run that ended.
              */
             exit_code?: number | null;
-            /** @description Whether the operator has paused EMCP for this server. */
-            hold: boolean;
             /** @description Identity for life. */
             id: components["schemas"]["ServerId"];
             last_error?: components["schemas"]["Failure"] | null;
-            /** @description What it may use. */
-            limits: components["schemas"]["Limits"];
             limits_given?: components["schemas"]["Limits"] | null;
-            /** @description Whom the creator has added. */
-            members: components["schemas"]["Actor"][];
             /** @description Unique name. */
             name: string;
-            /** @description The headers in which it expects credentials of its own. */
-            pass_headers: components["schemas"]["PassHeaders"];
             /** @description What the caller may do with it. */
             permissions: components["schemas"]["ServerPermission"][];
             /** @description How deep it sleeps: `awake`, `paused` or `stopped`. */
@@ -1715,8 +1774,6 @@ export interface components {
              * @description When the next try is due.
              */
             retry_at?: string | null;
-            /** @description Which Python environment serves it. */
-            runtime: components["schemas"]["RuntimeChoice"];
             /** @description Whether what was asked for last is done, or has failed. */
             settled: boolean;
             /**
@@ -1724,8 +1781,6 @@ export interface components {
              * @description Since when.
              */
             since: string;
-            /** @description When it is put to sleep, as set for it: `null` is the platform's setting. */
-            sleep: components["schemas"]["SleepChoice"];
             sleeps_after?: components["schemas"]["SleepAfter"] | null;
             /**
              * Format: date-time
@@ -1734,7 +1789,6 @@ export interface components {
             started_at?: string | null;
             /** @description What it is doing. */
             status: components["schemas"]["Status"];
-            storage?: components["schemas"]["Storage"] | null;
             /**
              * Format: date-time
              * @description When it was last changed.
