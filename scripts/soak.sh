@@ -4,8 +4,9 @@
 # installed for it, a server floods its log before viewers who do not read, EMCP
 # is killed 200 times under load, Docker is restarted under it, disks are filled,
 # clients misbehave, strangers and hostile servers try to make it grow, Compose
-# replaces EMCP, and 1,000 servers are registered. CYCLES=N changes how often
-# EMCP is killed (200), SEED=N repeats the choices of an earlier run.
+# replaces EMCP, 1,000 servers are registered, and 2,000 random sequences of
+# faults are tried in memory. CYCLES=N changes how often EMCP is killed (200),
+# SEED=N repeats the choices of an earlier run.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/measured.sh"
@@ -25,4 +26,5 @@ status=0
 EMCP_FLOOD_LINES=100000 "$E2E_VENV/bin/python" -m pytest "$ROOT/tests/e2e/test_logs_under_load.py" || status=$?
 "$E2E_VENV/bin/python" -m pytest "$ROOT/tests/faults" --soak || status=$?
 "$E2E_VENV/bin/python" "$ROOT/tests/bench/capacity.py" || status=$?
+EMCP_RANDOM_SEQUENCES=500 cargo test --locked --lib tests::random || status=$?
 ((status == 0))
