@@ -99,7 +99,7 @@ impl Mask {
 fn spans(automaton: &NFA, text: &str) -> Vec<Range<usize>> {
     let Ok(mut state) = automaton.start_state(Anchored::No) else {
         // Cannot be: it was made for such searches. Nothing is shown then.
-        return Vec::from_iter([0..text.len()]);
+        return std::iter::once(0..text.len()).collect();
     };
     let mut found: Vec<Range<usize>> = Vec::new();
     for (at, byte) in text.bytes().enumerate() {

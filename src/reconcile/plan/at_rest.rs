@@ -82,7 +82,7 @@ mod tests {
         assert!(!at_rest(
             &wished,
             &running(),
-            &[one.clone()],
+            std::slice::from_ref(&one),
             ADDRESS,
             false
         ));

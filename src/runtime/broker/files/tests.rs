@@ -39,7 +39,7 @@ fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
     copy.keep();
     drop(copy);
     let idle = files.idle().unwrap();
-    assert_eq!(idle, [path.clone()]);
+    assert_eq!(idle, std::slice::from_ref(&path));
     files.remove(idle).unwrap();
     assert!(!path.exists());
     let path = files.copy_code(&code).unwrap().path().to_owned();
