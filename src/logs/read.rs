@@ -1,6 +1,7 @@
 //! Reading what is kept of a log, for whoever asks: a page at a time, or all of
 //! it piece by piece at the reader's own speed.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 
@@ -20,6 +21,8 @@ static READERS: Semaphore = Semaphore::const_new(4);
 /// How much is read in one go: until there are so many lines, or so much text.
 const PIECE_LINES: usize = 500;
 const PIECE_BYTES: usize = 128 * 1024;
+/// So much text of the newest lines is held while they are counted.
+const NEWEST_MAX_BYTES: usize = 1024 * 1024;
 
 /// Lines that fit a selection, still to be read. Nothing is held open from one
 /// piece to the next, so that a reader may take its time: what is dropped
@@ -33,6 +36,9 @@ pub struct Lines {
     /// The newest line that is wanted.
     last: u64,
     skip: u64,
+    /// All of them, where they are few: what floods its log would have turned
+    /// them over before they were read a second time.
+    few: Option<Vec<LogRecord>>,
     /// The oldest line that is kept, whether it fits or not.
     pub oldest: Option<Edge>,
     /// Fitting lines that are older than these.
@@ -59,6 +65,17 @@ impl Lines {
     /// # Errors
     /// If the files cannot be read.
     pub async fn next(mut self) -> Result<Option<(Piece, Self)>> {
+        if let Some(records) = self.few.take() {
+            self.cursor = self.last;
+            let piece = Piece {
+                dropped: 0,
+                records,
+            };
+            return Ok((!piece.records.is_empty()).then_some((piece, self)));
+        }
+        if self.cursor >= self.last {
+            return Ok(None);
+        }
         read(move || {
             let (mut records, mut bytes, mut dropped) = (Vec::new(), 0, 0);
             let mut source = self.log.kept()?.records_after(self.cursor, self.place);
@@ -67,7 +84,10 @@ impl Lines {
                 if record.seq > self.last || self.selection.ends_before(record.seq) {
                     break;
                 }
-                dropped += record.seq - self.cursor - 1;
+                let gone = record.seq - self.cursor - 1;
+                dropped += gone;
+                // They were the oldest.
+                self.skip = self.skip.saturating_sub(gone);
                 self.cursor = record.seq;
                 if !self.selection.takes(&record) {
                     continue;
@@ -118,6 +138,7 @@ impl ServerLog {
             // Counted first: to hold them would take as much memory as they are.
             let kept = log.kept()?;
             let (mut fitting, mut oldest, mut last) = (0, None, 0);
+            let mut newest = Newest::of(tail);
             for record in kept.records() {
                 let record = record?;
                 oldest.get_or_insert(Edge::from(&record));
@@ -125,7 +146,10 @@ impl ServerLog {
                 if selection.ends_before(record.seq) {
                     break;
                 }
-                fitting += u64::from(selection.takes(&record));
+                if selection.takes(&record) {
+                    fitting += 1;
+                    newest.keep(record);
+                }
             }
             let left_out = u64::saturating_sub(fitting, tail);
             Ok(Lines {
@@ -135,6 +159,7 @@ impl ServerLog {
                 place: None,
                 last,
                 skip: left_out,
+                few: newest.whole(),
                 oldest,
                 left_out,
             })
@@ -151,9 +176,51 @@ impl ServerLog {
             place: None,
             last: u64::MAX,
             skip: 0,
+            few: None,
             oldest: None,
             left_out: 0,
         }
+    }
+}
+
+/// The newest lines of a selection, as long as they are few.
+struct Newest {
+    wanted: usize,
+    records: VecDeque<LogRecord>,
+    bytes: usize,
+    are_few: bool,
+}
+
+impl Newest {
+    fn of(tail: u64) -> Self {
+        let wanted = usize::try_from(tail).unwrap_or(usize::MAX);
+        Self {
+            wanted,
+            records: VecDeque::new(),
+            bytes: 0,
+            are_few: wanted <= PIECE_LINES,
+        }
+    }
+
+    fn keep(&mut self, record: LogRecord) {
+        if !self.are_few {
+            return;
+        }
+        self.bytes += record.line.len();
+        self.records.push_back(record);
+        if self.records.len() > self.wanted
+            && let Some(oldest) = self.records.pop_front()
+        {
+            self.bytes -= oldest.line.len();
+        }
+        if self.bytes > NEWEST_MAX_BYTES {
+            self.are_few = false;
+            self.records.clear();
+        }
+    }
+
+    fn whole(self) -> Option<Vec<LogRecord>> {
+        self.are_few.then(|| self.records.into())
     }
 }
 
@@ -234,6 +301,27 @@ mod tests {
         assert_eq!(lines.left_out, 4_000);
         assert_eq!(all(lines).await[0].seq, 4_001);
         assert_eq!(all(log.kept_after(3_000)).await[0].seq, 3_001);
+    }
+
+    #[tokio::test]
+    async fn a_flood_takes_nothing_from_who_has_asked_for_the_newest_lines() {
+        let dir = tempfile::tempdir().unwrap();
+        let log = filled(dir.path(), 10_000, "");
+        let few = log.lines(Selection::default(), 5).await.unwrap();
+        assert_eq!(few.left_out, 9_995);
+        let many = log.lines(Selection::default(), 9_000).await.unwrap();
+        // So many that the files are turned over, and something is still there.
+        let flood = vec![(Timestamp::UNIX_EPOCH, LogSource::Stdout, "x".repeat(60_000))];
+        while log.kept().unwrap().records().next().unwrap().unwrap().seq == 1 {
+            log.append_now(flood.clone()).unwrap();
+        }
+        let numbers: Vec<u64> = all(few).await.iter().map(|r| r.seq).collect();
+        assert_eq!(numbers, (9_996..=10_000).collect::<Vec<_>>());
+        let oldest = log.kept().unwrap().records().next().unwrap().unwrap().seq;
+        let rest = many.next().await.unwrap();
+        let first = rest.map(|(piece, _)| (piece.dropped, piece.records[0].seq));
+        let expected = (oldest <= 10_000).then_some((oldest - 1, oldest.max(1_001)));
+        assert_eq!(first, expected);
     }
 
     #[tokio::test]
