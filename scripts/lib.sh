@@ -214,7 +214,7 @@ finish() {
   [[ -f $LOG_DIR/.message ]] && message=$(<"$LOG_DIR/.message")
   rm -f "$LOG_DIR/.message"
   if ((status != 0)); then
-    if ((status == 130 || status == 143)); then
+    if [[ -n $INTERRUPTED ]]; then
       message='interrupted; it may simply be run again.'
       [[ -n $STEP_NAME ]] && echo
     elif [[ -n $STEP_NAME ]]; then
@@ -231,8 +231,10 @@ finish() {
   exit "$status"
 }
 trap finish EXIT
-trap 'exit 130' INT
-trap 'exit 143' TERM
+# Not told from the status: a program that was ended has that of a signal, too.
+INTERRUPTED=''
+trap 'INTERRUPTED=yes; exit 130' INT
+trap 'INTERRUPTED=yes; exit 143' TERM
 check_instance
 
 # wait_until SECONDS COMMAND…: polls a condition up to a deadline.

@@ -13,7 +13,7 @@ source "$ROOT/scripts/firewall.sh"
 cleanup() {
   # Who interrupts it wants to look for himself. A step may end the script with
   # its output in its log.
-  case $1 in 0 | 130 | 143) ;; *) go_back >&3 2>&4 ;; esac
+  (($1 == 0)) || [[ -n $INTERRUPTED ]] || go_back >&3 2>&4
 }
 
 # A binary that was built elsewhere needs neither compiler nor dashboard.
