@@ -174,7 +174,7 @@ fn pure_modules_name_nothing_that_acts() {
 }
 
 /// What a handler reaches of the service's parts it reaches through methods that
-/// ask for leave: the fields are private, which the compiler sees to. The gate
+/// ask for capabilities: the fields are private, which the compiler sees to. The gate
 /// alone looks at servers before it knows who asks, since it decides on that.
 #[test]
 fn only_the_gate_looks_at_servers_without_leave() {

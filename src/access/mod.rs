@@ -2,7 +2,7 @@
 //!
 //! A permission check returns the capability itself, and the services ask for
 //! it as an argument: a handler that forgot to check has nothing to pass on.
-//! Leave for one server names it, so it cannot be used on another: nobody but
+//! A capability for one server names it, so it cannot be used on another: nobody but
 //! this module can make or alter a capability.
 //!
 //! Pure but for its locks: takes values, addresses and `now`.
@@ -40,19 +40,19 @@ pub struct Caller {
     pub token: Option<TokenId>,
 }
 
-/// Leave to see servers, their state and their logs.
+/// The capability to see servers, their state and their logs.
 #[derive(Debug)]
 pub struct CanRead {
     caller: Caller,
 }
 
-/// Leave to see one server's code and variables.
+/// The capability to see one server's code and variables.
 #[derive(Debug)]
 pub struct CanInspect {
     server: ServerId,
 }
 
-/// Leave to create servers, in somebody's name.
+/// The capability to create servers, in somebody's name.
 #[derive(Debug)]
 pub struct CanCreate {
     caller: Caller,
@@ -60,7 +60,7 @@ pub struct CanCreate {
     is_exempt: bool,
 }
 
-/// Leave to change one server, in somebody's name.
+/// The capability to change one server, in somebody's name.
 #[derive(Debug)]
 pub struct CanWrite {
     server: ServerId,
@@ -71,32 +71,32 @@ pub struct CanWrite {
     not_to_share: Option<String>,
 }
 
-/// Leave to say who one server's members are.
+/// The capability to say who one server's members are.
 #[derive(Debug)]
 pub struct CanShare {
     server: ServerId,
 }
 
-/// Leave to make, see and revoke tokens: all of them, or connect tokens for
+/// The capability to make, see and revoke tokens: all of them, or connect tokens for
 /// one's own servers.
 #[derive(Debug)]
 pub struct CanIssue {
     issuer: Caller,
 }
 
-/// Leave to see what people have and may have.
+/// The capability to see what people have and may have.
 #[derive(Debug)]
 pub struct CanSeeUsage {
     only: Option<String>,
 }
 
-/// Leave to do what concerns the whole platform, in somebody's name.
+/// The capability to do what concerns the whole platform, in somebody's name.
 #[derive(Debug)]
 pub struct CanAdminister {
     actor: Actor,
 }
 
-/// Leave to call one server through the gate, in somebody's name.
+/// The capability to call one server through the gate, in somebody's name.
 #[derive(Debug)]
 pub struct CanConnect {
     server: ServerId,
@@ -115,7 +115,7 @@ impl Caller {
         }
     }
 
-    /// Leave to see.
+    /// The capability to see.
     ///
     /// # Errors
     /// `forbidden` for a token that may only connect.
@@ -128,7 +128,7 @@ impl Caller {
         }
     }
 
-    /// Leave to see a server's code and variables, which may hold what is
+    /// The capability to see a server's code and variables, which may hold what is
     /// not for every colleague.
     ///
     /// # Errors
@@ -141,7 +141,7 @@ impl Caller {
         Ok(CanInspect { server: server.id })
     }
 
-    /// Leave to create.
+    /// The capability to create.
     ///
     /// # Errors
     /// `forbidden` for a token that may only look or connect.
@@ -156,7 +156,7 @@ impl Caller {
         }
     }
 
-    /// Leave to change one server.
+    /// The capability to change one server.
     ///
     /// # Errors
     /// `not_your_server`, or `forbidden` for a token that may only look or
@@ -181,7 +181,7 @@ impl Caller {
         })
     }
 
-    /// Leave to make and revoke tokens.
+    /// The capability to make and revoke tokens.
     ///
     /// # Errors
     /// `forbidden` for a token that may only look or connect.
@@ -192,7 +192,7 @@ impl Caller {
         })
     }
 
-    /// Leave to see what this person has and may have; for an administrator,
+    /// The capability to see what this person has and may have; for an administrator,
     /// what everybody has.
     ///
     /// # Errors
@@ -204,7 +204,7 @@ impl Caller {
         })
     }
 
-    /// Leave to administer.
+    /// The capability to administer.
     ///
     /// # Errors
     /// `forbidden` for every token but an administrator's.
@@ -217,20 +217,20 @@ impl Caller {
         }
     }
 
-    /// Leave to call a server's tools.
+    /// The capability to call a server's tools.
     ///
     /// # Errors
     /// `token_not_for_server` if the token names other servers,
     /// `not_your_server` for a developer of others, `forbidden` for a role that
     /// may only look.
     pub fn may_connect(&self, server: &Server) -> Result<CanConnect> {
-        let leave = CanConnect {
+        let permit = CanConnect {
             server: server.id,
             actor: self.actor(),
         };
         match self.role {
-            Role::Admin => Ok(leave),
-            Role::Developer if server.belongs_to(&self.name) => Ok(leave),
+            Role::Admin => Ok(permit),
+            Role::Developer if server.belongs_to(&self.name) => Ok(permit),
             Role::Developer => Err(not_yours(server)),
             Role::Viewer => Err(lacks("connect, developer or admin")),
             Role::Connect => {
@@ -245,7 +245,7 @@ impl Caller {
                     .as_ref()
                     .is_none_or(|maker| server.belongs_to(maker));
                 if is_named && is_its_makers {
-                    return Ok(leave);
+                    return Ok(permit);
                 }
                 Err(Error::Forbidden {
                     code: "token_not_for_server",
@@ -256,7 +256,7 @@ impl Caller {
         }
     }
 
-    /// Leave to call a server with the token in the URL. What stands in a URL
+    /// The capability to call a server with the token in the URL. What stands in a URL
     /// gets about (histories, proxies' logs), so it may open nothing but this
     /// one server.
     ///
@@ -264,10 +264,10 @@ impl Caller {
     /// As [`Caller::may_connect`], and `token_not_for_url` for any token but a
     /// `connect` token that names this server alone.
     pub fn may_connect_by_url(&self, server: &Server) -> Result<CanConnect> {
-        let leave = self.may_connect(server)?;
+        let permit = self.may_connect(server)?;
         let names_it_alone = self.servers.as_deref() == Some(&[server.id]);
         if self.role == Role::Connect && names_it_alone {
-            return Ok(leave);
+            return Ok(permit);
         }
         Err(Error::Forbidden {
             code: "token_not_for_url",
@@ -335,7 +335,7 @@ impl CanWrite {
         self.is_exempt
     }
 
-    /// Leave to say who its members are, too.
+    /// The capability to say who its members are, too.
     ///
     /// # Errors
     /// `not_your_server` for who is a member and not its creator.

@@ -10,10 +10,10 @@ impl Caller {
         use ServerPermission::{Act, Call, Delete, Inspect, IssueTokens, Share, Update};
         let change = self.may_write(server);
         let may_write = change.is_ok();
-        let may_share = change.is_ok_and(|leave| leave.to_share().is_ok());
+        let may_share = change.is_ok_and(|permit| permit.to_share().is_ok());
         let may_issue = self
             .may_issue()
-            .is_ok_and(|leave| leave.check(Role::Connect, Some(&[server])).is_ok());
+            .is_ok_and(|permit| permit.check(Role::Connect, Some(&[server])).is_ok());
         let asked = [
             (Inspect, self.may_inspect(server).is_ok()),
             (Call, self.may_connect(server).is_ok()),
@@ -41,7 +41,7 @@ impl Caller {
     /// The roles that this caller may make tokens of.
     pub fn token_roles(&self) -> Vec<Role> {
         self.may_issue()
-            .map_or_else(|_| Vec::new(), |leave| leave.roles().to_vec())
+            .map_or_else(|_| Vec::new(), |permit| permit.roles().to_vec())
     }
 }
 

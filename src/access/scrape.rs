@@ -10,7 +10,7 @@ use super::ClientKey;
 use super::table::{Hash, Use};
 use crate::model::TokenSecret;
 
-/// Leave to read the metrics, names of servers among them.
+/// The capability to read the metrics, names of servers among them.
 #[derive(Debug)]
 pub struct CanScrape(());
 
@@ -24,7 +24,7 @@ pub struct ScrapeToken {
 #[derive(Debug)]
 pub struct FoundScraper {
     /// What its holder may.
-    pub leave: CanScrape,
+    pub permit: CanScrape,
     /// Whether it has worked from this address before.
     pub is_known_here: bool,
 }
@@ -54,7 +54,7 @@ impl ScrapeToken {
         let is_known_here = used.knows(from);
         used.note(from, now);
         Some(FoundScraper {
-            leave: CanScrape(()),
+            permit: CanScrape(()),
             is_known_here,
         })
     }

@@ -112,9 +112,9 @@ fn a_member_changes_a_server_but_not_whose_it_is() {
 #[test]
 fn leave_for_one_server_names_it() {
     let (one, other) = (server("ada", &[]), server("ada", &[]));
-    let leave = caller("ada", Role::Developer).may_write(&one).unwrap();
-    assert_eq!(leave.server(), one.id);
-    assert_ne!(leave.server(), other.id);
+    let permit = caller("ada", Role::Developer).may_write(&one).unwrap();
+    assert_eq!(permit.server(), one.id);
+    assert_ne!(permit.server(), other.id);
 }
 
 #[test]

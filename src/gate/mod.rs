@@ -112,12 +112,12 @@ pub fn decide(
         });
     };
     let is_by_url = by == Presented::Url;
-    let leave = if is_by_url {
+    let permit = if is_by_url {
         caller.may_connect_by_url(&entry.server)
     } else {
         caller.may_connect(&entry.server)
     };
-    match leave {
+    match permit {
         Ok(_) if is_by_url && can_follow(request, entry) => Verdict::Redirect {
             token: caller.token,
         },

@@ -1,11 +1,11 @@
 //! What a request leaves in the audit log. The route says what it does
-//! (`router`), the request's note learns who asks and of what, and the answer
+//! (`router`), what is known of the request grows by who asks and of what, and the answer
 //! says what came of it: no handler can forget to write a line (`dispatch`).
 
 use jiff::Timestamp;
 
 use super::context::Ctx;
-use super::note::Done;
+use super::request_facts::Done;
 use crate::model::{AuditEntry, AuditResult, Error};
 
 /// Writes the line of what is done already, for a handler that goes on to wait
@@ -17,14 +17,14 @@ pub(super) async fn done(ctx: &Ctx) {
 /// Writes the line of something else that came of it.
 pub(super) async fn also_done(ctx: &Ctx, action: &'static str, target: &str, id: impl ToString) {
     let target = (target.to_owned(), id.to_string());
-    if let Some(done) = ctx.note.also(action, target) {
+    if let Some(done) = ctx.facts.also(action, target) {
         ctx.app.write_audit(line(ctx, done, Ok(()))).await;
     }
 }
 
 /// Writes the request's line, unless that is done already.
 pub(super) async fn write(ctx: &Ctx, outcome: Result<(), &Error>) {
-    if let Some(done) = ctx.note.take() {
+    if let Some(done) = ctx.facts.take() {
         ctx.app.write_audit(line(ctx, done, outcome)).await;
     }
 }

@@ -12,7 +12,7 @@ use warp::Filter;
 use warp::filters::BoxedFilter;
 
 use super::admission;
-use super::note::{Note, RouteName};
+use super::request_facts::{RequestFacts, RouteName};
 use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::{Provenance, bearer, check_cookie_use};
 use crate::model::{Error, Result, Seen, Server};
@@ -54,7 +54,7 @@ pub(super) struct Ctx {
     /// The other end of the connection: Traefik, or who comes around it.
     pub(super) peer: IpAddr,
     /// What the audit log is to tell of this request.
-    pub(super) note: Arc<Note>,
+    pub(super) facts: Arc<RequestFacts>,
     pub(super) arrived: Instant,
     _admitted: Option<Admitted>,
     query: HashMap<String, String>,
@@ -131,7 +131,7 @@ impl Ctx {
             .client(self.peer, admission::forwarded_for(&self.headers))
     }
 
-    /// Leave for the caller to change this server.
+    /// The capability to change this server.
     pub(super) fn may_write(&self, id_or_name: &str) -> Result<CanWrite> {
         let caller = self.caller()?;
         // Whoever may change nothing learns nothing of what there is.
@@ -140,7 +140,7 @@ impl Ctx {
         caller.may_write(&server)
     }
 
-    /// Leave for the caller to see this server's code and variables.
+    /// The capability to see this server's code and variables.
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
@@ -148,24 +148,24 @@ impl Ctx {
         caller.may_inspect(&server)
     }
 
-    /// Leave for the caller to see what everybody may of this server.
+    /// The capability to see what everybody may of this server.
     pub(super) fn may_read(&self, id_or_name: &str) -> Result<CanRead> {
-        let leave = self.caller()?.may_read()?;
+        let permit = self.caller()?.may_read()?;
         self.server(id_or_name)?;
-        Ok(leave)
+        Ok(permit)
     }
 
     /// The server that this request is about. Whoever asks must be known.
     pub(super) fn server(&self, id_or_name: &str) -> Result<Arc<Server>> {
         let server = self.app.find_server(id_or_name)?.server;
-        self.note.server(&server.name, server.id);
+        self.facts.server(&server.name, server.id);
         Ok(server)
     }
 
     /// Who is calling: by token, or by the dashboard's session.
     pub(super) fn caller(&self) -> Result<Caller> {
         let caller = self.authenticate()?;
-        if self.note.caller(&caller) && self.is_write() {
+        if self.facts.caller(&caller) && self.is_write() {
             self.app.count_write(&caller)?;
         }
         Ok(caller)
@@ -174,7 +174,7 @@ impl Ctx {
     /// Whether the route is one that adds or changes something. Deleting is not:
     /// it must always be possible.
     fn is_write(&self) -> bool {
-        matches!(self.method, Method::POST | Method::PUT | Method::PATCH) && self.note.is_write()
+        matches!(self.method, Method::POST | Method::PUT | Method::PATCH) && self.facts.is_write()
     }
 
     fn authenticate(&self) -> Result<Caller> {
@@ -275,7 +275,7 @@ pub(super) fn context(app: &Arc<App>) -> BoxedFilter<(Ctx,)> {
                 request_id: id.map(|id| id.0).unwrap_or_default(),
                 connection: connection.unwrap_or(ConnectionId(0)),
                 peer: peer.map_or(IpAddr::V4(Ipv4Addr::UNSPECIFIED), |peer| peer.0),
-                note: Arc::new(Note::of_this_request(route.unwrap_or_default())),
+                facts: Arc::new(RequestFacts::of_this_request(route.unwrap_or_default())),
                 arrived: arrived.map_or_else(Instant::now, |arrived| arrived.0),
                 _admitted: admitted,
                 query: url::form_urlencoded::parse(query.as_bytes())

@@ -21,7 +21,7 @@ use super::body::body;
 use super::context::{Ctx, context};
 use super::error::{error_body, error_response};
 use super::reply::{Answer, Work};
-use super::route::{Description, Found, Rest, Route, Table};
+use super::route::{Description, Found, Parts, Route, Table};
 use crate::model::Error;
 use crate::services::App;
 
@@ -42,13 +42,13 @@ pub(super) fn site(app: &Arc<App>, table: Table, description: Description, beyon
         .then(move |path: FullPath, ctx, body, upgrade| {
             let table = Arc::clone(&table);
             async move {
-                let rest = Rest {
+                let parts = Parts {
                     params: Vec::new().into_iter(),
                     body: Some(body),
                     upgrade,
                     description,
                 };
-                answer(&table, ctx, path, rest, beyond).await
+                answer(&table, ctx, path, parts, beyond).await
             }
         })
         .boxed()
@@ -59,16 +59,16 @@ fn upgrade() -> impl Filter<Extract = (Option<Ws>,), Error = std::convert::Infal
     warp::ws().map(Some).or(warp::any().map(|| None)).unify()
 }
 
-async fn answer(table: &Table, ctx: Ctx, path: FullPath, rest: Rest, beyond: Beyond) -> Response {
+async fn answer(table: &Table, ctx: Ctx, path: FullPath, parts: Parts, beyond: Beyond) -> Response {
     let found = table.find(&ctx.method, path.as_str());
     let allow = match found {
         Found::Route(route, params) => {
-            ctx.note.route(route.template);
+            ctx.facts.route(route.template);
             let params = params.into_iter();
-            return run(route, ctx, Rest { params, ..rest }).await;
+            return run(route, ctx, Parts { params, ..parts }).await;
         }
         Found::OtherMethods { template, allow } => {
-            ctx.note.route(template);
+            ctx.facts.route(template);
             Some(allow)
         }
         Found::Nothing => None,
@@ -82,13 +82,13 @@ async fn answer(table: &Table, ctx: Ctx, path: FullPath, rest: Rest, beyond: Bey
 
 /// Has a route's handler answer, and writes the line of the audit log that the
 /// route says.
-async fn run(route: &Route, ctx: Ctx, rest: Rest) -> Response {
+async fn run(route: &Route, ctx: Ctx, parts: Parts) -> Response {
     let Some(action) = route.action else {
-        return call(ctx, |ctx| route.handle(ctx, rest)).await;
+        return call(ctx, |ctx| route.handle(ctx, parts)).await;
     };
-    ctx.note.begin(action);
+    ctx.facts.begin(action);
     call(ctx, |ctx| {
-        told(ctx.clone(), route.handle(ctx, rest)).boxed()
+        told(ctx.clone(), route.handle(ctx, parts)).boxed()
     })
     .await
 }
@@ -108,7 +108,7 @@ pub(super) async fn call(ctx: Ctx, handler: impl FnOnce(Ctx) -> Work) -> Respons
     let request_id = ctx.request_id.clone();
     let only_reads = ctx.method == Method::GET || ctx.method == Method::HEAD;
     let app = Arc::clone(&ctx.app);
-    let span = ctx.note.span().clone();
+    let span = ctx.facts.span().clone();
     let work = handler(ctx);
     let answer = if only_reads {
         work.await

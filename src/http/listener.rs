@@ -28,7 +28,7 @@ use super::admission::Admission;
 use super::context::{Arrived, Peer, RequestId};
 use super::dispatch::Site;
 use super::error::{error_body, error_response};
-use super::note::{RouteName, request_span};
+use super::request_facts::{RouteName, request_span};
 use super::unread::Unread;
 use crate::metrics::Metrics;
 use crate::model::Error;

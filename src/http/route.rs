@@ -13,8 +13,8 @@ use warp::ws::Ws;
 
 use super::body::BodyStream;
 use super::context::Ctx;
-use super::note::UNMATCHED;
 use super::reply::{Answer, Work};
+use super::request_facts::UNMATCHED;
 use crate::model::Result;
 
 /// For a route that takes every method.
@@ -36,7 +36,7 @@ pub(super) struct Route {
     pub(super) action: Option<&'static str>,
     /// What the API's description says of it.
     pub(super) operation: Option<Operation>,
-    handler: Box<dyn Fn(Ctx, Rest) -> Work + Send + Sync>,
+    handler: Box<dyn Fn(Ctx, Parts) -> Work + Send + Sync>,
     params: usize,
 }
 
@@ -62,7 +62,7 @@ impl Route {
             template,
             action: None,
             operation: None,
-            handler: Box::new(move |ctx, rest| handler.handle(ctx, rest)),
+            handler: Box::new(move |ctx, parts| handler.handle(ctx, parts)),
             params: H::PARAMS,
         }
     }
@@ -85,13 +85,13 @@ impl Route {
     }
 
     /// Has the handler begin.
-    pub(super) fn handle(&self, ctx: Ctx, rest: Rest) -> Work {
-        (self.handler)(ctx, rest)
+    pub(super) fn handle(&self, ctx: Ctx, parts: Parts) -> Work {
+        (self.handler)(ctx, parts)
     }
 }
 
 /// What a handler can take besides the context.
-pub(super) struct Rest {
+pub(super) struct Parts {
     /// The path's parameters, in their order, as they stand there.
     pub(super) params: vec::IntoIter<String>,
     pub(super) body: Option<BodyStream>,
@@ -108,37 +108,37 @@ pub(super) trait Part: Send + 'static {
     /// Of the path's parameters.
     const PARAMS: usize = 0;
 
-    fn take(rest: &mut Rest) -> Self;
+    fn take(parts: &mut Parts) -> Self;
 }
 
 /// The next parameter of the path.
 impl Part for String {
     const PARAMS: usize = 1;
 
-    fn take(rest: &mut Rest) -> Self {
+    fn take(parts: &mut Parts) -> Self {
         // The table does not take a route with too few ([`Table::new`]).
-        rest.params.next().unwrap_or_default()
+        parts.params.next().unwrap_or_default()
     }
 }
 
 /// The body; a second taker finds it empty.
 impl Part for BodyStream {
-    fn take(rest: &mut Rest) -> Self {
+    fn take(parts: &mut Parts) -> Self {
         let none = || Box::pin(stream::empty()) as Self;
-        rest.body.take().unwrap_or_else(none)
+        parts.body.take().unwrap_or_else(none)
     }
 }
 
 /// The WebSocket, for a request that asks for one.
 impl Part for Option<Ws> {
-    fn take(rest: &mut Rest) -> Self {
-        rest.upgrade.take()
+    fn take(parts: &mut Parts) -> Self {
+        parts.upgrade.take()
     }
 }
 
 impl Part for Description {
-    fn take(rest: &mut Rest) -> Self {
-        rest.description
+    fn take(parts: &mut Parts) -> Self {
+        parts.description
     }
 }
 
@@ -147,7 +147,7 @@ pub(super) trait Handler<Takes>: Send + Sync + 'static {
     /// How many of the path's parameters it takes.
     const PARAMS: usize;
 
-    fn handle(&self, ctx: Ctx, rest: Rest) -> Work;
+    fn handle(&self, ctx: Ctx, parts: Parts) -> Work;
 }
 
 macro_rules! handler_of {
@@ -160,8 +160,8 @@ macro_rules! handler_of {
             const PARAMS: usize = 0 $(+ $part::PARAMS)*;
 
             #[allow(unused_mut, unused_variables, reason = "one takes nothing")]
-            fn handle(&self, ctx: Ctx, mut rest: Rest) -> Work {
-                $(let $name = $part::take(&mut rest);)*
+            fn handle(&self, ctx: Ctx, mut parts: Parts) -> Work {
+                $(let $name = $part::take(&mut parts);)*
                 Box::pin(self(ctx $(, $name)*))
             }
         }

@@ -17,8 +17,8 @@ use super::controllers::{
     usage,
 };
 use super::dispatch::{Site, call, site};
-use super::note::{DASHBOARD, UNMATCHED};
 use super::openapi;
+use super::request_facts::{DASHBOARD, UNMATCHED};
 use super::route::{ANY, DELETE, Description, GET, Operation, PATCH, POST, PUT, Route, Table};
 use super::ui;
 use crate::model::{Error, Result};
@@ -134,7 +134,7 @@ pub(super) fn public(app: &Arc<App>) -> anyhow::Result<Site> {
         .and(warp::path::full())
         .and(context(app))
         .then(|path, ctx: Ctx| {
-            ctx.note.route(UNMATCHED);
+            ctx.facts.route(UNMATCHED);
             call(ctx, |ctx| servers::on_their_host(path, ctx).boxed())
         });
     let site = site(
@@ -162,23 +162,23 @@ pub(super) fn internal(app: &Arc<App>) -> anyhow::Result<Site> {
 /// no route, and the dashboard's files.
 async fn beyond_the_api(ctx: Ctx, path: FullPath) -> Option<Response> {
     if oauth::is_well_known(path.as_str()) {
-        ctx.note.route(UNMATCHED);
+        ctx.facts.route(UNMATCHED);
         return Some(oauth::no_document(&ctx));
     }
     if let Some(name) = servers::called_in(path.as_str()) {
-        ctx.note.route(UNMATCHED);
+        ctx.facts.route(UNMATCHED);
         let name = name.to_owned();
         return Some(call(ctx, |ctx| servers::unknown(ctx, path, name).boxed()).await);
     }
     let file = ui::asset(path.as_str(), &ctx.method, &ctx.headers);
     let found = if file.is_some() { DASHBOARD } else { UNMATCHED };
-    ctx.note.route(found);
+    ctx.facts.route(found);
     file
 }
 
 /// Nothing.
 async fn nothing_beyond(ctx: Ctx) -> Option<Response> {
-    ctx.note.route(UNMATCHED);
+    ctx.facts.route(UNMATCHED);
     None
 }
 

@@ -36,7 +36,7 @@ impl Event {
     }
 
     /// EMCP did something by itself.
-    pub fn of_upkeep(at: Timestamp, deed: Deed) -> Self {
+    pub fn of_housekeeping(at: Timestamp, deed: Deed) -> Self {
         Self {
             at,
             kind: deed.kind().to_owned(),

@@ -62,7 +62,7 @@ pub use server_settings::{
     Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
 };
 pub use serves::Serves;
-pub use sleep::{InWords, Never, Rest, SleepAfter, SleepChoice};
+pub use sleep::{InWords, Never, SleepAfter, SleepChoice, SleepDepth};
 pub use source::{decode_source, encode_source};
 pub use state::{Failure, RunState, Status};
 pub use storage::Storage;

@@ -22,7 +22,7 @@ const MOST_SECS: u32 = 30 * 24 * 60 * 60;
     Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, ToSchema,
 )]
 #[serde(rename_all = "lowercase")]
-pub enum Rest {
+pub enum SleepDepth {
     /// It does not sleep.
     Awake,
     /// Its container is frozen and goes on where it was.
@@ -78,14 +78,14 @@ impl SleepAfter {
     }
 
     /// How deep a server that runs is to sleep after being idle for so long.
-    pub fn rest_after(self, idle: Duration) -> Rest {
+    pub fn depth_after(self, idle: Duration) -> SleepDepth {
         let is_over = |limit: Option<u32>| limit.is_some_and(|secs| idle >= seconds(secs));
         if is_over(self.stop_after_secs) {
-            Rest::Stopped
+            SleepDepth::Stopped
         } else if is_over(self.pause_after_secs) {
-            Rest::Paused
+            SleepDepth::Paused
         } else {
-            Rest::Awake
+            SleepDepth::Awake
         }
     }
 
@@ -96,11 +96,11 @@ impl SleepAfter {
     }
 
     /// The idle time that leads to this depth.
-    pub fn idle_time(self, rest: Rest) -> Option<Duration> {
-        match rest {
-            Rest::Awake => None,
-            Rest::Paused => self.pause_after_secs.map(seconds),
-            Rest::Stopped => self.stop_after_secs.map(seconds),
+    pub fn idle_time(self, depth: SleepDepth) -> Option<Duration> {
+        match depth {
+            SleepDepth::Awake => None,
+            SleepDepth::Paused => self.pause_after_secs.map(seconds),
+            SleepDepth::Stopped => self.stop_after_secs.map(seconds),
         }
     }
 }
@@ -259,14 +259,14 @@ mod tests {
     #[test]
     fn rest_deepens_with_the_idle_time() {
         let both = after(Some(10), Some(30));
-        let rest = |after: SleepAfter, secs| after.rest_after(Duration::from_secs(secs));
-        assert_eq!(rest(both, 9), Rest::Awake);
-        assert_eq!(rest(both, 10), Rest::Paused);
-        assert_eq!(rest(both, 30), Rest::Stopped);
-        assert_eq!(rest(after(Some(10), None), 99_999), Rest::Paused);
-        assert_eq!(rest(after(None, Some(30)), 29), Rest::Awake);
+        let depth = |after: SleepAfter, secs| after.depth_after(Duration::from_secs(secs));
+        assert_eq!(depth(both, 9), SleepDepth::Awake);
+        assert_eq!(depth(both, 10), SleepDepth::Paused);
+        assert_eq!(depth(both, 30), SleepDepth::Stopped);
+        assert_eq!(depth(after(Some(10), None), 99_999), SleepDepth::Paused);
+        assert_eq!(depth(after(None, Some(30)), 29), SleepDepth::Awake);
         assert_eq!(both.paused_at_most(), Some(Duration::from_secs(20)));
-        assert!(Rest::Awake < Rest::Paused && Rest::Paused < Rest::Stopped);
+        assert!(SleepDepth::Awake < SleepDepth::Paused && SleepDepth::Paused < SleepDepth::Stopped);
     }
 
     #[test]

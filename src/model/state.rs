@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Desired, Fault, Reason, Rest, Serves};
+use super::{Desired, Fault, Reason, Serves, SleepDepth};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -148,23 +148,23 @@ impl RunState {
 
     /// How deep it sleeps. A sleeping server that has a container is paused;
     /// what is frozen needs one, and what is stopped has none.
-    pub fn rest(&self) -> Rest {
+    pub fn sleep_depth(&self) -> SleepDepth {
         match (self.status, &self.container_id) {
-            (Status::Sleeping, Some(_)) => Rest::Paused,
-            (Status::Sleeping, None) => Rest::Stopped,
-            _ => Rest::Awake,
+            (Status::Sleeping, Some(_)) => SleepDepth::Paused,
+            (Status::Sleeping, None) => SleepDepth::Stopped,
+            _ => SleepDepth::Awake,
         }
     }
 
     /// The state of the same server asleep, with its container frozen or given
     /// up.
-    pub fn asleep(&self, rest: Rest, reason: Reason) -> Self {
+    pub fn asleep(&self, depth: SleepDepth, reason: Reason) -> Self {
         let paused = Self {
             status: Status::Sleeping,
             reason,
             ..self.clone()
         };
-        if rest == Rest::Paused {
+        if depth == SleepDepth::Paused {
             return paused;
         }
         Self {

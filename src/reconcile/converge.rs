@@ -20,7 +20,7 @@ use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{KnownFault, Reason, Rest, RunState, Server, ServerId, Serves, Status};
+use crate::model::{KnownFault, Reason, RunState, Server, ServerId, Serves, SleepDepth, Status};
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
 
 /// How long one look for readiness takes before the container is observed
@@ -63,7 +63,7 @@ impl Converge {
             };
             let facts = Facts {
                 answering_run: answering_run.as_ref().map(|run| run.key.as_str()),
-                rest: self.parts.wanted_rest(&entry, self.parts.clock.now()),
+                depth: self.parts.wanted_depth(&entry, self.parts.clock.now()),
                 alive: self.parts.wanted_alive(&entry),
                 start_timeout: self.parts.config.start_timeout,
             };
@@ -209,7 +209,7 @@ impl Converge {
             },
             Step::Unpause(id) => {
                 runtime.unpause(&id).await?;
-                if state.rest() != Rest::Awake {
+                if state.sleep_depth() != SleepDepth::Awake {
                     self.awake(entry).await;
                 }
             }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 
-use crate::model::{Desired, Rest, RunState, Server, SleepAfter, Status};
+use crate::model::{Desired, RunState, Server, SleepAfter, SleepDepth, Status};
 
 /// What is known of a server's use.
 #[derive(Debug, Clone, Copy)]
@@ -18,37 +18,37 @@ pub(super) struct Use {
 
 /// How deep a server is to sleep now. Whatever does not sleep, cannot, or is on
 /// hold, is to be as it is.
-pub(super) fn wanted_rest(
+pub(super) fn wanted_depth(
     server: &Server,
     state: &RunState,
     platform: Option<SleepAfter>,
     used: Use,
     now: Timestamp,
-) -> Rest {
-    let rest = state.rest();
+) -> SleepDepth {
+    let depth = state.sleep_depth();
     if server.settings.hold
         || server.desired == Desired::Stopped
         || server.generation != state.generation
         || !matches!(state.status, Status::Running | Status::Sleeping)
     {
-        return rest;
+        return depth;
     }
     let Some(after) = server.settings.sleep.effective(platform) else {
-        return Rest::Awake;
+        return SleepDepth::Awake;
     };
-    match rest {
-        Rest::Awake => after.rest_after(used.idle),
-        _ if used.is_asked_for => Rest::Awake,
+    match depth {
+        SleepDepth::Awake => after.depth_after(used.idle),
+        _ if used.is_asked_for => SleepDepth::Awake,
         // By the clock of the wall, the only one that goes on while EMCP is
         // down. At worst a server is stopped early, and woken by a start.
-        Rest::Paused => {
+        SleepDepth::Paused => {
             let asleep = Duration::try_from(now.duration_since(state.since)).unwrap_or_default();
             match after.paused_at_most() {
-                Some(most) if asleep >= most => Rest::Stopped,
-                _ => Rest::Paused,
+                Some(most) if asleep >= most => SleepDepth::Stopped,
+                _ => SleepDepth::Paused,
             }
         }
-        Rest::Stopped => Rest::Stopped,
+        SleepDepth::Stopped => SleepDepth::Stopped,
     }
 }
 
@@ -88,59 +88,63 @@ mod tests {
         }
     }
 
-    fn rest(server: &Server, state: &RunState, used: Use) -> Rest {
-        wanted_rest(server, state, None, used, state.since)
+    fn rest(server: &Server, state: &RunState, used: Use) -> SleepDepth {
+        wanted_depth(server, state, None, used, state.since)
     }
 
     #[test]
     fn an_idle_server_rests_deeper_with_time_and_one_without_the_setting_never() {
-        let expected = [(9, Rest::Awake), (10, Rest::Paused), (30, Rest::Stopped)];
+        let expected = [
+            (9, SleepDepth::Awake),
+            (10, SleepDepth::Paused),
+            (30, SleepDepth::Stopped),
+        ];
         for (secs, depth) in expected {
             assert_eq!(rest(&sleeper(), &running(), idle_for(secs)), depth);
             let silent = server(Desired::Running);
-            assert_eq!(rest(&silent, &running(), idle_for(secs)), Rest::Awake);
+            assert_eq!(rest(&silent, &running(), idle_for(secs)), SleepDepth::Awake);
             // Unless the platform has it; and never against its own word.
             let by_default = |server: &Server| {
                 let state = running();
-                wanted_rest(server, &state, Some(TIMES), idle_for(secs), state.since)
+                wanted_depth(server, &state, Some(TIMES), idle_for(secs), state.since)
             };
             assert_eq!(by_default(&silent), depth);
             let never = with_sleep(SleepChoice::Never(Never::Never), silent);
-            assert_eq!(by_default(&never), Rest::Awake);
+            assert_eq!(by_default(&never), SleepDepth::Awake);
         }
     }
 
     #[test]
     fn only_what_runs_as_wanted_is_put_to_sleep() {
         let held = held(sleeper());
-        assert_eq!(rest(&held, &running(), idle_for(99)), Rest::Awake);
+        assert_eq!(rest(&held, &running(), idle_for(99)), SleepDepth::Awake);
         let renewed = Server {
             generation: 3,
             ..sleeper()
         };
-        assert_eq!(rest(&renewed, &running(), idle_for(99)), Rest::Awake);
+        assert_eq!(rest(&renewed, &running(), idle_for(99)), SleepDepth::Awake);
         for status in [Status::Building, Status::Starting, Status::Error] {
             let state = RunState {
                 status,
                 ..running()
             };
-            assert_eq!(rest(&sleeper(), &state, idle_for(99)), Rest::Awake);
+            assert_eq!(rest(&sleeper(), &state, idle_for(99)), SleepDepth::Awake);
         }
     }
 
     #[test]
     fn a_sleeper_wakes_when_asked_for_or_no_longer_to_sleep_and_else_stays() {
-        for depth in [Rest::Paused, Rest::Stopped] {
+        for depth in [SleepDepth::Paused, SleepDepth::Stopped] {
             let asleep = running().asleep(depth, Reason::NotStarted);
             let asked = Use {
                 is_asked_for: true,
                 ..idle_for(0)
             };
-            assert_eq!(rest(&sleeper(), &asleep, asked), Rest::Awake);
+            assert_eq!(rest(&sleeper(), &asleep, asked), SleepDepth::Awake);
             assert_eq!(rest(&sleeper(), &asleep, idle_for(0)), depth);
             assert_eq!(
                 rest(&server(Desired::Running), &asleep, idle_for(99)),
-                Rest::Awake
+                SleepDepth::Awake
             );
             let held = held(sleeper());
             assert_eq!(rest(&held, &asleep, asked), depth);
@@ -149,19 +153,19 @@ mod tests {
 
     #[test]
     fn a_paused_server_is_stopped_when_the_rest_of_its_time_is_over() {
-        let paused = running().asleep(Rest::Paused, Reason::NotStarted);
+        let paused = running().asleep(SleepDepth::Paused, Reason::NotStarted);
         let after = |secs: u64| {
             let now = paused.since.checked_add(Duration::from_secs(secs)).unwrap();
             // EMCP may have restarted: nothing is known of the use before.
-            wanted_rest(&sleeper(), &paused, None, idle_for(0), now)
+            wanted_depth(&sleeper(), &paused, None, idle_for(0), now)
         };
-        assert_eq!(after(19), Rest::Paused);
-        assert_eq!(after(20), Rest::Stopped);
+        assert_eq!(after(19), SleepDepth::Paused);
+        assert_eq!(after(20), SleepDepth::Stopped);
         // A clock set back does not count.
         let early = paused.since.checked_sub(Duration::from_secs(99)).unwrap();
         assert_eq!(
-            wanted_rest(&sleeper(), &paused, None, idle_for(0), early),
-            Rest::Paused
+            wanted_depth(&sleeper(), &paused, None, idle_for(0), early),
+            SleepDepth::Paused
         );
     }
 }

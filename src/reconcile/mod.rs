@@ -7,11 +7,11 @@
 mod alive;
 mod contents;
 mod converge;
-mod engine;
 mod failure;
 mod idle;
 mod plan;
 mod probe;
+mod reconciler;
 mod sweep;
 mod told;
 mod waker;
@@ -36,7 +36,7 @@ use crate::store::Store;
 use crate::traefik::Routes;
 use crate::vault::Vault;
 
-pub use engine::run;
+pub use reconciler::run;
 pub use waker::Waker;
 
 /// Everything a pass needs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 
 use super::alive::Alive;
-use crate::model::{Desired, Reason, Rest, RunState, Server, Status};
+use crate::model::{Desired, Reason, RunState, Server, SleepDepth, Status};
 use crate::runtime::{Container, Phase, Run};
 
 pub(super) use at_rest::at_rest;
@@ -127,8 +127,8 @@ pub(super) struct Facts<'a> {
     /// The run that was found to answer MCP, so that only Traefik is still
     /// waited for.
     pub(super) answering_run: Option<&'a str>,
-    /// How deep the server is to sleep (`idle::wanted_rest`).
-    pub(super) rest: Rest,
+    /// How deep the server is to sleep (`idle::wanted_depth`).
+    pub(super) depth: SleepDepth,
     /// What is to be done about whether it answers (`alive::wanted`).
     pub(super) alive: Option<Alive>,
     /// From start to the first MCP answer.
@@ -145,7 +145,7 @@ pub(super) fn plan(
 ) -> Step {
     let Facts {
         answering_run,
-        rest,
+        depth,
         alive,
         start_timeout,
     } = facts;
@@ -160,7 +160,7 @@ pub(super) fn plan(
         };
     }
     let wanted = server.desired == Desired::Running;
-    let has_given_up_its_container = state.rest() == Rest::Stopped;
+    let has_given_up_its_container = state.sleep_depth() == SleepDepth::Stopped;
     let is_current = |o: &&Observed| {
         wanted && !has_given_up_its_container && o.container.generation == server.generation
     };
@@ -176,14 +176,14 @@ pub(super) fn plan(
     }
     match (wanted, current) {
         (false, _) => settle_stopped(server, state),
-        (true, None) => match state.rest() {
-            Rest::Awake => create(state, now),
-            Rest::Paused => Step::EndedAsleep(None),
-            Rest::Stopped if rest == Rest::Awake => Step::Rouse,
-            Rest::Stopped => Step::Nothing,
+        (true, None) => match state.sleep_depth() {
+            SleepDepth::Awake => create(state, now),
+            SleepDepth::Paused => Step::EndedAsleep(None),
+            SleepDepth::Stopped if depth == SleepDepth::Awake => Step::Rouse,
+            SleepDepth::Stopped => Step::Nothing,
         },
         (true, Some(current)) => answers_or_not(state, current, alive)
-            .or_else(|| asleep_or_idle(state, current, rest))
+            .or_else(|| asleep_or_idle(state, current, depth))
             .unwrap_or_else(|| run_current(state, current, answering_run, start_timeout, now)),
     }
 }
@@ -220,23 +220,23 @@ fn answers_or_not(state: &RunState, current: &Observed, alive: Option<Alive>) ->
 /// Only a server that runs is ever frozen, and only by [`Step::Pause`], which
 /// asks it first: a sleeping server that is seen running is awake, whoever let
 /// it go on.
-fn asleep_or_idle(state: &RunState, current: &Observed, rest: Rest) -> Option<Step> {
+fn asleep_or_idle(state: &RunState, current: &Observed, depth: SleepDepth) -> Option<Step> {
     let id = current.container.id.clone();
-    match (state.rest(), current.container.phase) {
-        (Rest::Paused, Phase::Paused) => Some(match rest {
-            Rest::Awake => Step::Unpause(id),
-            Rest::Paused => Step::Nothing,
-            Rest::Stopped => Step::PutAway(id),
+    match (state.sleep_depth(), current.container.phase) {
+        (SleepDepth::Paused, Phase::Paused) => Some(match depth {
+            SleepDepth::Awake => Step::Unpause(id),
+            SleepDepth::Paused => Step::Nothing,
+            SleepDepth::Stopped => Step::PutAway(id),
         }),
-        (Rest::Paused, Phase::Running) if is_ready(state, current) => Some(Step::SettleAwake),
-        (Rest::Paused, Phase::Exited | Phase::Created) => Some(Step::EndedAsleep(Some(id))),
-        (Rest::Awake, Phase::Running)
+        (SleepDepth::Paused, Phase::Running) if is_ready(state, current) => Some(Step::SettleAwake),
+        (SleepDepth::Paused, Phase::Exited | Phase::Created) => Some(Step::EndedAsleep(Some(id))),
+        (SleepDepth::Awake, Phase::Running)
             if state.status == Status::Running && is_ready(state, current) =>
         {
-            match rest {
-                Rest::Awake => None,
-                Rest::Paused => Some(Step::Pause(id)),
-                Rest::Stopped => Some(Step::PutAway(id)),
+            match depth {
+                SleepDepth::Awake => None,
+                SleepDepth::Paused => Some(Step::Pause(id)),
+                SleepDepth::Stopped => Some(Step::PutAway(id)),
             }
         }
         _ => None,

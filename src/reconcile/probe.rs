@@ -50,7 +50,7 @@ struct Health {
     paths: Option<Paths>,
     /// Not told by base images from before servers could sleep.
     #[serde(flatten)]
-    usage: Option<Usage>,
+    usage: Option<RequestActivity>,
     /// Calls running; not told by base images of before.
     #[serde(default)]
     calls: u64,
@@ -77,14 +77,14 @@ impl Health {
 
 /// What the bootstrap tells of the server's use.
 #[derive(Deserialize)]
-pub(super) struct Usage {
+pub(super) struct RequestActivity {
     /// Requests being answered: streams until their end.
     pub(super) open_requests: u64,
     /// For how long there has been none.
     idle_ms: u64,
 }
 
-impl Usage {
+impl RequestActivity {
     /// For how long no request has been open.
     pub(super) fn idle(&self) -> Duration {
         Duration::from_millis(self.idle_ms)
@@ -96,7 +96,7 @@ pub(super) async fn usage(
     client: &ServerClient,
     entry: &Entry,
     networks: &ServerNetworks,
-) -> Result<Option<Usage>, String> {
+) -> Result<Option<RequestActivity>, String> {
     Ok(health(client, entry, networks, TRY).await?.usage)
 }
 

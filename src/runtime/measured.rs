@@ -11,8 +11,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Runtime,
-    RuntimeError, Usage,
+    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, ResourceUsage,
+    Runtime, RuntimeError,
 };
 use crate::metrics::EngineCalls;
 use crate::model::{Egress, ServerId, ServerNetworks};
@@ -115,7 +115,7 @@ impl Runtime for Measured {
         timed!(self.run_once(shot))
     }
 
-    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
+    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
         timed!(self.usage(id))
     }
 

@@ -31,7 +31,7 @@ pub use measured::Measured;
 pub use programs::{CHECK, REACH};
 pub use types::{
     Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
-    OutputStream, Phase, Run, RuntimeError, STORAGE_TARGET, Usage,
+    OutputStream, Phase, ResourceUsage, Run, RuntimeError, STORAGE_TARGET,
 };
 
 /// A container engine, as far as EMCP needs one. All it shows and does is of
@@ -135,7 +135,7 @@ pub trait Runtime: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NoSuchContainer` also for one that does not run, or what the engine says.
-    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError>;
+    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError>;
 
     /// The values of the secret variables that a container was made with.
     ///

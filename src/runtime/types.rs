@@ -157,7 +157,7 @@ pub struct EngineInfo {
 
 /// What a container uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Usage {
+pub struct ResourceUsage {
     /// CPU time of all its processes since it was started, in nanoseconds.
     pub cpu_time_nanos: u64,
     /// Memory in use, without what the kernel would give up first.

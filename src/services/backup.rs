@@ -22,7 +22,7 @@ impl App {
     /// # Errors
     /// If the database fails, `docker_unavailable` where a server has storage,
     /// or `disk_full`.
-    pub async fn backup(&self, leave: &CanAdminister, with_keys: bool) -> Result<File> {
+    pub async fn backup(&self, permit: &CanAdminister, with_keys: bool) -> Result<File> {
         // Taken before the database is read: what it speaks of then stays.
         let code_stays = Arc::clone(&self.code_removal).read_owned().await;
         let mut dump = self.store.dump().await?;
@@ -62,7 +62,7 @@ impl App {
             // Only monitoring asks for it, and only after the next start.
             tracing::warn!(%error, "a backup was made, and its time is not kept");
         }
-        tracing::info!(by = leave.actor().0, with_keys, "backup made");
+        tracing::info!(by = permit.actor().0, with_keys, "backup made");
         Ok(file)
     }
 }

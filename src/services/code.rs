@@ -89,8 +89,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the file cannot be read.
-    pub async fn code(&self, leave: &CanInspect) -> Result<(Vec<u8>, Tag)> {
-        let server = self.find_server(&leave.server().to_string())?.server;
+    pub async fn code(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
+        let server = self.find_server(&permit.server().to_string())?.server;
         let code = tokio::fs::read(self.layout.code_file(server.id, server.version))
             .await
             .map_err(|error| Error::internal("a code file could not be read", error))?;
@@ -101,8 +101,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`, or if the file cannot be read.
-    pub async fn code_of_version(&self, leave: &CanInspect, number: u32) -> Result<Vec<u8>> {
-        let id = leave.server();
+    pub async fn code_of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
+        let id = permit.server();
         self.require_version(id, number).await?;
         tokio::fs::read(self.layout.code_file(id, number))
             .await
@@ -122,21 +122,21 @@ impl App {
     /// version then stays.
     pub async fn put_code(
         &self,
-        leave: &CanWrite,
+        permit: &CanWrite,
         seen: Seen,
         code: CodeUpload,
         restart: bool,
     ) -> Result<ServerView> {
-        let id = leave.server();
+        let id = permit.server();
         let known = self.find_server(&id.to_string())?.server;
         // The transaction decides; this spares writing a file for nothing.
         seen.require(&known.etags().code)?;
         let newest = known.newest_version;
         let (files, code) = self.write_version(id, newest, code).await?;
         let number = files.number();
-        let record = code.version(number, leave.actor().clone(), Timestamp::now());
-        let actor = leave.actor().clone();
-        let changed = self.change(leave, move |server| {
+        let record = code.version(number, permit.actor().clone(), Timestamp::now());
+        let actor = permit.actor().clone();
+        let changed = self.change(permit, move |server| {
             seen.require(&server.etags().code)?;
             // One that came later may have been quicker; it stays in use.
             if server.newest_version < number {
@@ -178,14 +178,14 @@ impl App {
     /// `precondition_failed`, or if the database fails.
     pub async fn activate_version(
         &self,
-        leave: &CanWrite,
+        permit: &CanWrite,
         seen: Seen,
         number: u32,
     ) -> Result<ServerView> {
-        let id = leave.server();
+        let id = permit.server();
         self.require_version(id, number).await?;
-        let event = event(Deed::VersionActivated { version: number }, leave);
-        self.change(leave, move |server| {
+        let event = event(Deed::VersionActivated { version: number }, permit);
+        self.change(permit, move |server| {
             seen.require(&server.etags().code)?;
             server.version = number;
             server.revision += 1;

@@ -54,9 +54,9 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub async fn test_connection(&self, leave: &CanConnect) -> Result<ConnectionTest> {
-        let _place = self.begin_trial(leave)?;
-        let entry = self.find_server(&leave.server().to_string())?;
+    pub async fn test_connection(&self, permit: &CanConnect) -> Result<ConnectionTest> {
+        let _place = self.begin_trial(permit)?;
+        let entry = self.find_server(&permit.server().to_string())?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
         self.walk(&entry, &token, &mut steps).await;

@@ -11,8 +11,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `precondition_failed`, or if the database fails.
-    pub async fn delete_server(&self, leave: &CanWrite, seen: Seen) -> Result<Vec<Token>> {
-        let id = leave.server();
+    pub async fn delete_server(&self, permit: &CanWrite, seen: Seen) -> Result<Vec<Token>> {
+        let id = permit.server();
         let entry = self.find_server(&id.to_string())?;
         let _one_at_a_time = self.tokens_changing.lock().await;
         let check = move |server: &Server| seen.require(&server.etags().settings);
@@ -22,7 +22,7 @@ impl App {
         }
         self.directory.remove(id);
         self.waker.wake(id);
-        tracing::info!(server = %id, name = %entry.server.name, by = leave.actor().0, tokens = tokens.len(), "server deleted");
+        tracing::info!(server = %id, name = %entry.server.name, by = permit.actor().0, tokens = tokens.len(), "server deleted");
         Ok(tokens)
     }
 }

@@ -15,8 +15,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn env(&self, leave: &CanInspect) -> Result<(Vec<EnvVarView>, Tag)> {
-        let id = leave.server();
+    pub async fn env(&self, permit: &CanInspect) -> Result<(Vec<EnvVarView>, Tag)> {
+        let id = permit.server();
         // The tag first: one that is older than the variables costs another
         // look, a newer one would cost somebody their change.
         let tag = self.find_server(&id.to_string())?.server.etags().env;
@@ -32,12 +32,12 @@ impl App {
     /// the database fails; the old set then stays.
     pub async fn replace_env(
         &self,
-        leave: &CanWrite,
+        permit: &CanWrite,
         seen: Seen,
         vars: Vec<EnvVarInput>,
         restart: bool,
     ) -> Result<(Vec<EnvVarView>, Tag)> {
-        let id = leave.server();
+        let id = permit.server();
         // Before a secret that somebody has removed meanwhile is missed.
         seen.require(&self.find_server(&id.to_string())?.server.etags().env)?;
         let stored = self.store.env_of(id).await?;
@@ -46,8 +46,8 @@ impl App {
         let set = Deed::EnvironmentSet {
             variables: sealed.len(),
         };
-        let event = event(set, leave);
-        let changed = self.change(leave, move |server| {
+        let event = event(set, permit);
+        let changed = self.change(permit, move |server| {
             seen.require(&server.etags().env)?;
             server.env_revision += 1;
             server.revision += 1;

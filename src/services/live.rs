@@ -39,7 +39,7 @@ impl App {
     }
 
     /// What is new since the last time, if anything is.
-    pub fn news(&self, leave: &CanRead, told: &mut Told) -> Option<News> {
+    pub fn news(&self, permit: &CanRead, told: &mut Told) -> Option<News> {
         let now = self.directory.list();
         let before = told.0.take();
         let present: BTreeSet<_> = now.iter().map(|entry| entry.server.id).collect();
@@ -47,7 +47,7 @@ impl App {
             servers: now
                 .iter()
                 .filter(|entry| before.as_ref().is_none_or(|told| is_news(told, entry)))
-                .map(|entry| self.view(entry, leave.caller()))
+                .map(|entry| self.view(entry, permit.caller()))
                 .collect(),
             removed: before.as_ref().map(|told| {
                 let gone = told.keys().filter(|id| !present.contains(id));

@@ -15,8 +15,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `invalid_members`, `unknown_member`.
-    pub(super) fn check_members(&self, leave: &CanShare, names: &[Actor]) -> Result<Vec<Actor>> {
-        let server = self.find_server(&leave.server().to_string())?.server;
+    pub(super) fn check_members(&self, permit: &CanShare, names: &[Actor]) -> Result<Vec<Actor>> {
+        let server = self.find_server(&permit.server().to_string())?.server;
         let tokens = self.tokens.list();
         let now = Timestamp::now();
         let is_person = |name: &str| {

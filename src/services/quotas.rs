@@ -59,10 +59,10 @@ impl App {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn people(&self, leave: &CanSeeUsage) -> Result<PeopleView> {
+    pub async fn people(&self, permit: &CanSeeUsage) -> Result<PeopleView> {
         let maxima = self.bounds.maxima();
         let held = self.store.holdings(maxima).await?;
-        let names: BTreeSet<String> = match leave.only() {
+        let names: BTreeSet<String> = match permit.only() {
             Some(name) => BTreeSet::from([name.to_owned()]),
             None => self.people_with_a_part(&held),
         };

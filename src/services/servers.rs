@@ -47,7 +47,7 @@ pub struct ServerFilter {
 
 impl App {
     /// The servers that fit, by age, and how many there are in all.
-    pub fn list_servers(&self, leave: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
+    pub fn list_servers(&self, permit: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
         let text = filter.text.as_ref().map(|text| text.to_lowercase());
         self.directory
             .list()
@@ -69,7 +69,7 @@ impl App {
                             .contains(text.as_str())
                 })
             })
-            .map(|entry| self.view(entry, leave.caller()))
+            .map(|entry| self.view(entry, permit.caller()))
             .collect()
     }
 
@@ -77,8 +77,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn server(&self, leave: &CanRead, id_or_name: &str) -> Result<ServerView> {
-        Ok(self.view(&self.find_server(id_or_name)?, leave.caller()))
+    pub fn server(&self, permit: &CanRead, id_or_name: &str) -> Result<ServerView> {
+        Ok(self.view(&self.find_server(id_or_name)?, permit.caller()))
     }
 
     /// Creates a server. Either all of it is there afterwards, or nothing.
@@ -86,7 +86,7 @@ impl App {
     /// # Errors
     /// `name_like_id`, `name_taken`, `address_pool_full`, the code of the setting
     /// that is wrong, a quota's code, or a full disk.
-    pub async fn create_server(&self, leave: &CanCreate, new: CreateServer) -> Result<ServerView> {
+    pub async fn create_server(&self, permit: &CanCreate, new: CreateServer) -> Result<ServerView> {
         new.name.check_new()?;
         let settings = ServerSettings::of_new(new.settings, &self.bounds.maxima())?;
         let nothing = ServerSettings::default();
@@ -107,23 +107,23 @@ impl App {
                 Desired::Stopped
             },
             // The store gives it a free address.
-            ..Server::new(id, new.name, leave.actor().clone(), now)
+            ..Server::new(id, new.name, permit.actor().clone(), now)
         };
         let state = RunState {
             generation: u64::from(!new.start),
             ..RunState::never_ran(now)
         };
         let record = NewServer {
-            version: new.code.version(1, leave.actor().clone(), now),
+            version: new.code.version(1, permit.actor().clone(), now),
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
             state: state.clone(),
-            event: Event::of_deed(now, Deed::Created, leave.actor()),
+            event: Event::of_deed(now, Deed::Created, permit.actor()),
             server,
         };
         let (files, _) = self.write_version(id, 0, new.code).await?;
         let pool = self.settings.networks.open();
-        let allowance = self.allowance(leave.actor(), leave.is_exempt());
+        let allowance = self.allowance(permit.actor(), permit.is_exempt());
         let inserted = self.store.insert_server(record, pool, allowance).await;
         self.settle_version(files, inserted.is_ok()).await;
         let server = inserted?;
@@ -136,7 +136,7 @@ impl App {
         };
         self.directory.insert(entry.clone());
         self.waker.wake(id);
-        Ok(self.view(&entry, leave.caller()))
+        Ok(self.view(&entry, permit.caller()))
     }
 
     /// Changes what needs no new code.
@@ -146,19 +146,19 @@ impl App {
     /// is wrong.
     pub async fn patch_server(
         &self,
-        leave: &CanWrite,
+        permit: &CanWrite,
         seen: Seen,
         mut sent: PatchServer,
     ) -> Result<ServerView> {
         if let Some(names) = &sent.members {
-            sent.members = Some(self.check_members(&leave.to_share()?, names)?);
+            sent.members = Some(self.check_members(&permit.to_share()?, names)?);
         }
         let maxima = self.bounds.maxima();
-        let server = self.find_server(&leave.server().to_string())?.server;
+        let server = self.find_server(&permit.server().to_string())?.server;
         let wanted = server.settings.with(sent.clone(), &maxima)?;
         self.check_settings(&wanted, &server.settings).await?;
-        let event = event(Deed::SettingsChanged, leave);
-        self.change(leave, move |server| {
+        let event = event(Deed::SettingsChanged, permit);
+        self.change(permit, move |server| {
             seen.require(&server.etags().settings)?;
             server.set(server.settings.with(sent, &maxima)?)?;
             Ok(ServerChange::of_record(event))
@@ -182,8 +182,8 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn act(&self, leave: &CanWrite, action: Action) -> Result<ServerView> {
-        let id = leave.server();
+    pub async fn act(&self, permit: &CanWrite, action: Action) -> Result<ServerView> {
+        let id = permit.server();
         let entry = self.find_server(&id.to_string())?;
         let is_up = entry.server.desired == Desired::Running
             && !(entry.state.status == Status::Error
@@ -191,10 +191,10 @@ impl App {
         let is_asleep = is_up && entry.state.status == Status::Sleeping;
         if action == Action::Start && is_asleep {
             // The same wish, so the container that sleeps is the right one.
-            let event = event(Deed::WakeAsked, leave);
+            let event = event(Deed::WakeAsked, permit);
             self.want_awake(&entry);
             return self
-                .change(leave, |_| Ok(ServerChange::of_record(event)))
+                .change(permit, |_| Ok(ServerChange::of_record(event)))
                 .await;
         }
         let is_done = match action {
@@ -203,15 +203,15 @@ impl App {
             Action::Restart => false,
         };
         if is_done {
-            return Ok(self.view(&entry, leave.caller()));
+            return Ok(self.view(&entry, permit.caller()));
         }
         let (desired, deed) = match action {
             Action::Start => (Desired::Running, Deed::StartAsked),
             Action::Stop => (Desired::Stopped, Deed::StopAsked),
             Action::Restart => (Desired::Running, Deed::RestartAsked),
         };
-        let event = event(deed, leave);
-        self.change(leave, move |server| {
+        let event = event(deed, permit);
+        self.change(permit, move |server| {
             server.desired = desired;
             server.generation += 1;
             Ok(ServerChange::of_record(event))
@@ -284,12 +284,12 @@ impl App {
     /// reconciler.
     pub(super) async fn change(
         &self,
-        leave: &CanWrite,
+        permit: &CanWrite,
         change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
     ) -> Result<ServerView> {
-        let id = leave.server();
+        let id = permit.server();
         let creator = &self.find_server(&id.to_string())?.server.creator;
-        let allowance = self.allowance(creator, leave.is_exempt());
+        let allowance = self.allowance(creator, permit.is_exempt());
         let server = self
             .store
             .update_server(id, allowance, move |server| {
@@ -304,7 +304,7 @@ impl App {
             .directory
             .get(id)
             .ok_or_else(|| Error::no_server(&id.to_string()))?;
-        Ok(self.view(&entry, leave.caller()))
+        Ok(self.view(&entry, permit.caller()))
     }
 
     /// A server as this caller sees it.
@@ -329,8 +329,8 @@ fn is_settled(entry: &Entry) -> bool {
 }
 
 /// What somebody does now, for the server's history.
-pub(super) fn event(deed: Deed, leave: &CanWrite) -> Event {
-    Event::of_deed(Timestamp::now(), deed, leave.actor())
+pub(super) fn event(deed: Deed, permit: &CanWrite) -> Event {
+    Event::of_deed(Timestamp::now(), deed, permit.actor())
 }
 
 /// Who is signed in at a proxy is never the client's to say.

@@ -19,7 +19,7 @@ use crate::vault::Place;
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
 
 #[derive(Serialize, Deserialize)]
-struct Note {
+struct SealedSession {
     source: Source,
     ends_at: Timestamp,
 }
@@ -40,17 +40,17 @@ impl App {
     /// gives no randomness.
     pub fn sign_in(&self, _: &CanRead, caller: &Caller) -> Result<NewSession> {
         let now = Timestamp::now();
-        let note = Note {
+        let session = SealedSession {
             source: self.source_of(caller.token)?,
             ends_at: now
                 .checked_add(SESSION_LIFETIME)
                 .map_err(|error| Error::internal("the clock is off", error))?,
         };
-        let text = serde_json::to_string(&note)
+        let text = serde_json::to_string(&session)
             .map_err(|error| Error::internal("a session could not be written", error))?;
         Ok(NewSession {
             cookie: self.vault.seal_word(Place::Session, &text)?,
-            ends_at: note.ends_at,
+            ends_at: session.ends_at,
         })
     }
 
@@ -58,11 +58,11 @@ impl App {
     /// still good.
     pub fn caller_by_session(&self, cookie: &str, from: IpAddr) -> Option<(Caller, Timestamp)> {
         let text = self.vault.open_word(Place::Session, cookie)?;
-        let note: Note = serde_json::from_str(text.expose_secret()).ok()?;
-        if Timestamp::now() >= note.ends_at {
+        let session: SealedSession = serde_json::from_str(text.expose_secret()).ok()?;
+        if Timestamp::now() >= session.ends_at {
             return None;
         }
-        let caller = self.caller_of_source(&note.source, from)?;
-        Some((caller, note.ends_at))
+        let caller = self.caller_of_source(&session.source, from)?;
+        Some((caller, session.ends_at))
     }
 }

@@ -12,7 +12,7 @@ use super::passed_env::passed_env;
 use super::waiting::Waiting;
 use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
-    disk_watch, firewall_watch, strays, traefik_watch, upkeep,
+    disk_watch, firewall_watch, housekeeping, orphans, traefik_watch,
 };
 use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
@@ -130,7 +130,7 @@ pub(crate) async fn start_in(
     let vault = Arc::new(vault);
 
     let entries = load_entries(&store, &vault).await?;
-    strays::remove(&layout, &store, &entries).await?;
+    orphans::remove(&layout, &store, &entries).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
     let served = identity.certificate.clone();
@@ -251,7 +251,7 @@ pub(crate) async fn start_in(
     certificate_watch::watch(&app, served);
     disk_watch::watch(&app);
     app.start_meter();
-    app.tasks.spawn(upkeep::run(Arc::clone(&app)));
+    app.tasks.spawn(housekeeping::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
     traefik_watch::watch(&app);
     Ok((app, reconciling))

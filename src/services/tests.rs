@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::version_files::UnrecordedVersion;
-use super::{App, CodeUpload, CreateServer, Endings, start, strays};
+use super::{App, CodeUpload, CreateServer, Endings, orphans, start};
 use crate::access::Caller;
 use crate::maintenance::check;
 use crate::model::{Actor, Deed, Error, Event, PatchServer, Seen, ServerId};
@@ -73,8 +73,8 @@ impl Setting {
             env: Vec::new(),
             start: false,
         };
-        let leave = self.caller.may_create().unwrap();
-        self.app.create_server(&leave, new).await.unwrap().id
+        let permit = self.caller.may_create().unwrap();
+        self.app.create_server(&permit, new).await.unwrap().id
     }
 
     async fn upload(&self, id: ServerId, text: &str) -> crate::model::Result<()> {
@@ -88,8 +88,8 @@ impl Setting {
         text: &str,
     ) -> crate::model::Result<()> {
         let server = self.app.directory.get(id).unwrap().server;
-        let leave = self.caller.may_write(&server).unwrap();
-        let uploaded = self.app.put_code(&leave, seen, code(text), true);
+        let permit = self.caller.may_write(&server).unwrap();
+        let uploaded = self.app.put_code(&permit, seen, code(text), true);
         uploaded.await.map(drop)
     }
 
@@ -113,7 +113,7 @@ impl Setting {
     /// What the next start does with what a crash left.
     async fn start_again(&self) {
         let entries = self.app.directory.list();
-        strays::remove(&self.app.layout, &self.app.store, &entries)
+        orphans::remove(&self.app.layout, &self.app.store, &entries)
             .await
             .unwrap();
     }

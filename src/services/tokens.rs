@@ -16,17 +16,17 @@ use crate::trouble;
 use crate::vault::random_bytes;
 
 impl App {
-    /// The tokens that this leave covers, oldest first; those with which one
+    /// The tokens that this capability covers, oldest first; those with which one
     /// server can be called, if one is named.
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn list_tokens(&self, leave: &CanIssue, server: Option<&str>) -> Result<Vec<TokenView>> {
+    pub fn list_tokens(&self, permit: &CanIssue, server: Option<&str>) -> Result<Vec<TokenView>> {
         let server = server.map(|server| self.find_server(server)).transpose()?;
         let server = server.map(|entry| entry.server.id);
         let tokens = self.tokens.list().into_iter();
         let shown = tokens
-            .filter(|token| leave.covers(token))
+            .filter(|token| permit.covers(token))
             .filter(|token| server.is_none_or(|server| token.is_for(server)));
         Ok(shown.map(TokenView::from).collect())
     }
@@ -38,7 +38,7 @@ impl App {
     /// `servers_not_for_role`, `servers_required`, `not_your_server`,
     /// `quota_not_for_role`, `invalid_quota`, `quota_tokens`, `forbidden`,
     /// `server_not_found`, or if the database fails.
-    pub async fn create_token(&self, leave: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
+    pub async fn create_token(&self, permit: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
         let now = Timestamp::now();
         let name = check_new_token_name(&new.name)?;
         if new.expires_at.is_some_and(|end| end <= now) {
@@ -62,7 +62,7 @@ impl App {
         let servers: Option<Vec<_>> = entries
             .as_ref()
             .map(|entries| entries.iter().map(|entry| &*entry.server).collect());
-        leave.check(new.role, servers.as_deref())?;
+        permit.check(new.role, servers.as_deref())?;
         let quota = new.quota.unwrap_or_default().checked()?;
         require_developer(new.role, quota)?;
         let secret = TokenSecret::from_random(random_bytes()?);
@@ -77,13 +77,13 @@ impl App {
             }),
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: leave.actor().0,
-            bound_to_maker: leave.is_bound(),
+            created_by: permit.actor().0,
+            bound_to_maker: permit.is_bound(),
             expires_at: new.expires_at,
             last_used_at: None,
             quota,
         };
-        let makers = self.allowance(&leave.actor(), !leave.is_bound());
+        let makers = self.allowance(&permit.actor(), !permit.is_bound());
         let makers = makers.map(|allowance| allowance.quota);
         let _one_at_a_time = self.tokens_changing.lock().await;
         self.store.insert_token(token.clone(), makers).await?;
@@ -94,17 +94,17 @@ impl App {
         })
     }
 
-    /// A token that this leave covers. One that it does not cover is not told
+    /// A token that this capability covers. One that it does not cover is not told
     /// from one that is not there.
     ///
     /// # Errors
     /// `token_not_found`.
-    pub fn token(&self, leave: &CanIssue, id: &str) -> Result<TokenView> {
+    pub fn token(&self, permit: &CanIssue, id: &str) -> Result<TokenView> {
         let id = id.parse().map(TokenId).ok();
         self.tokens
             .list()
             .into_iter()
-            .find(|token| Some(token.id) == id && leave.covers(token))
+            .find(|token| Some(token.id) == id && permit.covers(token))
             .map(TokenView::from)
             .ok_or_else(|| Error::NotFound {
                 code: "token_not_found",
@@ -116,12 +116,12 @@ impl App {
     ///
     /// # Errors
     /// `token_not_found`, or if the database fails.
-    pub async fn revoke_token(&self, leave: &CanIssue, id: TokenId) -> Result<()> {
+    pub async fn revoke_token(&self, permit: &CanIssue, id: TokenId) -> Result<()> {
         let _one_at_a_time = self.tokens_changing.lock().await;
-        let token = self.token(leave, &id.to_string())?;
+        let token = self.token(permit, &id.to_string())?;
         self.store.delete_token(token.id).await?;
         self.tokens.remove(token.id);
-        tracing::info!(token = %id, by = leave.actor().0, "token revoked");
+        tracing::info!(token = %id, by = permit.actor().0, "token revoked");
         Ok(())
     }
 

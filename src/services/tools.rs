@@ -33,16 +33,16 @@ impl App {
     ///
     /// # Errors
     /// `server_not_running`, or `mcp_error` with what went wrong.
-    pub async fn tools(&self, leave: &CanConnect) -> Result<ToolsView> {
-        self.in_session(leave, list_all).await
+    pub async fn tools(&self, permit: &CanConnect) -> Result<ToolsView> {
+        self.in_session(permit, list_all).await
     }
 
     /// Calls a tool.
     ///
     /// # Errors
     /// As [`App::tools`].
-    pub async fn call_tool(&self, leave: &CanConnect, call: Invocation) -> Result<ToolResultView> {
-        self.in_session(leave, async |session| {
+    pub async fn call_tool(&self, permit: &CanConnect, call: Invocation) -> Result<ToolResultView> {
+        self.in_session(permit, async |session| {
             let call = session.call_tool(call.name, call.arguments, CALL_MAX);
             let (mut result, duration_ms) = timed(call).await?;
             Ok(ToolResultView {
@@ -61,10 +61,10 @@ impl App {
     /// As [`App::tools`].
     pub async fn read_resource(
         &self,
-        leave: &CanConnect,
+        permit: &CanConnect,
         resource: ResourceRef,
     ) -> Result<ReadView> {
-        self.in_session(leave, async |session| {
+        self.in_session(permit, async |session| {
             let reading = session.read_resource(resource.uri, CALL_MAX);
             let (mut result, duration_ms) = timed(reading).await?;
             Ok(ReadView {
@@ -79,8 +79,8 @@ impl App {
     ///
     /// # Errors
     /// As [`App::tools`].
-    pub async fn get_prompt(&self, leave: &CanConnect, call: Invocation) -> Result<PromptView> {
-        self.in_session(leave, async |session| {
+    pub async fn get_prompt(&self, permit: &CanConnect, call: Invocation) -> Result<PromptView> {
+        self.in_session(permit, async |session| {
             let prompt = session.get_prompt(call.name, call.arguments, CALL_MAX);
             let (mut result, duration_ms) = timed(prompt).await?;
             Ok(PromptView {
@@ -95,11 +95,11 @@ impl App {
     /// Opens a session with a running server, does the work, and ends it.
     async fn in_session<T>(
         &self,
-        leave: &CanConnect,
+        permit: &CanConnect,
         work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
     ) -> Result<T> {
-        let _place = self.begin_trial(leave)?;
-        let entry = self.enter(leave.server()).await?;
+        let _place = self.begin_trial(permit)?;
+        let entry = self.enter(permit.server()).await?;
         let name = &entry.server.name;
         let url = format!(
             "http://{}{}",

@@ -13,10 +13,10 @@ impl App {
     ///
     /// # Errors
     /// `too_many_trials`.
-    pub(super) fn begin_trial(&self, leave: &CanConnect) -> Result<Admitted> {
-        let (purpose, person) = (Purpose::Trial, &leave.actor().0);
+    pub(super) fn begin_trial(&self, permit: &CanConnect) -> Result<Admitted> {
+        let (purpose, person) = (Purpose::Trial, &permit.actor().0);
         let places = self.waiting.admission();
-        let admitted = places.admit(purpose, leave.server(), Some(person));
+        let admitted = places.admit(purpose, permit.server(), Some(person));
         admitted.map_err(|crowded| {
             let bounds = purpose.bounds();
             let limit = match crowded {

@@ -15,7 +15,7 @@ use crate::api::{ServerUsage, TotalUsage, UsageView};
 use crate::bounds::Bounds;
 use crate::directory::Directory;
 use crate::model::{Maxima, ServerId};
-use crate::runtime::{Runtime, Usage};
+use crate::runtime::{ResourceUsage, Runtime};
 
 /// Between two looks.
 const STEP: Duration = Duration::from_secs(5);
@@ -93,7 +93,7 @@ impl UsageMeter {
 /// A container's counters at the last look.
 struct Counters {
     container: String,
-    usage: Usage,
+    usage: ResourceUsage,
     at: Instant,
 }
 
@@ -191,7 +191,7 @@ mod tests {
     fn counters(container: &str, cpu_time_nanos: u64, at: Instant) -> Counters {
         Counters {
             container: container.to_owned(),
-            usage: Usage {
+            usage: ResourceUsage {
                 cpu_time_nanos,
                 memory_bytes: 0,
             },

@@ -10,7 +10,7 @@
 //! 4. the mark goes.
 //!
 //! What is cut short before 3 has its mark and goes with the next start
-//! (`strays`); a mark that remains after 3 goes then too.
+//! (`orphans`); a mark that remains after 3 goes then too.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};

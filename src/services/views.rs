@@ -9,8 +9,8 @@ use crate::access::Caller;
 use crate::api::{ReasonView, Urls};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Etags, Failure, Limits, Maxima, Rest, ServerId, ServerNetworks,
-    ServerPermission, ServerSettings, Serves, SleepAfter, Status,
+    Actor, Desired, Etags, Failure, Limits, Maxima, ServerId, ServerNetworks, ServerPermission,
+    ServerSettings, Serves, SleepAfter, SleepDepth, Status,
 };
 
 /// A server's addresses under the servers' base URL.
@@ -50,7 +50,7 @@ pub struct ServerView {
     /// The idle times that hold for it; `null` if it never sleeps.
     pub sleeps_after: Option<SleepAfter>,
     /// How deep it sleeps: `awake`, `paused` or `stopped`.
-    pub rest: Rest,
+    pub depth: SleepDepth,
     /// Whether what was asked for last is done, or has failed.
     pub settled: bool,
     /// What it is doing.
@@ -117,7 +117,7 @@ impl ServerView {
             creator: server.creator.clone(),
             desired: server.desired,
             sleeps_after: settings.sleep.effective(sleep),
-            rest: state.rest(),
+            depth: state.sleep_depth(),
             settled: state.is_settled(server.generation, server.desired),
             status: state.status,
             reason: ReasonView::from(&state.reason),

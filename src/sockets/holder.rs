@@ -41,14 +41,14 @@ pub async fn hold(
             changed: Instant::now(),
         }),
     });
-    let door = open_door(path)
+    let listener = open_listener(path)
         .with_context(|| format!("cannot make the Unix socket {}", path.display()))?;
     tracing::info!(%public, %internal, at = %path.display(), "the sockets are open");
     let tasks = TaskTracker::new();
     loop {
         let accepted = tokio::select! {
             () = cancel.cancelled() => break,
-            accepted = door.accept() => accepted,
+            accepted = listener.accept() => accepted,
         };
         match accepted {
             Ok((stream, _)) => {
@@ -72,16 +72,16 @@ pub async fn hold(
 
 /// Made under another name and moved there: a holder before this one may have
 /// left its socket behind, and nobody must meet one that all may use.
-fn open_door(path: &Path) -> io::Result<UnixListener> {
+fn open_listener(path: &Path) -> io::Result<UnixListener> {
     let new = path.with_extension("new");
     match std::fs::remove_file(&new) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let door = UnixListener::bind(&new)?;
+    let listener = UnixListener::bind(&new)?;
     std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
     std::fs::rename(&new, path)?;
-    Ok(door)
+    Ok(listener)
 }
 
 struct Held {

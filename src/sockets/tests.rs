@@ -99,9 +99,9 @@ async fn only_the_same_user_may_ask() {
 async fn another_version_is_told_from_an_absent_holder() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("sockets");
-    let door = tokio::net::UnixListener::bind(&path).unwrap();
+    let listener = tokio::net::UnixListener::bind(&path).unwrap();
     let answering = async {
-        let (mut stream, _) = door.accept().await.unwrap();
+        let (mut stream, _) = listener.accept().await.unwrap();
         stream.write_all(b"emcp-sockets 2 0\n").await.unwrap();
     };
     let (received, ()) = tokio::join!(Sockets::receive(&path), answering);

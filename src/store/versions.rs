@@ -60,7 +60,7 @@ impl Store {
                 versions: outdated.len(),
                 newest,
             };
-            events::append(txn, raw, &Event::of_upkeep(now, pruned))?;
+            events::append(txn, raw, &Event::of_housekeeping(now, pruned))?;
             Ok(outdated)
         })
         .await

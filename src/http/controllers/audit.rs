@@ -35,7 +35,7 @@ const ID_MAX: u64 = i64::MAX.unsigned_abs();
     )
 )]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
+    let permit = ctx.caller()?.may_administer()?;
     let is_export = match ctx.query("format") {
         None | Some("json") => false,
         Some("jsonl") => true,
@@ -64,14 +64,14 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
         action: ctx.query("action").map(str::to_owned),
     };
     if is_export {
-        let lines = ctx.app.audit_lines(&leave, filter, after).await;
+        let lines = ctx.app.audit_lines(&permit, filter, after).await;
         let mut response = warp::reply::stream(Box::pin(lines)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
         return Ok(response);
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (entries, has_more) = ctx.app.audit_page(&leave, filter, limit).await?;
+    let (entries, has_more) = ctx.app.audit_page(&permit, filter, limit).await?;
     let next = entries.last().filter(|_| has_more).map(|entry| entry.id);
     Ok(json(&AuditPage { entries, next }))
 }

@@ -16,9 +16,9 @@ use crate::http::reply::Answer;
     responses((status = 200, description = "a backup", body = Vec<u8>, content_type = "application/x-tar"), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
+    let permit = ctx.caller()?.may_administer()?;
     let with_keys = ctx.query_flag("keys")?.unwrap_or(false);
-    let file = ctx.app.backup(&leave, with_keys).await?;
+    let file = ctx.app.backup(&permit, with_keys).await?;
     let stream = ReaderStream::new(tokio::fs::File::from_std(file));
     let mut response = warp::reply::stream(stream).into_response();
     response

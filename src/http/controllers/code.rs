@@ -25,8 +25,8 @@ pub(in crate::http) struct FileBytes(Vec<u8>);
     responses((status = 200, description = "the code in use, as text", content((String = "text/x-python; charset=utf-8"), (FileBytes = "application/octet-stream")), headers(("ETag" = String, description = "of the version in use"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_inspect(&id)?;
-    let (code, tag) = ctx.app.code(&leave).await?;
+    let permit = ctx.may_inspect(&id)?;
+    let (code, tag) = ctx.app.code(&permit).await?;
     tagged(shown(&ctx, code)?, &tag)
 }
 
@@ -52,12 +52,12 @@ fn shown(ctx: &Ctx, code: Vec<u8>) -> Answer {
     responses((status = 200, description = "the server with its next version", body = ServerView, headers(("ETag" = String, description = "of the version in use now"))), Refusals)
 )]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.may_write(&id)?;
+    let permit = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(true);
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let code = create_form::read_code(&ctx.headers, bytes, max_code).await?;
-    let view = ctx.app.put_code(&leave, ctx.seen(), code, restart).await?;
+    let view = ctx.app.put_code(&permit, ctx.seen(), code, restart).await?;
     tagged(json(&view), &view.etags.code)
 }
 
@@ -69,8 +69,8 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     responses((status = 200, description = "all versions, oldest first", body = VersionList), Refusals)
 )]
 pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_read(&id)?;
-    let versions = ctx.app.versions(&leave, &id).await?;
+    let permit = ctx.may_read(&id)?;
+    let versions = ctx.app.versions(&permit, &id).await?;
     Ok(json(&VersionList { versions }))
 }
 
@@ -82,9 +82,12 @@ pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the server with that version", body = ServerView, headers(("ETag" = String, description = "of the version in use now"))), Refusals)
 )]
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
-    let leave = ctx.may_write(&id)?;
+    let permit = ctx.may_write(&id)?;
     let number = version_number(&number)?;
-    let view = ctx.app.activate_version(&leave, ctx.seen(), number).await?;
+    let view = ctx
+        .app
+        .activate_version(&permit, ctx.seen(), number)
+        .await?;
     tagged(json(&view), &view.etags.code)
 }
 
@@ -103,9 +106,9 @@ pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> A
     )
 )]
 pub(in crate::http) async fn get_version(ctx: Ctx, id: String, number: String) -> Answer {
-    let leave = ctx.may_inspect(&id)?;
+    let permit = ctx.may_inspect(&id)?;
     let number = version_number(&number)?;
-    let code = ctx.app.code_of_version(&leave, number).await?;
+    let code = ctx.app.code_of_version(&permit, number).await?;
     shown(&ctx, code)
 }
 

@@ -13,6 +13,6 @@ use crate::http::reply::{Answer, json};
     responses((status = 200, description = "how clients connect", body = ConnectionView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_read(&id)?;
-    Ok(json(&ctx.app.connection(&leave, &id)?))
+    let permit = ctx.may_read(&id)?;
+    Ok(json(&ctx.app.connection(&permit, &id)?))
 }

@@ -15,8 +15,8 @@ use crate::model::parse_env_json;
     responses((status = 200, description = "its variables, secrets masked", body = EnvList, headers(("ETag" = String, description = "of the whole set"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_inspect(&id)?;
-    let (vars, tag) = ctx.app.env(&leave).await?;
+    let permit = ctx.may_inspect(&id)?;
+    let (vars, tag) = ctx.app.env(&permit).await?;
     tagged(json(&EnvList { env: vars }), &tag)
 }
 
@@ -29,12 +29,12 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the new set, secrets masked", body = EnvList, headers(("ETag" = String, description = "of the new set"))), Refusals)
 )]
 pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.may_write(&id)?;
+    let permit = ctx.may_write(&id)?;
     let restart = ctx.query_flag("restart")?.unwrap_or(false);
     let bytes = body::read(&ctx, stream, Limit::ENV).await?;
     body::check_structure(&bytes)?;
     let vars = parse_env_json(&bytes)?;
-    let changed = ctx.app.replace_env(&leave, ctx.seen(), vars, restart);
+    let changed = ctx.app.replace_env(&permit, ctx.seen(), vars, restart);
     let (vars, tag) = changed.await?;
     tagged(json(&EnvList { env: vars }), &tag)
 }

@@ -102,7 +102,7 @@ fn look_at(
     entry: Option<&Entry>,
 ) -> Look<Result<Decided>, Reason> {
     if let Some(entry) = entry {
-        ctx.note.about(entry.server.id);
+        ctx.facts.about(entry.server.id);
     }
     let verdict = gate::decide(
         request,
@@ -185,7 +185,7 @@ fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
 /// Who asks. Checked anew after every wait: a token may be revoked meanwhile.
 fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Recognised> {
     let recognised = recognise(ctx, request, entry)?;
-    ctx.note.actor(&recognised.caller);
+    ctx.facts.actor(&recognised.caller);
     Ok(recognised)
 }
 

@@ -37,9 +37,9 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
     )
 )]
 pub(in crate::http) async fn stream(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
-    let (closing, span) = (ctx.app.closing().clone(), ctx.note.span().clone());
-    let watcher = Watcher::new(ctx, &leave);
+    let permit = ctx.caller()?.may_read()?;
+    let (closing, span) = (ctx.app.closing().clone(), ctx.facts.span().clone());
+    let watcher = Watcher::new(ctx, &permit);
     let events = stream::unfold(Some(watcher), move |watcher: Option<Watcher>| {
         let next = async move {
             let mut watcher = watcher?;
@@ -72,12 +72,12 @@ enum Woken {
 }
 
 impl Watcher {
-    fn new(ctx: Ctx, leave: &CanRead) -> Self {
-        let mut usage = ctx.app.usage_changes(leave);
+    fn new(ctx: Ctx, permit: &CanRead) -> Self {
+        let mut usage = ctx.app.usage_changes(permit);
         // What was measured before somebody looked is old.
         usage.mark_unchanged();
         Self {
-            changes: ctx.app.server_changes(leave),
+            changes: ctx.app.server_changes(permit),
             usage,
             told: Told::default(),
             is_first: true,
@@ -89,8 +89,8 @@ impl Watcher {
     /// it.
     async fn next(&mut self) -> Option<String> {
         if std::mem::take(&mut self.is_first) {
-            let leave = self.leave()?;
-            return self.news(&leave, "snapshot");
+            let permit = self.permit()?;
+            return self.news(&permit, "snapshot");
         }
         loop {
             let woken = tokio::select! {
@@ -98,18 +98,18 @@ impl Watcher {
                 measured = self.usage.changed() => measured.ok().map(|()| Woken::Measured)?,
                 () = sleep(KEEP_ALIVE) => Woken::Silence,
             };
-            let leave = self.leave()?;
+            let permit = self.permit()?;
             match woken {
                 Woken::Silence => return Some(": still here\n\n".to_owned()),
                 Woken::Measured => {
                     let latest = self.usage.borrow_and_update().clone();
                     // Asking again keeps the meter running.
-                    let _ = self.ctx.app.usage_changes(&leave);
+                    let _ = self.ctx.app.usage_changes(&permit);
                     return Some(event("usage", &*latest));
                 }
                 Woken::Changed => {
                     sleep(GATHER).await;
-                    if let Some(text) = self.news(&leave, "change") {
+                    if let Some(text) = self.news(&permit, "change") {
                         return Some(text);
                     }
                 }
@@ -118,14 +118,14 @@ impl Watcher {
     }
 
     /// The token may have been revoked or the session have ended.
-    fn leave(&self) -> Option<CanRead> {
+    fn permit(&self) -> Option<CanRead> {
         self.ctx.caller().ok()?.may_read().ok()
     }
 
     /// What is new since the last time, if anything is.
-    fn news(&mut self, leave: &CanRead, name: &str) -> Option<String> {
+    fn news(&mut self, permit: &CanRead, name: &str) -> Option<String> {
         self.changes.mark_unchanged();
-        let news = self.ctx.app.news(leave, &mut self.told)?;
+        let news = self.ctx.app.news(permit, &mut self.told)?;
         Some(event(name, &news))
     }
 }

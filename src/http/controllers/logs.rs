@@ -74,7 +74,7 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String, upgrade: Option<Ws>) -> A
 }
 
 async fn read(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_read(&id)?;
+    let permit = ctx.may_read(&id)?;
     let selection = selection_of(&ctx)?;
     let tail = ctx.query_number("tail", TAIL_MAX)?;
     let limit = ctx
@@ -95,7 +95,7 @@ async fn read(ctx: Ctx, id: String) -> Answer {
             return Err(invalid("format", must));
         }
     };
-    let log = ctx.app.log(&leave, &id).await?;
+    let log = ctx.app.log(&permit, &id).await?;
     if is_text {
         let lines = log.lines(selection, tail.unwrap_or(TAIL_DEFAULT)).await?;
         // Who asks for so many lines knows that there may be more.
@@ -181,16 +181,16 @@ fn text(lines: Lines, notice: Option<String>, has_times: bool) -> warp::reply::R
 }
 
 async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
-    let leave = may_view(&ctx)?;
+    let permit = may_view(&ctx)?;
     ctx.server(&id)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
-    let log = ctx.app.log(&leave, &id).await?;
+    let log = ctx.app.log(&permit, &id).await?;
     let ws = ws
         .max_message_size(SAID_MAX_BYTES)
         .max_frame_size(SAID_MAX_BYTES);
     let cancel = ctx.app.closing().clone();
     let tasks = ctx.app.tasks().clone();
-    let span = ctx.note.span().clone();
+    let span = ctx.facts.span().clone();
     let upgrade = ws.on_upgrade(move |socket| {
         let sending = async move {
             cancel

@@ -37,8 +37,8 @@ fn where_wanted(ctx: &Ctx) -> Result<()> {
 )]
 pub(in crate::http) async fn read(ctx: Ctx) -> Answer {
     where_wanted(&ctx)?;
-    let leave = ctx.may_scrape()?;
-    Ok(content(FORMAT, ctx.app.metrics_with_names(&leave)?))
+    let permit = ctx.may_scrape()?;
+    Ok(content(FORMAT, ctx.app.metrics_with_names(&permit)?))
 }
 
 // Traefik has a route of its own for it, which goes before, unless it was made
@@ -66,7 +66,7 @@ pub(in crate::http) async fn may_scrape(ctx: Ctx) -> Answer {
 }
 
 impl Ctx {
-    /// Leave to read the metrics, for who shows the metrics token.
+    /// The capability to read the metrics, for who shows the metrics token.
     fn may_scrape(&self) -> Result<crate::access::CanScrape> {
         let presented = self.header("authorization").and_then(bearer);
         self.app.identify_monitor(presented, self.client())

@@ -1,4 +1,4 @@
-//! Handlers: read the request, ask for leave, call a service, answer.
+//! Handlers: read the request, ask for permit, call a service, answer.
 
 pub(super) mod audit;
 pub(super) mod backup;

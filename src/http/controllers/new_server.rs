@@ -18,8 +18,8 @@ use crate::services::templates;
     responses((status = 200, description = "whether a new server may have it", body = NameView), Refusals)
 )]
 pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
-    let problem = ctx.app.problem_with_name(&leave, &name);
+    let permit = ctx.caller()?.may_read()?;
+    let problem = ctx.app.problem_with_name(&permit, &name);
     Ok(json(&NameView {
         available: problem.is_none(),
         code: problem.as_ref().and_then(|problem| match problem {
@@ -39,11 +39,11 @@ pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
     responses((status = 200, description = "what is wrong with the file, if anything", body = CheckView), Refusals)
 )]
 pub(in crate::http) async fn check(ctx: Ctx, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let permit = ctx.caller()?.may_read()?;
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let check = create_form::read_check(&bytes, max_code)?;
-    Ok(json(&ctx.app.check_code(&leave, check).await?))
+    Ok(json(&ctx.app.check_code(&permit, check).await?))
 }
 
 #[utoipa::path(

@@ -12,6 +12,6 @@ use crate::http::reply::{Answer, json};
     responses((status = 200, description = "how many servers are in which status", body = OverviewView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
-    Ok(json(&ctx.app.overview(&leave).await?))
+    let permit = ctx.caller()?.may_read()?;
+    Ok(json(&ctx.app.overview(&permit).await?))
 }

@@ -46,13 +46,13 @@ pub(in crate::http) struct ServerList {
     responses((status = 200, description = "the servers that fit", body = ServerList), Refusals)
 )]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_read()?;
+    let permit = ctx.caller()?.may_read()?;
     let status = ctx.query("status").map(parse_status).transpose()?;
     let filter = ServerFilter {
         text: ctx.query("q").map(str::to_owned),
         status,
     };
-    let servers = ctx.app.list_servers(&leave, &filter);
+    let servers = ctx.app.list_servers(&permit, &filter);
     Ok(json(&ServerList {
         total: servers.len(),
         servers,
@@ -68,15 +68,15 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     responses((status = 201, description = "it exists, and starts unless told otherwise", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_create()?;
+    let permit = ctx.caller()?.may_create()?;
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::server(max_code)).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
-    let view = ctx.app.create_server(&leave, new).await?;
-    ctx.note.about(view.id);
-    ctx.note.target(&view.name, view.id);
+    let view = ctx.app.create_server(&permit, new).await?;
+    ctx.facts.about(view.id);
+    ctx.facts.target(&view.name, view.id);
     audit::done(&ctx).await;
-    let view = wait_if_asked(&ctx, leave.caller(), view).await?;
+    let view = wait_if_asked(&ctx, permit.caller(), view).await?;
     Ok(json_with(StatusCode::CREATED, &view))
 }
 
@@ -88,8 +88,8 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     responses((status = 200, description = "the server", body = ServerView, headers(("ETag" = String, description = "of its settings"))), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_read(&id)?;
-    let view = ctx.app.server(&leave, &id)?;
+    let permit = ctx.may_read(&id)?;
+    let view = ctx.app.server(&permit, &id)?;
     tagged(json(&view), &view.etags.settings)
 }
 
@@ -102,9 +102,9 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     responses((status = 200, description = "the changed server", body = ServerView, headers(("ETag" = String, description = "of its settings now"))), Refusals)
 )]
 pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.may_write(&id)?;
+    let permit = ctx.may_write(&id)?;
     let patch: PatchServer = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    let view = ctx.app.patch_server(&leave, ctx.seen(), patch).await?;
+    let view = ctx.app.patch_server(&permit, ctx.seen(), patch).await?;
     tagged(json(&view), &view.etags.settings)
 }
 
@@ -116,8 +116,8 @@ pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> 
     responses((status = 204, description = "it is gone, and the tokens that were for it alone"), Refusals)
 )]
 pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_write(&id)?;
-    let tokens = ctx.app.delete_server(&leave, ctx.seen()).await?;
+    let permit = ctx.may_write(&id)?;
+    let tokens = ctx.app.delete_server(&permit, ctx.seen()).await?;
     audit::done(&ctx).await;
     for token in tokens {
         audit::also_done(&ctx, "token.revoke", &token.name, token.id).await;
@@ -134,7 +134,7 @@ pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     responses((status = 202, description = "asked for", body = ServerView), (status = 200, description = "the settled server, or as it is when the wait is over", body = ServerView), Refusals)
 )]
 pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = ctx.may_write(&id)?;
+    let permit = ctx.may_write(&id)?;
     let body: ActionBody = body::read_json(&ctx, stream, Limit::WORD).await?;
     let (action, word) = match body.action.as_str() {
         "start" => (Action::Start, "server.start"),
@@ -148,13 +148,13 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
             ));
         }
     };
-    ctx.note.action(word);
-    let view = ctx.app.act(&leave, action).await?;
+    ctx.facts.action(word);
+    let view = ctx.app.act(&permit, action).await?;
     audit::done(&ctx).await;
     if ctx.query("wait").is_none() {
         return Ok(json_with(StatusCode::ACCEPTED, &view));
     }
-    Ok(json(&wait_if_asked(&ctx, leave.caller(), view).await?))
+    Ok(json(&wait_if_asked(&ctx, permit.caller(), view).await?))
 }
 
 #[utoipa::path(
@@ -165,12 +165,12 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
     responses((status = 200, description = "its history, newest first", body = EventList), Refusals)
 )]
 pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.may_read(&id)?;
+    let permit = ctx.may_read(&id)?;
     let limit = ctx
         .query_number("limit", EVENTS_MAX)?
         .unwrap_or(EVENTS_SHOWN);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let events = ctx.app.events(&leave, &id, limit).await?;
+    let events = ctx.app.events(&permit, &id, limit).await?;
     Ok(json(&EventList { events }))
 }
 
@@ -280,7 +280,7 @@ fn recognise(ctx: &Ctx, path: &str) -> Result<()> {
     }
     let secrets: Vec<&str> = presented.iter().map(|(_, secret)| &**secret).collect();
     let (_, caller) = ctx.app.identify_first(&secrets, ctx.client())?;
-    ctx.note.actor(&caller);
+    ctx.facts.actor(&caller);
     Ok(())
 }
 

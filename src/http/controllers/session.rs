@@ -46,7 +46,7 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     ctx.check_cookie_use(true)?;
     let body: SignIn = body::read_json(&ctx, stream, Limit::SIGN_IN).await?;
     let caller = ctx.app.identify(body.token.trim(), ctx.client())?;
-    ctx.note.caller(&caller);
+    ctx.facts.caller(&caller);
     let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;
     let mut response = json(&SessionView::of(&caller, Some(session.ends_at)));
     let value = cookie_header(&session.cookie, SESSION_LIFETIME)?;

@@ -12,6 +12,6 @@ use crate::http::reply::{Answer, json};
     responses((status = 200, description = "what the platform is set to", body = SettingsView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_administer()?;
-    Ok(json(&ctx.app.settings_view(&leave).await))
+    let permit = ctx.caller()?.may_administer()?;
+    Ok(json(&ctx.app.settings_view(&permit).await))
 }

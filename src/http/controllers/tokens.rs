@@ -16,8 +16,8 @@ use crate::http::reply::{Answer, json, json_with, no_content};
     responses((status = 200, description = "all tokens, or those a developer has made; oldest first, without their secrets", body = TokenList), Refusals)
 )]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_issue()?;
-    let tokens = ctx.app.list_tokens(&leave, ctx.query("server"))?;
+    let permit = ctx.caller()?.may_issue()?;
+    let tokens = ctx.app.list_tokens(&permit, ctx.query("server"))?;
     Ok(json(&TokenList { tokens }))
 }
 
@@ -29,10 +29,10 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     responses((status = 201, description = "the token; its secret is never shown again", body = CreatedToken), Refusals)
 )]
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
-    let leave = ctx.caller()?.may_issue()?;
+    let permit = ctx.caller()?.may_issue()?;
     let new: CreateToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    let created = ctx.app.create_token(&leave, new).await?;
-    ctx.note.target(&created.view.name, created.view.id);
+    let created = ctx.app.create_token(&permit, new).await?;
+    ctx.facts.target(&created.view.name, created.view.id);
     Ok(json_with(StatusCode::CREATED, &created))
 }
 
@@ -46,11 +46,11 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
 )]
 pub(in crate::http) async fn change(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let caller = ctx.caller()?;
-    let leave = caller.may_administer()?;
+    let permit = caller.may_administer()?;
     let token = ctx.app.token(&caller.may_issue()?, &id)?;
-    ctx.note.target(&token.name, token.id);
+    ctx.facts.target(&token.name, token.id);
     let change: ChangeToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    Ok(json(&ctx.app.change_token(&leave, &token, change).await?))
+    Ok(json(&ctx.app.change_token(&permit, &token, change).await?))
 }
 
 #[utoipa::path(
@@ -61,9 +61,9 @@ pub(in crate::http) async fn change(ctx: Ctx, id: String, stream: BodyStream) ->
     responses((status = 204, description = "it is refused from now on"), Refusals)
 )]
 pub(in crate::http) async fn revoke(ctx: Ctx, id: String) -> Answer {
-    let leave = ctx.caller()?.may_issue()?;
-    let token = ctx.app.token(&leave, &id)?;
-    ctx.note.target(&token.name, token.id);
-    ctx.app.revoke_token(&leave, token.id).await?;
+    let permit = ctx.caller()?.may_issue()?;
+    let token = ctx.app.token(&permit, &id)?;
+    ctx.facts.target(&token.name, token.id);
+    ctx.app.revoke_token(&permit, token.id).await?;
     Ok(no_content())
 }

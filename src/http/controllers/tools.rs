@@ -24,8 +24,8 @@ use crate::model::Result;
     )
 )]
 pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
-    let leave = may_use(&ctx, &id)?;
-    Ok(json(&ctx.app.tools(&leave).await?))
+    let permit = may_use(&ctx, &id)?;
+    Ok(json(&ctx.app.tools(&permit).await?))
 }
 
 #[utoipa::path(
@@ -41,9 +41,9 @@ pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
     )
 )]
 pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = may_use(&ctx, &id)?;
+    let permit = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(&ctx, stream, Limit::CALL).await?;
-    Ok(json(&ctx.app.call_tool(&leave, call).await?))
+    Ok(json(&ctx.app.call_tool(&permit, call).await?))
 }
 
 #[utoipa::path(
@@ -59,9 +59,9 @@ pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> A
     )
 )]
 pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = may_use(&ctx, &id)?;
+    let permit = may_use(&ctx, &id)?;
     let resource: ResourceRef = body::read_json(&ctx, stream, Limit::CALL).await?;
-    Ok(json(&ctx.app.read_resource(&leave, resource).await?))
+    Ok(json(&ctx.app.read_resource(&permit, resource).await?))
 }
 
 #[utoipa::path(
@@ -77,9 +77,9 @@ pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> A
     )
 )]
 pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
-    let leave = may_use(&ctx, &id)?;
+    let permit = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(&ctx, stream, Limit::CALL).await?;
-    Ok(json(&ctx.app.get_prompt(&leave, call).await?))
+    Ok(json(&ctx.app.get_prompt(&permit, call).await?))
 }
 
 #[utoipa::path(
@@ -90,8 +90,8 @@ pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) ->
     responses((status = 200, description = "how far a client gets, step by step", body = ConnectionTest), Refusals)
 )]
 pub(in crate::http) async fn test(ctx: Ctx, id: String) -> Answer {
-    let leave = may_use(&ctx, &id)?;
-    Ok(json(&ctx.app.test_connection(&leave).await?))
+    let permit = may_use(&ctx, &id)?;
+    Ok(json(&ctx.app.test_connection(&permit).await?))
 }
 
 /// Trying a tool is calling the server, as through the gate.

@@ -12,6 +12,6 @@ use crate::http::reply::{Answer, json};
     responses((status = 200, description = "what everybody has and may have, for an administrator; for a developer, what is their own", body = PeopleView), Refusals)
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
-    let leave = ctx.caller()?.may_see_usage()?;
-    Ok(json(&ctx.app.people(&leave).await?))
+    let permit = ctx.caller()?.may_see_usage()?;
+    Ok(json(&ctx.app.people(&permit).await?))
 }

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Converge;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{Reason, Rest, RunState, Status};
+use crate::model::{Reason, RunState, SleepDepth, Status};
 use crate::reconcile::Parts;
 use crate::reconcile::idle::{self, Use};
 use crate::reconcile::probe::usage;
@@ -13,12 +13,12 @@ use crate::runtime::{Run, RuntimeError};
 
 impl Parts {
     /// How deep a server is to sleep now.
-    pub(in crate::reconcile) fn wanted_rest(&self, entry: &Entry, now: Timestamp) -> Rest {
+    pub(in crate::reconcile) fn wanted_depth(&self, entry: &Entry, now: Timestamp) -> SleepDepth {
         let used = Use {
             idle: entry.activity.idle(),
             is_asked_for: entry.activity.is_asked_for(),
         };
-        idle::wanted_rest(&entry.server, &entry.state, self.config.sleep, used, now)
+        idle::wanted_depth(&entry.server, &entry.state, self.config.sleep, used, now)
     }
 }
 
@@ -29,7 +29,7 @@ impl Converge {
         entry: &Entry,
         container: &str,
     ) -> Result<(), RuntimeError> {
-        let Some(asleep) = self.fall_asleep(entry, Rest::Paused).await else {
+        let Some(asleep) = self.fall_asleep(entry, SleepDepth::Paused).await else {
             return Ok(());
         };
         if let Err(error) = self.parts.runtime.pause(container).await {
@@ -45,9 +45,11 @@ impl Converge {
     /// already, or one that runs, if it says that it is idle too. The planner
     /// then ends and removes what is there.
     pub(super) async fn put_away(&self, entry: &Entry) {
-        let asleep = match entry.state.rest() {
-            Rest::Awake => self.fall_asleep(entry, Rest::Stopped).await,
-            Rest::Paused | Rest::Stopped => Some(self.asleep(entry, Rest::Stopped)),
+        let asleep = match entry.state.sleep_depth() {
+            SleepDepth::Awake => self.fall_asleep(entry, SleepDepth::Stopped).await,
+            SleepDepth::Paused | SleepDepth::Stopped => {
+                Some(self.asleep(entry, SleepDepth::Stopped))
+            }
         };
         if let Some(asleep) = asleep {
             self.save(&entry.state, asleep).await;
@@ -64,8 +66,9 @@ impl Converge {
     /// 4. A request that passed the gate before step 3 was noted after step 2,
     ///    or it was noted before, hence so long ago that it has reached the
     ///    server; then the server counts it when it is asked once more.
-    async fn fall_asleep(&self, entry: &Entry, rest: Rest) -> Option<RunState> {
-        let is_idle = |entry: &Entry| self.parts.wanted_rest(entry, self.parts.clock.now()) >= rest;
+    async fn fall_asleep(&self, entry: &Entry, depth: SleepDepth) -> Option<RunState> {
+        let is_idle =
+            |entry: &Entry| self.parts.wanted_depth(entry, self.parts.clock.now()) >= depth;
         if !self.learn_usage(entry).await || !is_idle(entry) {
             return None;
         }
@@ -80,7 +83,7 @@ impl Converge {
         }
         let asleep = RunState {
             since: self.parts.clock.now(),
-            ..self.asleep(entry, rest)
+            ..self.asleep(entry, depth)
         };
         self.parts.directory.put_state(self.id, asleep.clone());
         let is_still_idle =
@@ -131,20 +134,20 @@ impl Converge {
             .put_state(self.id, RunState::clone(&entry.state));
     }
 
-    fn asleep(&self, entry: &Entry, rest: Rest) -> RunState {
+    fn asleep(&self, entry: &Entry, depth: SleepDepth) -> RunState {
         let after = entry
             .server
             .settings
             .sleep
             .effective(self.parts.config.sleep);
         // Where the setting has changed meanwhile, what it led to is told.
-        let idle = after.and_then(|after| after.idle_time(rest));
+        let idle = after.and_then(|after| after.idle_time(depth));
         let idle_secs = idle.unwrap_or_else(|| entry.activity.idle()).as_secs();
-        let reason = match rest {
-            Rest::Stopped => Reason::StoppedIdle { idle_secs },
-            Rest::Awake | Rest::Paused => Reason::PausedIdle { idle_secs },
+        let reason = match depth {
+            SleepDepth::Stopped => Reason::StoppedIdle { idle_secs },
+            SleepDepth::Awake | SleepDepth::Paused => Reason::PausedIdle { idle_secs },
         };
-        entry.state.asleep(rest, reason)
+        entry.state.asleep(depth, reason)
     }
 
     /// It runs where it was: the same run, which was found ready before.
@@ -172,7 +175,7 @@ impl Converge {
         };
         let stopped = RunState {
             exit_code: run.map_or(state.exit_code, |run| Some(run.exit_code)),
-            ..state.asleep(Rest::Stopped, reason)
+            ..state.asleep(SleepDepth::Stopped, reason)
         };
         self.save(state, stopped).await;
     }

@@ -3,7 +3,7 @@
 
 use std::net::Ipv4Addr;
 
-use crate::model::{Desired, Rest, RunState, Server, Status};
+use crate::model::{Desired, RunState, Server, SleepDepth, Status};
 use crate::runtime::{Container, Phase};
 
 /// Whether a server is as it is wanted. `own` are its containers, as listed;
@@ -39,10 +39,10 @@ pub(in crate::reconcile) fn at_rest(
                     && current.is_some_and(|one| one.addresses.contains(&address))
                     && is_followed
             }
-            Status::Sleeping => match state.rest() {
-                Rest::Stopped => own.is_empty(),
+            Status::Sleeping => match state.sleep_depth() {
+                SleepDepth::Stopped => own.is_empty(),
                 // What is frozen writes nothing that had to be followed.
-                Rest::Awake | Rest::Paused => is_in(Phase::Paused),
+                SleepDepth::Awake | SleepDepth::Paused => is_in(Phase::Paused),
             },
             _ => state.gave_up && have_ended(),
         },

@@ -62,11 +62,16 @@ fn container(id: &str, generation: u64, phase: Phase) -> Observed {
 }
 
 fn next(server: &Server, state: &RunState, observed: &[Observed]) -> Step {
-    next_at_rest(server, state, observed, Rest::Awake)
+    next_at_rest(server, state, observed, SleepDepth::Awake)
 }
 
-fn next_at_rest(server: &Server, state: &RunState, observed: &[Observed], rest: Rest) -> Step {
-    let facts = Facts { rest, ..facts() };
+fn next_at_rest(
+    server: &Server,
+    state: &RunState,
+    observed: &[Observed],
+    depth: SleepDepth,
+) -> Step {
+    let facts = Facts { depth, ..facts() };
     plan(server, state, observed, facts, now())
 }
 
@@ -74,7 +79,7 @@ fn next_at_rest(server: &Server, state: &RunState, observed: &[Observed], rest: 
 fn facts() -> Facts<'static> {
     Facts {
         answering_run: None,
-        rest: Rest::Awake,
+        depth: SleepDepth::Awake,
         alive: None,
         start_timeout: TIMEOUT,
     }
@@ -203,8 +208,12 @@ pub(in crate::reconcile) fn running() -> RunState {
     }
 }
 
-fn any_rest() -> impl Strategy<Value = Rest> {
-    prop_oneof![Just(Rest::Awake), Just(Rest::Paused), Just(Rest::Stopped)]
+fn any_depth() -> impl Strategy<Value = SleepDepth> {
+    prop_oneof![
+        Just(SleepDepth::Awake),
+        Just(SleepDepth::Paused),
+        Just(SleepDepth::Stopped)
+    ]
 }
 
 fn any_observed() -> impl Strategy<Value = Vec<Observed>> {
@@ -237,27 +246,27 @@ fn any_state() -> impl Strategy<Value = RunState> {
             ..state()
         },
     );
-    let healthy = (any_rest(), any::<bool>()).prop_map(|(rest, ready)| {
+    let healthy = (any_depth(), any::<bool>()).prop_map(|(depth, ready)| {
         let running = RunState {
             container_id: Some("c0".into()),
             ready_run: ready.then(|| "c0 1".to_owned()),
             ..running()
         };
-        match rest {
-            Rest::Awake => running,
-            Rest::Paused | Rest::Stopped => running.asleep(rest, Reason::NotStarted),
+        match depth {
+            SleepDepth::Awake => running,
+            SleepDepth::Paused | SleepDepth::Stopped => running.asleep(depth, Reason::NotStarted),
         }
     });
     prop_oneof![failing, healthy]
 }
 
-/// The rest that is wanted of a server in this state (`idle::wanted_rest`).
-fn wanted_of(state: &RunState, idle: Rest) -> Rest {
+/// How deep the sleep is that is wanted of a server in this state (`idle::wanted_depth`).
+fn wanted_of(state: &RunState, idle: SleepDepth) -> SleepDepth {
     match state.status {
         Status::Running => idle,
-        Status::Sleeping if idle == Rest::Awake => idle,
-        Status::Sleeping => idle.max(state.rest()),
-        _ => Rest::Awake,
+        Status::Sleeping if idle == SleepDepth::Awake => idle,
+        Status::Sleeping => idle.max(state.sleep_depth()),
+        _ => SleepDepth::Awake,
     }
 }
 
@@ -274,7 +283,7 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
             for o in observed.iter_mut().filter(|o| o.container.id == *id) {
                 o.container.phase = Phase::Running;
             }
-            if state.rest() != Rest::Awake {
+            if state.sleep_depth() != SleepDepth::Awake {
                 state.status = Status::Running;
             }
         }
@@ -283,10 +292,10 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
                 o.container.phase = Phase::Paused;
             }
             state.container_id = Some(id.clone());
-            *state = state.asleep(Rest::Paused, Reason::NotStarted);
+            *state = state.asleep(SleepDepth::Paused, Reason::NotStarted);
         }
         Step::PutAway(_) | Step::EndedAsleep(_) => {
-            *state = state.asleep(Rest::Stopped, Reason::NotStarted);
+            *state = state.asleep(SleepDepth::Stopped, Reason::NotStarted);
         }
         Step::SettleAwake => state.status = Status::Running,
         Step::Rouse => state.status = Status::Building,
@@ -356,7 +365,7 @@ proptest! {
     #[test]
     fn steps_always_lead_to_rest_and_rest_is_what_was_wanted(
         wanted in any::<bool>(),
-        idle in any_rest(),
+        idle in any_depth(),
         start in any_state(),
         observed in any_observed(),
     ) {
@@ -364,8 +373,8 @@ proptest! {
         let (mut state, mut observed) = (start, observed);
         let mut steps = 0;
         let at_rest = loop {
-            let rest = wanted_of(&state, idle);
-            let step = next_at_rest(&server, &state, &observed, rest);
+            let depth = wanted_of(&state, idle);
+            let step = next_at_rest(&server, &state, &observed, depth);
             if matches!(step, Step::Nothing | Step::WaitUntil(_)) {
                 break step;
             }
@@ -374,19 +383,19 @@ proptest! {
             prop_assert!(steps < 40, "no rest: {step:?} with {observed:?}");
         };
         // Planning again gives the same: rest is rest.
-        let rest = wanted_of(&state, idle);
-        prop_assert_eq!(next_at_rest(&server, &state, &observed, rest), at_rest.clone());
+        let depth = wanted_of(&state, idle);
+        prop_assert_eq!(next_at_rest(&server, &state, &observed, depth), at_rest.clone());
         let count = |phase| observed.iter().filter(|o| o.container.phase == phase).count();
         let (running, paused) = (count(Phase::Running), count(Phase::Paused));
         if !wanted || state.gave_up {
             prop_assert_eq!((running, paused), (0, 0));
         } else if at_rest == Step::Nothing {
             // As deep as wanted, and the containers are as is said.
-            prop_assert_eq!(state.rest(), rest);
-            let expected = match rest {
-                Rest::Awake => (1, 0),
-                Rest::Paused => (0, 1),
-                Rest::Stopped => (0, 0),
+            prop_assert_eq!(state.sleep_depth(), depth);
+            let expected = match depth {
+                SleepDepth::Awake => (1, 0),
+                SleepDepth::Paused => (0, 1),
+                SleepDepth::Stopped => (0, 0),
             };
             prop_assert_eq!((running, paused), expected);
         }

@@ -22,7 +22,7 @@ use super::setup::Setup;
 use crate::model::{Egress, ServerId, ServerNetworks};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, REACH,
-    Runtime, RuntimeError, Usage,
+    ResourceUsage, Runtime, RuntimeError,
 };
 use crate::settings::Settings;
 
@@ -227,7 +227,7 @@ impl Runtime for BrokerRuntime {
         self.ask(&Wish::RunOnce(self.shot(shot)?)).await
     }
 
-    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
+    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
         let id = id.to_owned();
         self.ask_within(ANSWER_MAX, &Wish::Usage { id }).await
     }

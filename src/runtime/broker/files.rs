@@ -97,11 +97,11 @@ impl Files {
         }
         let copies = self.made(CODE)?;
         let copy = self.take(copies.join(Uuid::now_v7().to_string()))?;
-        let mut rest = Rest {
+        let mut budget = Budget {
             bytes: self.code_max_bytes,
             files: FILES_MAX,
         };
-        copy_folder(&from, &make_dir(&copy.path)?, &mut rest, DEPTH_MAX)?;
+        copy_folder(&from, &make_dir(&copy.path)?, &mut budget, DEPTH_MAX)?;
         // After a power cut a container may be started again with it.
         File::open(copies)?.sync_all()?;
         Ok(copy)
@@ -240,12 +240,12 @@ impl Files {
 }
 
 /// What may still come of one version.
-struct Rest {
+struct Budget {
     bytes: u64,
     files: usize,
 }
 
-fn copy_folder(from: &OwnedFd, to: &OwnedFd, rest: &mut Rest, depth: usize) -> io::Result<()> {
+fn copy_folder(from: &OwnedFd, to: &OwnedFd, budget: &mut Budget, depth: usize) -> io::Result<()> {
     let too_much = || io::Error::other("there is more of it than code has");
     for entry in Dir::read_from(from)? {
         let entry = entry?;
@@ -253,7 +253,7 @@ fn copy_folder(from: &OwnedFd, to: &OwnedFd, rest: &mut Rest, depth: usize) -> i
         if [c".", c".."].contains(&name) {
             continue;
         }
-        rest.files = rest.files.checked_sub(1).ok_or_else(too_much)?;
+        budget.files = budget.files.checked_sub(1).ok_or_else(too_much)?;
         match statat(from, name, AtFlags::SYMLINK_NOFOLLOW)
             .map(|found| FileType::from_raw_mode(found.st_mode))?
         {
@@ -263,7 +263,7 @@ fn copy_folder(from: &OwnedFd, to: &OwnedFd, rest: &mut Rest, depth: usize) -> i
                 copy_folder(
                     &open_dir(from, name)?,
                     &readable(open_dir(to, name)?)?,
-                    rest,
+                    budget,
                     depth,
                 )?;
             }
@@ -273,8 +273,8 @@ fn copy_folder(from: &OwnedFd, to: &OwnedFd, rest: &mut Rest, depth: usize) -> i
                 let source = openat(from, name, flags, Mode::empty())?;
                 require_file(&fstat(&source)?)?;
                 let mut copy = create(to, name, 0o644)?;
-                let copied = io::copy(&mut File::from(source).take(rest.bytes + 1), &mut copy)?;
-                rest.bytes = rest.bytes.checked_sub(copied).ok_or_else(too_much)?;
+                let copied = io::copy(&mut File::from(source).take(budget.bytes + 1), &mut copy)?;
+                budget.bytes = budget.bytes.checked_sub(copied).ok_or_else(too_much)?;
                 fchmod(&copy, Mode::from_raw_mode(0o644))?;
                 copy.sync_all()?;
             }

@@ -21,7 +21,7 @@ use crate::model::{Egress, ServerId};
 use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
-    REACH, Runtime, RuntimeError, Usage,
+    REACH, ResourceUsage, Runtime, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.
@@ -344,7 +344,7 @@ impl Guard {
         }
     }
 
-    pub(super) async fn usage(&self, id: &str) -> Answer<Usage> {
+    pub(super) async fn usage(&self, id: &str) -> Answer<ResourceUsage> {
         self.engine_of(id).await?.usage(id).await
     }
 

@@ -49,7 +49,7 @@ pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Re
     };
     create_dir_private(&settings.data_dir)
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
-    let door = open_door(path)
+    let listener = open_listener(path)
         .with_context(|| format!("cannot make the Unix socket {}", path.display()))?;
     let owner = std::fs::metadata(path)
         .with_context(|| format!("cannot look at {}", path.display()))?
@@ -65,7 +65,7 @@ pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Re
     loop {
         let accepted = async {
             let place = Arc::clone(&places).acquire_owned().await;
-            (place, door.accept().await)
+            (place, listener.accept().await)
         };
         let (place, accepted) = tokio::select! {
             () = cancel.cancelled() => break,
@@ -94,7 +94,7 @@ pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Re
 
 /// Made under another name and moved there: a broker before this one may have
 /// left its socket behind, and nobody must meet one that all may use.
-fn open_door(path: &Path) -> io::Result<UnixListener> {
+fn open_listener(path: &Path) -> io::Result<UnixListener> {
     if let Some(folder) = path.parent() {
         std::fs::create_dir_all(folder)?;
     }
@@ -103,10 +103,10 @@ fn open_door(path: &Path) -> io::Result<UnixListener> {
         Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
         _ => {}
     }
-    let door = UnixListener::bind(&new)?;
+    let listener = UnixListener::bind(&new)?;
     std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
     std::fs::rename(&new, path)?;
-    Ok(door)
+    Ok(listener)
 }
 
 struct Broker {

@@ -31,8 +31,8 @@ pub(super) use disk::OpenDisk;
 pub(super) use provenance::Provenance;
 
 use super::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase, Runtime,
-    RuntimeError, Usage,
+    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
+    ResourceUsage, Runtime, RuntimeError,
 };
 use crate::model::{Egress, ServerId, ServerNetworks};
 
@@ -325,7 +325,7 @@ impl Runtime for DockerRuntime {
         one_shot::run(&self.docker, &self.network, &self.instance, shot).await
     }
 
-    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
+    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
         let read = usage::read(&self.docker, id);
         tokio::time::timeout(ANSWER_MAX, read)
             .await

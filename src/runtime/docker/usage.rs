@@ -6,11 +6,11 @@ use bollard::query_parameters::StatsOptionsBuilder;
 use futures_util::StreamExt;
 
 use super::explain;
-use crate::runtime::{RuntimeError, Usage};
+use crate::runtime::{ResourceUsage, RuntimeError};
 
 /// One look at a container's counters; Docker is not asked to wait for a
 /// second look, since the caller remembers the last one.
-pub(super) async fn read(docker: &Docker, id: &str) -> Result<Usage, RuntimeError> {
+pub(super) async fn read(docker: &Docker, id: &str) -> Result<ResourceUsage, RuntimeError> {
     let options = StatsOptionsBuilder::new()
         .stream(false)
         .one_shot(true)
@@ -26,10 +26,10 @@ pub(super) async fn read(docker: &Docker, id: &str) -> Result<Usage, RuntimeErro
 
 /// `None` for a container that does not run: Docker then answers with empty
 /// counters.
-fn usage_of(stats: ContainerStatsResponse) -> Option<Usage> {
+fn usage_of(stats: ContainerStatsResponse) -> Option<ResourceUsage> {
     let cpu = stats.cpu_stats?.cpu_usage?.total_usage?;
     let memory = stats.memory_stats?;
-    Some(Usage {
+    Some(ResourceUsage {
         cpu_time_nanos: cpu,
         memory_bytes: memory_in_use(&memory)?,
     })

@@ -16,8 +16,8 @@ use super::program::{Ending, Program};
 use super::{BEGIN, CALL, FakeEngine, GOODBYE, State, no_answer};
 use crate::model::{Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase, Runtime,
-    RuntimeError, Usage,
+    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
+    ResourceUsage, Runtime, RuntimeError,
 };
 
 /// A file is checked by the real bootstrap alone: to this engine all are good.
@@ -176,10 +176,10 @@ impl Runtime for FakeEngine {
             .await
     }
 
-    async fn usage(&self, id: &str) -> Result<Usage, RuntimeError> {
+    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
         self.call(Op::Usage, CALL, |state| {
             let one = state.find(id)?;
-            let usage = Usage {
+            let usage = ResourceUsage {
                 cpu_time_nanos: 1_000_000,
                 memory_bytes: 50 << 20,
             };

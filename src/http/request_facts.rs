@@ -15,7 +15,7 @@ pub(super) const UNMATCHED: &str = "unmatched";
 pub(super) const DASHBOARD: &str = "dashboard";
 
 /// What is known so far of a request.
-pub(super) struct Note {
+pub(super) struct RequestFacts {
     /// The request's span: what is logged within it tells whose request it is.
     span: Span,
     route: RouteName,
@@ -67,7 +67,7 @@ impl RouteName {
     }
 }
 
-impl Note {
+impl RequestFacts {
     /// What is known at the beginning: within the request's span.
     pub(super) fn of_this_request(route: RouteName) -> Self {
         Self {

@@ -39,7 +39,7 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
     let listening = listen_to_docker(Arc::clone(&parts), reports_sender.clone());
     let events = tasks.spawn(cancel.clone().run_until_cancelled_owned(listening));
     let watch = Watch::new(Arc::clone(&parts), tasks.clone(), cancel.clone());
-    let mut engine = Engine {
+    let mut reconciler = Reconciler {
         watch,
         starts: Arc::new(Semaphore::new(parts.config.parallel_starts)),
         parts,
@@ -53,19 +53,19 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
     full_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut idle_pass = tokio::time::interval(IDLE_PASS);
     idle_pass.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let waker = Arc::clone(&engine.parts.waker);
+    let waker = Arc::clone(&reconciler.parts.waker);
     loop {
         tokio::select! {
             () = cancel.cancelled() => break,
-            _ = full_pass.tick() => engine.look_at_all(),
-            _ = idle_pass.tick() => engine.look_at_restless(),
-            Some(report) = reports.recv() => engine.take_note(report),
+            _ = full_pass.tick() => reconciler.look_at_all(),
+            _ = idle_pass.tick() => reconciler.look_at_restless(),
+            Some(report) = reports.recv() => reconciler.take_note(report),
             Pending { all, servers } = waker.take() => {
                 if all {
-                    engine.look_at_all();
+                    reconciler.look_at_all();
                 }
                 for id in servers {
-                    engine.look_at(id);
+                    reconciler.look_at(id);
                 }
             }
         }
@@ -74,7 +74,7 @@ pub async fn run(parts: Arc<Parts>, tasks: TaskTracker, cancel: CancellationToke
     let _ = events.await;
 }
 
-struct Engine {
+struct Reconciler {
     parts: Arc<Parts>,
     watch: Watch,
     busy: HashMap<ServerId, Busy>,
@@ -119,7 +119,7 @@ struct Busy {
     woken_meanwhile: bool,
 }
 
-impl Engine {
+impl Reconciler {
     /// Begins one look at all containers.
     fn look_at_all(&mut self) {
         if self.survey != Survey::None {
@@ -188,7 +188,7 @@ impl Engine {
     fn look_at_restless(&mut self) {
         let now = self.parts.clock.now();
         for entry in self.parts.directory.list() {
-            let is_restless = self.parts.wanted_rest(&entry, now) != entry.state.rest();
+            let is_restless = self.parts.wanted_depth(&entry, now) != entry.state.sleep_depth();
             if is_restless || self.parts.wanted_alive(&entry).is_some() {
                 self.look_at(entry.server.id);
             }

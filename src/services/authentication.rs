@@ -59,7 +59,7 @@ impl App {
         }
     }
 
-    /// Leave to read the metrics for who shows their token.
+    /// The capability to read the metrics for who shows their token.
     ///
     /// # Errors
     /// `unauthenticated` without one or for a wrong one, `too_many_attempts` after
@@ -80,7 +80,7 @@ impl App {
         let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
         match (limiter.standing(client, instant), found) {
             (Standing::Spent { remaining }, _) if !is_known_here => Err(too_many(remaining)),
-            (_, Some(found)) => Ok(found.leave),
+            (_, Some(found)) => Ok(found.permit),
             (_, None) if self.is_token(presented, from) => Err(Error::Forbidden {
                 code: "forbidden",
                 message: needed.to_owned(),
