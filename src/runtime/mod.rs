@@ -52,6 +52,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// If it does not.
     async fn ping(&self) -> Result<(), RuntimeError>;
 
+    /// Whether the process that stands between EMCP and the engine answers, be
+    /// the engine as it may; `None` where there is none.
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        None
+    }
+
     /// The engine and its host.
     ///
     /// # Errors

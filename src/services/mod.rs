@@ -47,7 +47,7 @@ pub use code::CodeUpload;
 pub use disk_watch::DiskWatch;
 pub use firewall_watch::FirewallWatch;
 pub use internal::{AtGate, Readiness};
-pub use live::{News, Told};
+pub use live::Told;
 pub use notices::{NoticeBoard, Subject};
 pub use servers::{CreateServer, ServerFilter};
 pub use session::{NewSession, SESSION_LIFETIME};
@@ -56,7 +56,7 @@ pub use startup::{Endings, start};
 pub(crate) use startup::{Opened, Outside, start_in};
 pub use templates::templates;
 pub use usage::UsageMeter;
-pub use views::{ServerView, urls_of};
+pub use views::urls_of;
 pub use waiting::{Look, Waited};
 
 #[cfg(test)]

@@ -9,9 +9,9 @@ use secrecy::SecretString;
 use tokio::time::Instant;
 
 use super::waiting::{Look, Patience, Purpose, Waited};
-use super::{App, CodeUpload, ServerView, env};
+use super::{App, CodeUpload, env};
 use crate::access::{Caller, CanCreate, CanRead, CanWrite};
-use crate::api::{Action, EventView};
+use crate::api::{Action, EventView, ServerView};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
