@@ -31,8 +31,8 @@ pub use new_server::{
     CheckBody, CheckView, CreateServerForm, NameView, Problem, Severity, Template, TemplateList,
 };
 pub use platform::{
-    Attention, Checks, EngineView, Firewall, FirewallView, Liveness, Notice, OverviewView, ReadinessView, RecentEvent,
-    ServerRef, ServerUsage, SettingsView, Space, TotalUsage, UsageView,
+    Attention, Checks, EngineView, Firewall, FirewallView, Liveness, Notice, OverviewView,
+    ReadinessView, RecentEvent, ServerRef, ServerUsage, SettingsView, Space, TotalUsage, UsageView,
 };
 pub use servers::{
     Action, ActionBody, EventList, EventView, ReasonView, ServerList, ServerNews, ServerView, Urls,

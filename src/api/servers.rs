@@ -60,7 +60,7 @@ pub struct ServerView {
     /// The idle times that hold for it; `null` if it never sleeps.
     pub sleeps_after: Option<SleepAfter>,
     /// How deep it sleeps: `awake`, `paused` or `stopped`.
-    pub depth: SleepDepth,
+    pub rest: SleepDepth,
     /// Whether what was asked for last is done, or has failed.
     pub settled: bool,
     /// What it is doing.

@@ -98,7 +98,7 @@ const SAMPLES: &[Sample] = samples! {
         "args": ["--rows"], "storage": {"size_bytes": 16777216}, "egress": "none", "pass_headers": ["Authorization"],
         "limits": {"memory_bytes": 536870912, "cpus": 1.5, "pids": 128}, "sleep": "never", "hold": false, "members": ["grace"],
         "limits_given": {"memory_bytes": 67108864, "cpus": 0.25, "pids": 16}, "creator": "ada", "desired": "running",
-        "sleeps_after": {"pause_after_secs": 600, "stop_after_secs": null}, "depth": "awake", "settled": true, "status": "running",
+        "sleeps_after": {"pause_after_secs": 600, "stop_after_secs": null}, "rest": "awake", "settled": true, "status": "running",
         "reason": "out of memory", "reason_code": "failed", "reason_args": {"code": "x", "message": "y"}, "since": "2026-01-02T03:04:05Z",
         "address": "198.18.1.0:8000", "container_id": null, "exit_code": -1,
         "last_error": {"code": "out_of_memory", "message": "x", "args": {"limit_bytes": 5}, "line": 3, "log_tail": ["a"], "at": "2026-01-02T03:04:05Z"},

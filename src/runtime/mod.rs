@@ -6,6 +6,7 @@
 //! a bind mount: Docker Swarm is to become another runtime.
 
 mod broker;
+mod brokered;
 mod client;
 mod docker;
 #[cfg(test)]

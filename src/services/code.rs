@@ -3,12 +3,12 @@
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
+use super::App;
 use super::servers::event;
 use super::version_files::UnrecordedVersion;
-use super::App;
 use crate::access::{CanInspect, CanRead, CanWrite};
-use crate::blocking::run_blocking;
 use crate::api::ServerView;
+use crate::blocking::run_blocking;
 use crate::model::{
     Actor, CodeVersion, Deed, Error, Event, Result, Seen, ServerId, Tag, decode_source,
     encode_source,

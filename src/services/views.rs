@@ -44,7 +44,7 @@ impl ServerView {
             creator: server.creator.clone(),
             desired: server.desired,
             sleeps_after: settings.sleep.effective(sleep),
-            depth: state.sleep_depth(),
+            rest: state.sleep_depth(),
             settled: state.is_settled(server.generation, server.desired),
             status: state.status,
             reason: ReasonView::from(&state.reason),

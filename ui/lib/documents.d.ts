@@ -687,7 +687,7 @@ export interface components {
             /** @description One Python file. */
             code: string;
         };
-        /** @description The same as a form. */
+        /** @description The next version of a server's code, as a form. */
         CodeForm: {
             /** @description One Python file, in UTF-8 or the encoding that it declares. */
             file: string;
@@ -783,16 +783,21 @@ export interface components {
             storage?: components["schemas"]["Storage"] | null;
         };
         /**
-         * @description How the same fields are described as a form. The other settings and `env` are
-         *     taken too, as JSON text.
+         * @description A new server as a form, field by field: the usual ones. The other settings and
+         *     `env` are taken too, as JSON text.
          */
         CreateServerForm: {
+            /** @description Free text for people. */
             description?: string;
+            /** @description The Python object to serve. */
             entry_object?: components["schemas"]["EntryObject"];
             /** @description One Python file, in UTF-8 or the encoding that it declares. */
             file: string;
+            /** @description Its name. */
             name: string;
+            /** @description Which Python environment. */
             runtime?: components["schemas"]["RuntimeChoice"];
+            /** @description Whether to start it at once. */
             start?: boolean;
         };
         /** @description What a new token is made from. */
@@ -1604,11 +1609,6 @@ export interface components {
             uriTemplate: string;
         };
         /**
-         * @description How deep a server sleeps, or is to sleep; deeper is greater.
-         * @enum {string}
-         */
-        Rest: "awake" | "paused" | "stopped";
-        /**
          * @description What a token allows, from most to least.
          * @enum {string}
          */
@@ -1761,7 +1761,7 @@ export interface components {
             /** @description What the caller may do with it. */
             permissions: components["schemas"]["ServerPermission"][];
             /** @description How deep it sleeps: `awake`, `paused` or `stopped`. */
-            rest: components["schemas"]["Rest"];
+            rest: components["schemas"]["SleepDepth"];
             /** @description Whether the running container is out of date. */
             restart_needed: boolean;
             /**
@@ -1943,6 +1943,11 @@ export interface components {
          *     object of times.
          */
         SleepChoice: null | components["schemas"]["Never"] | components["schemas"]["SleepAfter"];
+        /**
+         * @description How deep a server sleeps, or is to sleep; deeper is greater.
+         * @enum {string}
+         */
+        SleepDepth: "awake" | "paused" | "stopped";
         /** @description Room on a disk. */
         Space: {
             /**

@@ -8,17 +8,18 @@ use anyhow::{Context, bail};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::UnixStream;
+use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
-use super::guard::Guard;
+use super::guard::{Find, Guard};
 use super::protocol::{self, ANSWER_MAX_BYTES, GREETING, WISH_MAX_BYTES, Wish};
 use super::setup::Setup;
 use crate::identity::create_dir_private;
-use crate::runtime::RuntimeError;
+use crate::runtime::brokered::Brokered;
+use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::Settings;
 use crate::unix_socket::UnixSocket;
 
@@ -39,6 +40,17 @@ const ITEMS_PER_FRAME: usize = 256;
 /// # Errors
 /// If the settings name none, or it cannot be made.
 pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Result<()> {
+    let find =
+        |setup: &Setup| DockerRuntime::new(&setup.docker_host, &setup.network, &setup.instance);
+    serve_with(settings, Box::new(find), cancel).await
+}
+
+/// The same with another engine.
+pub(super) async fn serve_with<E: Brokered>(
+    settings: &Settings,
+    find: Find<E>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
     let Some(path) = &settings.broker else {
         bail!("say where EMCP finds the broker: EMCP_BROKER=/path/of/a/unix-socket");
     };
@@ -46,7 +58,7 @@ pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Re
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
     let socket = UnixSocket::open(path)?;
     let broker = Arc::new(Broker {
-        guard: Arc::new(Guard::new(Setup::of(settings))),
+        guard: Arc::new(Guard::new(Setup::of(settings), find)),
         reading: Semaphore::new(READING_MAX_BYTES),
     });
     tracing::info!(at = %path.display(), engine = settings.docker_host, instance = settings.instance, "the broker serves");
@@ -58,12 +70,12 @@ pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Re
     Ok(())
 }
 
-struct Broker {
-    guard: Arc<Guard>,
+struct Broker<E> {
+    guard: Arc<Guard<E>>,
     reading: Semaphore,
 }
 
-impl Broker {
+impl<E: Brokered> Broker<E> {
     async fn attend(&self, mut stream: UnixStream) -> io::Result<()> {
         stream.write_all(GREETING).await?;
         let wish = timeout(WISH_MAX, self.wish(&mut stream));

@@ -34,6 +34,11 @@ impl Runtime for FakeEngine {
         self.call(Op::Info, CALL, |_| Ok(())).await
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        let answers = self.state().broker?;
+        Some(answers.then_some(()).ok_or_else(no_answer))
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         let info = EngineInfo {
             version: "fake".into(),
@@ -51,8 +56,8 @@ impl Runtime for FakeEngine {
 
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
         self.call(Op::List, CALL, |state| {
-            let all = state.containers.iter();
-            let wanted = all.filter(|(_, one)| server.is_none_or(|id| id == one.server));
+            let own = state.containers.iter().filter(|(_, one)| !one.is_foreign);
+            let wanted = own.filter(|(_, one)| server.is_none_or(|id| id == one.server));
             Ok(wanted
                 .map(|(id, one)| one.listed(id, one.listed_phase()))
                 .collect())
@@ -279,6 +284,7 @@ impl State {
                 disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
                 egress: spec.egress,
             },
+            code_dir: spec.code_dir.clone(),
             program,
             ..Kept::new(spec.server, spec.address, spec.env.clone())
         };

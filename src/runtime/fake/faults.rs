@@ -12,6 +12,7 @@ pub(crate) enum Op {
     List,
     Inspect,
     Create,
+    OpenDisk,
     Start,
     Stop,
     Pause,

@@ -1,35 +1,22 @@
-//! Whose a container is, and what it was made with: for who must not take
-//! another's word for it.
+//! What the broker asks: whose a container is, and what it was made with.
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
+use async_trait::async_trait;
 use bollard::models::MountType;
 use bollard::query_parameters::ListContainersOptions;
 
-use super::{ANSWER_MAX, DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, within};
-use crate::model::Egress;
-use crate::runtime::RuntimeError;
+use super::{ANSWER_MAX, DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, OpenDisk, disk, within};
+use crate::model::{Egress, ServerId};
+use crate::runtime::brokered::{Brokered, Provenance};
+use crate::runtime::{ContainerSpec, Runtime, RuntimeError};
 
-/// What a container of a server was made with.
-pub(in crate::runtime) struct Provenance {
-    /// The network it was made in, if it is one of the servers'.
-    pub(in crate::runtime) egress: Option<Egress>,
-    /// What is mounted from the host's files.
-    pub(in crate::runtime) folders: Vec<PathBuf>,
-    /// Whether anything else is mounted, such as a disk.
-    pub(in crate::runtime) has_more: bool,
-}
+#[async_trait]
+impl Brokered for DockerRuntime {
+    type Disk = OpenDisk;
 
-impl DockerRuntime {
-    /// Looks at a container of a server of this instance.
-    ///
-    /// # Errors
-    /// `NoSuchContainer` also for anybody else's, or what the engine says.
-    pub(in crate::runtime) async fn provenance(
-        &self,
-        id: &str,
-    ) -> Result<Provenance, RuntimeError> {
+    async fn provenance(&self, id: &str) -> Result<Provenance, RuntimeError> {
         let found = self.look_into(id).await?;
         let labels = found.config.and_then(|config| config.labels);
         let labels = labels.unwrap_or_default();
@@ -57,12 +44,7 @@ impl DockerRuntime {
         })
     }
 
-    /// The host's files that containers of this instance have mounted, running
-    /// or not.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub(in crate::runtime) async fn mounted(&self) -> Result<HashSet<PathBuf>, RuntimeError> {
+    async fn mounted(&self) -> Result<HashSet<PathBuf>, RuntimeError> {
         let labels = vec![self.instance_filter()];
         let options = ListContainersOptions {
             all: true,
@@ -73,5 +55,38 @@ impl DockerRuntime {
         let mounts = listed.into_iter().flat_map(|one| one.mounts);
         let sources = mounts.flatten().filter_map(|mount| mount.source);
         Ok(sources.map(PathBuf::from).collect())
+    }
+
+    async fn open_disk(&self, spec: &ContainerSpec) -> Result<Option<OpenDisk>, RuntimeError> {
+        let Some(disk) = &spec.disk else {
+            return Ok(None);
+        };
+        let opened = disk::open(&self.docker, &self.instance, &spec.image, disk).await?;
+        Ok(Some(opened))
+    }
+
+    async fn run_with(
+        &self,
+        spec: &ContainerSpec,
+        disk: Option<OpenDisk>,
+    ) -> Result<String, RuntimeError> {
+        let started = async {
+            let id = self.create(spec, disk.as_ref()).await?;
+            self.start(&id).await?;
+            Ok(id)
+        };
+        let started = started.await;
+        // The container has it mounted; where there is none, nobody has.
+        if let Some(disk) = disk {
+            self.let_go(disk, spec.server).await;
+        }
+        started
+    }
+
+    async fn let_go(&self, disk: OpenDisk, server: ServerId) {
+        if let Err(error) = disk::let_go(&self.docker, disk).await {
+            // It lets go by itself.
+            tracing::warn!(%server, %error, "the helper that opened a disk is still there");
+        }
     }
 }
