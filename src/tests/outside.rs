@@ -117,6 +117,8 @@ async fn while_the_engine_is_away_servers_serve_and_wishes_are_taken() {
 #[tokio::test(start_paused = true)]
 async fn readiness_tells_a_broker_that_is_away_from_an_engine_that_is() {
     let app = TestApp::new().await;
+    // Traefik is there.
+    app.run("demo", "x = 1\n").await;
     let checks = async |status| {
         let asked = app.ask("GET", "/readyz").internal().send();
         let answer = asked.await.expect(status);
