@@ -178,14 +178,15 @@ function killRecorded(folder) {
 
 /**
  * Different ports nothing listens on, below those that Linux gives to outgoing
- * connections, so that none of these takes one meanwhile.
+ * connections, so that none of these takes one meanwhile, nor do the tests in
+ * Python, which have those from 20,000 on.
  * @param {number} count
  */
 async function freePorts(count) {
   /** @type {Map<number, net.Server>} */
   const found = new Map();
   while (found.size < count) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const port = 30_000 + Math.floor(Math.random() * 2_000);
     const server = net.createServer();
     const isFree = await new Promise((resolve) => {
       server.once("error", () => resolve(false));
