@@ -60,6 +60,8 @@ export class Platform {
       EMCP_INTERNAL_SUBNET: internalSubnet,
       EMCP_FIREWALL: "off",
       EMCP_BASE_IMAGE: baseImage(),
+      // Three questions in a row that are not answered tell of a silent server.
+      EMCP_LIVENESS_INTERVAL_SECS: "3",
       EMCP_ALLOWED_ORIGINS: INSPECTOR_ORIGIN,
       EMCP_PUBLIC_URL: this.publicUrl,
       EMCP_LISTEN: `127.0.0.1:${listen}`,
