@@ -83,6 +83,8 @@ record() { printf '%s\t%s\t%s\n' "$@" >"$(result_file)"; }
 suite() {
   local name=$1 start status
   shift
+  # Beside a script that was killed nothing more begins.
+  [[ -d /proc/$$ ]] || exit 1
   start=$(now_ms)
   STEP=$((STEP + 1))
   printf '==> [%d/%d] %s\n' "$STEP" "$STEPS" "$name"
@@ -98,10 +100,10 @@ suite() {
 run_suite() {
   local name=$1 status
   shift
-  env MAKE_TEST_RUN=$BASHPID timeout --foreground --kill-after=30 "$SUITE_LIMIT_SECS" "$@" 9>&-
+  env MAKE_TEST_RUN=$$ MAKE_TEST_SUITE="$$-$STEP" timeout --foreground --kill-after=30 "$SUITE_LIMIT_SECS" "$@" 9>&-
   status=$?
   ((status == 124)) && echo "$name: not done after $SUITE_LIMIT_SECS s"
-  kill_test_processes "$BASHPID"
+  kill_test_processes "$$-$STEP"
   return "$status"
 }
 
