@@ -17,11 +17,9 @@ fn here() -> ClientKey {
 
 fn caller(name: &str, role: Role) -> Caller {
     Caller {
-        name: name.into(),
-        role,
-        servers: None,
-        bound_to: None,
-        token: Some(TokenId(Uuid::now_v7())),
+        principal: Principal::by_name(name),
+        grant: Grant::of_role(role),
+        credential: Some(TokenId(Uuid::now_v7())),
     }
 }
 
@@ -29,23 +27,21 @@ fn server(creator: &str, members: &[&str]) -> Server {
     let mut server = Server::new(
         ServerId::new(),
         "demo".parse().unwrap(),
-        Actor(creator.into()),
+        Principal::by_name(creator),
         now(),
     );
-    server.settings.members = members.iter().map(|name| Actor((*name).into())).collect();
+    server.members = members.iter().copied().map(Principal::by_name).collect();
     server
 }
 
 fn token(name: &str, secret: &str) -> Token {
     Token {
         id: TokenId(Uuid::now_v7()),
-        name: name.into(),
-        role: Role::Developer,
-        servers: None,
+        principal: Principal::by_name(name),
+        grant: Grant::of_role(Role::Developer),
         hash: hex::encode(TokenSecret::hash_of(secret)),
         created_at: now(),
-        created_by: "admin".into(),
-        bound_to_maker: false,
+        created_by: Principal::administrator(),
         expires_at: None,
         last_used_at: None,
         quota: Default::default(),
@@ -148,12 +144,15 @@ fn a_developer_makes_connect_tokens_for_own_servers_and_nothing_else() {
 fn a_developers_connect_token_reaches_what_is_still_theirs() {
     let mut demo = server("owner", &["ada"]);
     let made_by_ada = Caller {
-        servers: Some(vec![demo.id]),
-        bound_to: Some("ada".into()),
+        grant: Grant {
+            servers: Some(vec![demo.id]),
+            bound_to: Some(Principal::by_name("ada")),
+            ..Grant::of_role(Role::Connect)
+        },
         ..caller("laptop", Role::Connect)
     };
     assert_eq!(code(made_by_ada.may_connect(&demo)), "ok");
-    demo.settings.members.clear();
+    demo.members.clear();
     assert_eq!(code(made_by_ada.may_connect(&demo)), "token_not_for_server");
 }
 

@@ -41,7 +41,7 @@ impl App {
     pub fn sign_in(&self, _: &CanRead, caller: &Caller) -> Result<NewSession> {
         let now = Timestamp::now();
         let session = SealedSession {
-            source: self.source_of(caller.token)?,
+            source: self.source_of(caller.credential)?,
             ends_at: now
                 .checked_add(SESSION_LIFETIME)
                 .map_err(|error| Error::internal("the clock is off", error))?,

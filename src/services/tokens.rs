@@ -10,7 +10,7 @@ use crate::access::CanIssue;
 use crate::api::{CreateToken, CreatedToken, TokenView};
 use crate::directory::Entry;
 use crate::model::{
-    Error, OwnQuota, Result, Role, Token, TokenId, TokenSecret, check_new_token_name,
+    Error, Grant, Origin, OwnQuota, Result, Role, Token, TokenId, TokenSecret, check_new_token_name,
 };
 use crate::trouble;
 use crate::vault::random_bytes;
@@ -27,7 +27,7 @@ impl App {
         let tokens = self.tokens.list().into_iter();
         let shown = tokens
             .filter(|token| permit.covers(token))
-            .filter(|token| server.is_none_or(|server| token.is_for(server)));
+            .filter(|token| server.is_none_or(|server| token.grant.is_for(server)));
         Ok(shown.map(TokenView::from).collect())
     }
 
@@ -66,27 +66,36 @@ impl App {
         let quota = new.quota.unwrap_or_default().checked()?;
         require_developer(new.role, quota)?;
         let secret = TokenSecret::from_random(random_bytes()?);
+        let (id, maker) = (TokenId(Uuid::now_v7()), permit.actor());
+        // Who has had the name before is nobody that a developer can make.
+        let origin = if permit.is_bound() {
+            Origin::Token(id)
+        } else {
+            Origin::of_name(&name)
+        };
         let token = Token {
-            id: TokenId(Uuid::now_v7()),
-            name,
-            role: new.role,
-            // One that was named twice is one.
-            servers: servers.map(|servers| {
-                let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
-                ids.into_iter().collect()
-            }),
+            id,
+            principal: origin.called(name),
+            grant: Grant {
+                role: new.role,
+                // One that was named twice is one.
+                servers: servers.map(|servers| {
+                    let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
+                    ids.into_iter().collect()
+                }),
+                bound_to: permit.is_bound().then(|| maker.clone()),
+            },
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: permit.actor().0,
-            bound_to_maker: permit.is_bound(),
+            created_by: maker.clone(),
             expires_at: new.expires_at,
             last_used_at: None,
             quota,
         };
-        let makers = self.allowance(&permit.actor(), !permit.is_bound());
+        let makers = self.allowance(maker, !permit.is_bound());
         let makers = makers.map(|allowance| allowance.quota);
         let _one_at_a_time = self.tokens_changing.lock().await;
-        self.store.insert_token(token.clone(), makers).await?;
+        let token = self.store.insert_token(token, origin, makers).await?;
         self.tokens.insert(token.clone());
         Ok(CreatedToken {
             token: secret.expose().to_owned(),
@@ -121,7 +130,7 @@ impl App {
         let token = self.token(permit, &id.to_string())?;
         self.store.delete_token(token.id).await?;
         self.tokens.remove(token.id);
-        tracing::info!(token = %id, by = permit.actor().0, "token revoked");
+        tracing::info!(token = %id, by = permit.actor().name, "token revoked");
         Ok(())
     }
 

@@ -14,7 +14,7 @@ impl App {
     /// # Errors
     /// `too_many_trials`.
     pub(super) fn begin_trial(&self, permit: &CanConnect) -> Result<Admitted> {
-        let (purpose, person) = (Purpose::Trial, &permit.actor().0);
+        let (purpose, person) = (Purpose::Trial, permit.actor().id);
         let places = self.waiting.admission();
         let admitted = places.admit(purpose, permit.server(), Some(person));
         admitted.map_err(|crowded| {

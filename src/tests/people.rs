@@ -346,6 +346,36 @@ async fn a_member_may_do_what_the_maker_may_but_for_naming_members() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_developers_token_is_nobody_else_whatever_it_is_called() {
+    let app = TestApp::new().await;
+    let ada = app.token("ada", "developer").await;
+    let carol = app.token("carol", "developer").await;
+    let adas = app.create_as(&ada, "adas").await;
+    let carols = app.create_as(&carol, "carols").await;
+    app.act(adas, "start").await.expect(202);
+    app.revoke("carol").await;
+    // The name is free, and a developer calls a program so.
+    let body = json!({"name": "carol", "role": "connect", "servers": ["adas"]});
+    let made = app.call_as(&ada, "POST", "/api/tokens", Some(body)).await;
+    let program = made.expect(201).json["token"].as_str().unwrap().to_owned();
+    let app = app.restart().await;
+    app.until_status(adas, "running").await;
+    let passed = app.ask_gate(&program, adas).send().await.expect(200);
+    assert_eq!(passed.header("x-emcp-user"), Some("carol"));
+    assert_eq!(app.knock(&program, carols).await, 403);
+    // Whoever gets the name of an administrator is who had it from one before.
+    app.revoke("carol").await;
+    let carol = app.token("carol", "developer").await;
+    for (id, status) in [(carols, 200), (adas, 403)] {
+        let change = Some(json!({"description": "x"}));
+        let path = format!("/api/servers/{id}");
+        let changed = app.call_as(&carol, "PATCH", &path, change).await;
+        changed.expect(status);
+    }
+    assert_eq!(app.show(carols).await["creator"], "carol");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_audit_log_tells_who_did_what_and_what_was_refused() {
     let app = TestApp::new().await;
     let ada = app.token("ada", "developer").await;

@@ -45,6 +45,10 @@ macro_rules! server_settings {
                 $(#[$later_sent_as])*
                 pub $later: Option<$later_sent>,
             )+
+            /// Whom the server belongs to besides its creator, by name, the
+            /// whole list: as much theirs, but for adding others. No setting:
+            /// it becomes people by `services::members`.
+            pub members: Option<Vec<String>>,
         }
 
         /// A new server as it is sent.

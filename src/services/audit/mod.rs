@@ -18,7 +18,7 @@ use self::pending::Pending;
 use self::syslog::Syslog;
 use super::App;
 use crate::access::CanAdminister;
-use crate::api::Notice;
+use crate::api::{AuditLine, Notice};
 use crate::metrics::Count;
 use crate::model::{AuditEntry, AuditFilter, AuditRecord, Error, Result};
 use crate::settings::Settings;
@@ -153,8 +153,8 @@ impl App {
                     return Ok(None);
                 }
                 let mut text = String::new();
-                for record in &records {
-                    let line = serde_json::to_string(record)
+                for record in records {
+                    let line = serde_json::to_string(&AuditLine::from(record))
                         .map_err(|error| Error::internal("a line could not be written", error))?;
                     text.push_str(&line);
                     text.push('\n');
