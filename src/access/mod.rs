@@ -52,8 +52,6 @@ pub struct CanInspect {
 #[derive(Debug)]
 pub struct CanCreate {
     caller: Caller,
-    actor: Principal,
-    is_exempt: bool,
 }
 
 /// The capability to change one server, in somebody's name.
@@ -61,8 +59,6 @@ pub struct CanCreate {
 pub struct CanWrite {
     server: ServerId,
     caller: Caller,
-    actor: Principal,
-    is_exempt: bool,
     /// Why its members may not be changed, for who is only one of them.
     not_to_share: Option<String>,
 }
@@ -143,8 +139,6 @@ impl Caller {
         match self.grant.role {
             Role::Admin | Role::Developer => Ok(CanCreate {
                 caller: self.clone(),
-                actor: self.actor(),
-                is_exempt: self.grant.role == Role::Admin,
             }),
             Role::Viewer | Role::Connect => Err(lacks("developer or admin")),
         }
@@ -164,8 +158,6 @@ impl Caller {
         Ok(CanWrite {
             server: server.id,
             caller: self.clone(),
-            actor: self.actor(),
-            is_exempt: self.grant.role == Role::Admin,
             not_to_share: (!may_share).then(|| {
                 format!(
                     "only \"{}\", who created this server, or an administrator may say who its members are",
@@ -205,7 +197,7 @@ impl Caller {
     pub fn may_administer(&self) -> Result<CanAdminister> {
         match self.grant.role {
             Role::Admin => Ok(CanAdminister {
-                actor: self.actor(),
+                actor: self.principal.clone(),
             }),
             Role::Developer | Role::Viewer | Role::Connect => Err(lacks("admin")),
         }
@@ -220,7 +212,7 @@ impl Caller {
     pub fn may_connect(&self, server: &Server) -> Result<CanConnect> {
         let permit = CanConnect {
             server: server.id,
-            actor: self.actor(),
+            actor: self.principal.clone(),
         };
         match self.grant.role {
             Role::Admin => Ok(permit),
@@ -264,10 +256,6 @@ impl Caller {
             ),
         })
     }
-
-    fn actor(&self) -> Principal {
-        self.principal.clone()
-    }
 }
 
 impl CanRead {
@@ -292,12 +280,12 @@ impl CanCreate {
 
     /// Who is creating.
     pub fn actor(&self) -> &Principal {
-        &self.actor
+        &self.caller.principal
     }
 
     /// Whether no quota holds for who is creating: an administrator.
     pub fn is_exempt(&self) -> bool {
-        self.is_exempt
+        self.caller.grant.role == Role::Admin
     }
 }
 
@@ -314,12 +302,12 @@ impl CanWrite {
 
     /// Who is writing.
     pub fn actor(&self) -> &Principal {
-        &self.actor
+        &self.caller.principal
     }
 
     /// Whether no quota holds for what is written: an administrator writes.
     pub fn is_exempt(&self) -> bool {
-        self.is_exempt
+        self.caller.grant.role == Role::Admin
     }
 
     /// The capability to say who its members are, too.

@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::TokenSecret;
+use crate::model::{Origin, TokenSecret};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Developer, Role::Viewer, Role::Connect];
 
@@ -154,6 +154,41 @@ fn a_developers_connect_token_reaches_what_is_still_theirs() {
     assert_eq!(code(made_by_ada.may_connect(&demo)), "ok");
     demo.members.clear();
     assert_eq!(code(made_by_ada.may_connect(&demo)), "token_not_for_server");
+}
+
+#[test]
+fn a_namesake_has_nothing_of_whom_they_are_called_like() {
+    let demo = server("ada", &["bob"]);
+    let from_elsewhere = |name: &str| Origin::Token(TokenId(Uuid::now_v7())).called(name);
+    for name in ["ada", "bob"] {
+        for role in [Role::Developer, Role::Viewer] {
+            let namesake = Caller {
+                principal: from_elsewhere(name),
+                ..caller(name, role)
+            };
+            assert!(namesake.permissions_on(&demo).is_empty(), "{name} {role:?}");
+        }
+    }
+    let namesake = Caller {
+        principal: from_elsewhere("ada"),
+        ..caller("ada", Role::Developer)
+    };
+    assert_eq!(code(namesake.may_write(&demo)), "not_your_server");
+    let of_ada = Token {
+        created_by: Principal::by_name("ada"),
+        ..token("laptop", "x")
+    };
+    assert!(!namesake.may_issue().unwrap().covers(&of_ada));
+    let by_a_namesake = Caller {
+        grant: Grant {
+            servers: Some(vec![demo.id]),
+            bound_to: Some(namesake.principal),
+            ..Grant::of_role(Role::Connect)
+        },
+        ..caller("laptop", Role::Connect)
+    };
+    let refused = by_a_namesake.may_connect(&demo);
+    assert_eq!(code(refused), "token_not_for_server");
 }
 
 #[test]
