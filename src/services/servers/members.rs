@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::App;
+use super::Servers;
 use crate::access::CanShare;
 use crate::model::{Error, Principal, Result, Role, check_person};
 
 const MEMBERS_MAX: usize = 100;
 
-impl App {
+impl Servers {
     /// The people whom a list of members names: each has a live token of a
     /// developer or viewer, or is one already. A mistyped name would stand
     /// open for whoever gets a token of that name later.
@@ -20,7 +20,7 @@ impl App {
         permit: &CanShare,
         names: &[String],
     ) -> Result<Vec<Principal>> {
-        let server = self.find_server(&permit.server().to_string())?.server;
+        let server = self.directory.require(&permit.server().to_string())?.server;
         let tokens = self.tokens.list();
         let now = Timestamp::now();
         let people = tokens.iter().filter(|token| {
