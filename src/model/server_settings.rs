@@ -74,7 +74,7 @@ server_settings! {
 
     /// Whom the server belongs to besides its creator, the whole list: as much
     /// theirs, but for adding others. That they are people whom there are, and
-    /// who may say so, `services::members` knows.
+    /// who may say so, `services::servers::members` knows.
     members: Vec<Actor> = Live,
         #[schema(value_type = Option<Vec<String>>)] Vec<Actor>;
 }
