@@ -19,8 +19,8 @@ mod tokens;
 mod tools;
 mod usage;
 
-pub use audit::AuditPage;
-pub use code::{CodeBody, CodeForm, FileBytes, VersionList};
+pub use audit::{AuditLine, AuditPage};
+pub use code::{CodeBody, CodeForm, FileBytes, VersionList, VersionView};
 pub use connection::{
     ClientsView, Commands, ConnectionTest, ConnectionView, Step, TwoTransports, WithLink,
 };
@@ -31,7 +31,7 @@ pub use new_server::{
     CheckBody, CheckView, CreateServerForm, NameView, Problem, Severity, Template, TemplateList,
 };
 pub use platform::{
-    Attention, Checks, EngineView, Firewall, FirewallView, Liveness, Notice, OverviewView,
+    Attention, EngineView, Firewall, FirewallView, Liveness, Notice, OverviewView, ReadinessChecks,
     ReadinessView, RecentEvent, ServerRef, ServerUsage, SettingsView, Space, TotalUsage, UsageView,
 };
 pub use servers::{

@@ -267,7 +267,7 @@ pub struct ReadinessView {
     /// Whether all of `checks` are "ok".
     pub ready: bool,
     /// What it depends on.
-    pub checks: Checks,
+    pub checks: ReadinessChecks,
     /// A warning: servers are served all the same.
     pub firewall: FirewallView,
     /// Warnings too.
@@ -278,7 +278,7 @@ pub struct ReadinessView {
 
 /// Each "ok", or what is wrong.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Checks {
+pub struct ReadinessChecks {
     /// The database.
     pub store: Cow<'static, str>,
     /// The process that alone uses Docker Engine; absent where EMCP uses it

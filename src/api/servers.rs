@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::model::{
-    Actor, Desired, Etags, Event, Failure, Happening, Limits, Reason, SentenceArgs, ServerId,
+    Desired, Etags, Event, Failure, Happening, Limits, Reason, SentenceArgs, ServerId,
     ServerPermission, ServerSettings, SleepAfter, SleepDepth, Status,
 };
 
@@ -54,7 +54,9 @@ pub struct ServerView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<Limits>,
     /// Who created it.
-    pub creator: Actor,
+    pub creator: String,
+    /// Whom it belongs to as well.
+    pub members: Vec<String>,
     /// What the user wants.
     pub desired: Desired,
     /// The idle times that hold for it; `null` if it never sleeps.
@@ -178,7 +180,7 @@ impl From<Event> for EventView {
             kind: event.kind,
             message: event.what.to_string(),
             what: event.what,
-            actor: event.actor,
+            actor: event.actor.map(|who| who.name),
         }
     }
 }

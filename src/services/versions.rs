@@ -1,17 +1,46 @@
 //! Old versions of code go, one server at a time or all that are due.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::RwLock;
 
-use super::App;
+use crate::directory::Directory;
 use crate::identity::Layout;
-use crate::model::{Result, ServerId};
+use crate::model::{Result, Retention, ServerId};
 use crate::store::Store;
 
-impl App {
+/// Removes what is outdated.
+pub(super) struct Pruner {
+    directory: Arc<Directory>,
+    store: Store,
+    layout: Layout,
+    retention: Retention,
+    code_removal: Arc<RwLock<()>>,
+}
+
+impl Pruner {
+    /// What is outdated, `retention` says; `code_removal` is held by whoever copies
+    /// code.
+    pub(super) fn new(
+        directory: Arc<Directory>,
+        store: Store,
+        layout: Layout,
+        retention: Retention,
+        code_removal: Arc<RwLock<()>>,
+    ) -> Self {
+        Self {
+            directory,
+            store,
+            layout,
+            retention,
+            code_removal,
+        }
+    }
+
     /// Removes a server's outdated versions. What fails is tried again by
-    /// [`App::prune_all_versions`].
+    /// [`Pruner::prune_all_versions`].
     pub(super) async fn prune_versions(&self, id: ServerId) {
         if let Err(error) = self.prune(id).await {
             tracing::warn!(server = %id, %error, "old versions remain for now");
@@ -30,7 +59,7 @@ impl App {
     }
 
     async fn prune(&self, id: ServerId) -> Result<()> {
-        let (rule, now) = (self.settings.retention, Timestamp::now());
+        let (rule, now) = (self.retention, Timestamp::now());
         let pruned = self.store.prune_versions(id, rule, now).await?;
         if pruned.is_empty() {
             return Ok(());
@@ -78,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::maintenance::check;
-    use crate::model::{Actor, AddressPool, CodeVersion, Deed, Event, Retention, RunState, Server};
+    use crate::model::{AddressPool, CodeVersion, Deed, Event, Principal, RunState, Server};
     use crate::store::{NewServer, ServerChange};
     use crate::vault::{Place, Vault};
 
@@ -89,7 +118,7 @@ mod tests {
             number,
             sha256: hex::encode(Sha256::digest(CODE)),
             size_bytes: CODE.len() as u64,
-            uploaded_by: Actor("ada".into()),
+            uploaded_by: Principal::by_name("ada"),
             uploaded_at: Timestamp::now(),
             last_in_use_at: None,
         }
@@ -109,7 +138,7 @@ mod tests {
         count: u32,
         active: u32,
     ) -> ServerId {
-        let (id, now, actor) = (ServerId::new(), Timestamp::now(), Actor("ada".into()));
+        let (id, now, actor) = (ServerId::new(), Timestamp::now(), Principal::by_name("ada"));
         let new = NewServer {
             server: Server::new(id, "demo".parse().unwrap(), actor.clone(), now),
             version: version(1),
@@ -199,7 +228,7 @@ mod tests {
         let rule = Retention { newest: 1, days: 0 };
         let later = Timestamp::now() + jiff::SignedDuration::from_hours(1);
         assert_eq!(store.prune_versions(id, rule, later).await.unwrap(), [1, 2]);
-        let event = Event::of_deed(later, Deed::StartAsked, &Actor("ada".into()));
+        let event = Event::of_deed(later, Deed::StartAsked, &Principal::by_name("ada"));
         let refused = store.update_server(id, None, |server| {
             server.version = 2;
             Ok(ServerChange::of_record(event))

@@ -41,7 +41,8 @@ impl ServerView {
             settings: settings.clone(),
             limits_given: Some(maxima.cap(settings.limits))
                 .filter(|given| *given != settings.limits),
-            creator: server.creator.clone(),
+            creator: server.creator.name.clone(),
+            members: server.members.iter().map(|one| one.name.clone()).collect(),
             desired: server.desired,
             sleeps_after: settings.sleep.effective(sleep),
             rest: state.sleep_depth(),

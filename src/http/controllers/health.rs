@@ -2,7 +2,7 @@
 
 use http::StatusCode;
 
-use crate::api::{Checks, Liveness, ReadinessView};
+use crate::api::{Liveness, ReadinessChecks, ReadinessView};
 use crate::http::context::Ctx;
 use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
@@ -32,7 +32,7 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
         firewall,
         notices,
         disk,
-    } = ctx.app.readiness().await;
+    } = ctx.app.platform.readiness().await;
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad }.into();
     let engine_is_silent = match broker {
         Some(false) => "not known, since the broker does not answer",
@@ -40,7 +40,7 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     };
     let body = ReadinessView {
         ready: store && broker != Some(false) && docker && traefik,
-        checks: Checks {
+        checks: ReadinessChecks {
             store: word(store, "the database does not answer"),
             broker: broker.map(|answers| word(answers, "the broker does not answer")),
             docker: word(docker, engine_is_silent),
@@ -69,9 +69,13 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn ca_cert(ctx: Ctx) -> Answer {
-    let pem = ctx.app.ca_cert_pem().ok_or_else(|| Error::NotFound {
-        code: "no_local_ca",
-        message: "this EMCP does not use a CA of its own".to_owned(),
-    })?;
+    let pem = ctx
+        .app
+        .platform
+        .ca_cert_pem()
+        .ok_or_else(|| Error::NotFound {
+            code: "no_local_ca",
+            message: "this EMCP does not use a CA of its own".to_owned(),
+        })?;
     Ok(content("application/x-x509-ca-cert", pem))
 }

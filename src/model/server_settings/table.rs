@@ -47,6 +47,12 @@ macro_rules! server_settings {
                 #[serde(skip_serializing_if = "Option::is_none")]
                 pub $later: Option<$later_sent>,
             )+
+            /// Whom the server belongs to besides its creator, by name, the whole
+            /// list: as much theirs, but for adding others. That they are people
+            /// whom there are, and who may say so, `services::servers::members`
+            /// knows.
+            #[serde(skip_serializing_if = "Option::is_none")]
+            pub members: Option<Vec<String>>,
         }
 
         /// A new server as it is sent.
