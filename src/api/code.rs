@@ -1,9 +1,44 @@
 //! `/api/servers/{id}/code` and `…/versions`.
 
+use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::CodeVersion;
+use crate::model::{Actor, Release};
+
+/// One immutable upload of a server's code.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CodeVersion {
+    /// 1 for the first upload.
+    pub number: u32,
+    /// SHA-256 of the file, hexadecimal.
+    pub sha256: String,
+    /// Size in bytes.
+    pub size_bytes: u64,
+    /// Who uploaded it.
+    pub uploaded_by: Actor,
+    /// When.
+    #[schema(value_type = String, format = DateTime)]
+    pub uploaded_at: Timestamp,
+    /// Until when it was in use, the last time; absent for the one in use, and
+    /// where an earlier EMCP did not write it down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>, format = DateTime)]
+    pub last_in_use_at: Option<Timestamp>,
+}
+
+impl From<Release> for CodeVersion {
+    fn from(release: Release) -> Self {
+        Self {
+            number: release.number,
+            sha256: release.sha256,
+            size_bytes: release.size_bytes,
+            uploaded_by: release.uploaded_by,
+            uploaded_at: release.uploaded_at,
+            last_in_use_at: release.last_in_use_at,
+        }
+    }
+}
 
 /// The versions of a server's code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

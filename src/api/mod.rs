@@ -20,7 +20,7 @@ mod tools;
 mod usage;
 
 pub use audit::AuditPage;
-pub use code::{CodeBody, VersionList};
+pub use code::{CodeBody, CodeVersion, VersionList};
 pub use connection::{
     ClientsView, Commands, ConnectionTest, ConnectionView, Step, TwoTransports, WithLink,
 };

@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod audit;
+mod bundle;
 mod description;
 mod env;
 mod error;
@@ -20,6 +21,7 @@ mod pass_headers;
 mod permission;
 mod quota;
 mod reason;
+mod release;
 mod retention;
 mod seen;
 mod sentence;
@@ -36,6 +38,7 @@ mod weight;
 pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
+pub use bundle::{Bundle, BundleDigest, BundlePath, Manifest, NotABundle};
 pub use description::Description;
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
@@ -52,12 +55,11 @@ pub use pass_headers::{PassHeaders, invalid as invalid_pass_headers};
 pub use permission::{PlatformPermission, ServerPermission};
 pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
+pub use release::Release;
 pub use retention::Retention;
 pub use seen::{Etags, Seen, Tag};
 pub use sentence::SentenceArgs;
-pub use server::{
-    Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
-};
+pub use server::{Actor, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId};
 pub use server_settings::{
     Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
 };

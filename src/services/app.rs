@@ -3,13 +3,13 @@
 use std::sync::{Arc, Mutex};
 
 use secrecy::SecretString;
-use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard};
 use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
+use crate::bundles::Bundles;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
@@ -59,9 +59,8 @@ pub struct App {
     pub(super) logs: Arc<Logs>,
     /// Wakes the reconciler.
     pub(super) waker: Arc<Waker>,
-    /// Held for writing where code of a deleted server is removed, for reading
-    /// while a backup copies code.
-    pub(super) code_removal: Arc<RwLock<()>>,
+    /// The code of servers' releases, on disk.
+    pub(super) bundles: Arc<Bundles>,
     /// Taken by whoever copies a server's disk.
     pub(super) disks: Arc<DiskLocks>,
     /// What Traefik fetches.

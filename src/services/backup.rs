@@ -24,11 +24,13 @@ impl App {
     /// or `disk_full`.
     pub async fn backup(&self, permit: &CanAdminister, with_keys: bool) -> Result<File> {
         // Taken before the database is read: what it speaks of then stays.
-        let code_stays = Arc::clone(&self.code_removal).read_owned().await;
+        let code_stays = self.bundles.hold();
         let mut dump = self.store.dump().await?;
         let disks = std::mem::take(&mut dump.disks);
-        let layout = self.layout.clone();
+        let (layout, bundles) = (self.layout.clone(), Arc::clone(&self.bundles));
         let mut backup = writing(move || {
+            // Also where the caller hangs up meanwhile.
+            let _code_stays = code_stays;
             let path = layout
                 .root()
                 .join(format!(".backup-{}.tmp", Uuid::now_v7()));
@@ -39,10 +41,9 @@ impl App {
                 .mode(0o600)
                 .open(&path)?;
             std::fs::remove_file(&path)?;
-            BackupWriter::begin(BufWriter::new(file), &layout, &dump, with_keys)
+            BackupWriter::begin(BufWriter::new(file), &layout, &bundles, &dump, with_keys)
         })
         .await?;
-        drop(code_stays);
         for id in disks {
             let still = self.still_disk(id).await?;
             let layout = self.layout.clone();

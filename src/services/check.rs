@@ -2,7 +2,6 @@
 //! run it reads it, in a container of its own without network; nothing of it is
 //! run.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
@@ -10,7 +9,7 @@ use tokio::sync::Semaphore;
 use super::{App, CodeUpload};
 use crate::access::CanRead;
 use crate::api::{CheckView, Severity};
-use crate::model::{EntryObject, Error, Result, RuntimeChoice, ServerId};
+use crate::model::{EntryObject, Error, Result, RuntimeChoice};
 use crate::runtime::{CHECK, OneShot, RuntimeError};
 
 /// Normally it takes well under a second.
@@ -38,12 +37,10 @@ impl App {
             .acquire()
             .await
             .map_err(|error| Error::internal("no place for a check", error))?;
-        // Like the files of a server that does not come to be: should EMCP be
-        // killed meanwhile, its next start removes them.
-        let id = ServerId::new();
-        let _folder = CheckFolder(self.layout.server_dir(id));
-        let (files, _) = self.write_version(id, 0, check.code).await?;
-        let code_dir = self.layout.code_dir(id, files.number());
+        // It goes when nobody uses it any more, however the check ends: no
+        // release has it, unless the same was uploaded once.
+        let bundle = self.write_bundle(check.code).await?;
+        let code_dir = bundle.folder();
         let shot = OneShot {
             image: &self.settings.base_image,
             command: CHECK,
@@ -73,18 +70,5 @@ impl App {
             .iter()
             .all(|problem| problem.severity != Severity::Error);
         Ok(view)
-    }
-}
-
-/// Goes with its content when the check is over, also when the caller hung up.
-struct CheckFolder(PathBuf);
-
-impl Drop for CheckFolder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "a checked file remains until the next start");
-        }
     }
 }

@@ -1,18 +1,21 @@
 //! Code files: checked before they are kept, kept whole or not at all.
 
+use std::io::ErrorKind;
+use std::sync::Arc;
+
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
 use super::servers::event;
-use super::version_files::UnrecordedVersion;
 use super::{App, ServerView};
 use crate::access::{CanInspect, CanRead, CanWrite};
+use crate::api::CodeVersion;
 use crate::blocking::run_blocking;
+use crate::bundles::{Lease, Unreadable};
 use crate::model::{
-    Actor, CodeVersion, Deed, Error, Event, Result, Seen, ServerId, Tag, decode_source,
+    Actor, Bundle, Deed, Error, Event, Release, Result, Seen, ServerId, Tag, decode_source,
     encode_source,
 };
-use crate::store::ServerChange;
+use crate::store::{NewRelease, ServerChange};
 
 /// A checked code file.
 #[derive(Debug, Clone)]
@@ -66,21 +69,9 @@ impl CodeUpload {
         Ok(Self(bytes.to_vec()))
     }
 
-    /// The record of this file as version `number`.
-    pub(super) fn version(&self, number: u32, actor: Actor, now: Timestamp) -> CodeVersion {
-        CodeVersion {
-            number,
-            sha256: hex::encode(Sha256::digest(&self.0)),
-            size_bytes: self.0.len() as u64,
-            uploaded_by: actor,
-            uploaded_at: now,
-            last_in_use_at: None,
-        }
-    }
-
-    /// The file.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+    /// The record of this file as release `number`.
+    pub(super) fn release(&self, number: u32, by: Actor, at: Timestamp) -> Release {
+        Release::of_file(number, &self.0, by, at)
     }
 }
 
@@ -91,9 +82,7 @@ impl App {
     /// `server_not_found`, or if the file cannot be read.
     pub async fn code(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
         let server = self.find_server(&permit.server().to_string())?.server;
-        let code = tokio::fs::read(self.layout.code_file(server.id, server.version))
-            .await
-            .map_err(|error| Error::internal("a code file could not be read", error))?;
+        let code = self.code_of(server.id, server.version).await?;
         Ok((code, server.etags().code))
     }
 
@@ -102,20 +91,31 @@ impl App {
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`, or if the file cannot be read.
     pub async fn code_of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
-        let id = permit.server();
-        self.require_version(id, number).await?;
-        tokio::fs::read(self.layout.code_file(id, number))
+        self.code_of(permit.server(), number).await
+    }
+
+    async fn code_of(&self, id: ServerId, number: u32) -> Result<Vec<u8>> {
+        let release = self.require_release(id, number).await?;
+        let bundles = Arc::clone(&self.bundles);
+        let read = run_blocking(move || bundles.read(&release));
+        let read = read
             .await
-            .map_err(|error| match error.kind() {
-                // Removed since its record was looked up.
-                std::io::ErrorKind::NotFound => Error::version_pruned(number),
-                _ => Error::internal("a code file could not be read", error),
-            })
+            .map_err(|error| Error::internal("reading a bundle ended early", error))?;
+        match read {
+            Ok(code) => Ok(code),
+            // Removed since its record was looked up.
+            Err(Unreadable::Missing) if self.store.release(id, number).await?.is_none() => {
+                Err(Error::version_pruned(number))
+            }
+            Err(unreadable) => Err(Error::Internal(format!(
+                "the code of version {number} {unreadable}"
+            ))),
+        }
     }
 
     /// Takes the next version of a server's code; a running server is
     /// restarted with it unless `restart` is false. Of uploads at the same time
-    /// the last to come is in use afterwards.
+    /// the last to be recorded is in use afterwards.
     ///
     /// # Errors
     /// `server_not_found`, `precondition_failed`, or a full disk; the present
@@ -131,31 +131,28 @@ impl App {
         let known = self.find_server(&id.to_string())?.server;
         // The transaction decides; this spares writing a file for nothing.
         seen.require(&known.etags().code)?;
-        let newest = known.newest_version;
-        let (files, code) = self.write_version(id, newest, code).await?;
-        let number = files.number();
-        let record = code.version(number, permit.actor().clone(), Timestamp::now());
         let actor = permit.actor().clone();
+        let mut release = code.release(0, actor.clone(), Timestamp::now());
+        let bundle = self.write_bundle(code).await?;
         let changed = self.change(permit, move |server| {
             seen.require(&server.etags().code)?;
-            // One that came later may have been quicker; it stays in use.
-            if server.newest_version < number {
-                server.newest_version = number;
-                server.version = number;
-                server.revision += 1;
-            }
+            server.newest_version += 1;
+            server.version = server.newest_version;
+            server.revision += 1;
             if restart {
                 server.wish_again_if_running();
             }
-            let uploaded = Deed::CodeUploaded { version: number };
-            let event = Event::of_deed(record.uploaded_at, uploaded, &actor);
+            release.number = server.version;
+            let uploaded = Deed::CodeUploaded {
+                version: release.number,
+            };
+            let event = Event::of_deed(release.uploaded_at, uploaded, &actor);
             Ok(ServerChange {
-                version: Some(record),
+                release: Some(NewRelease { release, bundle }),
                 ..ServerChange::of_record(event)
             })
         });
         let changed = changed.await;
-        self.settle_version(files, changed.is_ok()).await;
         if changed.is_ok() {
             self.prune_versions(id).await;
         }
@@ -168,7 +165,8 @@ impl App {
     /// `server_not_found`, or if the database fails.
     pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
         let id = self.find_server(id_or_name)?.server.id;
-        self.store.versions_of(id).await
+        let releases = self.store.releases_of(id).await?;
+        Ok(releases.into_iter().map(CodeVersion::from).collect())
     }
 
     /// Puts an earlier version into use.
@@ -182,8 +180,7 @@ impl App {
         seen: Seen,
         number: u32,
     ) -> Result<ServerView> {
-        let id = permit.server();
-        self.require_version(id, number).await?;
+        self.require_release(permit.server(), number).await?;
         let event = event(Deed::VersionActivated { version: number }, permit);
         self.change(permit, move |server| {
             seen.require(&server.etags().code)?;
@@ -195,10 +192,9 @@ impl App {
         .await
     }
 
-    async fn require_version(&self, id: ServerId, number: u32) -> Result<()> {
-        let known = self.store.versions_of(id).await?;
-        if known.iter().any(|version| version.number == number) {
-            return Ok(());
+    async fn require_release(&self, id: ServerId, number: u32) -> Result<Release> {
+        if let Some(release) = self.store.release(id, number).await? {
+            return Ok(release);
         }
         let newest = self.find_server(&id.to_string())?.server.newest_version;
         if (1..=newest).contains(&number) {
@@ -210,59 +206,29 @@ impl App {
         })
     }
 
-    /// Takes a number after `newest` and writes the file, which has no record
-    /// yet. Whoever gets it hands it to [`App::settle_version`].
+    /// Puts the file on disk, for a release that is to be recorded. It stays for
+    /// as long as the lease lives, and goes by itself where no release has it
+    /// then.
     ///
     /// # Errors
-    /// A full disk; nothing remains then.
-    pub(super) async fn write_version(
-        &self,
-        id: ServerId,
-        newest: u32,
-        code: CodeUpload,
-    ) -> Result<(UnrecordedVersion, CodeUpload)> {
-        let layout = self.layout.clone();
-        let written = run_blocking(move || {
-            let files = UnrecordedVersion::take(&layout, id, newest)?;
-            match files.write(&code) {
-                Ok(()) => Ok((files, code)),
-                Err(error) => {
-                    files.remove();
-                    Err(error)
-                }
-            }
+    /// A full disk.
+    pub(super) async fn write_bundle(&self, code: CodeUpload) -> Result<Lease> {
+        let cut_short = |error| Error::internal("writing a bundle ended early", error);
+        let bundles = Arc::clone(&self.bundles);
+        let taking = run_blocking(move || {
+            let bundle = Bundle::of_one_file(code.0);
+            let lease = bundles.lease(bundle.digest());
+            (lease.is_there(), lease, bundle)
         });
-        written
-            .await
-            .map_err(|error| Error::internal("writing a code file ended early", error))?
-    }
-
-    /// Takes the mark off a version that has its record now, or removes the
-    /// files of one that got none.
-    pub(super) async fn settle_version(&self, files: UnrecordedVersion, is_recorded: bool) {
-        let has_record = if is_recorded {
-            Some(true)
-        } else {
-            self.has_version(&files).await
-        };
-        let Some(has_record) = has_record else {
-            // Marked as it is, the next start tells what it must be.
-            return;
-        };
-        let settled = run_blocking(move || match has_record {
-            true => files.keep(),
-            false => files.remove(),
-        });
-        if let Err(error) = settled.await {
-            tracing::error!(%error, "an upload's files could not be settled");
+        let (is_there, lease, bundle) = taking.await.map_err(cut_short)?;
+        if !is_there {
+            self.store.note_loose_bundle(lease.digest()).await?;
         }
-    }
-
-    /// Whether a version is recorded: a transaction that failed may have
-    /// reached the disk all the same. `None` if that cannot be known.
-    async fn has_version(&self, files: &UnrecordedVersion) -> Option<bool> {
-        let recorded = self.store.versions_of(files.server()).await.ok()?;
-        let number = files.number();
-        Some(recorded.iter().any(|version| version.number == number))
+        let writing = run_blocking(move || lease.write(&bundle).map(|()| lease));
+        let written = writing.await.map_err(cut_short)?;
+        written.map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::disk_full(),
+            _ => Error::internal("a code file could not be written", error),
+        })
     }
 }

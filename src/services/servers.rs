@@ -18,7 +18,7 @@ use crate::model::{
     Deed, Desired, EnvVarInput, Error, Event, PassHeaders, PatchServer, Result, RunState, Seen,
     Server, ServerId, ServerName, ServerSettings, Status, invalid_pass_headers,
 };
-use crate::store::{NewServer, ServerChange};
+use crate::store::{NewRelease, NewServer, ServerChange};
 use crate::traefik::passes_never;
 use crate::vault::{Place, random_bytes};
 
@@ -113,20 +113,19 @@ impl App {
             generation: u64::from(!new.start),
             ..RunState::never_ran(now)
         };
+        let release = new.code.release(1, permit.actor().clone(), now);
+        let bundle = self.write_bundle(new.code).await?;
         let record = NewServer {
-            version: new.code.version(1, permit.actor().clone(), now),
+            release: NewRelease { release, bundle },
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
             state: state.clone(),
             event: Event::of_deed(now, Deed::Created, permit.actor()),
             server,
         };
-        let (files, _) = self.write_version(id, 0, new.code).await?;
         let pool = self.settings.networks.open();
         let allowance = self.allowance(permit.actor(), permit.is_exempt());
-        let inserted = self.store.insert_server(record, pool, allowance).await;
-        self.settle_version(files, inserted.is_ok()).await;
-        let server = inserted?;
+        let server = self.store.insert_server(record, pool, allowance).await?;
         let entry = Entry {
             server: Arc::new(server),
             state: Arc::new(state),

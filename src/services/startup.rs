@@ -12,10 +12,11 @@ use super::passed_env::passed_env;
 use super::waiting::Waiting;
 use super::{
     App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
-    disk_watch, firewall_watch, housekeeping, orphans, traefik_watch,
+    collection, disk_watch, firewall_watch, housekeeping, orphans, traefik_watch,
 };
 use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
 use crate::bounds::Bounds;
+use crate::bundles::Bundles;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
@@ -130,7 +131,8 @@ pub(crate) async fn start_in(
     let vault = Arc::new(vault);
 
     let entries = load_entries(&store, &vault).await?;
-    orphans::remove(&layout, &store, &entries).await?;
+    let bundles = Arc::new(Bundles::new(layout.root()));
+    orphans::take_over(&layout, &store, &bundles).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
     let served = identity.certificate.clone();
@@ -164,7 +166,6 @@ pub(crate) async fn start_in(
         cancel.clone(),
     ));
     let waker = Arc::new(Waker::default());
-    let code_removal = Arc::default();
     let disks = Arc::new(DiskLocks::default());
     let bounds = Arc::new(Bounds::new(settings.bounds));
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
@@ -176,7 +177,7 @@ pub(crate) async fn start_in(
         routes: Arc::clone(&routes),
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
-        code_removal: Arc::clone(&code_removal),
+        bundles: Arc::clone(&bundles),
         disks: Arc::clone(&disks),
         bounds: Arc::clone(&bounds),
         metrics: Arc::clone(&metrics),
@@ -232,7 +233,7 @@ pub(crate) async fn start_in(
         runtime,
         logs,
         waker,
-        code_removal,
+        bundles,
         disks,
         provider,
         routes,
@@ -252,6 +253,7 @@ pub(crate) async fn start_in(
     disk_watch::watch(&app);
     app.start_meter();
     app.tasks.spawn(housekeeping::run(Arc::clone(&app)));
+    app.tasks.spawn(collection::run(Arc::clone(&app)));
     firewall_watch::watch(&app);
     traefik_watch::watch(&app);
     Ok((app, reconciling))

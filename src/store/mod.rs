@@ -12,11 +12,11 @@ mod glance;
 mod guard;
 mod quota;
 mod records;
+mod releases;
 mod scan;
 mod servers;
 mod tables;
 mod tokens;
-mod versions;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -41,6 +41,7 @@ pub use dump::Dump;
 pub use examine::{Damage, Examined};
 pub use glance::Glance;
 pub use quota::Allowance;
+pub use releases::{LooseBundle, NewRelease};
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.

@@ -6,7 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::StoredEnvVar;
-use crate::model::{AuditEntry, CodeVersion, Event, Happening, Reason, RunState, Server, Token};
+use crate::model::{
+    AuditEntry, BundleDigest, BundlePath, Event, Happening, Reason, Release, RunState, Server,
+    Token,
+};
 use crate::vault::Sealed;
 
 /// A kind of record.
@@ -22,7 +25,6 @@ pub(super) trait Record: Serialize + DeserializeOwned {
 impl Record for u64 {}
 impl Record for Sealed {}
 impl Record for Server {}
-impl Record for CodeVersion {}
 impl Record for Vec<StoredEnvVar> {}
 impl Record for Token {}
 impl Record for AuditEntry {}
@@ -56,13 +58,34 @@ impl Record for Event {
     }
 }
 
+impl Record for Release {
+    const VERSION: u32 = 2;
+
+    fn upgrade(from: u32, data: &mut Value) {
+        // 1 was of one file, which was found by the release's number.
+        let Some(release) = data.as_object_mut().filter(|_| from == 1) else {
+            return;
+        };
+        let mut sha256 = [0; 32];
+        let digits = release.get("sha256").and_then(Value::as_str);
+        let is_read = digits.is_some_and(|text| hex::decode_to_slice(text, &mut sha256).is_ok());
+        let size_bytes = release.get("size_bytes").and_then(Value::as_u64);
+        if let (true, Some(size_bytes)) = (is_read, size_bytes) {
+            let bundle = BundleDigest::of_file(sha256, size_bytes).to_string();
+            let entry_file = BundlePath::only_file().to_string();
+            release.insert("bundle".to_owned(), bundle.into());
+            release.insert("entry_file".to_owned(), entry_file.into());
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
     use serde_json::json;
 
     use super::*;
-    use crate::model::{Deed, KnownFault, Status};
+    use crate::model::{Actor, Deed, KnownFault, Status};
     use crate::store::codec::{decode, encode};
 
     /// As EMCP wrote it before reasons had codes.
@@ -114,6 +137,22 @@ mod tests {
             let again: Event = decode(&encode(&event).unwrap()).unwrap();
             assert_eq!(again, event);
         }
+    }
+
+    #[test]
+    fn a_version_of_before_is_a_release_whose_bundle_has_its_file() {
+        let by = Actor("ann".into());
+        let release = Release::of_file(3, b"mcp = None\n", by, Timestamp::UNIX_EPOCH);
+        let mut old = json!({
+            "number": 3, "sha256": release.sha256, "size_bytes": 11, "uploaded_by": "ann",
+            "uploaded_at": "1970-01-01T00:00:00Z",
+        });
+        let stored = |data: &Value| serde_json::to_vec(&json!({"v": 1, "data": data})).unwrap();
+        assert_eq!(decode::<Release>(&stored(&old)).unwrap(), release);
+        let again: Release = decode(&encode(&release).unwrap()).unwrap();
+        assert_eq!(again, release);
+        old["sha256"] = "of nothing".into();
+        assert!(decode::<Release>(&stored(&old)).is_err());
     }
 
     #[test]

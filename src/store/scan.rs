@@ -9,7 +9,7 @@ use redb::{
 use super::codec::{self, decode};
 use super::guard::guarded;
 use super::{Damage, StoredEnvVar, tables};
-use crate::model::{AuditEntry, CodeVersion, Event, Result, RunState, Server, Token};
+use crate::model::{AuditEntry, Event, Release, Result, RunState, Server, Token};
 use crate::vault::Sealed;
 
 type Records<K> = TableDefinition<'static, K, &'static [u8]>;
@@ -47,7 +47,7 @@ pub(super) fn all(db: &Database) -> Result<Vec<Damage>> {
         &txn,
         tables::VERSIONS,
         numbered,
-        reads::<CodeVersion>,
+        reads::<Release>,
         &mut found,
     );
     let numbered = |(id, n): (u128, u64)| format!("{} {n}", u128_text(id));
@@ -187,8 +187,8 @@ mod tests {
             .map(|table| table.name().to_owned())
             .collect();
         // Indexes: they follow from the servers, and are compared with them, or
-        // from the audit log, and are made anew where they do not fit it. Of what
-        // was pruned there are only keys.
+        // from the audit log, and are made anew where they do not fit it. What is
+        // noted of files are only keys.
         let mut expected: BTreeSet<String> = tables::NAMES_OF_ALL
             .iter()
             .map(|name| (*name).to_owned())
@@ -198,6 +198,7 @@ mod tests {
             "addresses",
             "audit_by_holder",
             "audit_holders",
+            "loose_bundles",
             "pruned",
         ];
         expected.extend(indexes.map(str::to_owned));
