@@ -168,13 +168,19 @@ impl Bundles {
         Hold(Arc::clone(self))
     }
 
-    /// Removes what a process that was killed was about to write or to remove.
-    /// Blocking; nobody may write meanwhile.
+    /// Removes what a process that was killed was about to write or to remove, and
+    /// makes the place for it, so that something can be removed where there is no
+    /// room for a folder. Blocking; nobody may write meanwhile.
     ///
     /// # Errors
     /// If the disk fails.
     pub fn clear(&self) -> io::Result<()> {
-        disk::remove(&self.root().join(TEMPORARY))
+        let folder = self.root().join(TEMPORARY);
+        for name in disk::names(&folder)? {
+            disk::remove(&folder.join(name))?;
+        }
+        disk::make_folder(&self.root())?;
+        disk::make_folder(&folder)
     }
 
     /// Removes the folders of bundles where there is nothing in them. Blocking;

@@ -76,6 +76,7 @@ pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<
     let mut findings = Vec::new();
     let servers = store.load_servers().await?;
     let former = former::find(layout.root()).map_err(cannot_read)?;
+    let pruned = store.pruned_files().await?;
     let mut code = Code::of(layout);
     for stored in &servers {
         let server = &stored.server;
@@ -86,7 +87,6 @@ pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<
             findings.push(finding(server, &problem));
         }
         let own = former.iter().find(|own| own.server() == server.id);
-        let pruned = store.pruned_files().await?;
         for number in own.map_or_else(Vec::new, |own| own.foreign(&releases, &pruned)) {
             let problem = format!("the code of version {number} has no record");
             findings.push(finding(server, &problem));

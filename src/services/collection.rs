@@ -13,11 +13,12 @@ use crate::bundles::{Bundles, former};
 use crate::model::{BundleDigest, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::Store;
+use crate::trouble;
 
 /// How long something may stay that nobody has asked for to go.
 const EVERY: Duration = Duration::from_secs(60 * 60);
 /// Until it is tried again where Docker or the disk failed.
-const RETRY: Duration = Duration::from_secs(60);
+const RETRY: Duration = Duration::from_secs(10);
 /// Between two, however often it is asked for: each reads all releases.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -26,10 +27,15 @@ pub(super) async fn run(app: Arc<App>) {
     let collecting = async {
         loop {
             let next = match app.collect().await {
-                Ok(Collected::All) => EVERY,
-                Ok(Collected::WithoutDocker) => RETRY,
+                Ok(collected) => {
+                    trouble::COLLECTION.worked();
+                    match collected {
+                        Collected::All => EVERY,
+                        Collected::WithoutDocker => RETRY,
+                    }
+                }
                 Err(error) => {
-                    tracing::warn!(%error, "files that nobody needs remain for now");
+                    trouble::COLLECTION.met(&error);
                     RETRY
                 }
             };

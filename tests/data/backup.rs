@@ -1,6 +1,7 @@
 //! Backups: what is in one, where it goes, and what is refused.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
 use std::sync::Arc;
@@ -8,11 +9,12 @@ use std::sync::Arc;
 use emcp::bundles::Bundles;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{restore, write_backup};
-use emcp::model::{Actor, AddressPool, Bundle, Deed, Event, ServerNetworks, Storage};
+use emcp::model::{Actor, AddressPool, Bundle, Deed, Event, ServerId, ServerNetworks, Storage};
 use emcp::settings::Settings;
 use emcp::store::{ServerChange, StoredEnvVar, StoredValue};
 use emcp::vault::Place;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
 use super::maintenance::{
     SECRET, code_file, findings, open, platform, release, secret_of, settings, snapshot,
@@ -333,6 +335,85 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
         .to_string();
     assert!(error.contains("TOKEN does not open"), "{error}");
     assert!(!root.exists());
+}
+
+/// The same backup as an EMCP before bundles made it.
+fn as_before_bundles(archive: &Path, id: ServerId) {
+    let mut entries: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut read = tar::Archive::new(fs::File::open(archive).unwrap());
+    for entry in read.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        entries.push((name, bytes));
+    }
+    let mut digest = Sha256::new();
+    let mut written = tar::Builder::new(fs::File::create(archive).unwrap());
+    for (name, mut bytes) in entries {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let name = match name.as_str() {
+            "manifest.json" => {
+                let manifest = text(&bytes).replace("\"format\": 4", "\"format\": 3");
+                assert_ne!(manifest.as_bytes(), bytes);
+                bytes = manifest.into_bytes();
+                name
+            }
+            "database.jsonl" => {
+                let lines = text(&bytes);
+                let lines: Vec<_> = lines.lines().map(without_bundles).collect();
+                bytes = lines.join("\n").into_bytes();
+                name
+            }
+            "digest.txt" => {
+                bytes = hex::encode(digest.clone().finalize()).into_bytes();
+                name
+            }
+            _ if name.starts_with("bundles/") => format!("{id}/versions/1/server.py"),
+            _ => name,
+        };
+        for part in [name.as_bytes(), &bytes] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        written
+            .append_data(&mut header, &name, bytes.as_slice())
+            .unwrap();
+    }
+    written.finish().unwrap();
+}
+
+/// A dump's line as it was when a version had nothing but its file.
+fn without_bundles(line: &str) -> String {
+    let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+    if line["table"] == "versions" {
+        line["value"]["v"] = 1.into();
+        line["value"].as_object_mut().unwrap().remove("crc");
+        let release = line["value"]["data"].as_object_mut().unwrap();
+        for field in ["bundle", "entry_file"] {
+            assert!(release.remove(field).is_some(), "{field}");
+        }
+    }
+    line.to_string()
+}
+
+#[tokio::test]
+async fn a_backup_of_before_bundles_is_restored_into_bundles() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    as_before_bundles(&file, id);
+    assert_eq!(restore(&settings(there.path()), &file).await.unwrap(), 1);
+    assert!(code_file(there.path()).exists());
+    assert!(!there.path().join(id.to_string()).exists());
+    assert_eq!(
+        findings(&settings(there.path())).await,
+        Vec::<String>::new()
+    );
 }
 
 pub(crate) async fn back_up(settings: &Settings, file: &Path, with_keys: bool) {
