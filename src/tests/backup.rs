@@ -34,11 +34,14 @@ impl Platform {
         ]);
         let runs = app
             .create_with(json!({
-                "name": "runs", "code": "x = 1\n", "env": env, "members": ["ada"],
-                "args": ["--x"], "description": "It runs.",
+                "name": "runs", "code": "x = 1\n", "env": env, "args": ["--x"],
+                "description": "It runs.",
             }))
             .await;
         app.until_status(runs, "running").await;
+        app.patch(runs, json!({"members": ["ada"]}))
+            .await
+            .expect(200);
         let path = format!("/api/servers/{runs}/code");
         let second = json!({"code": "x = 2\n"});
         app.call("PUT", &path, Some(second)).await.expect(200);
@@ -58,7 +61,10 @@ impl Platform {
         app.call("DELETE", &path, None).await.expect(204);
         let connect = json!({"name": "client", "role": "connect", "servers": [runs]});
         let connect = app.call("POST", "/api/tokens", Some(connect)).await;
-        let connect = connect.expect(201).json["token"].as_str().unwrap().to_owned();
+        let connect = connect.expect(201).json["token"]
+            .as_str()
+            .unwrap()
+            .to_owned();
         // As the engine makes it.
         let folder = app.data(&format!("{stores}/storage"));
         fs::create_dir_all(&folder).unwrap();
@@ -92,8 +98,19 @@ impl Platform {
             let path = format!("/api/servers/{}", server["id"].as_str().unwrap());
             let mut kept = Vec::new();
             for field in [
-                "id", "name", "desired", "version", "description", "limits", "args", "members",
-                "egress", "storage", "creator", "created_at", "etags",
+                "id",
+                "name",
+                "desired",
+                "version",
+                "description",
+                "limits",
+                "args",
+                "members",
+                "egress",
+                "storage",
+                "creator",
+                "created_at",
+                "etags",
             ] {
                 kept.push(server[field].clone());
             }

@@ -38,7 +38,11 @@ impl TestApp {
 
     /// Where the code of all versions lies.
     async fn code_of_versions(&self) -> BTreeSet<PathBuf> {
-        let servers = self.call("GET", "/api/servers", None).await.expect(200).json;
+        let servers = self
+            .call("GET", "/api/servers", None)
+            .await
+            .expect(200)
+            .json;
         let mut folders = BTreeSet::new();
         for server in servers["servers"].as_array().unwrap() {
             let path = format!("/api/servers/{}/versions", server["id"].as_str().unwrap());

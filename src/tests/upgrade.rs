@@ -68,7 +68,8 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
         let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
         names.collect::<BTreeSet<_>>()
     };
-    let mounted = |number: u32| BTreeSet::from([number.to_string(), format!("{number}.unrecorded")]);
+    let mounted =
+        |number: u32| BTreeSet::from([number.to_string(), format!("{number}.unrecorded")]);
     assert_eq!(versions_of("runs"), mounted(2));
     assert_eq!(versions_of("sleeps"), mounted(1));
 
@@ -132,7 +133,9 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
     app.act(runs, "restart").await.expect(202);
     app.until_status(runs, "running").await;
     tokio::time::sleep(super::code::HOUR).await;
-    app.until("its code of before to go", || versions_of("runs").is_empty())
-        .await;
+    app.until("its code of before to go", || {
+        versions_of("runs").is_empty()
+    })
+    .await;
     assert_eq!(versions_of("sleeps"), mounted(1));
 }

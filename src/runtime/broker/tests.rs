@@ -338,7 +338,7 @@ async fn a_broker_of_another_version_is_told_and_waited_for() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"emcp-broker 2\n").await;
+            let _ = stream.write_all(b"emcp-broker 1\n").await;
         }
     });
     let settings = SettingsInput::default().check().unwrap();
