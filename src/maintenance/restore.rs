@@ -10,8 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
 use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
-use std::sync::Arc;
+use std::path::{Component, Path};
 
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
@@ -19,7 +18,8 @@ use sha2::{Digest, Sha256};
 use super::archive::{BUNDLES, DATABASE, KEY_FILES, MANIFEST, read};
 use super::check::unopenable;
 use super::disk::{self, DiskDigest};
-use crate::bundles::{Bundles, Lease, Unreadable};
+use super::moved::Moved;
+use crate::bundles::{Bundles, Unreadable};
 use crate::identity::{
     Layout, create_dir_private, parse_master_key, read_master_key, write_atomically,
 };
@@ -57,13 +57,13 @@ pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usiz
 const DISK_WITHOUT_SIZE: &str = "the archive has a piece of a disk before its size";
 
 /// What an archive holds, without code and disks themselves.
-struct Backup {
+pub(super) struct Backup {
     dump: Vec<u8>,
-    keys: BTreeMap<&'static str, Vec<u8>>,
+    pub(super) keys: BTreeMap<&'static str, Vec<u8>>,
     /// The bundles that it brings; once it was tried out, those that are needed.
-    bundles: BTreeSet<BundleDigest>,
+    pub(super) bundles: BTreeSet<BundleDigest>,
     /// The size and the digest of each disk.
-    disks: BTreeMap<ServerId, (u64, [u8; 32])>,
+    pub(super) disks: BTreeMap<ServerId, (u64, [u8; 32])>,
 }
 
 impl Backup {
@@ -426,98 +426,4 @@ fn remove_if_there(folder: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What has been moved or put in place, so that it can be taken back.
-struct Moved {
-    bundles: Arc<Bundles>,
-    put: Vec<Lease>,
-    files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-}
-
-impl Moved {
-    fn new(layout: &Layout) -> Self {
-        Self {
-            bundles: Arc::new(Bundles::new(layout.root())),
-            put: Vec::new(),
-            files: Vec::new(),
-            folders: Vec::new(),
-        }
-    }
-
-    /// Puts a bundle in place, if it is needed.
-    fn put(
-        &mut self,
-        backup: &Backup,
-        whole: Option<(BundleDigest, Bundle)>,
-    ) -> anyhow::Result<()> {
-        let Some((digest, bundle)) = whole.filter(|(digest, _)| backup.bundles.contains(digest))
-        else {
-            return Ok(());
-        };
-        let lease = self.bundles.lease(digest);
-        let written = lease.write(&bundle);
-        self.put.push(lease);
-        written.with_context(|| format!("cannot write the bundle {digest}"))
-    }
-
-    fn all(&mut self, beside: &Layout, layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
-        for id in backup.disks.keys() {
-            self.make_folder(&layout.server_dir(*id), 0o755)?;
-            self.make_folder(&layout.storage_dir(*id), 0o700)?;
-            self.rename(&beside.disk_image(*id), &layout.disk_image(*id))?;
-        }
-        for name in backup.keys.keys() {
-            self.rename(&beside.root().join(name), &layout.root().join(name))?;
-        }
-        // With the database there is a platform.
-        self.rename(&beside.database(), &layout.database())?;
-        sync(layout.root())
-    }
-
-    fn make_folder(&mut self, path: &Path, mode: u32) -> anyhow::Result<()> {
-        match fs::create_dir(path) {
-            Ok(()) => self.folders.push(path.to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot make {}", path.display()));
-            }
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .with_context(|| format!("cannot make {}", path.display()))
-    }
-
-    /// Leaves a file alone that is there: it has the same content.
-    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        if to.exists() {
-            return Ok(());
-        }
-        fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))?;
-        self.files.push(to.to_owned());
-        match to.parent() {
-            Some(folder) => sync(folder),
-            None => Ok(()),
-        }
-    }
-
-    /// The error that led here is the one to tell.
-    fn take_back(&mut self) {
-        for lease in self.put.drain(..) {
-            lease.take_back();
-        }
-        self.bundles.remove_empty_folders();
-        for file in self.files.iter().rev() {
-            let _ = fs::remove_file(file);
-        }
-        for folder in self.folders.iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
-fn sync(folder: &Path) -> anyhow::Result<()> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .with_context(|| format!("cannot write {}", folder.display()))
 }
