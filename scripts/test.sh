@@ -154,8 +154,16 @@ cleanup() {
 }
 
 find_rust_runner() {
-  RUST_TESTS=(cargo test --locked)
+  RUST_TESTS=(cargo test --locked --lib --bins --tests)
   if cargo nextest --version >/dev/null 2>&1; then RUST_TESTS=(cargo nextest run --locked); fi
+}
+
+# nextest runs no examples of the documentation. Those say what the compiler refuses.
+rust_tests() {
+  # For the shell that runs it.
+  # shellcheck disable=SC2016
+  local both='"$@" --no-fail-fast; status=$?; cargo test --locked --doc || status=1; exit $status'
+  suite 'Rust tests' bash -c "$both" - "${RUST_TESTS[@]}"
 }
 
 shell_lint() {
@@ -219,7 +227,7 @@ lint_suites() {
 checks_without_an_engine() {
   renice -n 10 "$BASHPID" >/dev/null
   lint_suites
-  suite 'Rust tests' "${RUST_TESTS[@]}" --no-fail-fast
+  rust_tests
   dashboard_suites
 }
 

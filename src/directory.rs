@@ -10,7 +10,7 @@ use tokio::sync::watch;
 
 use crate::activity::Activity;
 use crate::liveness::Liveness;
-use crate::model::{RunState, Server, ServerId, ServerName};
+use crate::model::{Error, Result, RunState, Server, ServerId, ServerName};
 
 /// A server as wanted and as observed.
 #[derive(Clone)]
@@ -79,6 +79,15 @@ impl Directory {
             .get(&name)
             .and_then(|id| inner.by_id.get(id))
             .cloned()
+    }
+
+    /// As [`Directory::find`], for who needs it.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub fn require(&self, id_or_name: &str) -> Result<Entry> {
+        self.find(id_or_name)
+            .ok_or_else(|| Error::no_server(id_or_name))
     }
 
     /// All servers, by age.
@@ -173,11 +182,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::Actor;
+    use crate::model::Principal;
 
     fn entry(name: &str) -> Entry {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
-        let server = Server::new(id, name.parse().unwrap(), Actor("ann".into()), now);
+        let server = Server::new(id, name.parse().unwrap(), Principal::by_name("ann"), now);
         Entry {
             server: Arc::new(server),
             state: Arc::new(RunState::never_ran(now)),

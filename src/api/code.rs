@@ -4,11 +4,19 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::{Actor, Release};
+use crate::model::Release;
+
+/// The versions of a server's code.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct VersionList {
+    /// Oldest first.
+    pub versions: Vec<VersionView>,
+}
 
 /// One immutable upload of a server's code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct CodeVersion {
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[schema(as = CodeVersion)]
+pub struct VersionView {
     /// 1 for the first upload.
     pub number: u32,
     /// SHA-256 of the file, hexadecimal.
@@ -16,7 +24,7 @@ pub struct CodeVersion {
     /// Size in bytes.
     pub size_bytes: u64,
     /// Who uploaded it.
-    pub uploaded_by: Actor,
+    pub uploaded_by: String,
     /// When.
     #[schema(value_type = String, format = DateTime)]
     pub uploaded_at: Timestamp,
@@ -27,24 +35,17 @@ pub struct CodeVersion {
     pub last_in_use_at: Option<Timestamp>,
 }
 
-impl From<Release> for CodeVersion {
+impl From<Release> for VersionView {
     fn from(release: Release) -> Self {
         Self {
             number: release.number,
             sha256: release.sha256,
             size_bytes: release.size_bytes,
-            uploaded_by: release.uploaded_by,
+            uploaded_by: release.uploaded_by.name,
             uploaded_at: release.uploaded_at,
             last_in_use_at: release.last_in_use_at,
         }
     }
-}
-
-/// The versions of a server's code.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
-pub struct VersionList {
-    /// Oldest first.
-    pub versions: Vec<CodeVersion>,
 }
 
 /// The next version of a server's code.

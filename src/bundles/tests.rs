@@ -3,7 +3,7 @@ use std::os::unix::fs::{PermissionsExt, symlink};
 use jiff::Timestamp;
 
 use super::*;
-use crate::model::{Actor, ServerId};
+use crate::model::{Principal, ServerId};
 
 const CODE: &[u8] = b"mcp = None\n";
 /// Writers at the same time.
@@ -14,7 +14,12 @@ fn bundle(content: &[u8]) -> Bundle {
 }
 
 fn release(number: u32, content: &[u8]) -> Release {
-    Release::of_file(number, content, Actor("ada".into()), Timestamp::UNIX_EPOCH)
+    Release::of_file(
+        number,
+        content,
+        Principal::by_name("ada"),
+        Timestamp::UNIX_EPOCH,
+    )
 }
 
 /// An empty data directory.

@@ -18,14 +18,14 @@ pub(super) async fn done(ctx: &Ctx) {
 pub(super) async fn also_done(ctx: &Ctx, action: &'static str, target: &str, id: impl ToString) {
     let target = (target.to_owned(), id.to_string());
     if let Some(done) = ctx.facts.also(action, target) {
-        ctx.app.write_audit(line(ctx, done, Ok(()))).await;
+        ctx.app.audit.write(line(ctx, done, Ok(()))).await;
     }
 }
 
 /// Writes the request's line, unless that is done already.
 pub(super) async fn write(ctx: &Ctx, outcome: Result<(), &Error>) {
     if let Some(done) = ctx.facts.take() {
-        ctx.app.write_audit(line(ctx, done, outcome)).await;
+        ctx.app.audit.write(line(ctx, done, outcome)).await;
     }
 }
 
@@ -44,13 +44,13 @@ fn line(ctx: &Ctx, done: Done, outcome: Result<(), &Error>) -> AuditEntry {
         Err(_) => AuditResult::Refused,
     };
     AuditEntry {
-        actor: Some(caller.name),
-        token_id: caller.token,
+        actor: Some(caller.principal),
+        token_id: caller.credential,
         target,
         target_id,
         code: outcome.err().map(|error| error.code().to_owned()),
         from: Some(ctx.client()),
-        made_by: caller.bound_to,
+        made_by: caller.grant.bound_to,
         ..AuditEntry::new(Timestamp::now(), action, result)
     }
 }

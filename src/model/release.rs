@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{Actor, BundleDigest, BundlePath};
+use super::{BundleDigest, BundlePath, Principal};
 
 /// One immutable release of a server: what the API calls a version is its
 /// number. Its files lie beside the records, found by their content
@@ -22,7 +22,7 @@ pub struct Release {
     /// What all of them have together, in bytes.
     pub size_bytes: u64,
     /// Who made it.
-    pub uploaded_by: Actor,
+    pub uploaded_by: Principal,
     /// When.
     pub uploaded_at: Timestamp,
     /// Until when it was in use, the last time; absent for the one in use, and
@@ -33,7 +33,7 @@ pub struct Release {
 
 impl Release {
     /// The release of one file.
-    pub fn of_file(number: u32, content: &[u8], by: Actor, at: Timestamp) -> Self {
+    pub fn of_file(number: u32, content: &[u8], by: Principal, at: Timestamp) -> Self {
         let sha256 = Sha256::digest(content).into();
         let size_bytes = content.len() as u64;
         Self {

@@ -52,7 +52,7 @@ fn last_in_use(versions: &[Release], at: usize) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Actor;
+    use crate::model::Principal;
 
     const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -61,7 +61,7 @@ mod tests {
         (1..=count)
             .map(|number| {
                 let uploaded_at = now - DAY * i32::try_from(count - number).unwrap();
-                Release::of_file(number, b"x", Actor("ada".into()), uploaded_at)
+                Release::of_file(number, b"x", Principal::by_name("ada"), uploaded_at)
             })
             .collect()
     }

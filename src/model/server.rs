@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Effect, Error, Result, ServerName, ServerNetworks, ServerSettings};
+use super::{
+    Effect, Error, Principal, PrincipalId, Result, ServerName, ServerNetworks, ServerSettings,
+};
 
 /// The port every server listens on inside its container: the base image's
 /// bootstrap and every route agree on it (`base-image/README.md`).
@@ -222,11 +224,6 @@ impl Limits {
     }
 }
 
-/// Who did something, as kept with what was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-pub struct Actor(pub String);
-
 /// A server as wanted. What is observed of it is a `RunState`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
@@ -238,7 +235,10 @@ pub struct Server {
     #[serde(flatten)]
     pub settings: ServerSettings,
     /// Who created it.
-    pub creator: Actor,
+    pub creator: Principal,
+    /// Whom it belongs to as well.
+    #[serde(default)]
+    pub members: Vec<Principal>,
     /// What the user wants now.
     pub desired: Desired,
     /// Raised by every start, restart and stop: a container of an older
@@ -270,12 +270,13 @@ pub struct Server {
 impl Server {
     /// A server of which no more than its name is said: it is not wanted to run
     /// yet, and has no address of the pool.
-    pub fn new(id: ServerId, name: ServerName, creator: Actor, now: Timestamp) -> Self {
+    pub fn new(id: ServerId, name: ServerName, creator: Principal, now: Timestamp) -> Self {
         Self {
             id,
             name,
             settings: ServerSettings::default(),
             creator,
+            members: Vec::new(),
             desired: Desired::Stopped,
             generation: 1,
             revision: 1,
@@ -300,9 +301,13 @@ impl Server {
     }
 
     /// Whether this person created it or was added to it.
-    pub fn belongs_to(&self, name: &str) -> bool {
-        let mut members = self.settings.members.iter();
-        self.creator.0 == name || members.any(|member| member.0 == name)
+    pub fn belongs_to(&self, person: PrincipalId) -> bool {
+        self.owners().any(|owner| owner.id == person)
+    }
+
+    /// Whoever it belongs to, its creator first.
+    pub fn owners(&self) -> impl Iterator<Item = &Principal> {
+        std::iter::once(&self.creator).chain(&self.members)
     }
 
     /// A new wish for the same thing, where it is wanted to run: its container

@@ -2,15 +2,18 @@
 //! run it reads it, in a container of its own without network; nothing of it is
 //! run.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{App, CodeUpload};
+use super::CodeUpload;
+use super::code::CodeFiles;
+use super::parts::Parts;
 use crate::access::CanRead;
 use crate::api::{CheckView, Severity};
 use crate::model::{EntryObject, Error, Result, RuntimeChoice};
-use crate::runtime::{CHECK, OneShot, RuntimeError};
+use crate::runtime::{CHECK, OneShot, Runtime, RuntimeError};
 
 /// Normally it takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -27,7 +30,22 @@ pub struct CheckCode {
     pub runtime: RuntimeChoice,
 }
 
-impl App {
+/// Checks files.
+pub struct Checks {
+    files: CodeFiles,
+    runtime: Arc<dyn Runtime>,
+    base_image: String,
+}
+
+impl Checks {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            files: CodeFiles::of(parts),
+            runtime: Arc::clone(&parts.runtime),
+            base_image: parts.settings.base_image.clone(),
+        }
+    }
+
     /// Checks a file.
     ///
     /// # Errors
@@ -39,10 +57,10 @@ impl App {
             .map_err(|error| Error::internal("no place for a check", error))?;
         // It goes when nobody uses it any more, however the check ends: no
         // release has it, unless the same was uploaded once.
-        let bundle = self.write_bundle(check.code).await?;
+        let bundle = self.files.write(check.code).await?;
         let code_dir = bundle.folder();
         let shot = OneShot {
-            image: &self.settings.base_image,
+            image: &self.base_image,
             command: CHECK,
             env: vec![
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),

@@ -5,17 +5,19 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::servers::event;
-use super::{App, ServerView};
+use super::ServerView;
+use super::changes::{Changes, event};
+use super::parts::Parts;
+use super::versions::Pruner;
 use crate::access::{CanInspect, CanRead, CanWrite};
-use crate::api::CodeVersion;
 use crate::blocking::run_blocking;
-use crate::bundles::{Lease, Unreadable};
+use crate::bundles::{Bundles, Lease, Unreadable};
+use crate::directory::Directory;
 use crate::model::{
-    Actor, Bundle, Deed, Error, Event, Release, Result, Seen, ServerId, Tag, decode_source,
+    Bundle, Deed, Error, Event, Principal, Release, Result, Seen, ServerId, Tag, decode_source,
     encode_source,
 };
-use crate::store::{NewRelease, ServerChange};
+use crate::store::{NewRelease, ServerChange, Store};
 
 /// A checked code file.
 #[derive(Debug, Clone)]
@@ -70,19 +72,40 @@ impl CodeUpload {
     }
 
     /// The record of this file as release `number`.
-    pub(super) fn release(&self, number: u32, by: Actor, at: Timestamp) -> Release {
+    pub(super) fn release(&self, number: u32, by: Principal, at: Timestamp) -> Release {
         Release::of_file(number, &self.0, by, at)
     }
 }
 
-impl App {
+/// Servers' code, and its versions.
+pub struct Code {
+    directory: Arc<Directory>,
+    store: Store,
+    bundles: Arc<Bundles>,
+    files: CodeFiles,
+    changes: Changes,
+    pruner: Arc<Pruner>,
+}
+
+impl Code {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            store: parts.store.clone(),
+            bundles: Arc::clone(&parts.bundles),
+            files: CodeFiles::of(parts),
+            changes: Changes::of(parts),
+            pruner: Arc::clone(&parts.pruner),
+        }
+    }
+
     /// The code in use, and its tag.
     ///
     /// # Errors
     /// `server_not_found`, or if the file cannot be read.
-    pub async fn code(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
-        let server = self.find_server(&permit.server().to_string())?.server;
-        let code = self.code_of(server.id, server.version).await?;
+    pub async fn in_use(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
+        let server = self.directory.require(&permit.server().to_string())?.server;
+        let code = self.read(server.id, server.version).await?;
         Ok((code, server.etags().code))
     }
 
@@ -90,11 +113,11 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`, or if the file cannot be read.
-    pub async fn code_of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
-        self.code_of(permit.server(), number).await
+    pub async fn of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
+        self.read(permit.server(), number).await
     }
 
-    async fn code_of(&self, id: ServerId, number: u32) -> Result<Vec<u8>> {
+    async fn read(&self, id: ServerId, number: u32) -> Result<Vec<u8>> {
         let release = self.require_release(id, number).await?;
         let bundles = Arc::clone(&self.bundles);
         let read = run_blocking(move || bundles.read(&release));
@@ -120,7 +143,7 @@ impl App {
     /// # Errors
     /// `server_not_found`, `precondition_failed`, or a full disk; the present
     /// version then stays.
-    pub async fn put_code(
+    pub async fn put(
         &self,
         permit: &CanWrite,
         seen: Seen,
@@ -128,13 +151,13 @@ impl App {
         restart: bool,
     ) -> Result<ServerView> {
         let id = permit.server();
-        let known = self.find_server(&id.to_string())?.server;
+        let known = self.directory.require(&id.to_string())?.server;
         // The transaction decides; this spares writing a file for nothing.
         seen.require(&known.etags().code)?;
         let actor = permit.actor().clone();
         let mut release = code.release(0, actor.clone(), Timestamp::now());
-        let bundle = self.write_bundle(code).await?;
-        let changed = self.change(permit, move |server| {
+        let bundle = self.files.write(code).await?;
+        let changed = self.changes.make(permit, move |server| {
             seen.require(&server.etags().code)?;
             server.newest_version += 1;
             server.version = server.newest_version;
@@ -154,7 +177,7 @@ impl App {
         });
         let changed = changed.await;
         if changed.is_ok() {
-            self.prune_versions(id).await;
+            self.pruner.prune_versions(id).await;
         }
         changed
     }
@@ -163,10 +186,9 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
-        let id = self.find_server(id_or_name)?.server.id;
-        let releases = self.store.releases_of(id).await?;
-        Ok(releases.into_iter().map(CodeVersion::from).collect())
+    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<Release>> {
+        let id = self.directory.require(id_or_name)?.server.id;
+        self.store.releases_of(id).await
     }
 
     /// Puts an earlier version into use.
@@ -174,29 +196,29 @@ impl App {
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`,
     /// `precondition_failed`, or if the database fails.
-    pub async fn activate_version(
-        &self,
-        permit: &CanWrite,
-        seen: Seen,
-        number: u32,
-    ) -> Result<ServerView> {
+    pub async fn activate(&self, permit: &CanWrite, seen: Seen, number: u32) -> Result<ServerView> {
         self.require_release(permit.server(), number).await?;
         let event = event(Deed::VersionActivated { version: number }, permit);
-        self.change(permit, move |server| {
-            seen.require(&server.etags().code)?;
-            server.version = number;
-            server.revision += 1;
-            server.wish_again_if_running();
-            Ok(ServerChange::of_record(event))
-        })
-        .await
+        self.changes
+            .make(permit, move |server| {
+                seen.require(&server.etags().code)?;
+                server.version = number;
+                server.revision += 1;
+                server.wish_again_if_running();
+                Ok(ServerChange::of_record(event))
+            })
+            .await
     }
 
     async fn require_release(&self, id: ServerId, number: u32) -> Result<Release> {
         if let Some(release) = self.store.release(id, number).await? {
             return Ok(release);
         }
-        let newest = self.find_server(&id.to_string())?.server.newest_version;
+        let newest = self
+            .directory
+            .require(&id.to_string())?
+            .server
+            .newest_version;
         if (1..=newest).contains(&number) {
             return Err(Error::version_pruned(number));
         }
@@ -205,14 +227,29 @@ impl App {
             message: format!("the server has no version {number}"),
         })
     }
+}
 
-    /// Puts the file on disk, for a release that is to be recorded. It stays for
+/// Writes the files of releases that are to be recorded.
+pub(super) struct CodeFiles {
+    bundles: Arc<Bundles>,
+    store: Store,
+}
+
+impl CodeFiles {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            bundles: Arc::clone(&parts.bundles),
+            store: parts.store.clone(),
+        }
+    }
+
+    /// Puts a file on disk, for a release that is to be recorded. It stays for
     /// as long as the lease lives, and goes by itself where no release has it
     /// then.
     ///
     /// # Errors
     /// A full disk.
-    pub(super) async fn write_bundle(&self, code: CodeUpload) -> Result<Lease> {
+    pub(super) async fn write(&self, code: CodeUpload) -> Result<Lease> {
         let cut_short = |error| Error::internal("writing a bundle ended early", error);
         let bundles = Arc::clone(&self.bundles);
         let taking = run_blocking(move || {

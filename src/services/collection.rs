@@ -6,10 +6,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::time::sleep;
+use tokio_util::sync::CancellationToken;
 
-use super::App;
+use super::parts::Parts;
 use crate::blocking::run_blocking;
 use crate::bundles::{Bundles, former};
+use crate::directory::Directory;
 use crate::model::{BundleDigest, Error, Result};
 use crate::runtime::Runtime;
 use crate::store::Store;
@@ -22,11 +24,33 @@ const RETRY: Duration = Duration::from_secs(10);
 /// Between two, however often it is asked for: each reads all releases.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// What is collected, and what it depends on.
+struct Collector {
+    store: Store,
+    bundles: Arc<Bundles>,
+    runtime: Arc<dyn Runtime>,
+    directory: Arc<Directory>,
+    data_dir: PathBuf,
+}
+
+/// Begins it, as a task of EMCP's.
+pub(super) fn begin(parts: &Parts) {
+    let collector = Collector {
+        store: parts.store.clone(),
+        bundles: Arc::clone(&parts.bundles),
+        runtime: Arc::clone(&parts.runtime),
+        directory: Arc::clone(&parts.directory),
+        data_dir: parts.layout.root().to_owned(),
+    };
+    let cancel = parts.endings.cancel.clone();
+    parts.endings.tasks.spawn(run(collector, cancel));
+}
+
 /// Runs until cancelled.
-pub(super) async fn run(app: Arc<App>) {
+async fn run(collector: Collector, cancel: CancellationToken) {
     let collecting = async {
         loop {
-            let next = match app.collect().await {
+            let next = match collector.collect().await {
                 Ok(collected) => {
                     trouble::COLLECTION.worked();
                     match collected {
@@ -41,12 +65,12 @@ pub(super) async fn run(app: Arc<App>) {
             };
             sleep(PAUSE).await;
             tokio::select! {
-                () = app.bundles.collection_asked() => {}
+                () = collector.bundles.collection_asked() => {}
                 () = sleep(next) => {}
             }
         }
     };
-    let _ = app.cancel.run_until_cancelled(collecting).await;
+    let _ = cancel.run_until_cancelled(collecting).await;
 }
 
 /// How far a collection came.
@@ -59,7 +83,7 @@ pub(super) enum Collected {
     WithoutDocker,
 }
 
-impl App {
+impl Collector {
     async fn collect(&self) -> Result<Collected> {
         let bundles = collect(&self.store, &self.bundles, &*self.runtime).await?;
         let former = self.remove_former().await?;
@@ -71,7 +95,7 @@ impl App {
     }
 
     async fn remove_former(&self) -> Result<Collected> {
-        let root = self.layout.root().to_owned();
+        let root = self.data_dir.clone();
         let found = on_disk(move || former::find(&root)).await?;
         if found.is_empty() {
             return Ok(Collected::All);
@@ -157,8 +181,8 @@ mod tests {
     use crate::identity::Layout;
     use crate::maintenance::check;
     use crate::model::{
-        Actor, AddressPool, Bundle, Deed, Event, Happening, Release, Retention, RunState, Server,
-        ServerId,
+        AddressPool, Bundle, Deed, Event, Happening, Principal, Release, Retention, RunState,
+        Server, ServerId,
     };
     use crate::runtime::fake::FakeEngine;
     use crate::store::{NewRelease, NewServer, ServerChange};
@@ -204,7 +228,7 @@ mod tests {
 
         /// As an upload does.
         async fn release(&self, number: u32, code: &str) -> NewRelease {
-            let (by, now) = (Actor("ada".into()), Timestamp::now());
+            let (by, now) = (Principal::by_name("ada"), Timestamp::now());
             let release = Release::of_file(number, code.as_bytes(), by, now);
             let bundle = self.bundles.lease(release.bundle);
             if !bundle.is_there() {
@@ -217,7 +241,7 @@ mod tests {
         }
 
         async fn create(&self, name: &str, code: &str) -> ServerId {
-            let (id, now, actor) = (ServerId::new(), Timestamp::now(), Actor("ada".into()));
+            let (id, now, actor) = (ServerId::new(), Timestamp::now(), Principal::by_name("ada"));
             let new = NewServer {
                 server: Server::new(id, name.parse().unwrap(), actor.clone(), now),
                 release: self.release(1, code).await,
@@ -233,7 +257,7 @@ mod tests {
 
         async fn use_version(&self, id: ServerId, number: u32, new: Option<NewRelease>) {
             let uploaded = Deed::CodeUploaded { version: number };
-            let event = Event::of_deed(Timestamp::now(), uploaded, &Actor("ada".into()));
+            let event = Event::of_deed(Timestamp::now(), uploaded, &Principal::by_name("ada"));
             let change = move |server: &mut Server| {
                 server.version = number;
                 server.newest_version = server.newest_version.max(number);
@@ -320,7 +344,7 @@ mod tests {
         let later = Timestamp::now() + jiff::SignedDuration::from_hours(1);
         let pruning = setting.store.prune_releases(id, NONE_KEPT, later);
         assert_eq!(pruning.await.unwrap(), [1, 2]);
-        let event = Event::of_deed(later, Deed::StartAsked, &Actor("ada".into()));
+        let event = Event::of_deed(later, Deed::StartAsked, &Principal::by_name("ada"));
         let refused = setting.store.update_server(id, None, |server| {
             server.version = 2;
             Ok(ServerChange::of_record(event))

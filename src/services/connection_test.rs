@@ -4,21 +4,22 @@
 //! from where clients are, only they can find out.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use url::Url;
 use uuid::Uuid;
 
-use super::App;
-use crate::access::{Caller, CanConnect, TokenTable};
+use super::parts::Parts;
+use super::trials::Trials;
+use crate::access::{Caller, CanConnect, Proxies, TokenTable};
 use crate::api::{ConnectionTest, Step};
-use crate::directory::Entry;
+use crate::directory::{Directory, Entry};
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
-use crate::model::{
-    CONNECTION_TEST, Finding, PLATFORM, Result, Role, Serves, Token, TokenId, TokenSecret,
-};
+use crate::model::{Finding, Grant, Principal, Result, Role, Serves, Token, TokenId, TokenSecret};
 use crate::runtime::ServerClient;
 use crate::vault::random_bytes;
 
@@ -49,14 +50,39 @@ const STEPS: [&str; 5] = ["resolve", "tls", "gate", "initialize", "list_tools"];
 /// What a step brings and found, or found wrong.
 type StepResult<T> = std::result::Result<(T, Finding), Finding>;
 
-impl App {
+/// Tests connections.
+pub struct ConnectionTests {
+    directory: Arc<Directory>,
+    trials: Trials,
+    /// A test's token is among them as long as it goes on.
+    tokens: Arc<TokenTable>,
+    proxies: Arc<Proxies>,
+    base_of_servers: Url,
+    /// Where Traefik listens.
+    https_address: String,
+    ca_cert_pem: Option<String>,
+}
+
+impl ConnectionTests {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            trials: Trials::of(parts),
+            tokens: Arc::clone(&parts.tokens),
+            proxies: Arc::clone(&parts.proxies),
+            base_of_servers: parts.settings.base_of_servers().clone(),
+            https_address: parts.settings.https_address.clone(),
+            ca_cert_pem: parts.ca_cert_pem.clone(),
+        }
+    }
+
     /// Tests the connection to a server.
     ///
     /// # Errors
     /// `server_not_found`.
-    pub async fn test_connection(&self, permit: &CanConnect) -> Result<ConnectionTest> {
-        let _place = self.begin_trial(permit)?;
-        let entry = self.find_server(&permit.server().to_string())?;
+    pub async fn run(&self, permit: &CanConnect) -> Result<ConnectionTest> {
+        let _place = self.trials.begin(permit)?;
+        let entry = self.directory.require(&permit.server().to_string())?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
         self.walk(&entry, &token, &mut steps).await;
@@ -148,11 +174,11 @@ impl App {
     fn find_traefik(&self) -> StepResult<SocketAddr> {
         let address = self.proxies.latest(Instant::now());
         let address = address.ok_or(Finding::TraefikSilent)?;
-        let port = self.settings.https_address.rsplit(':').next();
+        let port = self.https_address.rsplit(':').next();
         let port = port
             .and_then(|port| port.parse().ok())
             .ok_or_else(|| Finding::NoPort {
-                https_address: self.settings.https_address.clone(),
+                https_address: self.https_address.clone(),
             })?;
         let traefik = SocketAddr::new(address, port);
         let finding = Finding::TraefikFound {
@@ -162,14 +188,14 @@ impl App {
     }
 
     fn is_public_host_an_address(&self) -> bool {
-        let public = self.settings.base_of_servers();
+        let public = &self.base_of_servers;
         let host = public.host_str().unwrap_or_default();
         host.parse::<IpAddr>().is_ok()
     }
 
     /// A client that takes Traefik for the public name, and the URL to use.
     async fn reach(&self, traefik: SocketAddr) -> StepResult<(reqwest::Client, String)> {
-        let public = self.settings.base_of_servers();
+        let public = &self.base_of_servers;
         let host = public.host_str().unwrap_or_default();
         let mut builder = reqwest::Client::builder()
             .no_proxy()
@@ -283,13 +309,14 @@ impl<'a> TestToken<'a> {
         let id = TokenId(Uuid::now_v7());
         table.insert(Token {
             id,
-            name: CONNECTION_TEST.to_owned(),
-            role: Role::Connect,
-            servers: Some(vec![entry.server.id]),
+            principal: Principal::connection_test(),
+            grant: Grant {
+                servers: Some(vec![entry.server.id]),
+                ..Grant::of_role(Role::Connect)
+            },
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: PLATFORM.to_owned(),
-            bound_to_maker: false,
+            created_by: Principal::platform(),
             expires_at: now.checked_add(TOKEN_LIFETIME).ok(),
             last_used_at: None,
             quota: Default::default(),

@@ -8,9 +8,11 @@ use std::time::Duration;
 
 use serde::Deserialize;
 
-use super::App;
+use super::parts::Parts;
 use crate::api::{Firewall, FirewallView, Notice};
-use crate::runtime::{OneShot, REACH};
+use crate::directory::Directory;
+use crate::model::ServerNetworks;
+use crate::runtime::{OneShot, REACH, Runtime};
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
 const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
@@ -101,11 +103,11 @@ impl FirewallView {
 }
 
 /// The last finding.
-pub struct FirewallWatch(RwLock<FirewallView>);
+pub(super) struct FirewallWatch(RwLock<FirewallView>);
 
 impl FirewallWatch {
     /// Before the first try.
-    pub fn new(is_wanted: bool) -> Self {
+    pub(super) fn new(is_wanted: bool) -> Self {
         Self(RwLock::new(if is_wanted {
             FirewallView::untried()
         } else {
@@ -114,7 +116,7 @@ impl FirewallWatch {
     }
 
     /// The last finding.
-    pub fn view(&self) -> FirewallView {
+    pub(super) fn view(&self) -> FirewallView {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -127,25 +129,38 @@ impl FirewallWatch {
 }
 
 /// Tries at once, and again from time to time.
-pub(super) fn watch(app: &Arc<App>) {
-    if !app.settings.firewall {
+pub(super) fn watch(parts: &Parts) {
+    if !parts.settings.firewall {
         return;
     }
-    let task = try_for_ever(Arc::clone(app));
-    app.tasks
-        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
+    let trying = Trying {
+        directory: Arc::clone(&parts.directory),
+        networks: parts.settings.networks,
+        base_image: parts.settings.base_image.clone(),
+        runtime: Arc::clone(&parts.runtime),
+    };
+    let task = try_for_ever(trying, Arc::clone(&parts.firewall));
+    parts.endings.spawn(task);
 }
 
-async fn try_for_ever(app: Arc<App>) {
+/// Tries it from a free address of a server.
+struct Trying {
+    directory: Arc<Directory>,
+    networks: ServerNetworks,
+    base_image: String,
+    runtime: Arc<dyn Runtime>,
+}
+
+async fn try_for_ever(trying: Trying, last: Arc<FirewallWatch>) {
     loop {
-        let found = FirewallView::of(try_once(&app).await);
+        let found = FirewallView::of(try_once(&trying).await);
         let state = found.state;
-        if found != app.firewall.view() {
+        if found != last.view() {
             match state {
                 Firewall::Closed | Firewall::Off => tracing::info!("{}", found.message),
                 Firewall::Open | Firewall::Unknown => tracing::warn!("{}", found.message),
             }
-            app.firewall.put(found);
+            last.put(found);
         }
         tokio::time::sleep(match state {
             Firewall::Closed | Firewall::Off => CLOSED_RECHECK,
@@ -155,26 +170,25 @@ async fn try_for_ever(app: Arc<App>) {
     }
 }
 
-async fn try_once(app: &App) -> Result<Reach, String> {
-    let servers = app.directory.list();
+async fn try_once(trying: &Trying) -> Result<Reach, String> {
+    let servers = trying.directory.list();
     let taken: BTreeSet<_> = servers.iter().map(|entry| entry.server.address).collect();
     // Servers take the lowest free address, so the highest is the last one that
     // a server created meanwhile could want.
-    let address = app
-        .settings
+    let address = trying
         .networks
         .open()
         .highest_free(&taken)
         .ok_or("every address is taken by a server")?;
     let shot = OneShot {
-        image: &app.settings.base_image,
+        image: &trying.base_image,
         command: REACH,
         env: Vec::new(),
         code_dir: None,
         address: Some(address),
         patience: PATIENCE,
     };
-    let written = app
+    let written = trying
         .runtime
         .run_once(&shot)
         .await

@@ -22,7 +22,7 @@ use crate::access::Caller;
 use crate::bundles::Bundles;
 use crate::clock::Clock;
 use crate::maintenance::check;
-use crate::model::{Actor, Bundle, Deed, Event, PatchServer, Seen, ServerId};
+use crate::model::{Bundle, Deed, Event, PatchServer, Principal, Seen, ServerId};
 use crate::runtime::fake::FakeEngine;
 use crate::settings::SettingsInput;
 use crate::store::{NewRelease, ServerChange};
@@ -56,9 +56,11 @@ impl Setting {
             closing: CancellationToken::new(),
             cancel: CancellationToken::new(),
         };
-        let (app, _) = start(settings.check().unwrap(), endings).await.unwrap();
+        let started = start(settings.check().unwrap(), endings).await.unwrap();
+        let app = started.app;
         let token = fs::read_to_string(dir.path().join("data/admin-token")).unwrap();
         let caller = app
+            .authentication
             .identify(token.trim(), IpAddr::V4(Ipv4Addr::LOCALHOST))
             .unwrap();
         Self {
@@ -78,7 +80,7 @@ impl Setting {
             start: false,
         };
         let permit = self.caller.may_create().unwrap();
-        self.app.create_server(&permit, new).await.unwrap().id
+        self.app.servers.create(&permit, new).await.unwrap().id
     }
 
     async fn upload(&self, id: ServerId, text: &str) -> crate::model::Result<()> {
@@ -91,20 +93,22 @@ impl Setting {
         id: ServerId,
         text: &str,
     ) -> crate::model::Result<()> {
-        let server = self.app.directory.get(id).unwrap().server;
+        let server = self.app.behind.directory.get(id).unwrap().server;
         let permit = self.caller.may_write(&server).unwrap();
-        let uploaded = self.app.put_code(&permit, seen, code(text), true);
+        let uploaded = self.app.code.put(&permit, seen, code(text), true);
         uploaded.await.map(drop)
     }
 
     /// Every record has its file, and every file comes to have a record.
     async fn assert_sound(&self) {
         let app = &self.app;
-        let findings = check(&app.store, &app.vault, &app.layout).await.unwrap();
+        let findings = check(&app.behind.store, &app.behind.vault, &app.behind.layout)
+            .await
+            .unwrap();
         assert_eq!(findings, []);
-        let in_use = app.store.bundles_in_use().await.unwrap();
+        let in_use = app.behind.store.bundles_in_use().await.unwrap();
         let is_settled = async {
-            while BTreeSet::from_iter(app.bundles.on_disk().unwrap()) != in_use {
+            while BTreeSet::from_iter(app.behind.bundles.on_disk().unwrap()) != in_use {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
@@ -114,18 +118,18 @@ impl Setting {
 
     /// The numbers of the recorded versions, oldest first.
     async fn recorded(&self, id: ServerId) -> Vec<u32> {
-        let releases = self.app.store.releases_of(id).await.unwrap();
+        let releases = self.app.behind.store.releases_of(id).await.unwrap();
         releases.iter().map(|release| release.number).collect()
     }
 
     /// What the next start does with what a crash left.
     async fn start_again(&self) {
         let (app, engine) = (&self.app, FakeEngine::new(Clock::Wall));
-        let bundles = Arc::new(Bundles::new(app.layout.root()));
-        orphans::take_over(&app.layout, &app.store, &bundles)
+        let bundles = Arc::new(Bundles::new(app.behind.layout.root()));
+        orphans::take_over(&app.behind.layout, &app.behind.store, &bundles)
             .await
             .unwrap();
-        collect(&app.store, &bundles, &engine).await.unwrap();
+        collect(&app.behind.store, &bundles, &engine).await.unwrap();
     }
 }
 
@@ -137,7 +141,15 @@ fn code(text: &str) -> CodeUpload {
 async fn of_uploads_on_top_of_one_version_at_the_same_time_one_is_taken() {
     let setting = Arc::new(Setting::new().await);
     let id = setting.create("one").await;
-    let tag = setting.app.directory.get(id).unwrap().server.etags().code;
+    let tag = setting
+        .app
+        .behind
+        .directory
+        .get(id)
+        .unwrap()
+        .server
+        .etags()
+        .code;
     let mut uploads = JoinSet::new();
     for number in 0..UPLOADS {
         let setting = Arc::clone(&setting);
@@ -182,9 +194,9 @@ async fn of_uploads_at_the_same_time_each_is_kept_and_the_last_is_in_use() {
         setting.recorded(one).await,
         (1..=newest).collect::<Vec<_>>()
     );
-    let server = setting.app.directory.get(one).unwrap().server;
+    let server = setting.app.behind.directory.get(one).unwrap().server;
     assert_eq!((server.version, server.newest_version), (newest, newest));
-    let versions = setting.app.store.releases_of(one).await.unwrap();
+    let versions = setting.app.behind.store.releases_of(one).await.unwrap();
     let mut uploaded: Vec<_> = versions[1..].iter().map(|v| v.sha256.clone()).collect();
     let mut sent: Vec<_> = (0..UPLOADS)
         .map(|number| format!("text = {:?}\n", format!("upload {number}")))
@@ -220,14 +232,18 @@ impl Cut {
     /// it.
     async fn reached(self, app: &App, text: &str) -> NewRelease {
         let code = code(text);
-        let bundles = Arc::new(Bundles::new(app.layout.root()));
-        let release = code.release(0, Actor("ann".into()), Timestamp::now());
+        let bundles = Arc::new(Bundles::new(app.behind.layout.root()));
+        let release = code.release(0, Principal::by_name("ann"), Timestamp::now());
         let bundle = bundles.lease(release.bundle);
-        app.store.note_loose_bundle(release.bundle).await.unwrap();
+        app.behind
+            .store
+            .note_loose_bundle(release.bundle)
+            .await
+            .unwrap();
         match self {
             Self::Noted => {}
             Self::HalfWritten => {
-                let half = app.layout.root().join("bundles/.tmp/half");
+                let half = app.behind.layout.root().join("bundles/.tmp/half");
                 fs::create_dir_all(&half).unwrap();
                 fs::write(half.join("server.py"), "tex").unwrap();
             }
@@ -252,9 +268,9 @@ async fn an_upload_that_is_cut_off_is_there_whole_or_not_at_all() {
         if cut == Cut::Recorded {
             let event = |number| {
                 let uploaded = Deed::CodeUploaded { version: number };
-                Event::of_deed(Timestamp::now(), uploaded, &Actor("ann".into()))
+                Event::of_deed(Timestamp::now(), uploaded, &Principal::by_name("ann"))
             };
-            let change = app.store.update_server(id, None, move |server| {
+            let change = app.behind.store.update_server(id, None, move |server| {
                 server.newest_version += 1;
                 new.release.number = server.newest_version;
                 let event = event(new.release.number);
@@ -272,10 +288,10 @@ async fn an_upload_that_is_cut_off_is_there_whole_or_not_at_all() {
             &[1, 2]
         };
         assert_eq!(setting.recorded(id).await, expected, "{cut:?}");
-        let bundles = app.bundles.on_disk().unwrap();
-        let in_use = app.store.bundles_in_use().await.unwrap();
+        let bundles = app.behind.bundles.on_disk().unwrap();
+        let in_use = app.behind.store.bundles_in_use().await.unwrap();
         assert_eq!(BTreeSet::from_iter(bundles), in_use, "{cut:?}");
-        assert_eq!(app.store.loose_bundles().await.unwrap(), []);
+        assert_eq!(app.behind.store.loose_bundles().await.unwrap(), []);
     }
     setting.assert_sound().await;
 }
@@ -295,10 +311,7 @@ async fn an_upload_that_is_refused_leaves_nothing() {
         env: Vec::new(),
         start: false,
     };
-    let written = setting.app.write_bundle(taken.code.clone()).await.unwrap();
-    assert!(written.is_there());
-    let refused = setting.app.create_server(&permit, taken).await;
+    let refused = setting.app.servers.create(&permit, taken).await;
     assert_eq!(refused.err().unwrap().code(), "name_taken");
-    drop(written);
     setting.assert_sound().await;
 }

@@ -6,7 +6,7 @@ use serde_json::value::RawValue;
 
 use super::records::Record;
 use super::servers::{put, take_address};
-use super::{Store, codec, tables};
+use super::{Store, codec, principals, tables};
 use crate::model::{AddressPool, Error, Release, Result, Server, ServerId};
 use crate::store::{StoredEnvVar, StoredValue};
 use crate::vault::{Place, Sealed};
@@ -41,7 +41,9 @@ impl Store {
             for definition in tables::BY_SERVER {
                 dump_table(txn, definition, |k| vec![k.to_string()], &mut out)?;
             }
-            dump_table(txn, tables::TOKENS, |k| vec![k.to_string()], &mut out)?;
+            for definition in [tables::TOKENS, tables::PRINCIPALS] {
+                dump_table(txn, definition, |k| vec![k.to_string()], &mut out)?;
+            }
             let pair = |(id, n): (u128, u32)| vec![id.to_string(), n.to_string()];
             dump_table(txn, tables::VERSIONS, pair, &mut out)?;
             let pair = |(id, n): (u128, u64)| vec![id.to_string(), n.to_string()];
@@ -77,6 +79,8 @@ impl Store {
                     .map_err(|error| Error::internal("the backup's database is damaged", error))?;
                 load_line(txn, &line)?;
             }
+            // An older one has none, and may say so by no level.
+            principals::take_in_all(txn)?;
             index_servers(txn, pool)
         })
         .await
@@ -204,7 +208,7 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
     let id = id.ok_or_else(damaged)?;
     let by_id = tables::BY_SERVER
         .into_iter()
-        .chain([tables::TOKENS])
+        .chain([tables::TOKENS, tables::PRINCIPALS])
         .find(|definition| definition.name() == table);
     if let Some(definition) = by_id {
         let mut table = txn.open_table(definition).map_err(codec::db)?;

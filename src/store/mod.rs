@@ -10,6 +10,7 @@ mod events;
 mod examine;
 mod glance;
 mod guard;
+mod principals;
 mod quota;
 mod records;
 mod releases;
@@ -331,8 +332,16 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
             Some(_) => {}
             None => write_meta(&mut meta, tables::META_CANARY, &vault.canary()?)?,
         }
-        if read_meta::<u64>(&meta, tables::META_LEVEL)?.unwrap_or(0) < tables::LEVEL {
+        let level = read_meta::<u64>(&meta, tables::META_LEVEL)?.unwrap_or(0);
+        if level < 1 {
             scan::add_checksums(&txn)?;
+        }
+        if level < 2 {
+            principals::take_in_all(&txn)?;
+            // Its keys were names.
+            audit::drop_index(&txn)?;
+        }
+        if level < tables::LEVEL {
             write_meta(&mut meta, tables::META_LEVEL, &tables::LEVEL)?;
         }
     }

@@ -18,8 +18,9 @@ pub(super) const META_BACKUP: &str = "last_backup";
 pub(super) const META_LEVEL: &str = "level";
 
 /// What has been done to all records since [`FORMAT`] began, and is no hindrance
-/// to an earlier EMCP: 1 gave each a checksum.
-pub(super) const LEVEL: u64 = 1;
+/// to an earlier EMCP: 1 gave each a checksum, 2 made principals of the names of
+/// people.
+pub(super) const LEVEL: u64 = 2;
 
 /// Facts of the database itself.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -43,6 +44,8 @@ pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new
 pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
 /// Token id → `Token`.
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
+/// Principal id → `KnownPrincipal`: everybody who can have something.
+pub(super) const PRINCIPALS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("principals");
 /// Digest of a bundle that may have no release → which note of it this is. Where
 /// a line is missing, a bundle that nobody needs stays.
 pub(super) const LOOSE_BUNDLES: TableDefinition<'_, &str, u128> =
@@ -52,10 +55,10 @@ pub(super) const LOOSE_BUNDLES: TableDefinition<'_, &str, u128> =
 pub(super) const PRUNED: TableDefinition<'_, (u128, u32), ()> = TableDefinition::new("pruned");
 /// Sequence → `AuditEntry`.
 pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
-/// (holder, sequence) of every line in `AUDIT`; made from it where it is not so.
+/// (holder's id, or nothing; sequence) of every line in `AUDIT`; made from it where it is not so.
 pub(super) const AUDIT_BY_HOLDER: TableDefinition<'_, (&str, u64), ()> =
     TableDefinition::new("audit_by_holder");
-/// Holder → how many lines are theirs.
+/// The same holder → how many lines are theirs.
 pub(super) const AUDIT_HOLDERS: TableDefinition<'_, &str, u64> =
     TableDefinition::new("audit_holders");
 
@@ -64,13 +67,14 @@ pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 4] =
     [SERVERS, STATES, GATEWAY_KEYS, ENV];
 
 /// The names of the tables that hold records.
-pub(super) const NAMES_OF_ALL: [&str; 9] = [
+pub(super) const NAMES_OF_ALL: [&str; 10] = [
     "meta",
     "servers",
     "states",
     "gateway_keys",
     "env",
     "tokens",
+    "principals",
     "versions",
     "events",
     "audit",
@@ -88,6 +92,7 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(STATES).map_err(codec::db)?;
     txn.open_table(EVENTS).map_err(codec::db)?;
     txn.open_table(TOKENS).map_err(codec::db)?;
+    txn.open_table(PRINCIPALS).map_err(codec::db)?;
     txn.open_table(AUDIT).map_err(codec::db)?;
     txn.open_table(AUDIT_BY_HOLDER).map_err(codec::db)?;
     txn.open_table(AUDIT_HOLDERS).map_err(codec::db)?;

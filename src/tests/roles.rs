@@ -196,7 +196,7 @@ impl World {
         match path.as_str() {
             "/gate" => {
                 let networks = &self.app.app.settings().networks;
-                let entry = self.app.app.find_server("demo").unwrap();
+                let entry = self.app.app.behind.directory.find("demo").unwrap();
                 let at = entry.server.address_in(networks);
                 format!("/gate?server={}&at={at}", self.demo)
             }

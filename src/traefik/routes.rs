@@ -197,7 +197,7 @@ mod tests {
 
     use super::*;
     use crate::directory::Entry;
-    use crate::model::{Actor, AddressPool, Egress, RunState, ServerNetworks};
+    use crate::model::{AddressPool, Egress, Principal, RunState, ServerNetworks};
     use crate::traefik::{ConnectionId, Fingerprint, Poll};
 
     const CALLERS: u64 = 24;
@@ -229,7 +229,7 @@ mod tests {
             ..Server::new(
                 ServerId::new(),
                 name.parse().unwrap(),
-                Actor("ann".into()),
+                Principal::by_name("ann"),
                 Timestamp::now(),
             )
         };

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use emcp::bundles::Bundles;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{restore, write_backup};
-use emcp::model::{Actor, AddressPool, Bundle, Deed, Event, ServerId, ServerNetworks, Storage};
+use emcp::model::{AddressPool, Bundle, Deed, Event, Principal, ServerId, ServerNetworks, Storage};
 use emcp::settings::Settings;
 use emcp::store::{ServerChange, StoredEnvVar, StoredValue};
 use emcp::vault::Place;
@@ -141,7 +141,12 @@ async fn a_bundle_is_in_a_backup_once_and_one_that_is_lost_is_left_out() {
     // The same file again, and another one.
     let original = store.release(id, 1).await.unwrap().unwrap();
     for (number, code) in [(2, &b"print('hello')\n"[..]), (3, b"lost")] {
-        let mut new = release(here.path(), code, Actor("ada".into()), Timestamp::now());
+        let mut new = release(
+            here.path(),
+            code,
+            Principal::by_name("ada"),
+            Timestamp::now(),
+        );
         new.release.number = number;
         let change = store.update_server(id, None, move |server| {
             (server.version, server.newest_version) = (number, number);
@@ -151,7 +156,7 @@ async fn a_bundle_is_in_a_backup_once_and_one_that_is_lost_is_left_out() {
                 ..ServerChange::of_record(Event::of_deed(
                     Timestamp::now(),
                     uploaded,
-                    &Actor("ada".into()),
+                    &Principal::by_name("ada"),
                 ))
             })
         });
@@ -235,7 +240,7 @@ async fn what_a_server_has_stored_comes_back_and_is_never_replaced() {
     let (store, _) = open(&settings_here);
     let stored = store.update_server(id, None, |server| {
         server.settings.storage = Some(Storage { size_bytes: SIZE });
-        let actor = Actor("admin".into());
+        let actor = Principal::by_name("admin");
         let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
         Ok(ServerChange::of_record(event))
     });
@@ -322,7 +327,11 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
     let change = ServerChange {
         release: None,
         env: Some(env),
-        event: Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &Actor("a".into())),
+        event: Event::of_deed(
+            Timestamp::now(),
+            Deed::SettingsChanged,
+            &Principal::by_name("a"),
+        ),
     };
     store.update_server(id, None, |_| Ok(change)).await.unwrap();
     drop(store);

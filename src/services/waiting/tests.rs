@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use tokio::time::advance;
 
 use super::*;
-use crate::model::{Actor, RunState, Server, Status};
+use crate::model::{Principal, RunState, Server, Status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -24,7 +24,7 @@ struct Setting {
 impl Setting {
     fn new() -> Self {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
-        let server = Server::new(id, "demo".parse().unwrap(), Actor("ada".into()), now);
+        let server = Server::new(id, "demo".parse().unwrap(), Principal::by_name("ada"), now);
         let directory = Arc::new(Directory::new(vec![Entry {
             server: Arc::new(server),
             state: Arc::new(RunState::never_ran(now)),
