@@ -11,7 +11,9 @@ use tokio_util::sync::CancellationToken;
 use super::policy::{Policy, check_grace, check_id};
 use super::protocol::{self, GREETING, RunWish, ShotKind, WISH_MAX_BYTES, Wish};
 use super::*;
-use crate::model::{AddressPool, Egress, Limits, Maxima, ServerId, ServerNetworks};
+use crate::model::{
+    AddressPool, Bundle, BundleDigest, Egress, Limits, Maxima, ServerId, ServerNetworks,
+};
 use crate::runtime::{Runtime, RuntimeError};
 use crate::settings::{Settings, SettingsInput};
 
@@ -30,17 +32,20 @@ fn policy() -> Policy {
     }
 }
 
+fn digest() -> BundleDigest {
+    Bundle::of_one_file(b"mcp = None\n".to_vec()).digest()
+}
+
 fn wish() -> RunWish {
-    let server = ServerId::new();
     RunWish {
-        server,
+        server: ServerId::new(),
         name: "emcp-0123456789abcdef".to_owned(),
         server_name: "demo".parse().unwrap(),
         generation: 1,
         revision: 1,
         egress: Egress::Open,
         address: "198.18.0.20".parse().unwrap(),
-        code: format!("{server}/versions/3"),
+        code: digest(),
         disk_bytes: Some(1 << 20),
         env: vec![("KEY".to_owned(), "value".to_owned())],
         secret_keys: vec!["KEY".to_owned()],
@@ -67,22 +72,24 @@ fn what_emcp_asks_for_is_allowed() {
 }
 
 #[test]
-fn code_is_a_folder_of_the_same_server_and_nothing_else() {
-    let other = ServerId::new();
+fn code_is_named_by_its_digest_and_by_nothing_else() {
+    let mut wish = serde_json::to_value(wish()).unwrap();
+    assert!(serde_json::from_value::<RunWish>(wish.clone()).is_ok());
+    let hex = digest().hex();
     for code in [
         String::new(),
-        "/".to_owned(),
         "/etc".to_owned(),
         "..".to_owned(),
         "broker/code".to_owned(),
-        other.to_string(),
-        format!("{other}/versions/1"),
+        format!("bundles/{}/{hex}", &hex[..2]),
+        hex.clone(),
+        format!("sha256:{hex}/.."),
+        format!("sha256:../../{}", &hex[6..]),
+        format!("sha256:{}", hex.to_uppercase()),
     ] {
-        assert!(is_refused(|wish| wish.code = code.clone()), "{code}");
-    }
-    for tail in ["", "/..", "/versions/../..", "/a/b/c/d", "/versions/1\0"] {
-        let refused = is_refused(|wish| wish.code = format!("{}{tail}", wish.server));
-        assert!(refused, "{tail:?}");
+        wish["code"] = code.clone().into();
+        let read = serde_json::from_value::<RunWish>(wish.clone());
+        assert!(read.is_err(), "{code}");
     }
 }
 
@@ -169,17 +176,12 @@ fn only_whole_ids_are_ids() {
 
 #[test]
 fn what_is_run_to_its_end_is_bounded_too() {
-    let check = |code: &str| {
-        policy().check_shot(&ShotKind::Check {
-            code: code.to_owned(),
-            entry_object: "mcp".parse().unwrap(),
-            runtime: crate::model::RuntimeChoice::Auto,
-        })
-    };
-    assert!(check(&format!("{}/versions/1", ServerId::new())).is_ok());
-    for wrong in ["", "etc", "broker/code", "../etc"] {
-        assert!(check(wrong).is_err(), "{wrong}");
-    }
+    let check = policy().check_shot(&ShotKind::Check {
+        code: digest(),
+        entry_object: "mcp".parse().unwrap(),
+        runtime: crate::model::RuntimeChoice::Auto,
+    });
+    assert!(check.is_ok());
     let reach = |address: &str| {
         let address = address.parse().unwrap();
         policy().check_shot(&ShotKind::Reach { address })
@@ -336,7 +338,7 @@ async fn a_broker_of_another_version_is_told_and_waited_for() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"emcp-broker 2\n").await;
+            let _ = stream.write_all(b"emcp-broker 1\n").await;
         }
     });
     let settings = SettingsInput::default().check().unwrap();

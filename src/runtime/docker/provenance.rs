@@ -1,13 +1,11 @@
 //! Whose a container is, and what it was made with: for who must not take
 //! another's word for it.
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use bollard::models::MountType;
-use bollard::query_parameters::ListContainersOptions;
 
-use super::{ANSWER_MAX, DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, within};
+use super::{DockerRuntime, LABEL_INSTANCE, LABEL_SERVER};
 use crate::model::Egress;
 use crate::runtime::RuntimeError;
 
@@ -55,23 +53,5 @@ impl DockerRuntime {
                 .collect(),
             has_more: !others.is_empty() || host.binds.is_some_and(|binds| !binds.is_empty()),
         })
-    }
-
-    /// The host's files that containers of this instance have mounted, running
-    /// or not.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    pub(in crate::runtime) async fn mounted(&self) -> Result<HashSet<PathBuf>, RuntimeError> {
-        let labels = vec![self.instance_filter()];
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(HashMap::from([("label".to_owned(), labels)])),
-            ..ListContainersOptions::default()
-        };
-        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
-        let mounts = listed.into_iter().flat_map(|one| one.mounts);
-        let sources = mounts.flatten().filter_map(|mount| mount.source);
-        Ok(sources.map(PathBuf::from).collect())
     }
 }

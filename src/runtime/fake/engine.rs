@@ -1,6 +1,7 @@
 //! The fake engine's side of [`Runtime`].
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -56,6 +57,14 @@ impl Runtime for FakeEngine {
             Ok(wanted
                 .map(|(id, one)| one.listed(id, one.listed_phase()))
                 .collect())
+        })
+        .await
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        self.call(Op::Mounted, CALL, |state| {
+            let all = state.containers.values();
+            Ok(all.map(|one| one.code_dir.clone()).collect())
         })
         .await
     }
@@ -279,6 +288,7 @@ impl State {
                 disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
                 egress: spec.egress,
             },
+            code_dir: spec.code_dir.clone(),
             program,
             ..Kept::new(spec.server, spec.address, spec.env.clone())
         };
