@@ -9,6 +9,7 @@ pub mod activity;
 pub mod api;
 mod blocking;
 pub mod bounds;
+pub mod bundles;
 mod clock;
 pub mod directory;
 pub mod disk;

@@ -1,7 +1,6 @@
 //! What the broker needs of an engine besides what everybody does: to look
 //! before it does as it is told.
 
-use std::collections::HashSet;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -31,13 +30,6 @@ pub(super) trait Brokered: Runtime + Sized {
     /// `NoSuchContainer` also for anybody's but a server's of this instance, or
     /// what the engine says.
     async fn provenance(&self, id: &str) -> Result<Provenance, RuntimeError>;
-
-    /// The host's files that containers of this instance have mounted, running
-    /// or not.
-    ///
-    /// # Errors
-    /// If the engine does not answer.
-    async fn mounted(&self) -> Result<HashSet<PathBuf>, RuntimeError>;
 
     /// Has a device made of the disk that the container is to have, if any.
     ///

@@ -16,6 +16,7 @@ mod programs;
 mod types;
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -77,6 +78,13 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// If the engine does not answer.
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError>;
+
+    /// Every path outside of containers that one of this instance has mounted, or
+    /// mounts when it is started again; in the engine's own writing.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError>;
 
     /// What a container is doing. To be believed over the list: at the moment of
     /// its end Docker Engine still lists a container as running.

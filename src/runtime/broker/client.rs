@@ -1,5 +1,6 @@
 //! EMCP's side of the socket: an engine like any other.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ use super::protocol::{
     self, ANSWER_MAX_BYTES, GREETING, RunWish, Shot, ShotKind, WISH_MAX_BYTES, Wish,
 };
 use super::setup::Setup;
-use crate::model::{Egress, ServerId, ServerNetworks};
+use crate::model::{BundleDigest, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, REACH,
     ResourceUsage, Runtime, RuntimeError,
@@ -102,12 +103,11 @@ impl BrokerRuntime {
         }
     }
 
-    fn code_of(&self, dir: &Path) -> Result<String, RuntimeError> {
-        let below = dir.strip_prefix(&self.setup.data_dir).ok();
-        let below = below.and_then(Path::to_str).map(str::to_owned);
-        below.ok_or_else(|| {
-            RuntimeError::Refused("the code is not in the data directory".to_owned())
-        })
+    /// The broker finds it by itself.
+    fn code_of(dir: &Path) -> Result<BundleDigest, RuntimeError> {
+        let name = dir.file_name().and_then(OsStr::to_str);
+        let digest = name.and_then(|digits| BundleDigest::from_hex(digits).ok());
+        digest.ok_or_else(|| RuntimeError::Refused("the code is not in a bundle".to_owned()))
     }
 
     fn shot(&self, shot: &OneShot<'_>) -> Result<Shot, RuntimeError> {
@@ -121,7 +121,7 @@ impl BrokerRuntime {
             (CHECK, Some(dir), None) => {
                 let object = value("EMCP_ENTRY_OBJECT").and_then(|text| text.parse().ok());
                 let runtime = value("EMCP_RUNTIME").and_then(|text| text.parse().ok());
-                let code = self.code_of(dir)?;
+                let code = Self::code_of(dir)?;
                 object
                     .zip(runtime)
                     .map(|(entry_object, runtime)| ShotKind::Check {
@@ -169,6 +169,10 @@ impl Runtime for BrokerRuntime {
         self.ask_within(ANSWER_MAX, &Wish::List { server }).await
     }
 
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        self.ask_within(ANSWER_MAX, &Wish::Mounted).await
+    }
+
     async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
         let id = id.to_owned();
         self.ask_within(ANSWER_MAX, &Wish::Inspect { id }).await
@@ -185,7 +189,7 @@ impl Runtime for BrokerRuntime {
             revision: spec.revision,
             egress: spec.egress,
             address: spec.address,
-            code: self.code_of(&spec.code_dir)?,
+            code: Self::code_of(&spec.code_dir)?,
             disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
             env: spec.env.iter().map(open).collect(),
             secret_keys: spec.secret_keys.clone(),

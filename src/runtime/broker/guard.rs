@@ -17,7 +17,7 @@ use super::protocol::{Agreed, RunWish, Shot, ShotKind};
 use super::setup::Setup;
 use crate::blocking::run_blocking;
 use crate::bounds::Bounds;
-use crate::model::{Egress, ServerId};
+use crate::model::{BundleDigest, Egress, ServerId};
 use crate::runtime::brokered::{Brokered, Provenance};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
@@ -143,6 +143,13 @@ impl<E: Brokered> Guard<E> {
         Ok(listed)
     }
 
+    /// Of EMCP's, that is: what the broker has made is for it to remove.
+    pub(super) async fn mounted(&self) -> Answer<Vec<PathBuf>> {
+        let mut mounted = self.engine().await?.mounted().await?;
+        mounted.retain(|path| !self.files.is_own(path));
+        Ok(mounted)
+    }
+
     pub(super) async fn inspect(&self, id: &str) -> Answer<Inspected> {
         self.engine_of(id).await?.inspect(id).await
     }
@@ -161,7 +168,7 @@ impl<E: Brokered> Guard<E> {
         self.policy
             .check_run(&mut wish, &self.bounds.maxima(), disk_bytes)?;
         self.leave_room(engine).await?;
-        let mut code = self.copy(wish.code.clone()).await?;
+        let mut code = self.copy(wish.code).await?;
         let stage = match wish.disk_bytes {
             Some(_) => {
                 let staged = self.on_disk(move |files| files.stage_disk(server)).await;
@@ -209,8 +216,8 @@ impl<E: Brokered> Guard<E> {
         }
     }
 
-    async fn copy(&self, code: String) -> Answer<Busy> {
-        let copied = self.on_disk(move |files| files.copy_code(&code)).await;
+    async fn copy(&self, code: BundleDigest) -> Answer<Busy> {
+        let copied = self.on_disk(move |files| files.copy_code(code)).await;
         copied.map_err(no_code)
     }
 
@@ -321,7 +328,7 @@ impl<E: Brokered> Guard<E> {
                 entry_object,
                 runtime,
             } => {
-                let copy = self.copy(code.clone()).await?;
+                let copy = self.copy(*code).await?;
                 let shot = OneShot {
                     image,
                     command: CHECK,

@@ -121,6 +121,7 @@ impl<E: Brokered> Broker<E> {
             Wish::Info => answer(to, &guard.info().await).await,
             Wish::BeganAt => answer(to, &guard.began_at().await).await,
             Wish::List { server } => answer(to, &guard.list(server).await).await,
+            Wish::Mounted => answer(to, &guard.mounted().await).await,
             Wish::Inspect { id } => answer(to, &guard.inspect(&id).await).await,
             Wish::Run(wish) => answer(to, &guard.run(*wish).await).await,
             Wish::Start { id } => answer(to, &guard.start(&id).await).await,

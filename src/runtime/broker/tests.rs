@@ -1,6 +1,7 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
@@ -14,8 +15,11 @@ use super::protocol::{self, ANSWER_MAX_BYTES, GREETING, RunWish, ShotKind, WISH_
 use super::server::serve_with;
 use super::setup::Setup;
 use super::*;
+use crate::bundles::Bundles;
 use crate::clock::Clock;
-use crate::model::{AddressPool, Egress, Limits, Maxima, ServerId, ServerNetworks};
+use crate::model::{
+    AddressPool, Bundle, BundleDigest, Egress, Limits, Maxima, ServerId, ServerNetworks,
+};
 use crate::runtime::fake::{FakeEngine, Fault, Op};
 use crate::runtime::{Change, Runtime, RuntimeError};
 use crate::settings::{Settings, SettingsInput};
@@ -35,17 +39,20 @@ fn policy() -> Policy {
     }
 }
 
+fn digest() -> BundleDigest {
+    Bundle::of_one_file(b"mcp = None\n".to_vec()).digest()
+}
+
 fn wish() -> RunWish {
-    let server = ServerId::new();
     RunWish {
-        server,
+        server: ServerId::new(),
         name: "emcp-0123456789abcdef".to_owned(),
         server_name: "demo".parse().unwrap(),
         generation: 1,
         revision: 1,
         egress: Egress::Open,
         address: "198.18.0.20".parse().unwrap(),
-        code: format!("{server}/versions/3"),
+        code: digest(),
         disk_bytes: Some(1 << 20),
         env: vec![("KEY".to_owned(), "value".to_owned())],
         secret_keys: vec!["KEY".to_owned()],
@@ -72,22 +79,24 @@ fn what_emcp_asks_for_is_allowed() {
 }
 
 #[test]
-fn code_is_a_folder_of_the_same_server_and_nothing_else() {
-    let other = ServerId::new();
+fn code_is_named_by_its_digest_and_by_nothing_else() {
+    let mut wish = serde_json::to_value(wish()).unwrap();
+    assert!(serde_json::from_value::<RunWish>(wish.clone()).is_ok());
+    let hex = digest().hex();
     for code in [
         String::new(),
-        "/".to_owned(),
         "/etc".to_owned(),
         "..".to_owned(),
         "broker/code".to_owned(),
-        other.to_string(),
-        format!("{other}/versions/1"),
+        format!("bundles/{}/{hex}", &hex[..2]),
+        hex.clone(),
+        format!("sha256:{hex}/.."),
+        format!("sha256:../../{}", &hex[6..]),
+        format!("sha256:{}", hex.to_uppercase()),
     ] {
-        assert!(is_refused(|wish| wish.code = code.clone()), "{code}");
-    }
-    for tail in ["", "/..", "/versions/../..", "/a/b/c/d", "/versions/1\0"] {
-        let refused = is_refused(|wish| wish.code = format!("{}{tail}", wish.server));
-        assert!(refused, "{tail:?}");
+        wish["code"] = code.clone().into();
+        let read = serde_json::from_value::<RunWish>(wish.clone());
+        assert!(read.is_err(), "{code}");
     }
 }
 
@@ -174,17 +183,12 @@ fn only_whole_ids_are_ids() {
 
 #[test]
 fn what_is_run_to_its_end_is_bounded_too() {
-    let check = |code: &str| {
-        policy().check_shot(&ShotKind::Check {
-            code: code.to_owned(),
-            entry_object: "mcp".parse().unwrap(),
-            runtime: crate::model::RuntimeChoice::Auto,
-        })
-    };
-    assert!(check(&format!("{}/versions/1", ServerId::new())).is_ok());
-    for wrong in ["", "etc", "broker/code", "../etc"] {
-        assert!(check(wrong).is_err(), "{wrong}");
-    }
+    let check = policy().check_shot(&ShotKind::Check {
+        code: digest(),
+        entry_object: "mcp".parse().unwrap(),
+        runtime: crate::model::RuntimeChoice::Auto,
+    });
+    assert!(check.is_ok());
     let reach = |address: &str| {
         let address = address.parse().unwrap();
         policy().check_shot(&ShotKind::Reach { address })
@@ -274,11 +278,20 @@ impl Running {
 
     /// A wish for a container of a server that has code.
     fn wish(&self) -> RunWish {
-        let wish = wish();
-        std::fs::create_dir_all(self.data(&wish.code)).unwrap();
-        let code = self.data(&wish.code).join("server.py");
-        std::fs::write(code, "# fake: say hello\n").unwrap();
-        wish
+        let bundle = Bundle::of_one_file(b"# fake: say hello\n".to_vec());
+        let bundles = Arc::new(Bundles::new(&self.settings.data_dir));
+        let lease = bundles.lease(bundle.digest());
+        lease.write(&bundle).unwrap();
+        lease.keep();
+        RunWish {
+            code: bundle.digest(),
+            ..wish()
+        }
+    }
+
+    /// Where EMCP has code.
+    fn folder(&self, code: BundleDigest) -> std::path::PathBuf {
+        Bundles::new(&self.settings.data_dir).folder(code)
     }
 
     /// What it answers to what whoever took EMCP over says; null if it hangs up.
@@ -396,7 +409,7 @@ async fn a_broker_of_another_version_is_told_and_waited_for() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"emcp-broker 2\n").await;
+            let _ = stream.write_all(b"emcp-broker 1\n").await;
         }
     });
     let settings = SettingsInput::default().check().unwrap();

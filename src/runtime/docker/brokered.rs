@@ -1,13 +1,11 @@
 //! What the broker asks: whose a container is, and what it was made with.
 
-use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 
 use async_trait::async_trait;
 use bollard::models::MountType;
-use bollard::query_parameters::ListContainersOptions;
 
-use super::{ANSWER_MAX, DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, OpenDisk, disk, within};
+use super::{DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, OpenDisk, disk};
 use crate::model::{Egress, ServerId};
 use crate::runtime::brokered::{Brokered, Provenance};
 use crate::runtime::{ContainerSpec, Runtime, RuntimeError};
@@ -42,19 +40,6 @@ impl Brokered for DockerRuntime {
                 .collect(),
             has_more: !others.is_empty() || host.binds.is_some_and(|binds| !binds.is_empty()),
         })
-    }
-
-    async fn mounted(&self) -> Result<HashSet<PathBuf>, RuntimeError> {
-        let labels = vec![self.instance_filter()];
-        let options = ListContainersOptions {
-            all: true,
-            filters: Some(HashMap::from([("label".to_owned(), labels)])),
-            ..ListContainersOptions::default()
-        };
-        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
-        let mounts = listed.into_iter().flat_map(|one| one.mounts);
-        let sources = mounts.flatten().filter_map(|mount| mount.source);
-        Ok(sources.map(PathBuf::from).collect())
     }
 
     async fn open_disk(&self, spec: &ContainerSpec) -> Result<Option<OpenDisk>, RuntimeError> {

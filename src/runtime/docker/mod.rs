@@ -12,6 +12,7 @@ mod usage;
 
 use std::collections::HashMap;
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -219,6 +220,19 @@ impl Runtime for DockerRuntime {
         };
         let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
         Ok(listed.into_iter().filter_map(convert::container).collect())
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        let labels = vec![self.instance_filter()];
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), labels)])),
+            ..ListContainersOptions::default()
+        };
+        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
+        let mounts = listed.into_iter().flat_map(|one| one.mounts);
+        let sources = mounts.flatten().filter_map(|mount| mount.source);
+        Ok(sources.map(PathBuf::from).collect())
     }
 
     async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {

@@ -1,8 +1,7 @@
 //! The fake engine, as a broker asks it.
 
-use std::collections::HashSet;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -70,14 +69,6 @@ impl Brokered for FakeEngine {
                 folders: vec![one.code_dir.clone()],
                 has_more: disk_bytes.is_some(),
             })
-        })
-        .await
-    }
-
-    async fn mounted(&self) -> Result<HashSet<PathBuf>, RuntimeError> {
-        self.call(Op::List, CALL, |state| {
-            let own = state.containers.values().filter(|one| !one.is_foreign);
-            Ok(own.map(|one| one.code_dir.clone()).collect())
         })
         .await
     }

@@ -1,6 +1,7 @@
 //! The fake engine's side of [`Runtime`].
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -61,6 +62,14 @@ impl Runtime for FakeEngine {
             Ok(wanted
                 .map(|(id, one)| one.listed(id, one.listed_phase()))
                 .collect())
+        })
+        .await
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        self.call(Op::Mounted, CALL, |state| {
+            let own = state.containers.values().filter(|one| !one.is_foreign);
+            Ok(own.map(|one| one.code_dir.clone()).collect())
         })
         .await
     }

@@ -10,6 +10,7 @@ pub(crate) enum Op {
     Info,
     BeganAt,
     List,
+    Mounted,
     Inspect,
     Create,
     OpenDisk,

@@ -92,7 +92,7 @@ impl FakeEngine {
     }
 
     /// The container that an earlier EMCP wrote down for this server, as it was
-    /// left.
+    /// left, with its code in a folder as that EMCP had them.
     pub(crate) fn has_from_before(&self, entry: &Entry, networks: &ServerNetworks) {
         let (server, state) = (&entry.server, &entry.state);
         let Some(id) = &state.container_id else {
@@ -124,6 +124,7 @@ impl FakeEngine {
             is_ready: true,
             generation: server.generation,
             revision: state.applied_revision.unwrap_or(server.revision),
+            code_dir: format!("/data/{}/versions/{}", server.id, server.version).into(),
             ..Kept::new(server.id, server.address_in(networks), env)
         };
         let mut state = self.state();

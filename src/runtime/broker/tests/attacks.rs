@@ -75,17 +75,6 @@ async fn what_can_be_wished_is_within_bounds() {
     let (running, engine) = Running::with_engine().await;
     type Change = fn(&mut Value);
     let attacks: &[(&str, Change)] = &[
-        ("the host's files", |run| run["code"] = json!("/etc")),
-        ("a way up", |run| run["code"] = json!("../../etc")),
-        ("the broker's own files", |run| {
-            run["code"] = json!("broker/code")
-        }),
-        ("another server's code", |run| {
-            run["server"] = json!(ServerId::new());
-        }),
-        ("the whole of a server's folder", |run| {
-            run["code"] = run["server"].clone()
-        }),
         ("the platform's name", |run| {
             run["name"] = json!("emcp-traefik")
         }),
@@ -154,6 +143,16 @@ async fn what_can_be_wished_is_within_bounds() {
     }
     // What is of no type at all.
     let attacks: &[(&str, Change)] = &[
+        ("the host's files", |run| run["code"] = json!("/etc")),
+        ("a way up", |run| run["code"] = json!("../../etc")),
+        ("the broker's own files", |run| {
+            run["code"] = json!("broker/code");
+        }),
+        ("code by its path", |run| {
+            let digest = run["code"].as_str().unwrap().to_owned();
+            let hex = digest.trim_start_matches("sha256:");
+            run["code"] = json!(format!("bundles/{}/{hex}", &hex[..2]));
+        }),
         ("no server", |run| run["server"] = json!("../..")),
         ("a name of a server that is none", |run| {
             run["server_name"] = json!("../x")
@@ -194,31 +193,47 @@ async fn limits_above_the_maxima_are_brought_down_to_them() {
     assert_eq!((given.memory_bytes, given.cpus, given.pids), most);
 }
 
+/// A wish for a container of this code, which is left as it lies there.
+fn wish_of(code: BundleDigest) -> RunWish {
+    RunWish { code, ..wish() }
+}
+
 #[tokio::test]
 async fn a_link_in_a_path_leads_nowhere() {
     let (running, engine) = Running::with_engine().await;
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("server.py"), "secret").unwrap();
-    for depth in 1..=3 {
-        let wish = running.wish();
-        let whole = running.data(&wish.code);
-        let mut parts = Path::new(&wish.code).components();
-        let part: std::path::PathBuf = parts.by_ref().take(depth).collect();
-        std::fs::remove_dir_all(running.data(&part)).unwrap();
-        symlink(outside.path(), running.data(&part)).unwrap();
-        std::fs::create_dir_all(outside.path().join(parts)).unwrap();
-        assert!(whole.exists(), "the way is there for who follows links");
+    let code = running.wish().code;
+    let bundle = running.folder(code);
+    // The bundle's own folder, and those above it.
+    for place in bundle.ancestors().take(3) {
+        let (wish, away) = (running.wish(), running.data("away"));
+        std::fs::rename(place, &away).unwrap();
+        symlink(&away, place).unwrap();
+        assert!(bundle.exists(), "the way is there for who follows links");
         let answer = running.answers(&run_of(wish, |_| {})).await;
-        assert!(refusal(&answer).is_some(), "{depth}: {answer}");
+        assert!(refusal(&answer).is_some(), "{}: {answer}", place.display());
+        std::fs::remove_file(place).unwrap();
+        std::fs::rename(away, place).unwrap();
     }
-    // A file of the version, and the folder of the disk.
+    // A file of it, and one that is another than its name says.
+    let (file, away) = (bundle.join("server.py"), outside.path().join("away"));
+    std::fs::rename(&file, &away).unwrap();
+    symlink(&away, &file).unwrap();
+    let linked = running.answers(&run_of(wish_of(code), |_| {})).await;
+    assert!(refusal(&linked).is_some(), "{linked}");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::write(&file, "import evil").unwrap();
+    let altered = running.answers(&run_of(wish_of(code), |_| {})).await;
+    let refused = refusal(&altered).unwrap_or_default();
+    assert!(refused.contains("not what was uploaded"), "{altered}");
+    std::fs::remove_file(&file).unwrap();
+    std::fs::rename(away, &file).unwrap();
+    // The folder of the disk.
     let wish = running.wish();
-    let file = running.data(&wish.code).join("link.py");
-    symlink(outside.path().join("server.py"), file).unwrap();
-    let answer = running.answers(&run_of(wish, |_| {})).await;
-    assert!(refusal(&answer).is_some(), "{answer}");
-    let wish = running.wish();
-    let storage = running.data(wish.server.to_string()).join("storage");
+    let own = running.data(wish.server.to_string());
+    std::fs::create_dir(&own).unwrap();
+    let storage = own.join("storage");
     symlink(outside.path(), storage).unwrap();
     let answer = running.answers(&run_of(wish, |_| {})).await;
     let refusal = refusal(&answer).unwrap_or_default();
@@ -313,25 +328,17 @@ async fn only_two_programs_are_run_to_their_end() {
     let wish = running.wish();
     let check = |code: &str, patience_secs: u64| json!({"run_once": {"what": {"check": {"code": code, "entry_object": "mcp", "runtime": "auto"}}, "patience_secs": patience_secs}});
     let reach = |address: &str| json!({"run_once": {"what": {"reach": {"address": address}}, "patience_secs": 9}});
-    for attack in [
-        check("/etc", 9),
-        check("broker/code", 9),
-        check(&wish.server.to_string(), 9),
-        check(&wish.code, 61),
-        reach("198.18.0.1"),
-        reach("10.0.0.1"),
-    ] {
+    for attack in [check(wish.code, 61), reach("198.18.0.1"), reach("10.0.0.1")] {
         let answer = running.answers(&attack).await;
         let refusal = refusal(&answer).unwrap_or_default();
         assert!(refusal.contains("does not allow it"), "{attack}: {answer}");
     }
-    // Of a server that is not there.
-    let answer = running
-        .answers(&check(&format!("{}/versions/1", ServerId::new()), 9))
-        .await;
+    // Of code that is not there.
+    let nowhere = Bundle::of_one_file(b"elsewhere".to_vec()).digest();
+    let answer = running.answers(&check(nowhere, 9)).await;
     assert!(refusal(&answer).is_some(), "{answer}");
     assert_eq!(engine.count(Op::RunOnce), 0);
-    for wish in [check(&wish.code, 60), reach("198.18.0.20")] {
+    for wish in [check(wish.code, 60), reach("198.18.0.20")] {
         assert_eq!(refusal(&running.answers(&wish).await), None, "{wish}");
     }
 }

@@ -28,7 +28,7 @@ fn spec(running: &Running, disk_bytes: Option<u64>) -> ContainerSpec {
             size_bytes,
         }),
         address: wish.address,
-        code_dir: running.data(&wish.code),
+        code_dir: running.folder(wish.code),
         env: vec![
             ("KEY".to_owned(), SecretString::from("secret")),
             ("OTHER".to_owned(), SecretString::from("shown")),
@@ -60,6 +60,8 @@ async fn a_container_lives_its_life_behind_it() {
     let id = broker.run(&spec).await.unwrap();
     assert_eq!(engine.variable(server, "KEY"), "secret");
     assert_eq!(names_in(&running, "code"), 1);
+    // Nothing that is mounted is EMCP's.
+    assert!(broker.mounted().await.unwrap().is_empty());
     let listed = broker.list(Some(server)).await.unwrap();
     assert_eq!(listed[0].id, id);
     assert_eq!(listed[0].addresses, [spec.address]);
@@ -186,7 +188,7 @@ async fn what_fails_leaves_nothing_behind() {
 async fn files_are_checked_and_places_tried_behind_it() {
     let (running, engine) = Running::with_engine().await;
     let broker = running.client();
-    let code = running.data(running.wish().code);
+    let code = running.folder(running.wish().code);
     let shot = |command, env: &[&str], code_dir, address| OneShot {
         image: "whatever",
         command,
