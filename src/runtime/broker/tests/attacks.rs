@@ -326,7 +326,7 @@ async fn what_was_made_without_the_broker_is_removed_rather_than_started() {
 async fn only_two_programs_are_run_to_their_end() {
     let (running, engine) = Running::with_engine().await;
     let wish = running.wish();
-    let check = |code: &str, patience_secs: u64| json!({"run_once": {"what": {"check": {"code": code, "entry_object": "mcp", "runtime": "auto"}}, "patience_secs": patience_secs}});
+    let check = |code: BundleDigest, patience_secs: u64| json!({"run_once": {"what": {"check": {"code": code, "entry_object": "mcp", "runtime": "auto"}}, "patience_secs": patience_secs}});
     let reach = |address: &str| json!({"run_once": {"what": {"reach": {"address": address}}, "patience_secs": 9}});
     for attack in [check(wish.code, 61), reach("198.18.0.1"), reach("10.0.0.1")] {
         let answer = running.answers(&attack).await;
