@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod audit;
+mod bundle;
 mod description;
 mod env;
 mod error;
@@ -21,6 +22,7 @@ mod permission;
 mod principal;
 mod quota;
 mod reason;
+mod release;
 mod retention;
 mod seen;
 mod sentence;
@@ -37,6 +39,7 @@ mod weight;
 pub use address::{AddressPool, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
+pub use bundle::{Bundle, BundleDigest, BundlePath, Manifest, NotABundle};
 pub use description::Description;
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
@@ -54,12 +57,11 @@ pub use permission::{PlatformPermission, ServerPermission};
 pub use principal::{KnownPrincipal, Origin, Principal, PrincipalId};
 pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
+pub use release::Release;
 pub use retention::Retention;
 pub use seen::{Etags, Seen, Tag};
 pub use sentence::SentenceArgs;
-pub use server::{
-    CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
-};
+pub use server::{Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId};
 pub use server_settings::{
     Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
 };

@@ -1,10 +1,14 @@
 //! What goes into a container, with secrets opened; and what must not come out
 //! of it again.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::Parts;
+use crate::blocking::run_blocking;
+use crate::bundles::Lease;
 use crate::model::{Error, Result, Server, ServerId};
 use crate::runtime::{ContainerSpec, DiskSpec, RuntimeError, STORAGE_TARGET};
 use crate::store::StoredValue;
@@ -24,11 +28,12 @@ fn container_name(instance: &str, gateway_key: &SecretString, generation: u64) -
 }
 
 impl Parts {
-    /// Everything the server's container is made from.
+    /// Everything the server's container is made from, and what keeps its code in
+    /// place until the container has it.
     ///
     /// # Errors
     /// If what is stored of the server cannot be read or opened.
-    pub(super) async fn spec(&self, server: &Server) -> Result<ContainerSpec> {
+    pub(super) async fn spec(&self, server: &Server) -> Result<(ContainerSpec, Lease)> {
         // Without a key the container would answer anybody on the network.
         let entry = self
             .directory
@@ -69,7 +74,8 @@ impl Parts {
             };
             env.push((var.key.to_string(), value));
         }
-        Ok(ContainerSpec {
+        let code = self.code(server).await?;
+        let spec = ContainerSpec {
             server: server.id,
             name: container_name(&self.config.instance, &entry.gateway_key, server.generation),
             server_name: server.name.clone(),
@@ -82,11 +88,30 @@ impl Parts {
                 dir: self.layout.storage_dir(server.id),
                 size_bytes: storage.size_bytes,
             }),
-            code_dir: self.layout.code_dir(server.id, server.version),
+            code_dir: code.folder(),
             env,
             secret_keys,
             limits: self.bounds.maxima().cap(server.settings.limits),
             stop_grace: self.config.stop_grace,
+        };
+        Ok((spec, code))
+    }
+
+    /// The code in use, which is what was uploaded.
+    async fn code(&self, server: &Server) -> Result<Lease> {
+        let number = server.version;
+        let release = self.store.release(server.id, number).await?;
+        let release = release.ok_or_else(|| Error::version_pruned(number))?;
+        let bundles = Arc::clone(&self.bundles);
+        let verifying = run_blocking(move || {
+            let lease = bundles.lease(release.bundle);
+            bundles.verify(release.bundle).map(|()| lease)
+        });
+        let verified = verifying
+            .await
+            .map_err(|error| Error::internal("looking at a bundle ended early", error))?;
+        verified.map_err(|unreadable| {
+            Error::Internal(format!("the code of version {number} {unreadable}"))
         })
     }
 

@@ -313,8 +313,8 @@ impl Converge {
         let building = self
             .say(state, Status::Building, Reason::CreatingContainer)
             .await;
-        let spec = match self.parts.spec(server).await {
-            Ok(spec) => spec,
+        let (spec, _code_stays) = match self.parts.spec(server).await {
+            Ok(contents) => contents,
             Err(error) => {
                 tracing::error!(server = %self.id, %error, "cannot put the container's contents together");
                 self.could_not_begin(&building, KnownFault::ContentsUnreadable)

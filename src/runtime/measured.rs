@@ -2,6 +2,7 @@
 //! Streams are not: they end when somebody has heard enough.
 
 use std::net::Ipv4Addr;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,10 @@ impl Runtime for Measured {
         timed!(self.ping())
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        self.engine.greet_broker().await
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         timed!(self.info())
     }
@@ -72,6 +77,10 @@ impl Runtime for Measured {
 
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
         timed!(self.list(server))
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        timed!(self.mounted())
     }
 
     async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {

@@ -13,11 +13,11 @@ mod guard;
 mod principals;
 mod quota;
 mod records;
+mod releases;
 mod scan;
 mod servers;
 mod tables;
 mod tokens;
-mod versions;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -42,6 +42,7 @@ pub use dump::Dump;
 pub use examine::{Damage, Examined};
 pub use glance::Glance;
 pub use quota::Allowance;
+pub use releases::{LooseBundle, NewRelease};
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.

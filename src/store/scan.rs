@@ -9,9 +9,7 @@ use redb::{
 use super::codec::{self, decode};
 use super::guard::guarded;
 use super::{Damage, StoredEnvVar, tables};
-use crate::model::{
-    AuditEntry, CodeVersion, Event, KnownPrincipal, Result, RunState, Server, Token,
-};
+use crate::model::{AuditEntry, Event, KnownPrincipal, Release, Result, RunState, Server, Token};
 use crate::vault::Sealed;
 
 type Records<K> = TableDefinition<'static, K, &'static [u8]>;
@@ -56,7 +54,7 @@ pub(super) fn all(db: &Database) -> Result<Vec<Damage>> {
         &txn,
         tables::VERSIONS,
         numbered,
-        reads::<CodeVersion>,
+        reads::<Release>,
         &mut found,
     );
     let numbered = |(id, n): (u128, u64)| format!("{} {n}", u128_text(id));
@@ -199,8 +197,8 @@ mod tests {
             .map(|table| table.name().to_owned())
             .collect();
         // Indexes: they follow from the servers, and are compared with them, or
-        // from the audit log, and are made anew where they do not fit it. Of what
-        // was pruned there are only keys.
+        // from the audit log, and are made anew where they do not fit it. What is
+        // noted of files are only keys.
         let mut expected: BTreeSet<String> = tables::NAMES_OF_ALL
             .iter()
             .map(|name| (*name).to_owned())
@@ -210,6 +208,7 @@ mod tests {
             "addresses",
             "audit_by_holder",
             "audit_holders",
+            "loose_bundles",
             "pruned",
         ];
         expected.extend(indexes.map(str::to_owned));

@@ -30,7 +30,7 @@ pub(super) const SERVERS: TableDefinition<'_, u128, &[u8]> = TableDefinition::ne
 pub(super) const NAMES: TableDefinition<'_, &str, u128> = TableDefinition::new("names");
 /// IPv4 address → server id; keeps addresses unique.
 pub(super) const ADDRESSES: TableDefinition<'_, u32, u128> = TableDefinition::new("addresses");
-/// (server id, version number) → `CodeVersion`.
+/// (server id, number) → `Release`.
 pub(super) const VERSIONS: TableDefinition<'_, (u128, u32), &[u8]> =
     TableDefinition::new("versions");
 /// Server id → its whole set of variables, so an update is atomic.
@@ -46,8 +46,12 @@ pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefiniti
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
 /// Principal id → `KnownPrincipal`: everybody who can have something.
 pub(super) const PRINCIPALS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("principals");
-/// (server id, version number) of versions that have no record any more and
-/// whose files remain.
+/// Digest of a bundle that may have no release → which note of it this is. Where
+/// a line is missing, a bundle that nobody needs stays.
+pub(super) const LOOSE_BUNDLES: TableDefinition<'_, &str, u128> =
+    TableDefinition::new("loose_bundles");
+/// (server id, version number) of versions without a record whose files remained
+/// in an EMCP before bundles.
 pub(super) const PRUNED: TableDefinition<'_, (u128, u32), ()> = TableDefinition::new("pruned");
 /// Sequence → `AuditEntry`.
 pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
@@ -93,5 +97,6 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(AUDIT_BY_HOLDER).map_err(codec::db)?;
     txn.open_table(AUDIT_HOLDERS).map_err(codec::db)?;
     txn.open_table(PRUNED).map_err(codec::db)?;
+    txn.open_table(LOOSE_BUNDLES).map_err(codec::db)?;
     Ok(())
 }

@@ -12,11 +12,13 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::model::{Egress, EntryObject, Limits, RuntimeChoice, ServerId, ServerName};
+use crate::model::{
+    BundleDigest, Egress, EntryObject, Limits, RuntimeChoice, ServerId, ServerName,
+};
 
 /// Broker and EMCP are replaced one after the other, so each tells the other
 /// which version it speaks. A change of any type here takes a new number.
-pub(super) const GREETING: &[u8; 14] = b"emcp-broker 1\n";
+pub(super) const GREETING: &[u8; 14] = b"emcp-broker 2\n";
 /// The longest wish, in bytes: the variables of a server, escaped.
 pub(super) const WISH_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The longest answer, in bytes: the containers of the largest platform.
@@ -34,6 +36,7 @@ pub(super) enum Wish {
     List {
         server: Option<ServerId>,
     },
+    Mounted,
     Inspect {
         id: String,
     },
@@ -107,8 +110,8 @@ pub(super) struct RunWish {
     pub(super) revision: u64,
     pub(super) egress: Egress,
     pub(super) address: Ipv4Addr,
-    /// Below the data directory.
-    pub(super) code: String,
+    /// One of the data directory's bundles.
+    pub(super) code: BundleDigest,
     /// The size of its disk, if it has one.
     pub(super) disk_bytes: Option<u64>,
     pub(super) env: Vec<(String, String)>,
@@ -131,8 +134,8 @@ pub(super) struct Shot {
 pub(super) enum ShotKind {
     /// A look at code that is not started.
     Check {
-        /// Below the data directory.
-        code: String,
+        /// One of the data directory's bundles.
+        code: BundleDigest,
         entry_object: EntryObject,
         runtime: RuntimeChoice,
     },

@@ -271,7 +271,7 @@ mod tests {
             egress: Egress::Open,
             disk: None,
             address: [198, 18, 1, 5].into(),
-            code_dir: "/data/x/versions/1".into(),
+            code_dir: "/data/bundles/ab/abcd".into(),
             env: vec![
                 ("TOKEN".into(), SecretString::from("hunter2=")),
                 ("PLAIN".into(), SecretString::from("shown")),
