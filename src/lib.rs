@@ -33,4 +33,5 @@ pub mod store;
 mod tests;
 pub mod traefik;
 pub mod trouble;
+mod unix_socket;
 pub mod vault;

@@ -156,17 +156,20 @@ pub struct Limits {
 }
 
 /// New values for some limits; the others stay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsPatch {
     /// See [`Limits::memory_bytes`].
     #[schema(minimum = 67_108_864, maximum = 1_099_511_627_776_u64)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// See [`Limits::cpus`].
     #[schema(minimum = 0.05, maximum = 256)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
     /// See [`Limits::pids`].
     #[schema(minimum = 16, maximum = 32_768)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
 }
 

@@ -63,6 +63,10 @@ impl Runtime for Measured {
         timed!(self.ping())
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        self.engine.greet_broker().await
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         timed!(self.info())
     }

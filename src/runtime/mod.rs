@@ -6,6 +6,7 @@
 //! a bind mount: Docker Swarm is to become another runtime.
 
 mod broker;
+mod brokered;
 mod client;
 mod docker;
 #[cfg(test)]
@@ -52,6 +53,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// If it does not.
     async fn ping(&self) -> Result<(), RuntimeError>;
+
+    /// Whether the process that stands between EMCP and the engine answers, be
+    /// the engine as it may; `None` where there is none.
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        None
+    }
 
     /// The engine and its host.
     ///

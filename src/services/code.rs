@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ServerView;
 use super::changes::{Changes, event};
 use super::parts::Parts;
 use super::versions::Pruner;
 use crate::access::{CanInspect, CanRead, CanWrite};
+use crate::api::ServerView;
 use crate::blocking::run_blocking;
 use crate::bundles::{Bundles, Lease, Unreadable};
 use crate::directory::Directory;

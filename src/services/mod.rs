@@ -132,7 +132,7 @@ pub use connection_test::ConnectionTests;
 pub use env::Env;
 pub use gate::Gate;
 pub use grants::{Grants, Named};
-pub use live::{Live, News, Told};
+pub use live::{Live, Told};
 pub use log_reader::LogReader;
 pub use monitoring::Monitoring;
 pub use overview::Overview;
@@ -149,7 +149,7 @@ pub(crate) use startup::{Opened, Outside, start_in};
 pub use templates::templates;
 pub use tokens::Tokens;
 pub use tools::Tools;
-pub use views::{ServerView, urls_of};
+pub use views::urls_of;
 pub use waiting::{Look, Waited};
 
 use audit::AuditLog;

@@ -68,14 +68,14 @@ impl BrokerRuntime {
         })
     }
 
-    /// A connection on which this was wished.
-    async fn wish(&self, wish: &Wish) -> Result<UnixStream, RuntimeError> {
-        let away = |error: io::Error| {
-            RuntimeError::Unreachable(format!(
-                "the broker at {} does not answer: {error}",
-                self.path.display()
-            ))
-        };
+    fn away(&self, error: &io::Error) -> RuntimeError {
+        let path = self.path.display();
+        RuntimeError::Unreachable(format!("the broker at {path} does not answer: {error}"))
+    }
+
+    /// A connection on which it may be wished.
+    async fn greeted(&self) -> Result<UnixStream, RuntimeError> {
+        let away = |error: io::Error| self.away(&error);
         let mut stream = UnixStream::connect(&self.path).await.map_err(away)?;
         stream.write_all(GREETING).await.map_err(away)?;
         let mut greeting = [0; GREETING.len()];
@@ -89,11 +89,17 @@ impl BrokerRuntime {
                 "the broker is of another version than this EMCP; start both from the same image (make up)".to_owned(),
             ));
         }
+        Ok(stream)
+    }
+
+    /// A connection on which this was wished.
+    async fn wish(&self, wish: &Wish) -> Result<UnixStream, RuntimeError> {
+        let mut stream = self.greeted().await?;
         match protocol::send(&mut stream, wish, WISH_MAX_BYTES).await {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(RuntimeError::Refused(
                 "the server has too many variables".to_owned(),
             )),
-            sent => sent.map(|()| stream).map_err(away),
+            sent => sent.map(|()| stream).map_err(|error| self.away(&error)),
         }
     }
 
@@ -145,6 +151,10 @@ impl Runtime for BrokerRuntime {
 
     async fn ping(&self) -> Result<(), RuntimeError> {
         self.ask_within(PROMPT_ANSWER_MAX, &Wish::Ping).await
+    }
+
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        Some(self.greeted().await.map(drop))
     }
 
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {

@@ -18,10 +18,10 @@ use super::setup::Setup;
 use crate::blocking::run_blocking;
 use crate::bounds::Bounds;
 use crate::model::{BundleDigest, Egress, ServerId};
-use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
+use crate::runtime::brokered::{Brokered, Provenance};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
-    REACH, ResourceUsage, Runtime, RuntimeError,
+    REACH, ResourceUsage, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.
@@ -38,13 +38,17 @@ const CODE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 type Answer<T> = Result<T, RuntimeError>;
 
+/// Where the engine is; it is not asked anything yet.
+pub(super) type Find<E> = Box<dyn Fn(&Setup) -> Answer<E> + Send + Sync>;
+
 /// Checks every wish, and has the engine fulfil it.
-pub(super) struct Guard {
+pub(super) struct Guard<E> {
     setup: Setup,
     policy: Policy,
     files: Arc<Files>,
     bounds: Bounds,
-    engine: OnceCell<DockerRuntime>,
+    find: Find<E>,
+    engine: OnceCell<E>,
     /// Ids of this instance's containers: an id is one container's for ever,
     /// and so are a container's labels.
     known: Mutex<HashSet<String>>,
@@ -52,8 +56,8 @@ pub(super) struct Guard {
     shots: Semaphore,
 }
 
-impl Guard {
-    pub(super) fn new(setup: Setup) -> Self {
+impl<E: Brokered> Guard<E> {
+    pub(super) fn new(setup: Setup, find: Find<E>) -> Self {
         Self {
             policy: Policy {
                 instance: setup.instance.clone(),
@@ -64,6 +68,7 @@ impl Guard {
                 setup.max_code_bytes.max(CODE_MAX_BYTES),
             )),
             bounds: Bounds::new(setup.bounds),
+            find,
             engine: OnceCell::new(),
             known: Mutex::default(),
             runs: Semaphore::new(RUNS_MAX),
@@ -73,10 +78,10 @@ impl Guard {
     }
 
     /// The engine, made ready by whoever needs it first.
-    async fn engine(&self) -> Answer<&DockerRuntime> {
+    async fn engine(&self) -> Answer<&E> {
         let ready = || async {
             let setup = &self.setup;
-            let engine = DockerRuntime::new(&setup.docker_host, &setup.network, &setup.instance)?;
+            let engine = (self.find)(setup)?;
             engine.connect(setup.networks).await?;
             let info = engine.info().await?;
             self.bounds.learn(info.memory_bytes, info.cpus);
@@ -86,7 +91,7 @@ impl Guard {
     }
 
     /// The engine, for a container of this instance and no other.
-    async fn engine_of(&self, id: &str) -> Answer<&DockerRuntime> {
+    async fn engine_of(&self, id: &str) -> Answer<&E> {
         policy::check_id(id)?;
         let engine = self.engine().await?;
         if !self.known().contains(id) {
@@ -97,7 +102,7 @@ impl Guard {
     }
 
     /// The engine and what the container was made with.
-    async fn look_into(&self, id: &str) -> Answer<(&DockerRuntime, Provenance)> {
+    async fn look_into(&self, id: &str) -> Answer<(&E, Provenance)> {
         policy::check_id(id)?;
         let engine = self.engine().await?;
         Ok((engine, engine.provenance(id).await?))
@@ -188,10 +193,10 @@ impl Guard {
     /// A disk has its name in the data directory before anybody writes to it.
     async fn open_disk(
         &self,
-        engine: &DockerRuntime,
+        engine: &E,
         spec: &ContainerSpec,
         stage: Option<&Arc<Busy>>,
-    ) -> Answer<Option<OpenDisk>> {
+    ) -> Answer<Option<E::Disk>> {
         let Some(stage) = stage.map(Arc::clone) else {
             return Ok(None);
         };
@@ -398,7 +403,7 @@ impl Guard {
     }
 
     /// Refuses more containers than a platform can have use for.
-    async fn leave_room(&self, engine: &DockerRuntime) -> Answer<()> {
+    async fn leave_room(&self, engine: &E) -> Answer<()> {
         let most = self.setup.networks.open().capacity() * CONTAINERS_PER_ADDRESS;
         if self.known().len() < most.min(KNOWN_MAX) {
             return Ok(());
@@ -413,7 +418,7 @@ impl Guard {
     }
 
     /// Removes copies of code that no container has.
-    async fn remove_unused(&self, engine: &DockerRuntime) {
+    async fn remove_unused(&self, engine: &E) {
         let removed = async {
             // First what is not in use, then what is: what comes into use
             // meanwhile is not among the first.

@@ -1,20 +1,27 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
 use super::policy::{Policy, check_grace, check_id};
-use super::protocol::{self, GREETING, RunWish, ShotKind, WISH_MAX_BYTES, Wish};
+use super::protocol::{self, ANSWER_MAX_BYTES, GREETING, RunWish, ShotKind, WISH_MAX_BYTES, Wish};
+use super::server::serve_with;
+use super::setup::Setup;
 use super::*;
+use crate::bundles::Bundles;
+use crate::clock::Clock;
 use crate::model::{
     AddressPool, Bundle, BundleDigest, Egress, Limits, Maxima, ServerId, ServerNetworks,
 };
-use crate::runtime::{Runtime, RuntimeError};
+use crate::runtime::fake::{FakeEngine, Fault, Op};
+use crate::runtime::{Change, Runtime, RuntimeError};
 use crate::settings::{Settings, SettingsInput};
 
 const MAXIMA: Maxima = Maxima {
@@ -190,7 +197,10 @@ fn what_is_run_to_its_end_is_bounded_too() {
     assert!(reach("198.18.0.1").is_err());
 }
 
-/// A broker whose engine is away.
+mod attacks;
+mod serves;
+
+/// A broker.
 struct Running {
     settings: Settings,
     _dir: tempfile::TempDir,
@@ -204,11 +214,35 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Its engine is away.
     async fn start() -> Self {
+        Self::start_with(async |settings, cancel| serve(&settings, cancel).await).await
+    }
+
+    /// Its engine is in memory.
+    async fn with_engine() -> (Self, FakeEngine) {
+        let engine = FakeEngine::new(Clock::Wall);
+        let found = engine.clone();
+        let running = Self::start_with(async move |settings, cancel| {
+            let find = Box::new(move |_: &Setup| Ok(found.clone()));
+            serve_with(&settings, find, cancel).await
+        });
+        (running.await, engine)
+    }
+
+    async fn start_with<S>(serve: impl FnOnce(Settings, CancellationToken) -> S) -> Self
+    where
+        S: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
         let dir = tempfile::tempdir().unwrap();
         let input = SettingsInput {
             data_dir: Some(dir.path().join("data")),
             broker: Some(dir.path().join("socket")),
+            subnet: Some("198.18.0.0/26".to_owned()),
+            max_memory: Some("1g".to_owned()),
+            max_cpus: Some(2.0),
+            max_pids: Some(256),
+            max_storage: Some("1g".to_owned()),
             docker_host: Some(format!("unix://{}", dir.path().join("nobody").display())),
             ..SettingsInput::default()
         };
@@ -218,7 +252,7 @@ impl Running {
             cancel: CancellationToken::new(),
         };
         let (settings, cancel) = (running.settings.clone(), running.cancel.clone());
-        tokio::spawn(async move { serve(&settings, cancel).await });
+        tokio::spawn(serve(settings, cancel));
         let there = async {
             while !running.path().exists() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -236,6 +270,43 @@ impl Running {
 
     fn client(&self) -> BrokerRuntime {
         BrokerRuntime::new(self.path(), &self.settings)
+    }
+
+    fn data(&self, name: impl AsRef<Path>) -> std::path::PathBuf {
+        self.settings.data_dir.join(name)
+    }
+
+    /// A wish for a container of a server that has code.
+    fn wish(&self) -> RunWish {
+        let bundle = Bundle::of_one_file(b"# fake: say hello\n".to_vec());
+        let bundles = Arc::new(Bundles::new(&self.settings.data_dir));
+        let lease = bundles.lease(bundle.digest());
+        lease.write(&bundle).unwrap();
+        lease.keep();
+        RunWish {
+            code: bundle.digest(),
+            ..wish()
+        }
+    }
+
+    /// Where EMCP has code.
+    fn folder(&self, code: BundleDigest) -> std::path::PathBuf {
+        Bundles::new(&self.settings.data_dir).folder(code)
+    }
+
+    /// What it answers to what whoever took EMCP over says; null if it hangs up.
+    async fn answers(&self, wish: &Value) -> Value {
+        let content = serde_json::to_vec(wish).unwrap();
+        let head = u32::try_from(content.len()).unwrap().to_be_bytes();
+        let mut stream = UnixStream::connect(self.path()).await.unwrap();
+        let said = [&GREETING[..], &head, &content].concat();
+        stream.write_all(&said).await.unwrap();
+        stream.read_exact(&mut [0; GREETING.len()]).await.unwrap();
+        let length = protocol::length_of_next(&mut stream, ANSWER_MAX_BYTES).await;
+        match length {
+            Ok(Some(length)) => protocol::receive(&mut stream, length).await.unwrap(),
+            Ok(None) | Err(_) => Value::Null,
+        }
     }
 
     /// What it says to these bytes until it hangs up.

@@ -1,12 +1,12 @@
 //! Docker Engine through bollard.
 
+mod brokered;
 mod convert;
 mod disk;
 mod follow;
 mod network;
 mod one_shot;
 mod output;
-mod provenance;
 mod seccomp;
 mod usage;
 
@@ -28,9 +28,9 @@ use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-pub(super) use disk::OpenDisk;
-pub(super) use provenance::Provenance;
+use disk::OpenDisk;
 
+use super::brokered::Brokered;
 use super::{
     Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
     ResourceUsage, Runtime, RuntimeError,
@@ -88,51 +88,6 @@ impl DockerRuntime {
         match egress {
             Egress::Open => self.network.clone(),
             Egress::None => format!("{}-internal", self.network),
-        }
-    }
-
-    /// Has a device made of the disk that the container is to have.
-    ///
-    /// # Errors
-    /// `Storage` with what is wrong, or what the engine says.
-    pub(super) async fn open_disk(
-        &self,
-        spec: &ContainerSpec,
-    ) -> Result<Option<OpenDisk>, RuntimeError> {
-        let Some(disk) = &spec.disk else {
-            return Ok(None);
-        };
-        let opened = disk::open(&self.docker, &self.instance, &spec.image, disk).await?;
-        Ok(Some(opened))
-    }
-
-    /// [`Runtime::run`] with the disk that was opened for it.
-    ///
-    /// # Errors
-    /// As [`Runtime::run`].
-    pub(super) async fn run_with(
-        &self,
-        spec: &ContainerSpec,
-        disk: Option<OpenDisk>,
-    ) -> Result<String, RuntimeError> {
-        let started = async {
-            let id = self.create(spec, disk.as_ref()).await?;
-            self.start(&id).await?;
-            Ok(id)
-        };
-        let started = started.await;
-        // The container has it mounted; where there is none, nobody has.
-        if let Some(disk) = disk {
-            self.let_go(disk, spec.server).await;
-        }
-        started
-    }
-
-    /// Leaves a disk to the container that has it mounted, if one has.
-    pub(super) async fn let_go(&self, disk: OpenDisk, server: ServerId) {
-        if let Err(error) = disk::let_go(&self.docker, disk).await {
-            // It lets go by itself.
-            tracing::warn!(%server, %error, "the helper that opened a disk is still there");
         }
     }
 

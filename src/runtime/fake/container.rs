@@ -31,6 +31,8 @@ pub(super) struct Kept {
     pub(super) secret_keys: Vec<String>,
     pub(super) given: Given,
     pub(super) code_dir: PathBuf,
+    /// Whether it is another instance's.
+    pub(super) is_foreign: bool,
     pub(super) program: Program,
     pub(super) phase: Phase,
     pub(super) run: Option<Run>,
@@ -67,6 +69,7 @@ impl Kept {
                 egress: Egress::default(),
             },
             code_dir: PathBuf::new(),
+            is_foreign: false,
             program: Program::default(),
             phase: Phase::Created,
             run: None,

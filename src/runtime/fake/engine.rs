@@ -35,6 +35,11 @@ impl Runtime for FakeEngine {
         self.call(Op::Info, CALL, |_| Ok(())).await
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        let answers = self.state().broker?;
+        Some(answers.then_some(()).ok_or_else(no_answer))
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         let info = EngineInfo {
             version: "fake".into(),
@@ -52,8 +57,8 @@ impl Runtime for FakeEngine {
 
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
         self.call(Op::List, CALL, |state| {
-            let all = state.containers.iter();
-            let wanted = all.filter(|(_, one)| server.is_none_or(|id| id == one.server));
+            let own = state.containers.iter().filter(|(_, one)| !one.is_foreign);
+            let wanted = own.filter(|(_, one)| server.is_none_or(|id| id == one.server));
             Ok(wanted
                 .map(|(id, one)| one.listed(id, one.listed_phase()))
                 .collect())
@@ -63,8 +68,8 @@ impl Runtime for FakeEngine {
 
     async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
         self.call(Op::Mounted, CALL, |state| {
-            let all = state.containers.values();
-            Ok(all.map(|one| one.code_dir.clone()).collect())
+            let own = state.containers.values().filter(|one| !one.is_foreign);
+            Ok(own.map(|one| one.code_dir.clone()).collect())
         })
         .await
     }

@@ -13,6 +13,7 @@ pub(crate) enum Op {
     Mounted,
     Inspect,
     Create,
+    OpenDisk,
     Start,
     Stop,
     Pause,

@@ -188,7 +188,7 @@ async fn who_is_called_something_else_keeps_what_is_theirs_and_no_namesake_gets_
     renamed.await.unwrap();
     let server = async || store.load_servers().await.unwrap().remove(0).server;
     let who = caller(&store, "first").await;
-    assert_eq!(who.principal.name, "Ada Lovelace");
+    assert_eq!(who.principal().name, "Ada Lovelace");
     assert!(who.may_write(&server().await).unwrap().to_share().is_ok());
     assert_eq!(server().await.creator.name, "Ada Lovelace");
     let history = store.events_of(server().await.id, 1).await.unwrap();
@@ -196,7 +196,7 @@ async fn who_is_called_something_else_keeps_what_is_theirs_and_no_namesake_gets_
 
     // Her namesake, come from elsewhere, has nothing of hers.
     let other = caller(&store, "namesake").await;
-    assert_eq!(other.principal.name, server().await.creator.name);
+    assert_eq!(other.principal().name, server().await.creator.name);
     for refused in [
         other.may_write(&server().await).map(drop),
         other.may_inspect(&server().await).map(drop),
