@@ -1257,9 +1257,10 @@ export interface components {
             hold?: boolean | null;
             limits?: components["schemas"]["LimitsPatch"] | null;
             /**
-             * @description Whom the server belongs to besides its creator, by name, the
-             *     whole list: as much theirs, but for adding others. No setting:
-             *     it becomes people by `services::members`.
+             * @description Whom the server belongs to besides its creator, by name, the whole
+             *     list: as much theirs, but for adding others. That they are people
+             *     whom there are, and who may say so, `services::servers::members`
+             *     knows.
              */
             members?: string[] | null;
             /**
