@@ -11,8 +11,8 @@ use super::app::TestApp;
 use crate::model::{Bundle, BundleDigest, ServerId};
 
 const CODE: &str = "mcp = None\n";
-/// So often it is collected without anybody asking.
-pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
+/// By then what was asked for is collected.
+const COLLECTED: Duration = Duration::from_secs(10);
 
 impl TestApp {
     /// The folders of code that lie in the data directory.
@@ -29,6 +29,11 @@ impl TestApp {
     fn code_folder(&self, sha256: [u8; 32], size_bytes: u64) -> PathBuf {
         let digits = BundleDigest::of_file(sha256, size_bytes).hex();
         self.data("bundles").join(&digits[..2]).join(digits)
+    }
+
+    /// Has collected now what goes every hour.
+    pub(super) fn collect_code(&self) {
+        self.app.behind.bundles.ask_for_collection();
     }
 
     fn folder_of(&self, code: &str) -> PathBuf {
@@ -121,13 +126,13 @@ async fn code_stays_for_as_long_as_a_container_has_it() {
     let versions = format!("/api/servers/{id}/versions/1/code");
     let gone = app.call("GET", &versions, None).await;
     gone.refused(404, "version_pruned");
-    // By then it is collected what can be.
-    tokio::time::sleep(HOUR * 2).await;
+    app.collect_code();
+    tokio::time::sleep(COLLECTED).await;
     let both = [app.folder_of(CODE), app.folder_of("x = 2\n")];
     assert_eq!(app.code_on_disk(), both.into());
     app.act(id, "restart").await.expect(202);
     app.until_status(id, "running").await;
-    tokio::time::sleep(HOUR).await;
+    app.collect_code();
     app.until_code_is_settled().await;
     assert_eq!(app.code_on_disk(), [app.folder_of("x = 2\n")].into());
 }

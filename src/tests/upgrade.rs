@@ -132,7 +132,7 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
     // With the next container what the last one had mounted goes.
     app.act(runs, "restart").await.expect(202);
     app.until_status(runs, "running").await;
-    tokio::time::sleep(super::code::HOUR).await;
+    app.collect_code();
     app.until("its code of before to go", || {
         versions_of("runs").is_empty()
     })
