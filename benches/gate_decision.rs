@@ -8,7 +8,7 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
@@ -17,7 +17,8 @@ use emcp::access::{Limiter, Proxies, TokenTable};
 use emcp::directory::{Directory, Entry};
 use emcp::gate::{self, GateRequest, Recognised, Verdict};
 use emcp::model::{
-    Actor, Desired, Error, Role, RunState, Server, ServerId, Status, Token, TokenId, TokenSecret,
+    Actor, Desired, Error, Instance, InstanceRole, Instances, Role, RunState, Server, ServerId,
+    Status, Token, TokenId, TokenSecret,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -173,13 +174,10 @@ fn entry(number: usize, now: Timestamp) -> Entry {
         generation: 1,
         ..RunState::never_ran(now)
     };
-    Entry {
-        server: Arc::new(server),
-        state: Arc::new(state),
-        gateway_key: Arc::new(SecretString::from("gateway")),
-        activity: Arc::default(),
-        liveness: Arc::default(),
-    }
+    let role = InstanceRole::Serving;
+    let instance = Instance::new(&server, role, [198, 18, 1, 0].into(), state);
+    let key = SecretString::from("gateway");
+    Entry::new(server, Instances::only(instance), key)
 }
 
 fn token(number: usize, secret: &TokenSecret, server: ServerId, now: Timestamp) -> Token {

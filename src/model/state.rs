@@ -74,7 +74,7 @@ pub struct Failure {
     pub at: Timestamp,
 }
 
-/// What EMCP has seen of a server; kept across restarts of EMCP.
+/// What EMCP has seen of an instance; kept across restarts of EMCP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
     /// The status shown.
@@ -85,7 +85,8 @@ pub struct RunState {
     pub since: Timestamp,
     /// The wish this state answers: `Server::generation`.
     pub generation: u64,
-    /// `Server::revision` that the present container was made from.
+    /// `Server::revision` that the present container was made from: that of its
+    /// instance.
     pub applied_revision: Option<u64>,
     /// The present container.
     pub container_id: Option<String>,

@@ -5,8 +5,8 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::Parts;
-use crate::model::{Error, Result, Server, ServerId};
-use crate::runtime::{ContainerSpec, DiskSpec, RuntimeError, STORAGE_TARGET};
+use crate::model::{Error, Instance, Result, Server, ServerId};
+use crate::runtime::{ContainerSpec, DiskSpec, Endpoint, RuntimeError, STORAGE_TARGET};
 use crate::store::StoredValue;
 use crate::vault::{Mask, Place};
 
@@ -14,21 +14,29 @@ use crate::vault::{Mask, Place};
 /// of a network the names of all others, forwards and by address, so the name
 /// says nothing: it cannot be guessed, and changes with each start. People find
 /// the server's name in the label `emcp.name`.
-fn container_name(instance: &str, gateway_key: &SecretString, generation: u64) -> String {
+fn container_name(installation: &str, gateway_key: &SecretString, instance: &Instance) -> String {
     let text = format!(
-        "container name {} {generation}",
-        gateway_key.expose_secret()
+        "container name {} {} {}",
+        gateway_key.expose_secret(),
+        instance.id,
+        instance.generation()
     );
     let digest = Sha256::digest(text.as_bytes());
-    format!("{instance}-{}", hex::encode(&digest[..8]))
+    format!("{installation}-{}", hex::encode(&digest[..8]))
 }
 
 impl Parts {
-    /// Everything the server's container is made from.
+    /// Where an instance is found.
+    pub(super) fn endpoint(&self, instance: &Instance) -> Endpoint {
+        let place = instance.place;
+        Endpoint::of(place.address, place.egress, &self.config.networks)
+    }
+
+    /// Everything a container of this instance is made from.
     ///
     /// # Errors
     /// If what is stored of the server cannot be read or opened.
-    pub(super) async fn spec(&self, server: &Server) -> Result<ContainerSpec> {
+    pub(super) async fn spec(&self, server: &Server, instance: &Instance) -> Result<ContainerSpec> {
         // Without a key the container would answer anybody on the network.
         let entry = self
             .directory
@@ -71,18 +79,19 @@ impl Parts {
         }
         Ok(ContainerSpec {
             server: server.id,
-            name: container_name(&self.config.instance, &entry.gateway_key, server.generation),
+            instance: instance.id,
+            name: container_name(&self.config.instance, &entry.gateway_key, instance),
             server_name: server.name.clone(),
             image: self.config.base_image.clone(),
-            generation: server.generation,
-            revision: server.revision,
-            address: server.address_in(&self.config.networks),
-            egress: server.settings.egress,
+            generation: instance.generation(),
+            revision: instance.revision,
+            endpoint: self.endpoint(instance),
+            egress: instance.place.egress,
             disk: server.settings.storage.map(|storage| DiskSpec {
                 dir: self.layout.storage_dir(server.id),
                 size_bytes: storage.size_bytes,
             }),
-            code_dir: self.layout.code_dir(server.id, server.version),
+            code_dir: self.layout.code_dir(server.id, instance.release),
             env,
             secret_keys,
             limits: self.bounds.maxima().cap(server.settings.limits),

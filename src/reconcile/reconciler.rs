@@ -170,9 +170,15 @@ impl Reconciler {
         for entry in self.parts.directory.list() {
             let id = entry.server.id;
             let own = by_server.remove(&id).unwrap_or_default();
-            let address = entry.server.address_in(&self.parts.config.networks);
+            let endpoint = entry.endpoint(&self.parts.config.networks);
             let is_followed = self.parts.logs.is_following(id);
-            if !at_rest(&entry.server, &entry.state, &own, address, is_followed) {
+            if !at_rest(
+                &entry.server,
+                &entry.instances,
+                &own,
+                &endpoint,
+                is_followed,
+            ) {
                 due.insert(id);
             }
         }

@@ -1,7 +1,6 @@
 //! An engine whose calls are timed, each by its name and by what came of it.
 //! Streams are not: they end when somebody has heard enough.
 
-use std::net::Ipv4Addr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,8 +10,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, ResourceUsage,
-    Runtime, RuntimeError,
+    Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
+    ResourceUsage, Runtime, RuntimeError,
 };
 use crate::metrics::EngineCalls;
 use crate::model::{Egress, ServerId, ServerNetworks};
@@ -106,9 +105,9 @@ impl Runtime for Measured {
         &self,
         id: &str,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
-        timed!(self.attach(id, egress, address))
+        timed!(self.attach(id, egress, endpoint))
     }
 
     async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {

@@ -8,13 +8,13 @@
 mod broker;
 mod client;
 mod docker;
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
 mod measured;
 mod programs;
 mod types;
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,6 +27,7 @@ use crate::model::{Egress, ServerId, ServerNetworks};
 pub use broker::{BrokerRuntime, serve as serve_broker};
 pub use client::{NoTestimony, SendError, ServerClient};
 pub use docker::DockerRuntime;
+pub use endpoint::Endpoint;
 pub use measured::Measured;
 pub use programs::{CHECK, REACH};
 pub use types::{
@@ -117,13 +118,17 @@ pub trait Runtime: Send + Sync + 'static {
     /// What the engine says; a container that is gone counts as removed.
     async fn remove(&self, id: &str) -> Result<(), RuntimeError>;
 
-    /// Puts a container that runs back into its network, at its address, whatever
+    /// Puts a container that runs back into its network, at its endpoint, whatever
     /// is left of its place there.
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    async fn attach(&self, id: &str, egress: Egress, address: Ipv4Addr)
-    -> Result<(), RuntimeError>;
+    async fn attach(
+        &self,
+        id: &str,
+        egress: Egress,
+        endpoint: &Endpoint,
+    ) -> Result<(), RuntimeError>;
 
     /// Runs a container to its end and returns what it wrote to standard output.
     ///

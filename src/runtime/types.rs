@@ -1,6 +1,5 @@
 //! What EMCP shares with a container engine: the words, without any engine.
 
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -8,7 +7,8 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
+use super::Endpoint;
+use crate::model::{Egress, InstanceId, KnownFault, Limits, ServerId, ServerName};
 
 /// Where a server with storage has it, inside its container.
 pub const STORAGE_TARGET: &str = "/data";
@@ -17,6 +17,8 @@ pub const STORAGE_TARGET: &str = "/data";
 pub struct ContainerSpec {
     /// The server it serves.
     pub server: ServerId,
+    /// The instance that it is a run of.
+    pub instance: InstanceId,
     /// Unique in the engine. All containers of the network can learn it, so it
     /// tells nothing.
     pub name: String,
@@ -32,8 +34,8 @@ pub struct ContainerSpec {
     pub egress: Egress,
     /// What it keeps beyond its end.
     pub disk: Option<DiskSpec>,
-    /// Its address there.
-    pub address: Ipv4Addr,
+    /// Where it is found there.
+    pub endpoint: Endpoint,
     /// Directory of the code version, mounted read-only.
     pub code_dir: PathBuf,
     /// Its environment, secrets opened.
@@ -77,14 +79,18 @@ pub struct Container {
     pub id: String,
     /// The server it serves.
     pub server: ServerId,
+    /// The instance that it is a run of, from its label; containers of before
+    /// have none.
+    #[serde(default)]
+    pub instance: Option<InstanceId>,
     /// From its label.
     pub generation: u64,
     /// From its label.
     pub revision: u64,
     /// What it is doing.
     pub phase: Phase,
-    /// Where it is in networks; none while it does not run.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Where it is in networks; nowhere while it does not run.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// A container as looked at by itself.
@@ -94,8 +100,8 @@ pub struct Inspected {
     pub phase: Phase,
     /// Its present or last run, if it was ever started.
     pub run: Option<Run>,
-    /// Where it is in networks; none while it does not run.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Where it is in networks; nowhere while it does not run.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// One run of a container: from a start to the end, if it ended.
@@ -125,9 +131,9 @@ pub struct OneShot<'a> {
     pub env: Vec<String>,
     /// Directory mounted read-only where a server's code would be.
     pub code_dir: Option<&'a Path>,
-    /// The server's place it takes: an address of the open network that nobody
-    /// has. Without one it has no network.
-    pub address: Option<Ipv4Addr>,
+    /// The server's place it takes: in the open network, leased for it. Without
+    /// one it has no network.
+    pub endpoint: Option<Endpoint>,
     /// The longest it may take.
     pub patience: Duration,
 }

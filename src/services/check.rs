@@ -52,7 +52,7 @@ impl App {
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),
             ],
             code_dir: Some(&code_dir),
-            address: None,
+            endpoint: None,
             patience: PATIENCE,
         };
         let written = self

@@ -2,15 +2,16 @@
 //! note that somebody installed it would say nothing of what holds now. So it
 //! tries: a container in a server's place tells what it reached.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::App;
 use crate::api::{Firewall, FirewallView, Notice};
-use crate::runtime::{OneShot, REACH};
+use crate::model::Egress;
+use crate::runtime::{Endpoint, OneShot, REACH};
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
 const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
@@ -156,31 +157,31 @@ async fn try_for_ever(app: Arc<App>) {
 }
 
 async fn try_once(app: &App) -> Result<Reach, String> {
-    let servers = app.directory.list();
-    let taken: BTreeSet<_> = servers.iter().map(|entry| entry.server.address).collect();
-    // Servers take the lowest free address, so the highest is the last one that
-    // a server created meanwhile could want.
-    let address = app
-        .settings
-        .networks
-        .open()
-        .highest_free(&taken)
-        .ok_or("every address is taken by a server")?;
+    let networks = &app.settings.networks;
+    let leased = app.store.lease_for_job(networks.open(), Timestamp::now());
+    let lease = leased.await.map_err(|error| error.to_string())?;
+    let written = reach(app, Endpoint::of(lease.address, Egress::Open, networks)).await;
+    let ended = app.store.end_job(lease, Timestamp::now()).await;
+    if let Err(error) = ended {
+        // It is given back at the next start.
+        tracing::error!(%error, "an address that was tried could not be given back");
+    }
+    serde_json::from_str(&written?)
+        .map_err(|_| "the container that tries the network said nothing of use".to_owned())
+}
+
+/// What a container in this place writes of what it reached.
+async fn reach(app: &App, endpoint: Endpoint) -> Result<String, String> {
     let shot = OneShot {
         image: &app.settings.base_image,
         command: REACH,
         env: Vec::new(),
         code_dir: None,
-        address: Some(address),
+        endpoint: Some(endpoint),
         patience: PATIENCE,
     };
-    let written = app
-        .runtime
-        .run_once(&shot)
-        .await
-        .map_err(|error| error.to_string())?;
-    serde_json::from_str(&written)
-        .map_err(|_| "the container that tries the network said nothing of use".to_owned())
+    let run = app.runtime.run_once(&shot).await;
+    run.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

@@ -15,8 +15,8 @@ use crate::api::{Action, EventView};
 use crate::directory::Entry;
 use crate::logs::ServerLog;
 use crate::model::{
-    Deed, Desired, EnvVarInput, Error, Event, PassHeaders, PatchServer, Result, RunState, Seen,
-    Server, ServerId, ServerName, ServerSettings, Status, invalid_pass_headers,
+    Deed, Desired, EnvVarInput, Error, Event, Instances, PassHeaders, PatchServer, Result,
+    RunState, Seen, Server, ServerId, ServerName, ServerSettings, Status, invalid_pass_headers,
 };
 use crate::store::{NewServer, ServerChange};
 use crate::traefik::passes_never;
@@ -106,7 +106,6 @@ impl App {
             } else {
                 Desired::Stopped
             },
-            // The store gives it a free address.
             ..Server::new(id, new.name, permit.actor().clone(), now)
         };
         let state = RunState {
@@ -117,7 +116,7 @@ impl App {
             version: new.code.version(1, permit.actor().clone(), now),
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
-            state: state.clone(),
+            state,
             event: Event::of_deed(now, Deed::Created, permit.actor()),
             server,
         };
@@ -126,14 +125,9 @@ impl App {
         let allowance = self.allowance(permit.actor(), permit.is_exempt());
         let inserted = self.store.insert_server(record, pool, allowance).await;
         self.settle_version(files, inserted.is_ok()).await;
-        let server = inserted?;
-        let entry = Entry {
-            server: Arc::new(server),
-            state: Arc::new(state),
-            gateway_key: Arc::new(SecretString::from(gateway_key)),
-            activity: Arc::default(),
-            liveness: Arc::default(),
-        };
+        let (server, instance) = inserted?;
+        let key = SecretString::from(gateway_key);
+        let entry = Entry::new(server, Instances::only(instance), key);
         self.directory.insert(entry.clone());
         self.waker.wake(id);
         Ok(self.view(&entry, permit.caller()))

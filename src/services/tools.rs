@@ -101,11 +101,9 @@ impl App {
         let _place = self.begin_trial(permit)?;
         let entry = self.enter(permit.server()).await?;
         let name = &entry.server.name;
-        let url = format!(
-            "http://{}{}",
-            entry.server.endpoint(&self.settings.networks),
-            mcp_path(&entry)?,
-        );
+        let client = &self.server_client;
+        let endpoint = entry.endpoint(&self.settings.networks);
+        let url = client.url(&endpoint, mcp_path(&entry)?);
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
             entry.gateway_key.expose_secret(),
@@ -117,7 +115,6 @@ impl App {
             },
             message: format!("the server \"{name}\" gave no good answer: {error}"),
         };
-        let client = &self.server_client;
         let session = Session::open(client, &url, &[key], ANSWER_MAX, Bounds::TRIAL)
             .await
             .map_err(failed)?;

@@ -12,6 +12,7 @@ use crate::model::{
     Actor, Desired, Etags, Failure, Limits, Maxima, ServerId, ServerNetworks, ServerPermission,
     ServerSettings, Serves, SleepAfter, SleepDepth, Status,
 };
+use crate::runtime::Endpoint;
 
 /// A server's addresses under the servers' base URL.
 pub fn urls_of(base: &Url, entry: &Entry) -> Urls {
@@ -122,7 +123,8 @@ impl ServerView {
             status: state.status,
             reason: ReasonView::from(&state.reason),
             since: state.since,
-            address: server.endpoint(networks),
+            // Also where it is only to be, once its egress has changed.
+            address: Endpoint::of(entry.place().address, settings.egress, networks).shown(),
             container_id: state.container_id.clone(),
             exit_code: state.exit_code,
             last_error: state.last_error.clone(),

@@ -10,12 +10,15 @@ mod events;
 mod examine;
 mod glance;
 mod guard;
+mod instances;
+mod leases;
 mod quota;
 mod records;
 mod scan;
 mod servers;
 mod tables;
 mod tokens;
+mod upgrade;
 mod versions;
 
 use std::fs;
@@ -40,6 +43,7 @@ pub use audit::AuditWrite;
 pub use dump::Dump;
 pub use examine::{Damage, Examined};
 pub use glance::Glance;
+pub use leases::JobLease;
 pub use quota::Allowance;
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
@@ -322,16 +326,23 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
                     known: tables::FORMAT,
                 });
             }
-            Some(_) => {}
-            None => write_meta(&mut meta, tables::META_FORMAT, &tables::FORMAT)?,
+            Some(tables::FORMAT) => {}
+            // The levels below are what it takes.
+            Some(_) | None => write_meta(&mut meta, tables::META_FORMAT, &tables::FORMAT)?,
         }
         match read_meta::<Sealed>(&meta, tables::META_CANARY)? {
             Some(canary) if !vault.knows(&canary) => return Err(OpenError::WrongMasterKey),
             Some(_) => {}
             None => write_meta(&mut meta, tables::META_CANARY, &vault.canary()?)?,
         }
-        if read_meta::<u64>(&meta, tables::META_LEVEL)?.unwrap_or(0) < tables::LEVEL {
+        let level = read_meta::<u64>(&meta, tables::META_LEVEL)?.unwrap_or(0);
+        if level < 1 {
             scan::add_checksums(&txn)?;
+        }
+        if level < 2 {
+            upgrade::to_instances(&txn)?;
+        }
+        if level < tables::LEVEL {
             write_meta(&mut meta, tables::META_LEVEL, &tables::LEVEL)?;
         }
     }

@@ -6,7 +6,10 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use super::StoredEnvVar;
-use crate::model::{AuditEntry, CodeVersion, Event, Happening, Reason, RunState, Server, Token};
+use super::leases::Lease;
+use crate::model::{
+    AuditEntry, CodeVersion, Event, Happening, Instance, Reason, RunState, Server, Token,
+};
 use crate::vault::Sealed;
 
 /// A kind of record.
@@ -22,11 +25,14 @@ pub(super) trait Record: Serialize + DeserializeOwned {
 impl Record for u64 {}
 impl Record for Sealed {}
 impl Record for Server {}
+impl Record for Instance {}
+impl Record for Lease {}
 impl Record for CodeVersion {}
 impl Record for Vec<StoredEnvVar> {}
 impl Record for Token {}
 impl Record for AuditEntry {}
 
+/// As it was before instances had it.
 impl Record for RunState {
     const VERSION: u32 = 2;
 

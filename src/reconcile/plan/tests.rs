@@ -4,7 +4,7 @@ mod sleep;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Actor, Reason, ServerId};
+use crate::model::{Actor, InstanceRole, Reason, ServerId};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,7 +21,6 @@ pub(in crate::reconcile) fn server(desired: Desired) -> Server {
     Server {
         desired,
         generation: 2,
-        address: [198, 18, 1, 0].into(),
         ..Server::new(
             ServerId::from_u128(1),
             "demo".parse().unwrap(),
@@ -44,10 +43,11 @@ fn container(id: &str, generation: u64, phase: Phase) -> Observed {
         container: Container {
             id: id.to_owned(),
             server: ServerId::from_u128(1),
+            instance: None,
             generation,
             revision: 1,
             phase,
-            addresses: Vec::new(),
+            endpoints: Vec::new(),
         },
         is_attached: true,
         run: has_run.then(|| Run {
@@ -72,7 +72,32 @@ fn next_at_rest(
     depth: SleepDepth,
 ) -> Step {
     let facts = Facts { depth, ..facts() };
-    plan(server, state, observed, facts, now())
+    step(server, state, observed, facts, now())
+}
+
+/// A server's one instance, in this state.
+pub(in crate::reconcile) fn only(server: &Server, state: &RunState) -> Instances {
+    let role = InstanceRole::Serving;
+    Instances::only(Instance::new(
+        server,
+        role,
+        [198, 18, 1, 5].into(),
+        state.clone(),
+    ))
+}
+
+/// The next step of a server with one instance.
+fn step(
+    server: &Server,
+    state: &RunState,
+    observed: &[Observed],
+    facts: Facts<'_>,
+    now: Timestamp,
+) -> Step {
+    let instances = only(server, state);
+    let planned = plan(server, &instances, observed, facts, now);
+    assert_eq!(planned.instance, instances.shown().id);
+    planned.step
 }
 
 /// Of a server that is awake, and of which nothing is known besides.
@@ -86,7 +111,7 @@ fn facts() -> Facts<'static> {
 }
 
 fn next_at(server: &Server, state: &RunState, observed: &[Observed], now: Timestamp) -> Step {
-    plan(server, state, observed, facts(), now)
+    step(server, state, observed, facts(), now)
 }
 
 #[test]
@@ -167,7 +192,7 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
         Step::GiveUpStarting("c".into())
     );
     assert_eq!(
-        plan(
+        step(
             &wanted,
             &state(),
             &running,
@@ -357,6 +382,8 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
                 }
             }
         }
+        // Of others than the one instance that there is.
+        Step::Switch | Step::Retire => unreachable!(),
         Step::Nothing | Step::WaitUntil(_) => {}
     }
 }

@@ -1,7 +1,6 @@
 //! EMCP's side of the socket: an engine like any other.
 
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -21,8 +20,8 @@ use super::protocol::{
 use super::setup::Setup;
 use crate::model::{Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, REACH,
-    ResourceUsage, Runtime, RuntimeError,
+    CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
+    REACH, ResourceUsage, Runtime, RuntimeError,
 };
 use crate::settings::Settings;
 
@@ -111,7 +110,7 @@ impl BrokerRuntime {
                 .find(|(name, _)| *name == key)
                 .map(|(_, value)| value)
         };
-        let what = match (shot.command, shot.code_dir, shot.address) {
+        let what = match (shot.command, shot.code_dir, &shot.endpoint) {
             (CHECK, Some(dir), None) => {
                 let object = value("EMCP_ENTRY_OBJECT").and_then(|text| text.parse().ok());
                 let runtime = value("EMCP_RUNTIME").and_then(|text| text.parse().ok());
@@ -124,7 +123,9 @@ impl BrokerRuntime {
                         runtime,
                     })
             }
-            (REACH, None, Some(address)) => Some(ShotKind::Reach { address }),
+            (REACH, None, Some(endpoint)) => Some(ShotKind::Reach {
+                endpoint: endpoint.clone(),
+            }),
             _ => None,
         };
         let what =
@@ -169,12 +170,13 @@ impl Runtime for BrokerRuntime {
             |(key, value): &(String, SecretString)| (key.clone(), value.expose_secret().to_owned());
         let wish = RunWish {
             server: spec.server,
+            instance: spec.instance,
             name: spec.name.clone(),
             server_name: spec.server_name.clone(),
             generation: spec.generation,
             revision: spec.revision,
             egress: spec.egress,
-            address: spec.address,
+            endpoint: spec.endpoint.clone(),
             code: self.code_of(&spec.code_dir)?,
             disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
             env: spec.env.iter().map(open).collect(),
@@ -213,12 +215,12 @@ impl Runtime for BrokerRuntime {
         &self,
         id: &str,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         let wish = Wish::Attach {
             id: id.to_owned(),
             egress,
-            address,
+            endpoint: endpoint.clone(),
         };
         self.ask(&wish).await
     }

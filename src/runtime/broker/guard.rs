@@ -20,8 +20,8 @@ use crate::bounds::Bounds;
 use crate::model::{Egress, ServerId};
 use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
-    REACH, ResourceUsage, Runtime, RuntimeError,
+    CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint, EngineInfo, Inspected, OneShot,
+    OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.
@@ -213,6 +213,7 @@ impl Guard {
         let disk = wish.disk_bytes.zip(stage);
         ContainerSpec {
             server: wish.server,
+            instance: wish.instance,
             name: wish.name,
             server_name: wish.server_name,
             image: self.setup.base_image.clone(),
@@ -223,7 +224,7 @@ impl Guard {
                 dir: stage.path().to_owned(),
                 size_bytes,
             }),
-            address: wish.address,
+            endpoint: wish.endpoint,
             code_dir: code.path().to_owned(),
             env: wish
                 .env
@@ -287,18 +288,13 @@ impl Guard {
         Ok(())
     }
 
-    pub(super) async fn attach(
-        &self,
-        id: &str,
-        egress: Egress,
-        address: std::net::Ipv4Addr,
-    ) -> Answer<()> {
-        self.policy.check_address(egress, address)?;
+    pub(super) async fn attach(&self, id: &str, egress: Egress, endpoint: &Endpoint) -> Answer<()> {
+        self.policy.check_endpoint(egress, endpoint)?;
         let (engine, made) = self.look_into(id).await?;
         if made.egress != Some(egress) {
             return Err(Forbidden("another network than it was made in").into());
         }
-        engine.attach(id, egress, address).await
+        engine.attach(id, egress, endpoint).await
     }
 
     pub(super) async fn run_once(&self, shot: &Shot) -> Answer<String> {
@@ -325,18 +321,18 @@ impl Guard {
                         format!("EMCP_RUNTIME={}", runtime.as_str()),
                     ],
                     code_dir: Some(copy.path()),
-                    address: None,
+                    endpoint: None,
                     patience,
                 };
                 engine.run_once(&shot).await
             }
-            ShotKind::Reach { address } => {
+            ShotKind::Reach { endpoint } => {
                 let shot = OneShot {
                     image,
                     command: REACH,
                     env: Vec::new(),
                     code_dir: None,
-                    address: Some(*address),
+                    endpoint: Some(endpoint.clone()),
                     patience,
                 };
                 engine.run_once(&shot).await

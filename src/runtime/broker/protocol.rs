@@ -6,17 +6,17 @@
 //! many bytes of JSON. EMCP hanging up ends what it wished for.
 
 use std::io;
-use std::net::Ipv4Addr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::model::{Egress, EntryObject, Limits, RuntimeChoice, ServerId, ServerName};
+use crate::model::{Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId, ServerName};
+use crate::runtime::Endpoint;
 
 /// Broker and EMCP are replaced one after the other, so each tells the other
 /// which version it speaks. A change of any type here takes a new number.
-pub(super) const GREETING: &[u8; 14] = b"emcp-broker 1\n";
+pub(super) const GREETING: &[u8; 14] = b"emcp-broker 2\n";
 /// The longest wish, in bytes: the variables of a server, escaped.
 pub(super) const WISH_MAX_BYTES: usize = 16 * 1024 * 1024;
 /// The longest answer, in bytes: the containers of the largest platform.
@@ -57,7 +57,7 @@ pub(super) enum Wish {
     Attach {
         id: String,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: Endpoint,
     },
     RunOnce(Shot),
     Usage {
@@ -101,12 +101,13 @@ pub(super) struct Agreed {
 #[serde(deny_unknown_fields)]
 pub(super) struct RunWish {
     pub(super) server: ServerId,
+    pub(super) instance: InstanceId,
     pub(super) name: String,
     pub(super) server_name: ServerName,
     pub(super) generation: u64,
     pub(super) revision: u64,
     pub(super) egress: Egress,
-    pub(super) address: Ipv4Addr,
+    pub(super) endpoint: Endpoint,
     /// Below the data directory.
     pub(super) code: String,
     /// The size of its disk, if it has one.
@@ -136,8 +137,8 @@ pub(super) enum ShotKind {
         entry_object: EntryObject,
         runtime: RuntimeChoice,
     },
-    /// What a server at this address reaches.
-    Reach { address: Ipv4Addr },
+    /// What a server in this place reaches.
+    Reach { endpoint: Endpoint },
 }
 
 /// Sends one frame.

@@ -11,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::policy::{Policy, check_grace, check_id};
 use super::protocol::{self, GREETING, RunWish, ShotKind, WISH_MAX_BYTES, Wish};
 use super::*;
-use crate::model::{AddressPool, Egress, Limits, Maxima, ServerId, ServerNetworks};
-use crate::runtime::{Runtime, RuntimeError};
+use crate::model::{AddressPool, Egress, InstanceId, Limits, Maxima, ServerId, ServerNetworks};
+use crate::runtime::{Endpoint, Runtime, RuntimeError};
 use crate::settings::{Settings, SettingsInput};
 
 const MAXIMA: Maxima = Maxima {
@@ -30,16 +30,21 @@ fn policy() -> Policy {
     }
 }
 
+fn at(address: &str) -> Endpoint {
+    Endpoint::at(address.parse().unwrap())
+}
+
 fn wish() -> RunWish {
     let server = ServerId::new();
     RunWish {
         server,
+        instance: InstanceId::new(),
         name: "emcp-0123456789abcdef".to_owned(),
         server_name: "demo".parse().unwrap(),
         generation: 1,
         revision: 1,
         egress: Egress::Open,
-        address: "198.18.0.20".parse().unwrap(),
+        endpoint: at("198.18.0.20"),
         code: format!("{server}/versions/3"),
         disk_bytes: Some(1 << 20),
         env: vec![("KEY".to_owned(), "value".to_owned())],
@@ -61,7 +66,7 @@ fn what_emcp_asks_for_is_allowed() {
     assert!(!is_refused(|_| {}));
     assert!(!is_refused(|wish| {
         wish.egress = Egress::None;
-        wish.address = "198.18.128.20".parse().unwrap();
+        wish.endpoint = at("198.18.128.20");
         wish.disk_bytes = None;
     }));
 }
@@ -99,7 +104,7 @@ fn names_addresses_and_disks_are_those_of_servers() {
     }
     // The gateway's, Docker's own part, the other network's, and the world's.
     for address in ["198.18.0.1", "198.18.0.3", "198.18.128.20", "10.0.0.1"] {
-        let refused = is_refused(|wish| wish.address = address.parse().unwrap());
+        let refused = is_refused(|wish| wish.endpoint = at(address));
         assert!(refused, "{address}");
     }
     assert!(is_refused(|wish| wish.disk_bytes = Some(2 << 30)));
@@ -181,8 +186,8 @@ fn what_is_run_to_its_end_is_bounded_too() {
         assert!(check(wrong).is_err(), "{wrong}");
     }
     let reach = |address: &str| {
-        let address = address.parse().unwrap();
-        policy().check_shot(&ShotKind::Reach { address })
+        let endpoint = at(address);
+        policy().check_shot(&ShotKind::Reach { endpoint })
     };
     assert!(reach("198.18.0.62").is_ok());
     assert!(reach("198.18.0.1").is_err());

@@ -11,7 +11,6 @@ mod seccomp;
 mod usage;
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -31,14 +30,18 @@ pub(super) use disk::OpenDisk;
 pub(super) use provenance::Provenance;
 
 use super::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
+    Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine, Phase,
     ResourceUsage, Runtime, RuntimeError,
 };
 use crate::model::{Egress, ServerId, ServerNetworks};
 
-/// Labels on everything EMCP makes. What has another instance's is not touched.
+/// Labels on everything EMCP makes. What has another installation's is not
+/// touched.
 pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
 pub(super) const LABEL_SERVER: &str = "emcp.server";
+/// The instance that a container is a run of ([`LABEL_INSTANCE`] is another
+/// word's: the installation that it belongs to).
+pub(super) const LABEL_RUN_OF: &str = "emcp.run-of";
 /// The server's name, which the container's own name must not tell.
 pub(super) const LABEL_NAME: &str = "emcp.name";
 pub(super) const LABEL_GENERATION: &str = "emcp.generation";
@@ -276,7 +279,7 @@ impl Runtime for DockerRuntime {
         Ok(Inspected {
             phase,
             run: (phase != Phase::Created).then(|| convert::run(id, state)),
-            addresses: convert::addresses(networks),
+            endpoints: convert::endpoints(networks),
         })
     }
 
@@ -315,10 +318,10 @@ impl Runtime for DockerRuntime {
         &self,
         id: &str,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         let name = self.network_for(egress);
-        network::attach(&self.docker, &name, id, address).await
+        network::attach(&self.docker, &name, id, endpoint).await
     }
 
     async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {

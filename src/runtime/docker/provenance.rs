@@ -7,8 +7,8 @@ use std::path::PathBuf;
 use bollard::models::MountType;
 use bollard::query_parameters::ListContainersOptions;
 
-use super::{ANSWER_MAX, DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, within};
-use crate::model::Egress;
+use super::{ANSWER_MAX, DockerRuntime, LABEL_INSTANCE, LABEL_RUN_OF, LABEL_SERVER, within};
+use crate::model::{Egress, InstanceId};
 use crate::runtime::RuntimeError;
 
 /// What a container of a server was made with.
@@ -35,6 +35,10 @@ impl DockerRuntime {
         let labels = labels.unwrap_or_default();
         let is_own = labels.get(LABEL_INSTANCE) == Some(&self.instance)
             && labels.contains_key(LABEL_SERVER)
+            // Containers of before have none.
+            && labels
+                .get(LABEL_RUN_OF)
+                .is_none_or(|id| id.parse::<InstanceId>().is_ok())
             // A name or a part of an id finds containers too.
             && found.id.as_deref() == Some(id);
         if !is_own {

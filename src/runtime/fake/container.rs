@@ -1,6 +1,5 @@
 //! A container of the fake engine.
 
-use std::net::Ipv4Addr;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -9,8 +8,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::LISTED_RUNNING;
 use super::program::{Line, Program};
 use crate::clock;
-use crate::model::{Egress, Limits, ServerId};
-use crate::runtime::{Container, Inspected, OutputLine, OutputStream, Phase, Run};
+use crate::model::{Egress, InstanceId, Limits, ServerId};
+use crate::runtime::{Container, Endpoint, Inspected, OutputLine, OutputStream, Phase, Run};
 
 /// What a container was made with, but for its environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -22,10 +21,11 @@ pub(crate) struct Given {
 
 pub(super) struct Kept {
     pub(super) server: ServerId,
+    pub(super) instance: Option<InstanceId>,
     pub(super) name: String,
     pub(super) generation: u64,
     pub(super) revision: u64,
-    pub(super) address: Ipv4Addr,
+    pub(super) endpoint: Endpoint,
     pub(super) env: Vec<(String, SecretString)>,
     pub(super) secret_keys: Vec<String>,
     pub(super) given: Given,
@@ -48,15 +48,16 @@ impl Kept {
     /// One that was never started, of a file that says nothing.
     pub(super) fn new(
         server: ServerId,
-        address: Ipv4Addr,
+        endpoint: Endpoint,
         env: Vec<(String, SecretString)>,
     ) -> Self {
         Self {
             server,
+            instance: None,
             name: String::new(),
             generation: 0,
             revision: 0,
-            address,
+            endpoint,
             env,
             secret_keys: Vec::new(),
             given: Given {
@@ -83,10 +84,11 @@ impl Kept {
         Container {
             id: id.to_owned(),
             server: self.server,
+            instance: self.instance,
             generation: self.generation,
             revision: self.revision,
             phase,
-            addresses: self.addresses(),
+            endpoints: self.endpoints(),
         }
     }
 
@@ -105,7 +107,7 @@ impl Kept {
         Inspected {
             phase: self.phase,
             run: self.run.clone(),
-            addresses: self.addresses(),
+            endpoints: self.endpoints(),
         }
     }
 
@@ -165,8 +167,11 @@ impl Kept {
         found.map_or_else(String::new, |(_, value)| value.expose_secret().to_owned())
     }
 
-    fn addresses(&self) -> Vec<Ipv4Addr> {
+    fn endpoints(&self) -> Vec<Endpoint> {
         let is_found = self.is_up() && self.is_attached;
-        is_found.then_some(self.address).into_iter().collect()
+        is_found
+            .then(|| self.endpoint.clone())
+            .into_iter()
+            .collect()
     }
 }

@@ -1,6 +1,5 @@
 //! The fake engine's side of [`Runtime`].
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -16,7 +15,7 @@ use super::program::{Ending, Program};
 use super::{BEGIN, CALL, FakeEngine, GOODBYE, State, no_answer};
 use crate::model::{Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
+    Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine, Phase,
     ResourceUsage, Runtime, RuntimeError,
 };
 
@@ -160,12 +159,12 @@ impl Runtime for FakeEngine {
         &self,
         id: &str,
         _egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         self.call(Op::Attach, CALL, |state| {
-            state.must_be_free(id, address)?;
+            state.must_be_free(id, endpoint)?;
             let one = state.find(id)?;
-            (one.address, one.is_attached) = (address, true);
+            (one.endpoint, one.is_attached) = (endpoint.clone(), true);
             Ok(())
         })
         .await
@@ -271,6 +270,7 @@ impl State {
         let id = format!("{:064x}", self.made);
         let made = Kept {
             name: spec.name.clone(),
+            instance: Some(spec.instance),
             generation: spec.generation,
             revision: spec.revision,
             secret_keys: spec.secret_keys.clone(),
@@ -280,15 +280,15 @@ impl State {
                 egress: spec.egress,
             },
             program,
-            ..Kept::new(spec.server, spec.address, spec.env.clone())
+            ..Kept::new(spec.server, spec.endpoint.clone(), spec.env.clone())
         };
         self.containers.insert(id.clone(), made);
         Ok(id)
     }
 
-    fn must_be_free(&self, id: &str, address: Ipv4Addr) -> Result<(), RuntimeError> {
+    fn must_be_free(&self, id: &str, endpoint: &Endpoint) -> Result<(), RuntimeError> {
         let mut others = self.containers.iter().filter(|(other, _)| *other != id);
-        if others.any(|(_, one)| one.is_up() && one.is_attached && one.address == address) {
+        if others.any(|(_, one)| one.is_up() && one.is_attached && one.endpoint == *endpoint) {
             return Err(RuntimeError::Refused("Address already in use".into()));
         }
         Ok(())
@@ -303,8 +303,8 @@ impl FakeEngine {
             if one.is_up() {
                 return Ok(None);
             }
-            let (server, address) = (one.server, one.address);
-            state.must_be_free(id, address)?;
+            let (server, endpoint) = (one.server, one.endpoint.clone());
+            state.must_be_free(id, &endpoint)?;
             let run = state.runs.entry(server).or_default();
             *run += 1;
             let run = *run;

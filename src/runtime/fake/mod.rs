@@ -120,7 +120,7 @@ impl FakeEngine {
             is_ready: true,
             generation: server.generation,
             revision: state.applied_revision.unwrap_or(server.revision),
-            ..Kept::new(server.id, server.address_in(networks), env)
+            ..Kept::new(server.id, entry.endpoint(networks), env)
         };
         let mut state = self.state();
         // It did not begin after those.
