@@ -18,6 +18,7 @@ pub use files::{create_dir_private, write_atomically};
 pub use own_certificate::{from_files, keep};
 
 use crate::model::{KnownNotice, ServerId};
+use crate::runtime::{BundleSource, DiskSource};
 use crate::settings::{SecretSource, Settings, TlsSource};
 use crate::vault::random_bytes;
 
@@ -91,6 +92,16 @@ impl Layout {
     /// The versions of a server's code, and their marks.
     pub fn versions_dir(&self, id: ServerId) -> PathBuf {
         self.server_dir(id).join("versions")
+    }
+
+    /// That disk, as the runtime is given it.
+    pub fn disk(&self, id: ServerId) -> DiskSource {
+        DiskSource::of_dir(self.storage_dir(id))
+    }
+
+    /// The code of one version, as the runtime is given it.
+    pub fn bundle(&self, id: ServerId, version: u32) -> BundleSource {
+        BundleSource::of_dir(self.code_dir(id, version))
     }
 
     /// The directory of one code version, mounted into the container:

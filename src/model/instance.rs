@@ -232,11 +232,11 @@ impl Instances {
     }
 
     /// Whose container this is, by its label. One of before there were labels is
-    /// of the instance that is shown: there was no other.
+    /// of the oldest instance: there was no other.
     pub fn owner(&self, label: Option<InstanceId>) -> Option<&Arc<Instance>> {
         match label {
             Some(id) => self.get(id),
-            None => Some(&self.shown),
+            None => self.all().min_by_key(|one| one.id),
         }
     }
 
@@ -309,6 +309,11 @@ mod tests {
             ..RunState::clone(&serving.state)
         };
         let seen = both.with(serving.seen(running));
+        let owner = |label| seen.owner(label).map(|one| one.id);
+        assert_eq!(owner(Some(serving.id)), Some(serving.id));
+        assert_eq!(owner(Some(InstanceId::new())), None);
+        // Of before labels.
+        assert_eq!(owner(None), Some(candidate.id));
         assert_eq!(seen.shown().state.status, Status::Running);
         assert_eq!(seen.without(serving.id).shown().id, candidate.id);
         let last = seen.without(serving.id).without(candidate.id);

@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod audit;
+mod container;
 mod description;
 mod env;
 mod error;
@@ -37,6 +38,7 @@ mod weight;
 pub use address::{AddressPool, LeasedAddress, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
+pub use container::ContainerId;
 pub use description::Description;
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Desired, Fault, Reason, Serves, SleepDepth};
+use super::{ContainerId, Desired, Fault, Reason, Serves, SleepDepth};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -89,7 +89,7 @@ pub struct RunState {
     /// instance.
     pub applied_revision: Option<u64>,
     /// The present container.
-    pub container_id: Option<String>,
+    pub container_id: Option<ContainerId>,
     /// Exit code of the last run that ended.
     pub exit_code: Option<i64>,
     /// The last failure; kept until the server runs by a new wish. One that

@@ -5,7 +5,7 @@ use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::Parts;
-use crate::model::{Error, Instance, Result, Server, ServerId};
+use crate::model::{ContainerId, Error, Instance, Result, Server, ServerId};
 use crate::runtime::{ContainerSpec, DiskSpec, Endpoint, RuntimeError, STORAGE_TARGET};
 use crate::store::StoredValue;
 use crate::vault::{Mask, Place};
@@ -88,10 +88,10 @@ impl Parts {
             endpoint: self.endpoint(instance),
             egress: instance.place.egress,
             disk: server.settings.storage.map(|storage| DiskSpec {
-                dir: self.layout.storage_dir(server.id),
+                source: self.layout.disk(server.id),
                 size_bytes: storage.size_bytes,
             }),
-            code_dir: self.layout.code_dir(server.id, instance.release),
+            bundle: self.layout.bundle(server.id, instance.release),
             env,
             secret_keys,
             limits: self.bounds.maxima().cap(server.settings.limits),
@@ -109,7 +109,7 @@ impl Parts {
     pub(super) async fn mask(
         &self,
         id: ServerId,
-        container: &str,
+        container: &ContainerId,
     ) -> std::result::Result<Mask, RuntimeError> {
         let mut secrets = self.runtime.given_secrets(container).await?;
         match self.store.env_of(id).await {

@@ -22,8 +22,8 @@ use super::told::Told;
 use crate::clock;
 use crate::directory::Entry;
 use crate::model::{
-    Desired, Instance, InstanceRole, Instances, KnownFault, Reason, RunState, ServerId, Serves,
-    SleepDepth, Status,
+    ContainerId, Desired, Instance, InstanceId, InstanceRole, Instances, KnownFault, Reason,
+    RunState, ServerId, Serves, SleepDepth, Status,
 };
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
 
@@ -146,7 +146,8 @@ impl Converge {
                 ..listed
             };
             if let Some(run) = &run {
-                match self.take_in_output(&container, run).await {
+                let by = owner.map(|owner| owner.id);
+                match self.take_in_output(&container, by, run).await {
                     Ok(()) | Err(RuntimeError::NoSuchContainer) => {}
                     Err(other) => return Err(other),
                 }
@@ -165,6 +166,7 @@ impl Converge {
     async fn take_in_output(
         &self,
         container: &Container,
+        by: Option<InstanceId>,
         run: &Run,
     ) -> std::result::Result<(), RuntimeError> {
         let logs = &self.parts.logs;
@@ -174,7 +176,7 @@ impl Converge {
         };
         if !is_taken_in {
             let mask = self.parts.mask(self.id, &container.id).await?;
-            logs.follow(self.id, &container.id, run, mask).await;
+            logs.follow(self.id, container, by, run, mask).await;
         }
         Ok(())
     }
@@ -219,7 +221,7 @@ impl Converge {
             Step::Create => self.create_and_start(entry).await?,
             // Its disk was let go when it ended: a new one opens it anew.
             Step::Start(id) if server.settings.storage.is_some() => {
-                self.parts.logs.drained(self.id).await;
+                self.parts.logs.drained(self.id, &id).await;
                 runtime.remove(&id).await?;
             }
             Step::Start(id) => match runtime.start(&id).await {
@@ -319,7 +321,7 @@ impl Converge {
                 runtime.stop(&id, self.parts.config.stop_grace).await?;
             }
             Step::Remove(id) => {
-                self.parts.logs.drained(self.id).await;
+                self.parts.logs.drained(self.id, &id).await;
                 runtime.remove(&id).await?;
             }
             Step::Switch => self.switch_to(instance.id).await,
@@ -361,12 +363,12 @@ impl Converge {
     }
 
     /// Keeps that a container has been started.
-    async fn starts(&self, instance: &Instance, container: &str, revision: Option<u64>) {
+    async fn starts(&self, instance: &Instance, container: &ContainerId, revision: Option<u64>) {
         let state = &instance.state;
         let starting = RunState {
             status: Status::Starting,
             reason: Reason::AwaitingAnswer,
-            container_id: Some(container.to_owned()),
+            container_id: Some(container.clone()),
             applied_revision: revision,
             restarts: restarts_with_this(state),
             retry_at: None,
@@ -389,8 +391,7 @@ impl Converge {
         let Some(container) = container else {
             return entry.clone();
         };
-        if state.container_id.as_deref() == Some(&container.id) && state.status == Status::Starting
-        {
+        if state.container_id.as_ref() == Some(&container.id) && state.status == Status::Starting {
             return entry.clone();
         }
         let adopted = RunState {
@@ -475,6 +476,6 @@ enum Next {
     Rest,
 }
 
-fn find<'a>(observed: &'a [Observed], id: &str) -> Option<&'a Observed> {
-    observed.iter().find(|o| o.container.id == id)
+fn find<'a>(observed: &'a [Observed], id: &ContainerId) -> Option<&'a Observed> {
+    observed.iter().find(|o| o.container.id == *id)
 }

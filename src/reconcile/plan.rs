@@ -10,7 +10,8 @@ use jiff::Timestamp;
 
 use super::alive::Alive;
 use crate::model::{
-    Desired, Instance, InstanceId, Instances, Reason, RunState, Server, SleepDepth, Status,
+    ContainerId, Desired, Instance, InstanceId, Instances, Reason, RunState, Server, SleepDepth,
+    Status,
 };
 use crate::runtime::{Container, Phase, Run};
 
@@ -40,24 +41,24 @@ pub(super) enum Step {
     /// Make a container and start it.
     Create,
     /// Start a container that has ended, or was made and not started.
-    Start(String),
+    Start(ContainerId),
     /// Let a frozen container go on; a sleeping server is awake by that.
-    Unpause(String),
+    Unpause(ContainerId),
     /// Nobody has used it: ask it once more, then freeze it.
-    Pause(String),
+    Pause(ContainerId),
     /// Nobody has used it: give its container up, after asking if it runs.
-    PutAway(String),
+    PutAway(ContainerId),
     /// It sleeps, and its container ended or went from outside: say so.
     /// Nothing is lost by it, and the next request starts it.
-    EndedAsleep(Option<String>),
+    EndedAsleep(Option<ContainerId>),
     /// It is said to sleep, and runs: say so.
     SettleAwake,
     /// It sleeps without a container and is wanted: begin a start.
     Rouse,
     /// It runs: find out whether it answers, and whether Traefik has its route.
-    AwaitReady(String),
+    AwaitReady(ContainerId),
     /// It ran for too long without answering: give up on it.
-    GiveUpStarting(String),
+    GiveUpStarting(ContainerId),
     /// It answers nobody, or was cut off: say so, and since when.
     TellSilence {
         /// Why.
@@ -68,20 +69,20 @@ pub(super) enum Step {
     /// It answers again: say so.
     TellAnswer,
     /// It has lost its network: give it back.
-    Attach(String),
+    Attach(ContainerId),
     /// It has answered nobody for too long: keep that as a failure, and end it.
     GiveUpSilent {
         /// Which container.
-        id: String,
+        id: ContainerId,
         /// For how long.
         silent_for: Duration,
     },
     /// It has ended: keep why.
-    AccountForEnd(String),
+    AccountForEnd(ContainerId),
     /// End it.
-    Stop(String),
+    Stop(ContainerId),
     /// Remove it.
-    Remove(String),
+    Remove(ContainerId),
     /// A candidate answers: have it serve, and what serves drain.
     Switch,
     /// Nothing is left of an instance that is not to serve: forget it.

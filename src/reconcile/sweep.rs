@@ -22,6 +22,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
                 .runtime
                 .stop(&container.id, parts.config.stop_grace)
                 .await?;
+            parts.logs.drained(id, &container.id).await;
             parts.runtime.remove(&container.id).await
         };
         if let Err(error) = gone.await {
@@ -29,7 +30,6 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
             return false;
         }
     }
-    parts.logs.drained(id).await;
     parts.logs.forget(id);
     let may_remove = parts.code_removal.write().await;
     let removed = tokio::fs::remove_dir_all(parts.layout.server_dir(id)).await;

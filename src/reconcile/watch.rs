@@ -173,7 +173,7 @@ async fn testimony(
 
 /// The CPU time of its container so far: what works is not stopped.
 async fn cpu_nanos(parts: &Parts, entry: &Entry) -> Option<u64> {
-    let container = entry.state.container_id.as_deref()?;
+    let container = entry.state.container_id.as_ref()?;
     match timeout(COUNTERS_MAX, parts.runtime.usage(container)).await {
         Ok(Ok(usage)) => Some(usage.cpu_time_nanos),
         // Told elsewhere, or ended.

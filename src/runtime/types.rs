@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
-use crate::model::{Egress, InstanceId, KnownFault, Limits, ServerId, ServerName};
+use crate::model::{ContainerId, Egress, InstanceId, KnownFault, Limits, ServerId, ServerName};
 
 /// Where a server with storage has it, inside its container.
 pub const STORAGE_TARGET: &str = "/data";
@@ -36,8 +36,8 @@ pub struct ContainerSpec {
     pub disk: Option<DiskSpec>,
     /// Where it is found there.
     pub endpoint: Endpoint,
-    /// Directory of the code version, mounted read-only.
-    pub code_dir: PathBuf,
+    /// The code that it runs, mounted read-only.
+    pub bundle: BundleSource,
     /// Its environment, secrets opened.
     pub env: Vec<(String, SecretString)>,
     /// Which of these must not be shown.
@@ -48,11 +48,43 @@ pub struct ContainerSpec {
     pub stop_grace: Duration,
 }
 
+/// Where the code of a container comes from. Made by who lays out the data
+/// directory (`identity::Layout`), and read by the runtime alone.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BundleSource(PathBuf);
+
+impl BundleSource {
+    /// What lies in this directory.
+    pub(crate) fn of_dir(dir: PathBuf) -> Self {
+        Self(dir)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.0
+    }
+}
+
+/// Where the disk of a container is: a directory that holds its image and nothing
+/// else. Made and read as a [`BundleSource`] is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DiskSource(PathBuf);
+
+impl DiskSource {
+    /// The image in this directory.
+    pub(crate) fn of_dir(dir: PathBuf) -> Self {
+        Self(dir)
+    }
+
+    pub(super) fn dir(&self) -> &Path {
+        &self.0
+    }
+}
+
 /// The disk of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskSpec {
-    /// The directory that holds its image and nothing else.
-    pub dir: PathBuf,
+    /// Where it is.
+    pub source: DiskSource,
     /// What it has at most, inodes and all.
     pub size_bytes: u64,
 }
@@ -76,7 +108,7 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// The engine's id.
-    pub id: String,
+    pub id: ContainerId,
     /// The server it serves.
     pub server: ServerId,
     /// The instance that it is a run of, from its label; containers of before
@@ -129,8 +161,8 @@ pub struct OneShot<'a> {
     pub command: &'a [&'a str],
     /// `KEY=value` pairs; no secrets.
     pub env: Vec<String>,
-    /// Directory mounted read-only where a server's code would be.
-    pub code_dir: Option<&'a Path>,
+    /// What is mounted read-only where a server's code would be.
+    pub bundle: Option<&'a BundleSource>,
     /// The server's place it takes: in the open network, leased for it. Without
     /// one it has no network.
     pub endpoint: Option<Endpoint>,
@@ -145,7 +177,7 @@ pub enum Change {
     Server(ServerId),
     /// A container was taken out of a network of the servers; one that ended is
     /// told so too.
-    CutOff(String),
+    CutOff(ContainerId),
 }
 
 /// The engine and its host.

@@ -43,7 +43,7 @@ impl App {
         let id = ServerId::new();
         let _folder = CheckFolder(self.layout.server_dir(id));
         let (files, _) = self.write_version(id, 0, check.code).await?;
-        let code_dir = self.layout.code_dir(id, files.number());
+        let bundle = self.layout.bundle(id, files.number());
         let shot = OneShot {
             image: &self.settings.base_image,
             command: CHECK,
@@ -51,7 +51,7 @@ impl App {
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),
             ],
-            code_dir: Some(&code_dir),
+            bundle: Some(&bundle),
             endpoint: None,
             patience: PATIENCE,
         };

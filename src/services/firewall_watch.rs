@@ -176,7 +176,7 @@ async fn reach(app: &App, endpoint: Endpoint) -> Result<String, String> {
         image: &app.settings.base_image,
         command: REACH,
         env: Vec::new(),
-        code_dir: None,
+        bundle: None,
         endpoint: Some(endpoint),
         patience: PATIENCE,
     };

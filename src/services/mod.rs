@@ -5,6 +5,8 @@ mod app;
 mod audit;
 mod authentication;
 mod backup;
+#[cfg(test)]
+mod candidate;
 mod certificate_watch;
 mod check;
 mod code;

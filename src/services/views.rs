@@ -125,7 +125,7 @@ impl ServerView {
             since: state.since,
             // Also where it is only to be, once its egress has changed.
             address: Endpoint::of(entry.place().address, settings.egress, networks).shown(),
-            container_id: state.container_id.clone(),
+            container_id: state.container_id.as_ref().map(ToString::to_string),
             exit_code: state.exit_code,
             last_error: state.last_error.clone(),
             restarts: state.restarts,

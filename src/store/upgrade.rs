@@ -177,7 +177,7 @@ mod tests {
         assert_eq!(instance.place.address, [198, 18, 1, 9].into());
         assert_eq!(instance.role, InstanceRole::Serving);
         assert_eq!((instance.server, instance.generation()), (id, 1));
-        assert_eq!(instance.state.container_id.as_deref(), Some("c"));
+        assert_eq!(instance.state.container_id, Some("c".into()));
         assert_eq!(store.deleted_servers().await.unwrap(), [deleted]);
         // Neither address is given to another.
         let pool = AddressPool::parse("198.18.1.0/26").unwrap();

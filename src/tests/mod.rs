@@ -9,6 +9,7 @@ mod change;
 mod create;
 mod failures;
 mod gate;
+mod instances;
 mod life;
 mod metrics;
 mod outside;

@@ -2,7 +2,7 @@
 
 use super::Converge;
 use crate::logs::hide_in;
-use crate::model::{Failure, Instance, KnownFault, RunState, Server};
+use crate::model::{ContainerId, Failure, Instance, KnownFault, RunState, Server};
 use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
 
@@ -12,7 +12,7 @@ impl Converge {
     pub(super) async fn fail_for_good(
         &self,
         instance: &Instance,
-        container: &str,
+        container: &ContainerId,
         run_key: Option<String>,
         fault: KnownFault,
     ) -> std::result::Result<(), RuntimeError> {
@@ -35,7 +35,7 @@ impl Converge {
         &self,
         server: &Server,
         instance: &Instance,
-        container: &str,
+        container: &ContainerId,
         run: &Run,
     ) -> std::result::Result<(), RuntimeError> {
         let state = &instance.state;
@@ -45,7 +45,7 @@ impl Converge {
             let ended = RunState {
                 accounted_run: Some(run.key.clone()),
                 exit_code: Some(run.exit_code),
-                container_id: Some(container.to_owned()),
+                container_id: Some(container.clone()),
                 ..failure::after_engine_restart(state, failure::was_healthy(state, run))
             };
             self.see(instance, ended).await;
@@ -59,7 +59,7 @@ impl Converge {
         let failed = RunState {
             accounted_run: Some(run.key.clone()),
             exit_code: Some(run.exit_code),
-            container_id: Some(container.to_owned()),
+            container_id: Some(container.clone()),
             ..failure::after_failure(
                 state,
                 failure,
@@ -105,7 +105,7 @@ impl Converge {
 
     pub(super) async fn log_tail(
         &self,
-        container: &str,
+        container: &ContainerId,
     ) -> std::result::Result<Vec<String>, RuntimeError> {
         let lines = self
             .parts

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Converge;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{Failure, Instance, KnownFault, Reason, RunState, Status};
+use crate::model::{ContainerId, Failure, Instance, KnownFault, Reason, RunState, Status};
 use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
 
@@ -38,7 +38,7 @@ impl Converge {
     /// Gives a container its network back. Where the engine refuses that, which
     /// it does while another has the address, it is a failure like that of a
     /// container that cannot be started.
-    pub(super) async fn attach(&self, entry: &Entry, id: &str) -> Result<(), RuntimeError> {
+    pub(super) async fn attach(&self, entry: &Entry, id: &ContainerId) -> Result<(), RuntimeError> {
         let instance = entry.instances.shown();
         let endpoint = self.parts.endpoint(instance);
         let runtime = &self.parts.runtime;
@@ -59,7 +59,7 @@ impl Converge {
     pub(super) async fn give_up_silent(
         &self,
         instance: &Instance,
-        container: &str,
+        container: &ContainerId,
         run: Option<&Run>,
         silent_for: Duration,
     ) -> Result<(), RuntimeError> {

@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Converge;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{Instance, Reason, RunState, SleepDepth, Status};
+use crate::model::{ContainerId, Instance, Reason, RunState, SleepDepth, Status};
 use crate::reconcile::Parts;
 use crate::reconcile::idle::{self, Use};
 use crate::reconcile::probe::usage;
@@ -27,7 +27,7 @@ impl Converge {
     pub(super) async fn pause_idle(
         &self,
         entry: &Entry,
-        container: &str,
+        container: &ContainerId,
     ) -> Result<(), RuntimeError> {
         let Some(asleep) = self.fall_asleep(entry, SleepDepth::Paused).await else {
             return Ok(());

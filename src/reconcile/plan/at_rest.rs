@@ -31,7 +31,7 @@ pub(in crate::reconcile) fn at_rest(
         }
         _ => None,
     };
-    let current = current.filter(|one| state.container_id.as_deref() == Some(&one.id));
+    let current = current.filter(|one| state.container_id.as_ref() == Some(&one.id));
     let is_in = |phase| current.is_some_and(|one| one.phase == phase);
     let have_ended = || own.iter().all(|one| one.phase == Phase::Exited);
     match server.desired {

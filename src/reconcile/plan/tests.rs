@@ -1,3 +1,4 @@
+mod several;
 mod silence;
 mod sleep;
 
@@ -41,7 +42,7 @@ fn container(id: &str, generation: u64, phase: Phase) -> Observed {
     let has_run = matches!(phase, Phase::Running | Phase::Paused | Phase::Exited);
     Observed {
         container: Container {
-            id: id.to_owned(),
+            id: id.into(),
             server: ServerId::from_u128(1),
             instance: None,
             generation,
@@ -299,8 +300,10 @@ fn wanted_of(state: &RunState, idle: SleepDepth) -> SleepDepth {
 fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
     match step {
         Step::Create => {
-            let id = format!("new{}", observed.len());
-            observed.push(container(&id, 2, Phase::Running));
+            let mut ids = (observed.len()..).map(|n| ContainerId::from(format!("new{n}")));
+            let is_free = |id: &ContainerId| observed.iter().all(|o| o.container.id != *id);
+            let id = ids.find(is_free).unwrap();
+            observed.push(container(id.as_str(), 2, Phase::Running));
             state.status = Status::Starting;
             state.container_id = Some(id);
         }
@@ -327,7 +330,7 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
         Step::Start(id) => {
             state.status = Status::Starting;
             for o in observed.iter_mut().filter(|o| o.container.id == *id) {
-                *o = container(id, o.container.generation, Phase::Running);
+                *o = container(id.as_str(), o.container.generation, Phase::Running);
                 // A new run has a new key.
                 o.run.as_mut().unwrap().key = format!("{id} 2");
             }
@@ -375,7 +378,7 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
             for o in observed.iter_mut() {
                 if o.container.phase == Phase::InTransition {
                     *o = container(
-                        &o.container.id.clone(),
+                        o.container.id.clone().as_str(),
                         o.container.generation,
                         Phase::Exited,
                     );

@@ -18,10 +18,10 @@ use super::protocol::{
     self, ANSWER_MAX_BYTES, GREETING, RunWish, Shot, ShotKind, WISH_MAX_BYTES, Wish,
 };
 use super::setup::Setup;
-use crate::model::{Egress, ServerId, ServerNetworks};
+use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
-    REACH, ResourceUsage, Runtime, RuntimeError,
+    BundleSource, CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected,
+    OneShot, OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
 };
 use crate::settings::Settings;
 
@@ -95,8 +95,8 @@ impl BrokerRuntime {
         }
     }
 
-    fn code_of(&self, dir: &Path) -> Result<String, RuntimeError> {
-        let below = dir.strip_prefix(&self.setup.data_dir).ok();
+    fn code_of(&self, bundle: &BundleSource) -> Result<String, RuntimeError> {
+        let below = bundle.dir().strip_prefix(&self.setup.data_dir).ok();
         let below = below.and_then(Path::to_str).map(str::to_owned);
         below.ok_or_else(|| {
             RuntimeError::Refused("the code is not in the data directory".to_owned())
@@ -110,11 +110,11 @@ impl BrokerRuntime {
                 .find(|(name, _)| *name == key)
                 .map(|(_, value)| value)
         };
-        let what = match (shot.command, shot.code_dir, &shot.endpoint) {
-            (CHECK, Some(dir), None) => {
+        let what = match (shot.command, shot.bundle, &shot.endpoint) {
+            (CHECK, Some(bundle), None) => {
                 let object = value("EMCP_ENTRY_OBJECT").and_then(|text| text.parse().ok());
                 let runtime = value("EMCP_RUNTIME").and_then(|text| text.parse().ok());
-                let code = self.code_of(dir)?;
+                let code = self.code_of(bundle)?;
                 object
                     .zip(runtime)
                     .map(|(entry_object, runtime)| ShotKind::Check {
@@ -160,12 +160,12 @@ impl Runtime for BrokerRuntime {
         self.ask_within(ANSWER_MAX, &Wish::List { server }).await
     }
 
-    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
-        let id = id.to_owned();
+    async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {
+        let id = id.clone();
         self.ask_within(ANSWER_MAX, &Wish::Inspect { id }).await
     }
 
-    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+    async fn run(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
         let open =
             |(key, value): &(String, SecretString)| (key.clone(), value.expose_secret().to_owned());
         let wish = RunWish {
@@ -177,7 +177,7 @@ impl Runtime for BrokerRuntime {
             revision: spec.revision,
             egress: spec.egress,
             endpoint: spec.endpoint.clone(),
-            code: self.code_of(&spec.code_dir)?,
+            code: self.code_of(&spec.bundle)?,
             disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
             env: spec.env.iter().map(open).collect(),
             secret_keys: spec.secret_keys.clone(),
@@ -187,38 +187,38 @@ impl Runtime for BrokerRuntime {
         self.ask(&Wish::Run(Box::new(wish))).await
     }
 
-    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Start { id: id.to_owned() }).await
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Start { id: id.clone() }).await
     }
 
-    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         let wish = Wish::Stop {
-            id: id.to_owned(),
+            id: id.clone(),
             grace_secs: grace.as_secs(),
         };
         self.ask(&wish).await
     }
 
-    async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Pause { id: id.to_owned() }).await
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Pause { id: id.clone() }).await
     }
 
-    async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Unpause { id: id.to_owned() }).await
+    async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Unpause { id: id.clone() }).await
     }
 
-    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Remove { id: id.to_owned() }).await
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Remove { id: id.clone() }).await
     }
 
     async fn attach(
         &self,
-        id: &str,
+        id: &ContainerId,
         egress: Egress,
         endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         let wish = Wish::Attach {
-            id: id.to_owned(),
+            id: id.clone(),
             egress,
             endpoint: endpoint.clone(),
         };
@@ -229,28 +229,28 @@ impl Runtime for BrokerRuntime {
         self.ask(&Wish::RunOnce(self.shot(shot)?)).await
     }
 
-    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
-        let id = id.to_owned();
+    async fn usage(&self, id: &ContainerId) -> Result<ResourceUsage, RuntimeError> {
+        let id = id.clone();
         self.ask_within(ANSWER_MAX, &Wish::Usage { id }).await
     }
 
-    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
-        let wish = Wish::GivenSecrets { id: id.to_owned() };
+    async fn given_secrets(&self, id: &ContainerId) -> Result<Vec<SecretString>, RuntimeError> {
+        let wish = Wish::GivenSecrets { id: id.clone() };
         let given: Vec<String> = self.ask_within(ANSWER_MAX, &wish).await?;
         Ok(given.into_iter().map(SecretString::from).collect())
     }
 
-    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
-        let id = id.to_owned();
+    async fn tail(&self, id: &ContainerId, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+        let id = id.clone();
         self.ask_within(ANSWER_MAX, &Wish::Tail { id, lines }).await
     }
 
     fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> BoxStream<'static, Result<OutputLine, RuntimeError>> {
-        let id = id.to_owned();
+        let id = id.clone();
         self.parts(Wish::Follow { id, since_secs })
     }
 

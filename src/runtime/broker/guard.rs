@@ -17,11 +17,11 @@ use super::protocol::{Agreed, RunWish, Shot, ShotKind};
 use super::setup::Setup;
 use crate::blocking::run_blocking;
 use crate::bounds::Bounds;
-use crate::model::{Egress, ServerId};
+use crate::model::{ContainerId, Egress, ServerId};
 use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint, EngineInfo, Inspected, OneShot,
-    OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
+    BundleSource, CHECK, Change, Container, ContainerSpec, DiskSource, DiskSpec, Endpoint,
+    EngineInfo, Inspected, OneShot, OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.
@@ -47,7 +47,7 @@ pub(super) struct Guard {
     engine: OnceCell<DockerRuntime>,
     /// Ids of this instance's containers: an id is one container's for ever,
     /// and so are a container's labels.
-    known: Mutex<HashSet<String>>,
+    known: Mutex<HashSet<ContainerId>>,
     runs: Semaphore,
     shots: Semaphore,
 }
@@ -86,21 +86,21 @@ impl Guard {
     }
 
     /// The engine, for a container of this instance and no other.
-    async fn engine_of(&self, id: &str) -> Answer<&DockerRuntime> {
-        policy::check_id(id)?;
+    async fn engine_of(&self, id: &ContainerId) -> Answer<&DockerRuntime> {
+        policy::check_id(id.as_str())?;
         let engine = self.engine().await?;
         if !self.known().contains(id) {
-            engine.provenance(id).await?;
-            self.learn([id.to_owned()]);
+            engine.provenance(id.as_str()).await?;
+            self.learn([id.clone()]);
         }
         Ok(engine)
     }
 
     /// The engine and what the container was made with.
-    async fn look_into(&self, id: &str) -> Answer<(&DockerRuntime, Provenance)> {
-        policy::check_id(id)?;
+    async fn look_into(&self, id: &ContainerId) -> Answer<(&DockerRuntime, Provenance)> {
+        policy::check_id(id.as_str())?;
         let engine = self.engine().await?;
-        Ok((engine, engine.provenance(id).await?))
+        Ok((engine, engine.provenance(id.as_str()).await?))
     }
 
     pub(super) async fn connect(&self, emcp: &Agreed) -> Answer<()> {
@@ -138,11 +138,11 @@ impl Guard {
         Ok(listed)
     }
 
-    pub(super) async fn inspect(&self, id: &str) -> Answer<Inspected> {
+    pub(super) async fn inspect(&self, id: &ContainerId) -> Answer<Inspected> {
         self.engine_of(id).await?.inspect(id).await
     }
 
-    pub(super) async fn run(&self, mut wish: RunWish) -> Answer<String> {
+    pub(super) async fn run(&self, mut wish: RunWish) -> Answer<ContainerId> {
         let _place = self.runs.acquire().await.map_err(closing)?;
         let engine = self.engine().await?;
         let server = wish.server;
@@ -221,11 +221,11 @@ impl Guard {
             revision: wish.revision,
             egress: wish.egress,
             disk: disk.map(|(size_bytes, stage)| DiskSpec {
-                dir: stage.path().to_owned(),
+                source: DiskSource::of_dir(stage.path().to_owned()),
                 size_bytes,
             }),
             endpoint: wish.endpoint,
-            code_dir: code.path().to_owned(),
+            bundle: BundleSource::of_dir(code.path().to_owned()),
             env: wish
                 .env
                 .into_iter()
@@ -239,12 +239,12 @@ impl Guard {
 
     /// One that the broker has not made would mount what a path leads to now. It
     /// is removed, so that EMCP makes it anew.
-    pub(super) async fn start(&self, id: &str) -> Answer<()> {
+    pub(super) async fn start(&self, id: &ContainerId) -> Answer<()> {
         let (engine, made) = self.look_into(id).await?;
         let is_ours = made.folders.iter().all(|path| self.files.is_copy(path));
         if !is_ours || made.has_more {
             tracing::info!(
-                container = id,
+                container = %id,
                 "a container that was made without the broker is made anew"
             );
             engine.remove(id).await?;
@@ -253,7 +253,7 @@ impl Guard {
         engine.start(id).await
     }
 
-    pub(super) async fn stop(&self, id: &str, grace_secs: u64) -> Answer<()> {
+    pub(super) async fn stop(&self, id: &ContainerId, grace_secs: u64) -> Answer<()> {
         policy::check_grace(grace_secs)?;
         match self.engine_of(id).await {
             Ok(engine) => engine.stop(id, Duration::from_secs(grace_secs)).await,
@@ -261,15 +261,15 @@ impl Guard {
         }
     }
 
-    pub(super) async fn pause(&self, id: &str) -> Answer<()> {
+    pub(super) async fn pause(&self, id: &ContainerId) -> Answer<()> {
         self.engine_of(id).await?.pause(id).await
     }
 
-    pub(super) async fn unpause(&self, id: &str) -> Answer<()> {
+    pub(super) async fn unpause(&self, id: &ContainerId) -> Answer<()> {
         self.engine_of(id).await?.unpause(id).await
     }
 
-    pub(super) async fn remove(&self, id: &str) -> Answer<()> {
+    pub(super) async fn remove(&self, id: &ContainerId) -> Answer<()> {
         let (engine, made) = match self.look_into(id).await {
             Ok(found) => found,
             Err(error) => return gone(error),
@@ -283,12 +283,17 @@ impl Guard {
             .collect();
         let removed = run_blocking(move || copies.iter().try_for_each(std::fs::remove_dir_all));
         if let Err(error) = flat(removed.await) {
-            tracing::warn!(container = id, %error, "its copy of the code is still there");
+            tracing::warn!(container = %id, %error, "its copy of the code is still there");
         }
         Ok(())
     }
 
-    pub(super) async fn attach(&self, id: &str, egress: Egress, endpoint: &Endpoint) -> Answer<()> {
+    pub(super) async fn attach(
+        &self,
+        id: &ContainerId,
+        egress: Egress,
+        endpoint: &Endpoint,
+    ) -> Answer<()> {
         self.policy.check_endpoint(egress, endpoint)?;
         let (engine, made) = self.look_into(id).await?;
         if made.egress != Some(egress) {
@@ -313,6 +318,7 @@ impl Guard {
                 runtime,
             } => {
                 let copy = self.copy(code.clone()).await?;
+                let bundle = BundleSource::of_dir(copy.path().to_owned());
                 let shot = OneShot {
                     image,
                     command: CHECK,
@@ -320,7 +326,7 @@ impl Guard {
                         format!("EMCP_ENTRY_OBJECT={}", entry_object.as_str()),
                         format!("EMCP_RUNTIME={}", runtime.as_str()),
                     ],
-                    code_dir: Some(copy.path()),
+                    bundle: Some(&bundle),
                     endpoint: None,
                     patience,
                 };
@@ -331,7 +337,7 @@ impl Guard {
                     image,
                     command: REACH,
                     env: Vec::new(),
-                    code_dir: None,
+                    bundle: None,
                     endpoint: Some(endpoint.clone()),
                     patience,
                 };
@@ -340,11 +346,11 @@ impl Guard {
         }
     }
 
-    pub(super) async fn usage(&self, id: &str) -> Answer<ResourceUsage> {
+    pub(super) async fn usage(&self, id: &ContainerId) -> Answer<ResourceUsage> {
         self.engine_of(id).await?.usage(id).await
     }
 
-    pub(super) async fn given_secrets(&self, id: &str) -> Answer<Vec<String>> {
+    pub(super) async fn given_secrets(&self, id: &ContainerId) -> Answer<Vec<String>> {
         let secrets = self.engine_of(id).await?.given_secrets(id).await?;
         let opened = secrets
             .iter()
@@ -352,7 +358,7 @@ impl Guard {
         Ok(opened.collect())
     }
 
-    pub(super) async fn tail(&self, id: &str, lines: usize) -> Answer<Vec<OutputLine>> {
+    pub(super) async fn tail(&self, id: &ContainerId, lines: usize) -> Answer<Vec<OutputLine>> {
         if lines > policy::TAIL_MAX_LINES {
             return Err(Forbidden("so many lines").into());
         }
@@ -361,7 +367,7 @@ impl Guard {
 
     pub(super) async fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> Answer<BoxStream<'static, Answer<OutputLine>>> {
         Ok(self.engine_of(id).await?.follow(id, since_secs))
@@ -426,7 +432,7 @@ impl Guard {
         flat(run_blocking(move || work(&files)).await)
     }
 
-    fn learn(&self, ids: impl IntoIterator<Item = String>) {
+    fn learn(&self, ids: impl IntoIterator<Item = ContainerId>) {
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -434,7 +440,7 @@ impl Guard {
         known.extend(ids);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn known(&self) -> MutexGuard<'_, HashSet<ContainerId>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -35,45 +35,45 @@ pub(super) enum Wish {
         server: Option<ServerId>,
     },
     Inspect {
-        id: String,
+        id: ContainerId,
     },
     Run(Box<RunWish>),
     Start {
-        id: String,
+        id: ContainerId,
     },
     Stop {
-        id: String,
+        id: ContainerId,
         grace_secs: u64,
     },
     Pause {
-        id: String,
+        id: ContainerId,
     },
     Unpause {
-        id: String,
+        id: ContainerId,
     },
     Remove {
-        id: String,
+        id: ContainerId,
     },
     Attach {
-        id: String,
+        id: ContainerId,
         egress: Egress,
         endpoint: Endpoint,
     },
     RunOnce(Shot),
     Usage {
-        id: String,
+        id: ContainerId,
     },
     GivenSecrets {
-        id: String,
+        id: ContainerId,
     },
     Tail {
-        id: String,
+        id: ContainerId,
         lines: usize,
     },
     /// Answered by `Result<Vec<OutputLine>>` again and again; an empty list is
     /// the end.
     Follow {
-        id: String,
+        id: ContainerId,
         since_secs: i64,
     },
     /// Answered by `Result<Vec<Change>>` until the engine's connection ends.

@@ -261,7 +261,11 @@ async fn an_engine_that_is_away_is_told_as_such() {
     assert!(matches!(refused, RuntimeError::Unreachable(_)), "{refused}");
     let listed = client.list(None).await.unwrap_err();
     assert!(matches!(listed, RuntimeError::Unreachable(_)), "{listed}");
-    let followed = client.follow(&"0".repeat(64), 0).next().await.unwrap();
+    let followed = client
+        .follow(&"0".repeat(64).into(), 0)
+        .next()
+        .await
+        .unwrap();
     assert!(matches!(followed, Err(RuntimeError::Unreachable(_))));
     assert_eq!(client.changes().next().await, None);
 }
@@ -271,7 +275,7 @@ async fn ids_that_are_none_never_reach_the_engine() {
     let running = Running::start().await;
     let client = running.client();
     for id in ["emcp-traefik", "..", "", "abc"] {
-        let refused = client.remove(id).await.unwrap_err();
+        let refused = client.remove(&id.into()).await.unwrap_err();
         assert!(
             matches!(refused, RuntimeError::Refused(_)),
             "{id}: {refused}"
@@ -341,7 +345,7 @@ async fn a_broker_of_another_version_is_told_and_waited_for() {
     let listener = tokio::net::UnixListener::bind(&path).unwrap();
     tokio::spawn(async move {
         while let Ok((mut stream, _)) = listener.accept().await {
-            let _ = stream.write_all(b"emcp-broker 2\n").await;
+            let _ = stream.write_all(b"emcp-broker 1\n").await;
         }
     });
     let settings = SettingsInput::default().check().unwrap();

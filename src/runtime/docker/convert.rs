@@ -1,7 +1,6 @@
 //! Pure conversions between EMCP's words and Docker's.
 
 use std::collections::HashMap;
-use std::path::Path;
 
 use bollard::models::{
     ContainerConfig, ContainerCreateBody, ContainerState, ContainerStateStatusEnum,
@@ -16,8 +15,8 @@ use super::{
     LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_RUN_OF, LABEL_SECRETS,
     LABEL_SERVER, seccomp,
 };
-use crate::model::{Egress, Limits};
-use crate::runtime::{Container, ContainerSpec, Endpoint, Phase, Run};
+use crate::model::{ContainerId, Egress, Limits};
+use crate::runtime::{BundleSource, Container, ContainerSpec, Endpoint, Phase, Run};
 
 /// The unprivileged user of the base image.
 pub(super) const CONTAINER_USER: &str = "10001:10001";
@@ -41,7 +40,7 @@ pub(super) fn create_body(
     instance: &str,
 ) -> ContainerCreateBody {
     let (dns, dns_options) = name_servers(spec.egress);
-    let mut mounts = vec![code_mount(&spec.code_dir)];
+    let mut mounts = vec![code_mount(&spec.bundle)];
     mounts.extend(disk.map(|disk| disk::mount(disk, instance)));
     let host_config = HostConfig {
         // Restarts are the reconciler's, which also knows when to give up.
@@ -80,10 +79,10 @@ pub(super) fn create_body(
 }
 
 /// The code, where the bootstrap looks for it.
-pub(super) fn code_mount(code_dir: &Path) -> Mount {
+pub(super) fn code_mount(bundle: &BundleSource) -> Mount {
     Mount {
         target: Some(CODE_TARGET.to_owned()),
-        source: Some(code_dir.display().to_string()),
+        source: Some(bundle.dir().display().to_string()),
         typ: Some(MountType::BIND),
         read_only: Some(true),
         ..Mount::default()
@@ -192,7 +191,7 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
     let labels = summary.labels?;
     let number = |key: &str| labels.get(key).and_then(|text| text.parse().ok());
     Some(Container {
-        id: summary.id?,
+        id: ContainerId::of_engine(summary.id?),
         endpoints: endpoints(
             summary
                 .network_settings
@@ -273,7 +272,7 @@ mod tests {
             egress: Egress::Open,
             disk: None,
             endpoint: Endpoint::at([198, 18, 1, 5].into()),
-            code_dir: "/data/x/versions/1".into(),
+            bundle: BundleSource::of_dir("/data/x/versions/1".into()),
             env: vec![
                 ("TOKEN".into(), SecretString::from("hunter2=")),
                 ("PLAIN".into(), SecretString::from("shown")),

@@ -111,7 +111,7 @@ fn create_body(network: &str, instance: &str, shot: &OneShot<'_>) -> ContainerCr
         ])),
         host_config: Some(HostConfig {
             network_mode: Some(network_mode.to_owned()),
-            mounts: Some(shot.code_dir.map(code_mount).into_iter().collect()),
+            mounts: Some(shot.bundle.map(code_mount).into_iter().collect()),
             ..hardened(LIMITS)
         }),
         networking_config: endpoint.map(|endpoint| networking(network, endpoint)),

@@ -8,7 +8,7 @@ use secrecy::{ExposeSecret, SecretString};
 use super::LISTED_RUNNING;
 use super::program::{Line, Program};
 use crate::clock;
-use crate::model::{Egress, InstanceId, Limits, ServerId};
+use crate::model::{ContainerId, Egress, InstanceId, Limits, ServerId};
 use crate::runtime::{Container, Endpoint, Inspected, OutputLine, OutputStream, Phase, Run};
 
 /// What a container was made with, but for its environment.
@@ -80,9 +80,9 @@ impl Kept {
         }
     }
 
-    pub(super) fn listed(&self, id: &str, phase: Phase) -> Container {
+    pub(super) fn listed(&self, id: &ContainerId, phase: Phase) -> Container {
         Container {
-            id: id.to_owned(),
+            id: id.clone(),
             server: self.server,
             instance: self.instance,
             generation: self.generation,
@@ -115,7 +115,7 @@ impl Kept {
         matches!(self.phase, Phase::Running | Phase::Paused)
     }
 
-    pub(super) fn begin(&mut self, id: &str, now: Timestamp) {
+    pub(super) fn begin(&mut self, id: &ContainerId, now: Timestamp) {
         self.starts += 1;
         self.phase = Phase::Running;
         self.is_attached = true;

@@ -26,7 +26,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Change, Container, Phase, Run, RuntimeError, ServerClient};
 use crate::clock::Clock;
 use crate::directory::Entry;
-use crate::model::{ServerId, ServerNetworks, Status};
+use crate::model::{ContainerId, ServerId, ServerNetworks, Status};
 use container::{Given, Kept};
 pub(crate) use faults::{Fault, Faults, Op};
 
@@ -51,7 +51,7 @@ struct Shared {
 }
 
 struct State {
-    containers: BTreeMap<String, Kept>,
+    containers: BTreeMap<ContainerId, Kept>,
     /// How many were ever made.
     made: u64,
     /// How often each server ran.
@@ -345,7 +345,7 @@ fn no_answer() -> RuntimeError {
 }
 
 impl State {
-    fn find(&mut self, id: &str) -> Result<&mut Kept, RuntimeError> {
+    fn find(&mut self, id: &ContainerId) -> Result<&mut Kept, RuntimeError> {
         self.containers
             .get_mut(id)
             .ok_or(RuntimeError::NoSuchContainer)
