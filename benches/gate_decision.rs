@@ -1,6 +1,7 @@
 //! What the gate computes for one request, with 10,000 tokens and 1,000
 //! servers: find the server, read the credential, hash and look it up, note
-//! its use, decide. Network and HTTP are measured by `tests/bench/gate.py`.
+//! its use, decide; and the same with what is recorded of it for Prometheus.
+//! Network and HTTP are measured by `tests/bench/gate.py`.
 
 #![expect(
     clippy::unwrap_used,
@@ -8,6 +9,7 @@
 )]
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
@@ -16,6 +18,7 @@ use divan::counter::ItemsCount;
 use emcp::access::{Limiter, Proxies, TokenTable};
 use emcp::directory::{Directory, Entry};
 use emcp::gate::{self, GateRequest, Recognised, Verdict};
+use emcp::metrics::{GateOutcome, Metrics};
 use emcp::model::{
     Actor, Desired, Error, Instance, InstanceRole, Instances, Role, RunState, Server, ServerId,
     Status, Token, TokenId, TokenSecret,
@@ -63,6 +66,7 @@ struct Request {
 }
 
 static WORLD: LazyLock<World> = LazyLock::new(World::new);
+static METRICS: LazyLock<Metrics> = LazyLock::new(Metrics::default);
 
 impl World {
     fn new() -> Self {
@@ -114,7 +118,7 @@ impl World {
         }
     }
 
-    /// `http::controllers::gate` and `App::identify` without HTTP and logs.
+    /// `http::controllers::gate` and `Authentication::identify` without HTTP and logs.
     fn decide(&self, request: &Request) -> Verdict {
         let entry = request
             .server
@@ -209,6 +213,39 @@ fn measure(bencher: Bencher<'_, '_>, requests: &[Request], is_expected: fn(&Verd
     bencher
         .counter(ItemsCount::new(1_u32))
         .bench_local(|| turns.next().map(|request| WORLD.decide(request)));
+}
+
+/// What is recorded of a request that passes: by the gate's controller, and by the
+/// listener when it is answered.
+fn record(begun: Instant) {
+    METRICS.gate_decided("allow");
+    METRICS.gate_took(GateOutcome::Allowed, false, begun.elapsed());
+    METRICS.request_done("/gate", "GET", 200, begun.elapsed());
+}
+
+/// Measures `World::decide` over requests in turn, by several at once: what is
+/// recorded is counted by all of them together.
+fn measure_recording(bencher: Bencher<'_, '_>, after: fn(Instant)) {
+    WORLD.proxies.see(TRAEFIK, Instant::now());
+    let turns = AtomicUsize::new(0);
+    bencher.counter(ItemsCount::new(1_u32)).bench(|| {
+        let turn = turns.fetch_add(1, Ordering::Relaxed);
+        let begun = Instant::now();
+        let verdict = WORLD.decide(&WORLD.right[turn % REQUESTS]);
+        after(begun);
+        verdict
+    });
+}
+
+/// What `recorded` is to be compared with.
+#[divan::bench(min_time = MEASURED, threads = [1, 2])]
+fn unrecorded(bencher: Bencher<'_, '_>) {
+    measure_recording(bencher, |_| {});
+}
+
+#[divan::bench(min_time = MEASURED, threads = [1, 2])]
+fn recorded(bencher: Bencher<'_, '_>) {
+    measure_recording(bencher, record);
 }
 
 fn is_refused(verdict: &Verdict, wanted: &str) -> bool {

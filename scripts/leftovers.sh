@@ -44,20 +44,19 @@ remove_test_leftovers() {
 }
 
 # A test run marks everything it starts with MAKE_TEST_RUN=PID, the script's
-# process. kill_test_processes PID ends what is left of that run, and "dead"
-# what is left of every run whose script is gone.
+# process, and MAKE_TEST_SUITE, which of its suites. kill_test_processes SUITE
+# ends what is left of that suite, and "dead" what is left of every run whose
+# script is gone.
 kill_test_processes() {
-  local of=$1 file run pid
+  local of=$1 mark file run pid
+  if [[ $of == dead ]]; then mark='^MAKE_TEST_RUN='; else mark="^MAKE_TEST_SUITE=$of\$"; fi
   # Variables are separated by NUL; processes come and go meanwhile.
   while IFS= read -r file; do
     pid=${file#/proc/} pid=${pid%/environ}
-    run=$(grep -zs '^MAKE_TEST_RUN=' "$file" | tr -d '\0') || continue
-    run=${run#MAKE_TEST_RUN=}
     if [[ $of == dead ]]; then
-      [[ ! -d /proc/$run ]] || continue
-    else
-      [[ $run == "$of" ]] || continue
+      run=$(grep -zs "$mark" "$file" | tr -d '\0') || continue
+      [[ ! -d /proc/${run#MAKE_TEST_RUN=} ]] || continue
     fi
     kill -KILL "$pid" 2>/dev/null || true
-  done < <(grep -lzs '^MAKE_TEST_RUN=' /proc/[0-9]*/environ)
+  done < <(grep -lzs "$mark" /proc/[0-9]*/environ)
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # make test: sets up for, and runs, every test. make lint: only what needs no
-# engine and no platform. Every suite runs, also after one has failed; the summary is at the
-# end, and the exit code tells whether all passed.
+# engine and no platform. Every suite runs, also after one has failed, and some
+# beside others; the summary is at the end, and the exit code tells whether all
+# passed.
 # shellcheck source-path=SCRIPTDIR
 source "$(dirname "$0")/lib.sh"
 source "$ROOT/scripts/host.sh"
@@ -67,51 +68,103 @@ prepare_dashboard() {
 
 # --- suites ---------------------------------------------------------------
 
-SUITES=() RESULTS=() TIMES=()
+# Of each suite, by its number: what it is called, what came of it, and how long
+# it took. In files, since suites that run beside others are another process's.
+RESULTS_DIR=$LOG_DIR/results
+mkdir -p "$RESULTS_DIR"
+
+result_file() { printf '%s/%02d' "$RESULTS_DIR" "$STEP"; }
+
+# record NAME RESULT SECONDS
+record() { printf '%s\t%s\t%s\n' "$@" >"$(result_file)"; }
 
 # suite NAME COMMAND…: shows the output as it comes, so that the runner's own
-# closing lines are seen, and goes on whatever the result. What a suite leaves
-# running would hold the pipe open, so it is ended with the suite.
+# closing lines are seen, and goes on whatever the result.
 suite() {
   local name=$1 start status
   shift
+  # Beside a script that was killed nothing more begins.
+  [[ -d /proc/$$ ]] || exit 1
   start=$(now_ms)
   STEP=$((STEP + 1))
   printf '==> [%d/%d] %s\n' "$STEP" "$STEPS" "$name"
   set +e
-  {
-    env MAKE_TEST_RUN=$$ timeout --foreground --kill-after=30 "$SUITE_LIMIT_SECS" "$@" 9>&-
-    status=$?
-    ((status == 124)) && echo "$name: not done after $SUITE_LIMIT_SECS s"
-    kill_test_processes $$
-    (exit "$status")
-  } </dev/null 2>&1 | tee "$LOG_DIR/$(printf '%02d-%s.log' "$STEP" "${name//[^A-Za-z0-9]/-}")"
+  run_suite "$name" "$@" </dev/null 2>&1 | tee "$LOG_DIR/$(printf '%02d-%s.log' "$STEP" "${name//[^A-Za-z0-9]/-}")"
   status=${PIPESTATUS[0]}
   set -e
-  SUITES+=("$name") TIMES+=("$(seconds_since "$start")")
-  if ((status == 0)); then RESULTS+=(passed); else RESULTS+=("failed ($status)"); fi
+  if ((status == 0)); then status=passed; else status="failed ($status)"; fi
+  record "$name" "$status" "$(seconds_since "$start")"
+}
+
+# What a suite leaves running would hold the pipe open, so it is ended with it.
+run_suite() {
+  local name=$1 status
+  shift
+  env MAKE_TEST_RUN=$$ MAKE_TEST_SUITE="$$-$STEP" timeout --foreground --kill-after=30 "$SUITE_LIMIT_SECS" "$@" 9>&-
+  status=$?
+  ((status == 124)) && echo "$name: not done after $SUITE_LIMIT_SECS s"
+  kill_test_processes "$$-$STEP"
+  return "$status"
 }
 
 skip_suite() {
   STEP=$((STEP + 1))
-  SUITES+=("$1") RESULTS+=("skipped: $2") TIMES+=(0)
+  record "$1" "skipped: $2" 0
+}
+
+# beside COUNT FUNCTION: runs as many suites while others run in front; `gather`
+# shows what they said. Each suite has its own log meanwhile.
+BESIDE=()
+beside() {
+  local log=$LOG_DIR/$2.log before=$STEP last=$((STEP + $1))
+  printf '==> [%d-%d/%d] %s, beside what follows\n' "$((before + 1))" "$last" "$STEPS" "${2//_/ }"
+  # Until each has told better.
+  while ((STEP < last)); do
+    STEP=$((STEP + 1))
+    record "$2" 'failed (not run)' 0
+  done
+  STEP=$before
+  # In a process group of its own: without, it would hear no Ctrl-C, nor would
+  # what it tests.
+  set -m
+  "$2" >"$log" 2>&1 </dev/null 9>&- &
+  set +m
+  BESIDE+=("$! $log")
+  STEP=$last
+}
+
+gather() {
+  local pid log each
+  for each in "${BESIDE[@]}"; do
+    read -r pid log <<<"$each"
+    wait "$pid" || true
+    cat "$log"
+  done
+  BESIDE=()
+}
+
+# What runs beside others hears a Ctrl-C from here alone.
+cleanup() {
+  local pid log each
+  for each in "${BESIDE[@]}"; do
+    read -r pid log <<<"$each"
+    kill -INT -- "-$pid" 2>/dev/null || true
+    wait "$pid" || true
+  done
 }
 
 find_rust_runner() {
-  RUST_TESTS=(cargo test --locked)
+  RUST_TESTS=(cargo test --locked --lib --bins --tests)
   if cargo nextest --version >/dev/null 2>&1; then RUST_TESTS=(cargo nextest run --locked); fi
 }
 
-# Compiles them while suites run that have no need of the compiler. Theirs waits
-# for it, by cargo's own lock, and tells what it could not compile.
-RUST_BUILD=''
-build_rust_tests() {
-  "${RUST_TESTS[@]}" --no-run >"$LOG_DIR/Rust-tests-build.log" 2>&1 </dev/null 9>&- &
-  RUST_BUILD=$!
+# nextest runs no examples of the documentation. Those say what the compiler refuses.
+rust_tests() {
+  # For the shell that runs it.
+  # shellcheck disable=SC2016
+  local both='"$@" --no-fail-fast; status=$?; cargo test --locked --doc || status=1; exit $status'
+  suite 'Rust tests' bash -c "$both" - "${RUST_TESTS[@]}"
 }
-
-# A process in the background hears no Ctrl-C.
-cleanup() { [[ -z $RUST_BUILD ]] || kill "$RUST_BUILD" 2>/dev/null || true; }
 
 shell_lint() {
   local scripts
@@ -139,6 +192,9 @@ dashboard_suites() {
   suite 'dashboard types' bash -c "scripts/api.sh check && $tsc -p ui && $tsc -p tests/ui"
   mapfile -t tests < <(find tests/ui/unit -name '*.test.mjs' | LC_ALL=C sort)
   suite 'dashboard units' node --test "${tests[@]}"
+}
+
+chromium_suite() {
   if have_chromium; then
     suite 'dashboard in Chromium' node --test tests/ui/dashboard.test.mjs
   else
@@ -157,7 +213,6 @@ python_types() {
 lint_suites() {
   suite 'format' cargo fmt --check
   suite 'clippy' cargo clippy --locked --all-targets -- -D warnings
-  [[ $LINT_ONLY == yes ]] || build_rust_tests
   shell_lint
   python_types
   # They find cargo-deny and kingfisher there.
@@ -168,19 +223,35 @@ lint_suites() {
   monitoring_suite
 }
 
+# What needs no engine has the processor when the others leave it.
+checks_without_an_engine() {
+  renice -n 10 "$BASHPID" >/dev/null
+  lint_suites
+  rust_tests
+  dashboard_suites
+}
+
+# The compiler puts another in its place when it builds the Rust tests.
+keep_binary() {
+  local kept=$CARGO_TARGET_DIR/debug/emcp-under-test
+  cp --force "$EMCP_BIN" "$kept"
+  EMCP_BIN=$kept
+}
+
 summary() {
-  local index failed=0 skipped=0
+  local file name result seconds passed=0 failed=0 skipped=0
   printf '\n==> summary\n'
-  for index in "${!SUITES[@]}"; do
-    printf '    %-22s %-12s %8s s\n' "${SUITES[index]}" "${RESULTS[index]}" "${TIMES[index]}"
-    case ${RESULTS[index]} in
+  for file in "$RESULTS_DIR"/*; do
+    IFS=$'\t' read -r name result seconds <"$file"
+    printf '    %-26s %-12s %8s s\n' "$name" "$result" "$seconds"
+    case $result in
+      passed) passed=$((passed + 1)) ;;
       failed*) failed=$((failed + 1)) ;;
       skipped*) skipped=$((skipped + 1)) ;;
     esac
   done
   printf '    all together %s s; logs in %s\n\n' "$SECONDS" "$LOG_DIR"
-  printf 'suites: %d passed, %d failed, %d skipped\n' \
-    $((${#SUITES[@]} - failed - skipped)) "$failed" "$skipped"
+  printf 'suites: %d passed, %d failed, %d skipped\n' "$passed" "$failed" "$skipped"
   ((failed == 0))
 }
 
@@ -201,7 +272,7 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=26
+STEPS=27
 lock_machine
 check_requirements engine build python
 use_extra_ca
@@ -223,11 +294,20 @@ export EMCP_BIN EMCP_DOCKER_HOST TRAEFIK_BIN EMCP_BASE_IMAGE
 unset EMCP_INSTANCE EMCP_DATA_DIR EMCP_NETWORK EMCP_SUBNET EMCP_INTERNAL_SUBNET EMCP_FIREWALL EMCP_HTTPS_PORT EMCP_HTTP_PORT EMCP_PUBLIC_URL EMCP_SERVERS_URL
 
 find_rust_runner
-lint_suites
-suite 'Rust tests' "${RUST_TESTS[@]}" --no-fail-fast
+pytest=("$E2E_VENV/bin/python" -m pytest)
+# Most of their time these tests wait: for starts, deadlines, polls. So files of
+# them run beside one another, each worker with a platform of its own. Not those
+# that measure (the marker `alone`), nor anything beside them.
+workers=(--numprocesses=2 --dist=loadfile --no-loadscope-reorder)
+
+keep_binary
+beside 11 checks_without_an_engine
+suite 'end-to-end tests' "${pytest[@]}" "${workers[@]}" --durations=25 tests/e2e
+gather
+beside 1 chromium_suite
+suite 'fault tests' "${pytest[@]}" "${workers[@]}" -m 'not alone' --durations=25 tests/faults
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
-suite 'end-to-end tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/e2e
-suite 'fault tests' "$E2E_VENV/bin/python" -m pytest --durations=25 tests/faults
-suite 'tests of the scripts' "$E2E_VENV/bin/python" -m pytest tests/scripts
-dashboard_suites
+suite 'tests of the scripts' "${pytest[@]}" "${workers[@]}" tests/scripts
+gather
+suite 'fault tests that measure' "${pytest[@]}" -m alone --durations=10 tests/faults
 summary

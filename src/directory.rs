@@ -11,8 +11,8 @@ use tokio::sync::watch;
 use crate::activity::Activity;
 use crate::liveness::Liveness;
 use crate::model::{
-    Instance, InstanceId, Instances, Placement, RunState, Server, ServerId, ServerName,
-    ServerNetworks,
+    Error, Instance, InstanceId, Instances, Placement, Result, RunState, Server, ServerId,
+    ServerName, ServerNetworks,
 };
 use crate::runtime::Endpoint;
 
@@ -137,6 +137,15 @@ impl Directory {
             .get(&name)
             .and_then(|id| inner.by_id.get(id))
             .cloned()
+    }
+
+    /// As [`Directory::find`], for who needs it.
+    ///
+    /// # Errors
+    /// `server_not_found`.
+    pub fn require(&self, id_or_name: &str) -> Result<Entry> {
+        self.find(id_or_name)
+            .ok_or_else(|| Error::no_server(id_or_name))
     }
 
     /// All servers, by age.

@@ -222,16 +222,16 @@ async fn serve(settings: Settings) -> anyhow::Result<()> {
     let starting = services::start(settings, endings);
     let served = match closing.run_until_cancelled(starting).await {
         Some(started) => {
-            let (app, reconciling) = started?;
+            let started = started?;
             // The reconciler goes on until what waits at the gate is answered;
             // should it end first, something is wrong that keeps EMCP from its
             // work.
             let serving = async {
-                let served = http::serve(app).await;
+                let served = http::serve(started.app, started.gate).await;
                 cancel.cancel();
                 served
             };
-            tokio::try_join!(serving, reconciling).map(drop)
+            tokio::try_join!(serving, started.reconciling).map(drop)
         }
         None => Ok(()),
     };

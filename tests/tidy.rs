@@ -173,17 +173,50 @@ fn pure_modules_name_nothing_that_acts() {
     }
 }
 
-/// What a handler reaches of the service's parts it reaches through methods that
-/// ask for capabilities: the fields are private, which the compiler sees to. The gate
-/// alone looks at servers before it knows who asks, since it decides on that.
+/// The fields of each struct, as code names them, by the struct's name.
+fn structs(code: &str) -> Vec<(&str, &str)> {
+    let found = code.match_indices("struct ").filter_map(|(at, word)| {
+        let rest = &code[at + word.len()..];
+        let name = rest
+            .split(|c: char| !c.is_alphanumeric() && c != '_')
+            .next()?;
+        let body = rest.split(';').next()?;
+        let fields = body.split_once('{').or(body.split_once('('))?.1;
+        Some((name, fields.split('}').next()?))
+    });
+    found.collect()
+}
+
+/// A capability is the only handle to what a service has as long as neither shows
+/// its parts, also to the rest of this crate; the compiler refuses all else, as the
+/// examples in the documentation of `services` and `access` show.
 #[test]
-fn only_the_gate_looks_at_servers_without_leave() {
+fn services_and_capabilities_keep_their_parts_to_themselves() {
+    let mut services = BTreeSet::new();
+    let mut capabilities = BTreeSet::new();
     for (path, code) in codes() {
-        let is_the_gate = path == Path::new("src/http/controllers/gate.rs");
-        if path.starts_with("src/http") && !is_the_gate {
-            assert!(!code.contains(".at_gate("), "{}", path.display());
+        for (name, fields) in structs(&code) {
+            let makes = |how| code.contains(&format!("impl {name}{{pub(super) fn {how}("));
+            // `App` is nothing but services.
+            let is_service = path.starts_with("src/services") && name != "App";
+            if is_service && (makes("of") || makes("new")) {
+                services.insert(name.to_owned());
+            } else if path.starts_with("src/access") && name.starts_with("Can") {
+                capabilities.insert(name.to_owned());
+            } else {
+                continue;
+            }
+            assert!(!fields.contains("pub"), "{name} shows {fields}");
         }
     }
+    assert!(
+        services.contains("Servers") && services.len() > 20,
+        "{services:?}"
+    );
+    assert!(
+        capabilities.contains("CanWrite") && capabilities.len() > 8,
+        "{capabilities:?}"
+    );
 }
 
 /// What runs on a thread of its own logs in the span of who asked for it.
@@ -264,20 +297,30 @@ fn reaches(code: &str, from: &str, module: &str) -> bool {
     })
 }
 
+/// By modules' own names: what a room's door (`mod.rs`) hands on is not looked
+/// through.
 #[test]
-fn the_web_side_has_no_import_circles() {
-    let mut left = imports("src/http");
-    assert!(left["router"].contains("controllers::servers"));
-    assert!(left["controllers::servers"].contains("controllers::oauth"));
-    // Whoever names nothing that is left cannot be in a circle.
-    loop {
-        let known: Vec<_> = left.keys().cloned().collect();
-        left.retain(|_, others| others.iter().any(|other| known.contains(other)));
-        if left.len() == known.len() {
-            break;
-        }
+fn handlers_and_services_have_no_import_circles() {
+    for (room, module, named) in [
+        ("src/http", "router", "controllers::servers"),
+        ("src/http", "controllers::servers", "controllers::oauth"),
+        ("src/services", "servers", "changes"),
+        ("src/services", "changes", "presenter"),
+    ] {
+        assert!(imports(room)[module].contains(named), "{room}: {module}");
     }
-    assert!(left.is_empty(), "circles among {:?}", left.keys());
+    for room in ["src/http", "src/services"] {
+        let mut left = imports(room);
+        // Whoever names nothing that is left cannot be in a circle.
+        loop {
+            let known: Vec<_> = left.keys().cloned().collect();
+            left.retain(|_, others| others.iter().any(|other| known.contains(other)));
+            if left.len() == known.len() {
+                break;
+            }
+        }
+        assert!(left.is_empty(), "{room}: circles among {:?}", left.keys());
+    }
 }
 
 #[test]
@@ -401,5 +444,12 @@ fn the_check_itself_sees_a_breach() {
     assert!(!sees("let redb = 1;", "redb"));
     assert!(sees("use crate::store::Store;", "crate::store"));
     assert!(sees("use crate ::\n    store::Store;", "crate::store"));
-    assert!(code_of("ctx.app\n    .at_gate()").contains(".at_gate("));
+    let code = code_of("pub struct A {\n    x: u8,\n}\nstruct B(pub(crate) u8);");
+    let found = structs(&code);
+    assert_eq!(found.len(), 2, "{found:?}");
+    assert!(
+        found[0].0 == "A" && !found[0].1.contains("pub"),
+        "{found:?}"
+    );
+    assert!(found[1].0 == "B" && found[1].1.contains("pub"), "{found:?}");
 }

@@ -18,14 +18,14 @@ pub(super) async fn done(ctx: &Ctx) {
 pub(super) async fn also_done(ctx: &Ctx, action: &'static str, target: &str, id: impl ToString) {
     let target = (target.to_owned(), id.to_string());
     if let Some(done) = ctx.facts.also(action, target) {
-        ctx.app.write_audit(line(ctx, done, Ok(()))).await;
+        ctx.app.audit.write(line(ctx, done, Ok(()))).await;
     }
 }
 
 /// Writes the request's line, unless that is done already.
 pub(super) async fn write(ctx: &Ctx, outcome: Result<(), &Error>) {
     if let Some(done) = ctx.facts.take() {
-        ctx.app.write_audit(line(ctx, done, outcome)).await;
+        ctx.app.audit.write(line(ctx, done, outcome)).await;
     }
 }
 

@@ -15,8 +15,8 @@ use super::admission;
 use super::request_facts::{RequestFacts, RouteName};
 use crate::access::{Caller, CanInspect, CanRead, CanWrite, ClientKey, Place};
 use crate::gate::{Provenance, bearer, check_cookie_use};
-use crate::model::{Error, Result, Seen, Server};
-use crate::services::App;
+use crate::model::{Error, Result, Seen};
+use crate::services::{App, Named};
 use crate::traefik::ConnectionId;
 
 /// The name of the session cookie. The prefix makes browsers insist on
@@ -127,8 +127,8 @@ impl Ctx {
 
     /// The client's address, as far as it can be believed (`access::Proxies`).
     pub(super) fn client(&self) -> IpAddr {
-        self.app
-            .client(self.peer, admission::forwarded_for(&self.headers))
+        let forwarded = admission::forwarded_for(&self.headers);
+        self.app.authentication.client(self.peer, forwarded)
     }
 
     /// The capability to change this server.
@@ -136,37 +136,35 @@ impl Ctx {
         let caller = self.caller()?;
         // Whoever may change nothing learns nothing of what there is.
         caller.may_create()?;
-        let server = self.server(id_or_name)?;
-        caller.may_write(&server)
+        self.named(&caller, id_or_name)?.may_write()
     }
 
     /// The capability to see this server's code and variables.
     pub(super) fn may_inspect(&self, id_or_name: &str) -> Result<CanInspect> {
         let caller = self.caller()?;
         caller.may_read()?;
-        let server = self.server(id_or_name)?;
-        caller.may_inspect(&server)
+        self.named(&caller, id_or_name)?.may_inspect()
     }
 
     /// The capability to see what everybody may of this server.
     pub(super) fn may_read(&self, id_or_name: &str) -> Result<CanRead> {
-        let permit = self.caller()?.may_read()?;
-        self.server(id_or_name)?;
-        Ok(permit)
+        let caller = self.caller()?;
+        caller.may_read()?;
+        self.named(&caller, id_or_name)?.may_read()
     }
 
-    /// The server that this request is about. Whoever asks must be known.
-    pub(super) fn server(&self, id_or_name: &str) -> Result<Arc<Server>> {
-        let server = self.app.find_server(id_or_name)?.server;
-        self.facts.server(&server.name, server.id);
-        Ok(server)
+    /// The server that this request is about.
+    pub(super) fn named<'a>(&self, caller: &'a Caller, id_or_name: &str) -> Result<Named<'a>> {
+        let named = self.app.grants.named(caller, id_or_name)?;
+        self.facts.server(named.name(), named.id());
+        Ok(named)
     }
 
     /// Who is calling: by token, or by the dashboard's session.
     pub(super) fn caller(&self) -> Result<Caller> {
         let caller = self.authenticate()?;
         if self.facts.caller(&caller) && self.is_write() {
-            self.app.count_write(&caller)?;
+            self.app.quotas.count_write(&caller)?;
         }
         Ok(caller)
     }
@@ -183,7 +181,8 @@ impl Ctx {
         // As at the gate: the one that is a token counts.
         let presented: Vec<&str> = bearer.into_iter().chain(api_key).collect();
         if !presented.is_empty() {
-            let (_, caller) = self.app.identify_first(&presented, self.client())?;
+            let authentication = &self.app.authentication;
+            let (_, caller) = authentication.identify_first(&presented, self.client())?;
             return Ok(caller);
         }
         let Some((caller, _)) = self.session() else {
@@ -212,8 +211,8 @@ impl Ctx {
     }
 
     fn session(&self) -> Option<(Caller, Timestamp)> {
-        self.app
-            .caller_by_session(self.cookie(SESSION_COOKIE)?, self.client())
+        let cookie = self.cookie(SESSION_COOKIE)?;
+        self.app.sessions.caller(cookie, self.client())
     }
 
     /// Whether the page that makes this request may use the session's cookie.

@@ -119,7 +119,7 @@ pub(super) async fn call(ctx: Ctx, handler: impl FnOnce(Ctx) -> Work) -> Respons
 }
 
 async fn to_its_end(app: &App, work: Work, span: Span) -> Answer {
-    let under_way = app.change_begins();
+    let under_way = app.monitoring.change_begins();
     let work = async move {
         let _under_way = under_way;
         work.await

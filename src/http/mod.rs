@@ -31,7 +31,7 @@ use self::admission::Admission;
 use self::listener::Accepting;
 #[cfg(test)]
 pub(crate) use self::listener::InProcess;
-use crate::services::App;
+use crate::services::{App, Gate};
 use crate::settings::Settings;
 use crate::sockets::Sockets;
 
@@ -53,14 +53,14 @@ const REFUSE_MAX: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// If an address cannot be listened on.
-pub async fn serve(app: Arc<App>) -> anyhow::Result<()> {
+pub async fn serve(app: Arc<App>, gate: Arc<Gate>) -> anyhow::Result<()> {
     let connections = TaskTracker::new();
     while let Some(sockets) = app
         .closing()
         .run_until_cancelled(open(app.settings()))
         .await
     {
-        accept(&app, sockets?, &connections).await?;
+        accept(&app, &gate, sockets?, &connections).await?;
     }
     connections.close();
     if timeout(DRAIN_MAX, connections.wait()).await.is_err() {
@@ -79,7 +79,12 @@ async fn open(settings: &Settings) -> anyhow::Result<Sockets> {
 }
 
 /// Accepts on both until the app is closing or the sockets are lost.
-async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> anyhow::Result<()> {
+async fn accept(
+    app: &Arc<App>,
+    gate: &Arc<Gate>,
+    sockets: Sockets,
+    connections: &TaskTracker,
+) -> anyhow::Result<()> {
     tracing::info!(
         public = %sockets.public.local_addr()?,
         internal = %sockets.internal.local_addr()?,
@@ -87,7 +92,7 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
         unserved_ms = sockets.unserved.as_millis() as u64,
         "EMCP serves"
     );
-    let [public, internal] = both(app, sockets.unserved, connections)?;
+    let [public, internal] = both(app, gate, sockets.unserved, connections)?;
     tokio::select! {
         _ = async { tokio::join!(public.run(sockets.public), internal.run(sockets.internal)) } => {}
         () = sockets.lifeline.lost() => {
@@ -100,14 +105,15 @@ async fn accept(app: &Arc<App>, sockets: Sockets, connections: &TaskTracker) -> 
 /// The public listener's loop and the internal one's.
 fn both(
     app: &Arc<App>,
+    gate: &Arc<Gate>,
     unserved: Duration,
     connections: &TaskTracker,
 ) -> anyhow::Result<[Accepting; 2]> {
     let now = Instant::now();
     let accepting = |site, header_timeout, requests_max| Accepting {
         site,
-        admission: Admission::new(Arc::clone(app.proxies()), requests_max),
-        metrics: Arc::clone(app.metrics()),
+        admission: Admission::new(Arc::clone(app.authentication.proxies()), requests_max),
+        metrics: Arc::clone(app.monitoring.metrics()),
         header_timeout,
         since: now,
         queued_since: now.checked_sub(unserved).unwrap_or(now),
@@ -118,14 +124,14 @@ fn both(
     Ok([
         accepting(router::public(app)?, PUBLIC_HEADER_TIMEOUT, requests_max),
         // The gate's are those that Traefik lets through to servers' routes.
-        accepting(router::internal(app)?, INTERNAL_HEADER_TIMEOUT, None),
+        accepting(router::internal(app, gate)?, INTERNAL_HEADER_TIMEOUT, None),
     ])
 }
 
 /// The public listener and the internal one without sockets, called by Traefik.
 #[cfg(test)]
-pub(crate) fn in_process(app: &Arc<App>) -> [InProcess; 2] {
+pub(crate) fn in_process(app: &Arc<App>, gate: &Arc<Gate>) -> [InProcess; 2] {
     let traefik = std::net::Ipv4Addr::LOCALHOST.into();
-    let both = both(app, Duration::ZERO, &TaskTracker::new()).unwrap();
+    let both = both(app, gate, Duration::ZERO, &TaskTracker::new()).unwrap();
     both.map(|one| InProcess::of(one, traefik))
 }

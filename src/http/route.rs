@@ -142,13 +142,17 @@ impl Part for Description {
     }
 }
 
-/// An `async fn` of the context and of up to two parts.
+/// An `async fn` of the context and of up to two parts; or of the context, of what
+/// the table of routes gives it, and of those ([`Given`]).
 pub(super) trait Handler<Takes>: Send + Sync + 'static {
     /// How many of the path's parameters it takes.
     const PARAMS: usize;
 
     fn handle(&self, ctx: Ctx, parts: Parts) -> Work;
 }
+
+/// A handler and what it is given besides, which no other one gets.
+pub(super) struct Given<G, F>(pub(super) G, pub(super) F);
 
 macro_rules! handler_of {
     ($($part:ident $name:ident),*) => {
@@ -163,6 +167,21 @@ macro_rules! handler_of {
             fn handle(&self, ctx: Ctx, mut parts: Parts) -> Work {
                 $(let $name = $part::take(&mut parts);)*
                 Box::pin(self(ctx $(, $name)*))
+            }
+        }
+
+        impl<G, F, Fut, $($part: Part),*> Handler<($($part,)*)> for Given<G, F>
+        where
+            G: Clone + Send + Sync + 'static,
+            F: Fn(Ctx, G $(, $part)*) -> Fut + Send + Sync + 'static,
+            Fut: Future<Output = Answer> + Send + 'static,
+        {
+            const PARAMS: usize = 0 $(+ $part::PARAMS)*;
+
+            #[allow(unused_mut, unused_variables, reason = "one takes nothing")]
+            fn handle(&self, ctx: Ctx, mut parts: Parts) -> Work {
+                $(let $name = $part::take(&mut parts);)*
+                Box::pin((self.1)(ctx, self.0.clone() $(, $name)*))
             }
         }
     };

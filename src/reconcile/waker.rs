@@ -5,7 +5,8 @@ use std::sync::{Mutex, PoisonError};
 
 use tokio::sync::Notify;
 
-use crate::model::ServerId;
+use crate::directory::Entry;
+use crate::model::{ServerId, Status};
 
 /// Says "look again", for one server or all.
 #[derive(Default)]
@@ -27,6 +28,15 @@ impl Waker {
         self.with(|pending| {
             pending.servers.insert(id);
         });
+    }
+
+    /// Notes that somebody wants the server, and wakes it if it sleeps. However
+    /// many want it, its one task wakes it once.
+    pub fn want_awake(&self, entry: &Entry) {
+        entry.activity.note();
+        if entry.state.status == Status::Sleeping {
+            self.wake(entry.server.id);
+        }
     }
 
     /// Look at everything again.

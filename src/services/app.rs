@@ -1,122 +1,145 @@
-//! Everything the service is made of, built once at start-up.
+//! The services, assembled.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
-use secrecy::SecretString;
-use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::{AuditLog, DiskWatch, FirewallWatch, NoticeBoard};
-use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
-use crate::bounds::Bounds;
-use crate::directory::{Directory, Entry};
-use crate::disk_locks::DiskLocks;
-use crate::identity::Layout;
-use crate::logs::Logs;
-use crate::metrics::Metrics;
-use crate::model::{Error, Result};
-use crate::reconcile::Waker;
-use crate::runtime::{Runtime, ServerClient};
+use super::audit::Audit;
+use super::authentication::Authentication;
+use super::backup::Backups;
+use super::check::Checks;
+use super::code::Code;
+use super::connection::Connections;
+use super::connection_test::ConnectionTests;
+use super::env::Env;
+use super::grants::Grants;
+use super::live::Live;
+use super::log_reader::LogReader;
+use super::monitoring::Monitoring;
+use super::overview::Overview;
+use super::parts::Parts;
+use super::platform::Platform;
+use super::quotas::Quotas;
+use super::route_provider::RouteProvider;
+use super::servers::Servers;
+use super::session::Sessions;
+use super::settings_view::ShownSettings;
+use super::tokens::Tokens;
+use super::tools::Tools;
 use crate::settings::Settings;
-use crate::store::Store;
-use crate::traefik::{Provider, Routes};
-use crate::vault::Vault;
 
-use super::usage::UsageMeter;
-use super::waiting::Waiting;
-
-/// The service's parts. Nobody outside `services` reaches them: what a caller
-/// may have of them, a method gives for a capability.
+/// What EMCP does for callers. It holds no data: each service keeps its own
+/// parts to itself, and gives of them what it is shown a capability for.
 pub struct App {
-    /// Checked settings.
-    pub(super) settings: Settings,
-    /// Files in the data directory.
-    pub(super) layout: Layout,
-    /// The database.
-    pub(super) store: Store,
-    /// Servers in memory.
-    pub(super) directory: Arc<Directory>,
-    /// Tokens in memory.
-    pub(super) tokens: TokenTable,
-    /// Counts wrong tokens by address.
-    pub(super) limiter: Mutex<Limiter>,
-    /// Whose word on a client's address is believed.
-    pub(super) proxies: Arc<Proxies>,
-    /// What any one server and person may have.
-    pub(super) bounds: Arc<Bounds>,
-    /// How often each person changes something.
-    pub(super) writes: WriteMeter,
-    /// Held while tokens change here and in the database.
-    pub(super) tokens_changing: tokio::sync::Mutex<()>,
+    /// Who is calling.
+    pub authentication: Arc<Authentication>,
+    /// The dashboard's sessions.
+    pub sessions: Sessions,
+    /// Capabilities for one server.
+    pub grants: Grants,
+    /// What people have and may have.
+    pub quotas: Quotas,
     /// Who did what.
-    pub(super) audit: AuditLog,
-    /// Seals and opens secrets.
-    pub(super) vault: Arc<Vault>,
-    /// Where containers live.
-    pub(super) runtime: Arc<dyn Runtime>,
-    /// Servers' output.
-    pub(super) logs: Arc<Logs>,
-    /// Wakes the reconciler.
-    pub(super) waker: Arc<Waker>,
-    /// Held for writing where code of a deleted server is removed, for reading
-    /// while a backup copies code.
-    pub(super) code_removal: Arc<RwLock<()>>,
-    /// Taken by whoever copies a server's disk.
-    pub(super) disks: Arc<DiskLocks>,
-    /// What Traefik fetches.
-    pub(super) provider: Arc<Provider>,
-    /// Which servers have a route in it.
-    pub(super) routes: Arc<Routes>,
-    /// What Traefik shows to fetch it.
-    pub(super) provider_token: SecretString,
-    /// What monitoring shows; none where metrics are for the inside alone.
-    pub(super) scrape_token: Option<ScrapeToken>,
-    /// The local CA's certificate, if there is a local CA.
-    pub(super) ca_cert_pem: Option<String>,
-    /// Whether servers are cut off from the host and cloud metadata.
-    pub(super) firewall: FirewallWatch,
-    /// What else the operator should know.
-    pub(super) notice_board: NoticeBoard,
-    /// The room on the data directory's disk.
-    pub(super) disk: DiskWatch,
-    /// Counts for Prometheus.
-    pub(super) metrics: Arc<Metrics>,
-    /// What containers use.
-    pub(super) usage: UsageMeter,
-    /// Speaks to containers directly.
-    pub(super) server_client: ServerClient,
-    /// Who waits for servers or tries them out.
-    pub(super) waiting: Waiting,
-    /// Long-lived tasks.
-    pub(super) tasks: TaskTracker,
-    /// EMCP is to end: whatever waits for long ends now, or is answered as it
-    /// stands; what is under way goes on.
-    pub(super) closing: CancellationToken,
-    /// Ends the tasks.
-    pub(super) cancel: CancellationToken,
+    pub audit: Audit,
+    /// Servers: create, change, act, delete.
+    pub servers: Servers,
+    /// Their code and its versions.
+    pub code: Code,
+    /// Files before they are anybody's code.
+    pub checks: Checks,
+    /// Their variables.
+    pub env: Env,
+    /// Their output.
+    pub logs: LogReader,
+    /// How clients connect to them.
+    pub connections: Connections,
+    /// Whether they can.
+    pub connection_tests: ConnectionTests,
+    /// What they offer, to be tried out.
+    pub tools: Tools,
+    /// What changes.
+    pub live: Live,
+    /// All of it at a glance.
+    pub overview: Overview,
+    /// Tokens: make, see, revoke.
+    pub tokens: Tokens,
+    /// Backups of everything.
+    pub backups: Backups,
+    /// The settings, to be seen.
+    pub shown_settings: ShownSettings,
+    /// The routes, for Traefik.
+    pub route_provider: RouteProvider,
+    /// What is counted and measured.
+    pub monitoring: Monitoring,
+    /// EMCP itself.
+    pub platform: Platform,
+    /// What is behind all of this, for tests to look at.
+    #[cfg(test)]
+    pub(crate) behind: Behind,
+}
+
+/// What tests look at behind the services' backs.
+#[cfg(test)]
+pub(crate) struct Behind {
+    pub(crate) directory: Arc<crate::directory::Directory>,
+    pub(crate) store: crate::store::Store,
+    pub(crate) vault: Arc<crate::vault::Vault>,
+    pub(crate) layout: crate::identity::Layout,
 }
 
 impl App {
-    /// All servers.
-    #[cfg(test)]
-    pub(crate) fn directory_entries(&self) -> Vec<Entry> {
-        self.directory.list()
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            authentication: Arc::clone(&parts.authentication),
+            sessions: Sessions::of(parts),
+            grants: Grants::of(parts),
+            quotas: Quotas::of(parts),
+            audit: Audit::of(parts),
+            servers: Servers::of(parts),
+            code: Code::of(parts),
+            checks: Checks::of(parts),
+            env: Env::of(parts),
+            logs: LogReader::of(parts),
+            connections: Connections::of(parts),
+            connection_tests: ConnectionTests::of(parts),
+            tools: Tools::of(parts),
+            live: Live::of(parts),
+            overview: Overview::of(parts),
+            tokens: Tokens::of(parts),
+            backups: Backups::of(parts),
+            shown_settings: ShownSettings::of(parts),
+            route_provider: RouteProvider::of(parts),
+            monitoring: Monitoring::of(parts),
+            platform: Platform::of(parts),
+            #[cfg(test)]
+            behind: Behind {
+                directory: Arc::clone(&parts.directory),
+                store: parts.store.clone(),
+                vault: Arc::clone(&parts.vault),
+                layout: parts.layout.clone(),
+            },
+        }
     }
 
-    /// Tells when anything has changed.
-    #[cfg(test)]
-    pub(crate) fn directory_changes(&self) -> tokio::sync::watch::Receiver<u64> {
-        self.directory.subscribe()
+    /// [`Platform::settings`].
+    pub fn settings(&self) -> &Settings {
+        self.platform.settings()
     }
 
-    /// The server of this id or name.
-    ///
-    /// # Errors
-    /// `server_not_found`.
-    pub fn find_server(&self, id_or_name: &str) -> Result<Entry> {
-        self.directory
-            .find(id_or_name)
-            .ok_or_else(|| Error::no_server(id_or_name))
+    /// Long-lived tasks.
+    pub fn tasks(&self) -> &TaskTracker {
+        &self.platform.endings().tasks
+    }
+
+    /// EMCP is to end: whatever waits for long ends now, or is answered as it
+    /// stands; what is under way goes on.
+    pub fn closing(&self) -> &CancellationToken {
+        &self.platform.endings().closing
+    }
+
+    /// Ends the tasks.
+    pub fn cancel(&self) -> &CancellationToken {
+        &self.platform.endings().cancel
     }
 }

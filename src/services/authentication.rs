@@ -1,19 +1,59 @@
 //! Who stands behind a token or a session, and what becomes of wrong ones.
 
 use std::net::IpAddr;
-use std::sync::PoisonError;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 
-use super::App;
+use super::AuditLog;
 use crate::access::{
-    Caller, CanScrape, ClientKey, Limiter, Source, Standing, UNKNOWN_CLIENT, Wrong,
+    Caller, CanScrape, ClientKey, Limiter, Proxies, ScrapeToken, Source, Standing, TokenTable,
+    UNKNOWN_CLIENT, Wrong,
 };
-use crate::api::Notice;
 use crate::model::{AuditEntry, AuditResult, Error, Result, TokenId};
 
-impl App {
+/// Finds out who is calling. Nothing here takes a capability, since it is what
+/// all of them begin with.
+pub struct Authentication {
+    tokens: Arc<TokenTable>,
+    /// Counts wrong tokens by address.
+    limiter: Mutex<Limiter>,
+    proxies: Arc<Proxies>,
+    /// What monitoring shows; none where metrics are for the inside alone.
+    scrape_token: Option<ScrapeToken>,
+    audit: Arc<AuditLog>,
+}
+
+impl Authentication {
+    /// Finds out by these tokens.
+    pub(super) fn new(
+        tokens: Arc<TokenTable>,
+        limiter: Limiter,
+        proxies: Arc<Proxies>,
+        scrape_token: Option<ScrapeToken>,
+        audit: Arc<AuditLog>,
+    ) -> Self {
+        Self {
+            tokens,
+            limiter: Mutex::new(limiter),
+            proxies,
+            scrape_token,
+            audit,
+        }
+    }
+
+    /// The client's address: what the other end of the connection says in the
+    /// last line of `X-Forwarded-For`, if it is to be believed.
+    pub fn client(&self, peer: IpAddr, forwarded: Option<&str>) -> IpAddr {
+        self.proxies.client(peer, forwarded, Instant::now())
+    }
+
+    /// Whose word on a client's address is believed.
+    pub fn proxies(&self) -> &Arc<Proxies> {
+        &self.proxies
+    }
+
     /// The caller who presents this token from this address.
     ///
     /// # Errors
@@ -28,7 +68,7 @@ impl App {
     /// are no wrong tokens.
     ///
     /// # Errors
-    /// As [`App::identify`]. Where none is one, each counts as a wrong one, so that
+    /// As [`Authentication::identify`]. Where none is one, each counts as a wrong one, so that
     /// a request which brings two has no more tries than two requests.
     pub fn identify_first(&self, presented: &[&str], from: IpAddr) -> Result<(usize, Caller)> {
         let client = ClientKey::from(from);
@@ -98,20 +138,9 @@ impl App {
     }
 
     /// Whether this is a token that is good here, whoever presents it.
-    pub fn is_token(&self, text: &str, from: IpAddr) -> bool {
+    pub(super) fn is_token(&self, text: &str, from: IpAddr) -> bool {
         let now = Timestamp::now();
         self.tokens.identify(text, from.into(), now).is_some()
-    }
-
-    /// That clients came lately whose address is hidden, if any did.
-    pub fn unknown_clients(&self) -> Option<Notice> {
-        self.proxies
-            .has_unknown_clients(Instant::now())
-            .then(|| Notice {
-                code: "clients_unknown".to_owned(),
-                message: "some clients' addresses are unknown, also to the audit log: they came by IPv6 or from this host, through Docker's own proxy; docs/operations.md says what helps".to_owned(),
-                args: None,
-            })
     }
 
     /// What to seal into a session or ticket of this caller.

@@ -6,15 +6,39 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::RwLock;
 use uuid::Uuid;
 
-use super::App;
+use super::parts::Parts;
+use super::storage::Disks;
 use crate::access::CanAdminister;
 use crate::blocking::run_blocking;
+use crate::identity::Layout;
 use crate::maintenance::BackupWriter;
+use crate::metrics::Metrics;
 use crate::model::{Error, Result};
+use crate::store::Store;
 
-impl App {
+/// Makes backups.
+pub struct Backups {
+    store: Store,
+    layout: Layout,
+    code_removal: Arc<RwLock<()>>,
+    disks: Disks,
+    metrics: Arc<Metrics>,
+}
+
+impl Backups {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            store: parts.store.clone(),
+            layout: parts.layout.clone(),
+            code_removal: Arc::clone(&parts.code_removal),
+            disks: Disks::of(parts),
+            metrics: Arc::clone(&parts.metrics),
+        }
+    }
+
     /// Writes a backup into a file without a name and returns it, at its
     /// beginning: however this ends, nothing is left behind. Servers with
     /// storage are frozen one by one, each while its disk is copied.
@@ -22,7 +46,7 @@ impl App {
     /// # Errors
     /// If the database fails, `docker_unavailable` where a server has storage,
     /// or `disk_full`.
-    pub async fn backup(&self, permit: &CanAdminister, with_keys: bool) -> Result<File> {
+    pub async fn make(&self, permit: &CanAdminister, with_keys: bool) -> Result<File> {
         // Taken before the database is read: what it speaks of then stays.
         let code_stays = Arc::clone(&self.code_removal).read_owned().await;
         let mut dump = self.store.dump().await?;
@@ -44,10 +68,10 @@ impl App {
         .await?;
         drop(code_stays);
         for id in disks {
-            let still = self.still_disk(id).await?;
+            let still = self.disks.still_disk(id).await?;
             let layout = self.layout.clone();
             let added = writing(move || backup.add_disk(&layout, id).map(|()| backup)).await;
-            self.go_on(still).await;
+            self.disks.go_on(still).await;
             backup = added?;
         }
         let file = writing(move || {

@@ -10,10 +10,14 @@ use jiff::Timestamp;
 use notify::{RecommendedWatcher, RecursiveMode, Watcher};
 use tokio::sync::mpsc;
 use tokio::time::{MissedTickBehavior, interval};
+use url::Host;
 
-use super::{App, Subject};
+use super::parts::Parts;
+use super::{NoticeBoard, Subject};
 use crate::identity::{ServedCertificate, from_files, keep};
+use crate::metrics::Metrics;
 use crate::settings::TlsSource;
+use crate::traefik::Routes;
 
 /// Certificate and key are written one after the other: wait until both are.
 const SETTLE: Duration = Duration::from_millis(500);
@@ -21,10 +25,21 @@ const SETTLE: Duration = Duration::from_millis(500);
 /// and not every file system tells of changes.
 const RECHECK: Duration = Duration::from_secs(60);
 
+/// Takes what is found to whom it concerns.
+struct CertificateWatch {
+    /// The names that the certificate must be for.
+    hosts: Vec<Host<String>>,
+    /// Where what is served is kept for the next start.
+    kept: PathBuf,
+    routes: Arc<Routes>,
+    notice_board: Arc<NoticeBoard>,
+    metrics: Arc<Metrics>,
+}
+
 /// Watches the certificate's files, if the operator gave any. `served` is what
 /// is served now.
-pub(super) fn watch(app: &Arc<App>, served: Option<ServedCertificate>) {
-    let TlsSource::Files { cert, key } = app.settings.tls.clone() else {
+pub(super) fn watch(parts: &Parts, served: Option<ServedCertificate>) {
+    let TlsSource::Files { cert, key } = parts.settings.tls.clone() else {
         return;
     };
     let (sender, changes) = mpsc::channel(1);
@@ -33,16 +48,15 @@ pub(super) fn watch(app: &Arc<App>, served: Option<ServedCertificate>) {
             tracing::warn!(%error, "the certificate's files are looked at once a minute only");
         })
         .ok();
-    let task = take_over(
-        Arc::clone(app),
-        (watcher, sender),
-        changes,
-        cert,
-        key,
-        served,
-    );
-    app.tasks
-        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
+    let watch = CertificateWatch {
+        hosts: parts.settings.public_hosts(),
+        kept: parts.layout.served_certificate(),
+        routes: Arc::clone(&parts.routes),
+        notice_board: Arc::clone(&parts.notice_board),
+        metrics: Arc::clone(&parts.metrics),
+    };
+    let task = take_over(watch, (watcher, sender), changes, cert, key, served);
+    parts.endings.spawn(task);
 }
 
 /// Directories rather than files: a renewal usually replaces the file, or a
@@ -66,7 +80,7 @@ fn watch_directories(
 }
 
 async fn take_over(
-    app: Arc<App>,
+    watch: CertificateWatch,
     // They watch, and keep the channel open, as long as they live.
     _watching: (Option<RecommendedWatcher>, mpsc::Sender<()>),
     mut changes: mpsc::Receiver<()>,
@@ -74,7 +88,6 @@ async fn take_over(
     key: PathBuf,
     mut served: Option<ServedCertificate>,
 ) {
-    let hosts = app.settings.public_hosts();
     let mut ticks = interval(RECHECK);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -82,21 +95,21 @@ async fn take_over(
             _ = ticks.tick() => {}
             _ = changes.recv() => tokio::time::sleep(SETTLE).await,
         }
-        let pair = match from_files(&cert, &key, &hosts, Timestamp::now()) {
+        let pair = match from_files(&cert, &key, &watch.hosts, Timestamp::now()) {
             Ok(pair) => pair,
             Err(problem) => {
-                app.notice_board.put(Subject::Certificate, Some(problem));
+                watch.notice_board.put(Subject::Certificate, Some(problem));
                 continue;
             }
         };
-        app.notice_board.put(Subject::Certificate, None);
+        watch.notice_board.put(Subject::Certificate, None);
         if served.as_ref() == Some(&pair) {
             continue;
         }
-        app.routes.use_certificate(pair.clone());
-        app.metrics.certificate_ends(pair.ends_at());
+        watch.routes.use_certificate(pair.clone());
+        watch.metrics.certificate_ends(pair.ends_at());
         tracing::info!(file = %cert.display(), "the certificate was read again");
-        if let Err(error) = keep(&app.layout.served_certificate(), &pair) {
+        if let Err(error) = keep(&watch.kept, &pair) {
             tracing::warn!(%error, "the certificate is served, and not kept for the next start");
         }
         served = Some(pair);

@@ -3,15 +3,19 @@
 //! run.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::Semaphore;
 
-use super::{App, CodeUpload};
+use super::CodeUpload;
+use super::code::CodeFiles;
+use super::parts::Parts;
 use crate::access::CanRead;
 use crate::api::{CheckView, Severity};
+use crate::identity::Layout;
 use crate::model::{EntryObject, Error, Result, RuntimeChoice, ServerId};
-use crate::runtime::{CHECK, OneShot, RuntimeError};
+use crate::runtime::{CHECK, OneShot, Runtime, RuntimeError};
 
 /// Normally it takes well under a second.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -28,7 +32,24 @@ pub struct CheckCode {
     pub runtime: RuntimeChoice,
 }
 
-impl App {
+/// Checks files.
+pub struct Checks {
+    layout: Layout,
+    files: CodeFiles,
+    runtime: Arc<dyn Runtime>,
+    base_image: String,
+}
+
+impl Checks {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            layout: parts.layout.clone(),
+            files: CodeFiles::of(parts),
+            runtime: Arc::clone(&parts.runtime),
+            base_image: parts.settings.base_image.clone(),
+        }
+    }
+
     /// Checks a file.
     ///
     /// # Errors
@@ -42,10 +63,10 @@ impl App {
         // killed meanwhile, its next start removes them.
         let id = ServerId::new();
         let _folder = CheckFolder(self.layout.server_dir(id));
-        let (files, _) = self.write_version(id, 0, check.code).await?;
+        let (files, _) = self.files.write_version(id, 0, check.code).await?;
         let bundle = self.layout.bundle(id, files.number());
         let shot = OneShot {
-            image: &self.settings.base_image,
+            image: &self.base_image,
             command: CHECK,
             env: vec![
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),

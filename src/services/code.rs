@@ -1,18 +1,24 @@
 //! Code files: checked before they are kept, kept whole or not at all.
 
+use std::sync::Arc;
+
 use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
-use super::servers::event;
+use super::ServerView;
+use super::changes::{Changes, event};
+use super::parts::Parts;
 use super::version_files::UnrecordedVersion;
-use super::{App, ServerView};
+use super::versions::Pruner;
 use crate::access::{CanInspect, CanRead, CanWrite};
 use crate::blocking::run_blocking;
+use crate::directory::Directory;
+use crate::identity::Layout;
 use crate::model::{
     Actor, CodeVersion, Deed, Error, Event, Result, Seen, ServerId, Tag, decode_source,
     encode_source,
 };
-use crate::store::ServerChange;
+use crate::store::{ServerChange, Store};
 
 /// A checked code file.
 #[derive(Debug, Clone)]
@@ -84,13 +90,34 @@ impl CodeUpload {
     }
 }
 
-impl App {
+/// Servers' code, and its versions.
+pub struct Code {
+    directory: Arc<Directory>,
+    store: Store,
+    layout: Layout,
+    files: CodeFiles,
+    changes: Changes,
+    pruner: Arc<Pruner>,
+}
+
+impl Code {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            store: parts.store.clone(),
+            layout: parts.layout.clone(),
+            files: CodeFiles::of(parts),
+            changes: Changes::of(parts),
+            pruner: Arc::clone(&parts.pruner),
+        }
+    }
+
     /// The code in use, and its tag.
     ///
     /// # Errors
     /// `server_not_found`, or if the file cannot be read.
-    pub async fn code(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
-        let server = self.find_server(&permit.server().to_string())?.server;
+    pub async fn in_use(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
+        let server = self.directory.require(&permit.server().to_string())?.server;
         let code = tokio::fs::read(self.layout.code_file(server.id, server.version))
             .await
             .map_err(|error| Error::internal("a code file could not be read", error))?;
@@ -101,7 +128,7 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`, or if the file cannot be read.
-    pub async fn code_of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
+    pub async fn of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
         let id = permit.server();
         self.require_version(id, number).await?;
         tokio::fs::read(self.layout.code_file(id, number))
@@ -120,7 +147,7 @@ impl App {
     /// # Errors
     /// `server_not_found`, `precondition_failed`, or a full disk; the present
     /// version then stays.
-    pub async fn put_code(
+    pub async fn put(
         &self,
         permit: &CanWrite,
         seen: Seen,
@@ -128,15 +155,15 @@ impl App {
         restart: bool,
     ) -> Result<ServerView> {
         let id = permit.server();
-        let known = self.find_server(&id.to_string())?.server;
+        let known = self.directory.require(&id.to_string())?.server;
         // The transaction decides; this spares writing a file for nothing.
         seen.require(&known.etags().code)?;
         let newest = known.newest_version;
-        let (files, code) = self.write_version(id, newest, code).await?;
+        let (files, code) = self.files.write_version(id, newest, code).await?;
         let number = files.number();
         let record = code.version(number, permit.actor().clone(), Timestamp::now());
         let actor = permit.actor().clone();
-        let changed = self.change(permit, move |server| {
+        let changed = self.changes.make(permit, move |server| {
             seen.require(&server.etags().code)?;
             // One that came later may have been quicker; it stays in use.
             if server.newest_version < number {
@@ -155,9 +182,9 @@ impl App {
             })
         });
         let changed = changed.await;
-        self.settle_version(files, changed.is_ok()).await;
+        self.files.settle_version(files, changed.is_ok()).await;
         if changed.is_ok() {
-            self.prune_versions(id).await;
+            self.pruner.prune_versions(id).await;
         }
         changed
     }
@@ -167,7 +194,7 @@ impl App {
     /// # Errors
     /// `server_not_found`, or if the database fails.
     pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
-        let id = self.find_server(id_or_name)?.server.id;
+        let id = self.directory.require(id_or_name)?.server.id;
         self.store.versions_of(id).await
     }
 
@@ -176,23 +203,19 @@ impl App {
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`,
     /// `precondition_failed`, or if the database fails.
-    pub async fn activate_version(
-        &self,
-        permit: &CanWrite,
-        seen: Seen,
-        number: u32,
-    ) -> Result<ServerView> {
+    pub async fn activate(&self, permit: &CanWrite, seen: Seen, number: u32) -> Result<ServerView> {
         let id = permit.server();
         self.require_version(id, number).await?;
         let event = event(Deed::VersionActivated { version: number }, permit);
-        self.change(permit, move |server| {
-            seen.require(&server.etags().code)?;
-            server.version = number;
-            server.revision += 1;
-            server.wish_again_if_running();
-            Ok(ServerChange::of_record(event))
-        })
-        .await
+        self.changes
+            .make(permit, move |server| {
+                seen.require(&server.etags().code)?;
+                server.version = number;
+                server.revision += 1;
+                server.wish_again_if_running();
+                Ok(ServerChange::of_record(event))
+            })
+            .await
     }
 
     async fn require_version(&self, id: ServerId, number: u32) -> Result<()> {
@@ -200,7 +223,11 @@ impl App {
         if known.iter().any(|version| version.number == number) {
             return Ok(());
         }
-        let newest = self.find_server(&id.to_string())?.server.newest_version;
+        let newest = self
+            .directory
+            .require(&id.to_string())?
+            .server
+            .newest_version;
         if (1..=newest).contains(&number) {
             return Err(Error::version_pruned(number));
         }
@@ -209,9 +236,24 @@ impl App {
             message: format!("the server has no version {number}"),
         })
     }
+}
+
+/// Writes versions' files until they have their records.
+pub(super) struct CodeFiles {
+    layout: Layout,
+    store: Store,
+}
+
+impl CodeFiles {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            layout: parts.layout.clone(),
+            store: parts.store.clone(),
+        }
+    }
 
     /// Takes a number after `newest` and writes the file, which has no record
-    /// yet. Whoever gets it hands it to [`App::settle_version`].
+    /// yet. Whoever gets it hands it to [`CodeFiles::settle_version`].
     ///
     /// # Errors
     /// A full disk; nothing remains then.

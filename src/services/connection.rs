@@ -1,28 +1,50 @@
 //! Ready-made client configuration. The token is a placeholder: EMCP keeps no
 //! token it could fill in.
 
+use std::sync::Arc;
+
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use serde_json::{Value, json};
-use url::form_urlencoded;
+use url::{Url, form_urlencoded};
 
-use super::{App, urls_of};
+use super::parts::Parts;
+use super::urls_of;
 use crate::access::CanRead;
 use crate::api::{ClientsView, Commands, ConnectionView, TwoTransports, Urls, WithLink};
+use crate::directory::Directory;
 use crate::model::Result;
 
 /// Stands where the user's token goes.
 const TOKEN_PLACEHOLDER: &str = "YOUR_TOKEN";
 
-impl App {
+/// Tells how to connect.
+pub struct Connections {
+    directory: Arc<Directory>,
+    /// Where the dashboard is.
+    public_url: Url,
+    base_of_servers: Url,
+    has_own_ca: bool,
+}
+
+impl Connections {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            public_url: parts.settings.public_url.clone(),
+            base_of_servers: parts.settings.base_of_servers().clone(),
+            has_own_ca: parts.ca_cert_pem.is_some(),
+        }
+    }
+
     /// How clients connect to a server.
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn connection(&self, _: &CanRead, id_or_name: &str) -> Result<ConnectionView> {
-        let entry = self.find_server(id_or_name)?;
-        let public = &self.settings.public_url;
-        let urls = urls_of(self.settings.base_of_servers(), &entry);
+    pub fn to_server(&self, _: &CanRead, id_or_name: &str) -> Result<ConnectionView> {
+        let entry = self.directory.require(id_or_name)?;
+        let public = &self.public_url;
+        let urls = urls_of(&self.base_of_servers, &entry);
         let name = entry.server.name.as_str();
         let clients = (urls.base.is_none()).then(|| clients(name, &urls));
         let with_key = |url: &String| format!("{url}?key={TOKEN_PLACEHOLDER}");
@@ -38,8 +60,7 @@ impl App {
             }),
             urls,
             ca_url: self
-                .ca_cert_pem
-                .is_some()
+                .has_own_ca
                 .then(|| format!("{}ca.crt", public.as_str())),
             token_placeholder: TOKEN_PLACEHOLDER.into(),
             clients,

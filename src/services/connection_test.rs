@@ -4,16 +4,19 @@
 //! from where clients are, only they can find out.
 
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::{HeaderName, StatusCode};
 use jiff::{SignedDuration, Timestamp};
+use url::Url;
 use uuid::Uuid;
 
-use super::App;
-use crate::access::{Caller, CanConnect, TokenTable};
+use super::parts::Parts;
+use super::trials::Trials;
+use crate::access::{Caller, CanConnect, Proxies, TokenTable};
 use crate::api::{ConnectionTest, Step};
-use crate::directory::Entry;
+use crate::directory::{Directory, Entry};
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
 use crate::model::{
@@ -49,14 +52,39 @@ const STEPS: [&str; 5] = ["resolve", "tls", "gate", "initialize", "list_tools"];
 /// What a step brings and found, or found wrong.
 type StepResult<T> = std::result::Result<(T, Finding), Finding>;
 
-impl App {
+/// Tests connections.
+pub struct ConnectionTests {
+    directory: Arc<Directory>,
+    trials: Trials,
+    /// A test's token is among them as long as it goes on.
+    tokens: Arc<TokenTable>,
+    proxies: Arc<Proxies>,
+    base_of_servers: Url,
+    /// Where Traefik listens.
+    https_address: String,
+    ca_cert_pem: Option<String>,
+}
+
+impl ConnectionTests {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            trials: Trials::of(parts),
+            tokens: Arc::clone(&parts.tokens),
+            proxies: Arc::clone(&parts.proxies),
+            base_of_servers: parts.settings.base_of_servers().clone(),
+            https_address: parts.settings.https_address.clone(),
+            ca_cert_pem: parts.ca_cert_pem.clone(),
+        }
+    }
+
     /// Tests the connection to a server.
     ///
     /// # Errors
     /// `server_not_found`.
-    pub async fn test_connection(&self, permit: &CanConnect) -> Result<ConnectionTest> {
-        let _place = self.begin_trial(permit)?;
-        let entry = self.find_server(&permit.server().to_string())?;
+    pub async fn run(&self, permit: &CanConnect) -> Result<ConnectionTest> {
+        let _place = self.trials.begin(permit)?;
+        let entry = self.directory.require(&permit.server().to_string())?;
         let token = TestToken::issue(&self.tokens, &entry)?;
         let mut steps = Vec::with_capacity(STEPS.len());
         self.walk(&entry, &token, &mut steps).await;
@@ -148,11 +176,11 @@ impl App {
     fn find_traefik(&self) -> StepResult<SocketAddr> {
         let address = self.proxies.latest(Instant::now());
         let address = address.ok_or(Finding::TraefikSilent)?;
-        let port = self.settings.https_address.rsplit(':').next();
+        let port = self.https_address.rsplit(':').next();
         let port = port
             .and_then(|port| port.parse().ok())
             .ok_or_else(|| Finding::NoPort {
-                https_address: self.settings.https_address.clone(),
+                https_address: self.https_address.clone(),
             })?;
         let traefik = SocketAddr::new(address, port);
         let finding = Finding::TraefikFound {
@@ -162,14 +190,14 @@ impl App {
     }
 
     fn is_public_host_an_address(&self) -> bool {
-        let public = self.settings.base_of_servers();
+        let public = &self.base_of_servers;
         let host = public.host_str().unwrap_or_default();
         host.parse::<IpAddr>().is_ok()
     }
 
     /// A client that takes Traefik for the public name, and the URL to use.
     async fn reach(&self, traefik: SocketAddr) -> StepResult<(reqwest::Client, String)> {
-        let public = self.settings.base_of_servers();
+        let public = &self.base_of_servers;
         let host = public.host_str().unwrap_or_default();
         let mut builder = reqwest::Client::builder()
             .no_proxy()

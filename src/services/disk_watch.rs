@@ -4,10 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
-use super::{App, Subject};
+use super::parts::Parts;
+use super::{NoticeBoard, Subject};
 use crate::api::Space;
 use crate::blocking::run_blocking;
 use crate::disk::space;
+use crate::metrics::Metrics;
 use crate::model::KnownNotice;
 
 /// Between two looks.
@@ -17,11 +19,11 @@ const FULL_BELOW_BYTES: u64 = 1024 * 1024;
 
 /// The last look; none before the first.
 #[derive(Default)]
-pub struct DiskWatch(RwLock<Option<Space>>);
+pub(super) struct DiskWatch(RwLock<Option<Space>>);
 
 impl DiskWatch {
     /// The last look.
-    pub fn view(&self) -> Option<Space> {
+    pub(super) fn view(&self) -> Option<Space> {
         *self.0.read().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -31,22 +33,36 @@ impl DiskWatch {
 }
 
 /// Looks at once, and again all the time.
-pub(super) fn watch(app: &Arc<App>) {
-    let task = look_for_ever(Arc::clone(app));
-    app.tasks
-        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
+pub(super) fn watch(parts: &Parts) {
+    let look = Looking {
+        path: parts.settings.data_dir.clone(),
+        min_free_bytes: parts.settings.min_free_bytes,
+        found: Arc::clone(&parts.disk),
+        notice_board: Arc::clone(&parts.notice_board),
+        metrics: Arc::clone(&parts.metrics),
+    };
+    parts.endings.spawn(look_for_ever(look));
 }
 
-async fn look_for_ever(app: Arc<App>) {
+/// Looks, and takes what it sees to whom it concerns.
+struct Looking {
+    path: PathBuf,
+    min_free_bytes: u64,
+    found: Arc<DiskWatch>,
+    notice_board: Arc<NoticeBoard>,
+    metrics: Arc<Metrics>,
+}
+
+async fn look_for_ever(look: Looking) {
     loop {
-        let path: PathBuf = app.settings.data_dir.clone();
+        let path = look.path.clone();
         let looked = run_blocking(move || space(&path)).await;
         if let Ok(Ok(found)) = looked {
-            app.disk.put(found);
-            app.metrics.disk_has(found);
-            let before = app.notice_board.of(Subject::Disk);
-            let notice = judge(found, app.settings.min_free_bytes, before.as_ref());
-            app.notice_board.put(Subject::Disk, notice);
+            look.found.put(found);
+            look.metrics.disk_has(found);
+            let before = look.notice_board.of(Subject::Disk);
+            let notice = judge(found, look.min_free_bytes, before.as_ref());
+            look.notice_board.put(Subject::Disk, notice);
         }
         tokio::time::sleep(EVERY).await;
     }

@@ -1,25 +1,45 @@
 //! A server's environment: replaced as a whole, secrets sealed on the way in
 //! and never read back.
 
-use super::App;
-use super::servers::event;
+use std::sync::Arc;
+
+use super::changes::{Changes, event};
+use super::parts::Parts;
 use crate::access::{CanInspect, CanWrite};
+use crate::directory::Directory;
 use crate::model::{
     Deed, EnvVarInput, EnvVarView, Error, Result, SECRET_MASK, Seen, ServerId, Tag,
 };
-use crate::store::{ServerChange, StoredEnvVar, StoredValue};
+use crate::store::{ServerChange, Store, StoredEnvVar, StoredValue};
 use crate::vault::{Place, Vault};
 
-impl App {
+/// Servers' environments.
+pub struct Env {
+    directory: Arc<Directory>,
+    store: Store,
+    vault: Arc<Vault>,
+    changes: Changes,
+}
+
+impl Env {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            store: parts.store.clone(),
+            vault: Arc::clone(&parts.vault),
+            changes: Changes::of(parts),
+        }
+    }
+
     /// A server's variables, secrets masked, and their tag.
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn env(&self, permit: &CanInspect) -> Result<(Vec<EnvVarView>, Tag)> {
+    pub async fn get(&self, permit: &CanInspect) -> Result<(Vec<EnvVarView>, Tag)> {
         let id = permit.server();
         // The tag first: one that is older than the variables costs another
         // look, a newer one would cost somebody their change.
-        let tag = self.find_server(&id.to_string())?.server.etags().env;
+        let tag = self.directory.require(&id.to_string())?.server.etags().env;
         let vars = self.store.env_of(id).await?;
         Ok((vars.into_iter().map(view).collect(), tag))
     }
@@ -30,7 +50,7 @@ impl App {
     /// # Errors
     /// `server_not_found`, `secret_without_value`, `precondition_failed`, or if
     /// the database fails; the old set then stays.
-    pub async fn replace_env(
+    pub async fn replace(
         &self,
         permit: &CanWrite,
         seen: Seen,
@@ -39,7 +59,7 @@ impl App {
     ) -> Result<(Vec<EnvVarView>, Tag)> {
         let id = permit.server();
         // Before a secret that somebody has removed meanwhile is missed.
-        seen.require(&self.find_server(&id.to_string())?.server.etags().env)?;
+        seen.require(&self.directory.require(&id.to_string())?.server.etags().env)?;
         let stored = self.store.env_of(id).await?;
         let sealed = seal_all(&self.vault, id, vars, &stored)?;
         let views = sealed.iter().cloned().map(view).collect();
@@ -47,7 +67,7 @@ impl App {
             variables: sealed.len(),
         };
         let event = event(set, permit);
-        let changed = self.change(permit, move |server| {
+        let changed = self.changes.make(permit, move |server| {
             seen.require(&server.etags().env)?;
             server.env_revision += 1;
             server.revision += 1;

@@ -8,10 +8,11 @@ use std::time::Duration;
 use jiff::Timestamp;
 use serde::Deserialize;
 
-use super::App;
+use super::parts::Parts;
 use crate::api::{Firewall, FirewallView, Notice};
-use crate::model::Egress;
-use crate::runtime::{Endpoint, OneShot, REACH};
+use crate::model::{Egress, ServerNetworks};
+use crate::runtime::{Endpoint, OneShot, REACH, Runtime};
+use crate::store::Store;
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
 const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
@@ -102,11 +103,11 @@ impl FirewallView {
 }
 
 /// The last finding.
-pub struct FirewallWatch(RwLock<FirewallView>);
+pub(super) struct FirewallWatch(RwLock<FirewallView>);
 
 impl FirewallWatch {
     /// Before the first try.
-    pub fn new(is_wanted: bool) -> Self {
+    pub(super) fn new(is_wanted: bool) -> Self {
         Self(RwLock::new(if is_wanted {
             FirewallView::untried()
         } else {
@@ -115,7 +116,7 @@ impl FirewallWatch {
     }
 
     /// The last finding.
-    pub fn view(&self) -> FirewallView {
+    pub(super) fn view(&self) -> FirewallView {
         self.0
             .read()
             .unwrap_or_else(PoisonError::into_inner)
@@ -128,25 +129,38 @@ impl FirewallWatch {
 }
 
 /// Tries at once, and again from time to time.
-pub(super) fn watch(app: &Arc<App>) {
-    if !app.settings.firewall {
+pub(super) fn watch(parts: &Parts) {
+    if !parts.settings.firewall {
         return;
     }
-    let task = try_for_ever(Arc::clone(app));
-    app.tasks
-        .spawn(app.cancel.clone().run_until_cancelled_owned(task));
+    let trying = Trying {
+        store: parts.store.clone(),
+        networks: parts.settings.networks,
+        base_image: parts.settings.base_image.clone(),
+        runtime: Arc::clone(&parts.runtime),
+    };
+    let task = try_for_ever(trying, Arc::clone(&parts.firewall));
+    parts.endings.spawn(task);
 }
 
-async fn try_for_ever(app: Arc<App>) {
+/// Tries it from a server's place, whose address it leases.
+struct Trying {
+    store: Store,
+    networks: ServerNetworks,
+    base_image: String,
+    runtime: Arc<dyn Runtime>,
+}
+
+async fn try_for_ever(trying: Trying, last: Arc<FirewallWatch>) {
     loop {
-        let found = FirewallView::of(try_once(&app).await);
+        let found = FirewallView::of(try_once(&trying).await);
         let state = found.state;
-        if found != app.firewall.view() {
+        if found != last.view() {
             match state {
                 Firewall::Closed | Firewall::Off => tracing::info!("{}", found.message),
                 Firewall::Open | Firewall::Unknown => tracing::warn!("{}", found.message),
             }
-            app.firewall.put(found);
+            last.put(found);
         }
         tokio::time::sleep(match state {
             Firewall::Closed | Firewall::Off => CLOSED_RECHECK,
@@ -156,12 +170,15 @@ async fn try_for_ever(app: Arc<App>) {
     }
 }
 
-async fn try_once(app: &App) -> Result<Reach, String> {
-    let networks = &app.settings.networks;
-    let leased = app.store.lease_for_job(networks.open(), Timestamp::now());
+async fn try_once(trying: &Trying) -> Result<Reach, String> {
+    let networks = &trying.networks;
+    let leased = trying
+        .store
+        .lease_for_job(networks.open(), Timestamp::now());
     let lease = leased.await.map_err(|error| error.to_string())?;
-    let written = reach(app, Endpoint::of(lease.address, Egress::Open, networks)).await;
-    let ended = app.store.end_job(lease, Timestamp::now()).await;
+    let place = Endpoint::of(lease.address, Egress::Open, networks);
+    let written = reach(trying, place).await;
+    let ended = trying.store.end_job(lease, Timestamp::now()).await;
     if let Err(error) = ended {
         // It is given back at the next start.
         tracing::error!(%error, "an address that was tried could not be given back");
@@ -171,16 +188,16 @@ async fn try_once(app: &App) -> Result<Reach, String> {
 }
 
 /// What a container in this place writes of what it reached.
-async fn reach(app: &App, endpoint: Endpoint) -> Result<String, String> {
+async fn reach(trying: &Trying, endpoint: Endpoint) -> Result<String, String> {
     let shot = OneShot {
-        image: &app.settings.base_image,
+        image: &trying.base_image,
         command: REACH,
         env: Vec::new(),
         bundle: None,
         endpoint: Some(endpoint),
         patience: PATIENCE,
     };
-    let run = app.runtime.run_once(&shot).await;
+    let run = trying.runtime.run_once(&shot).await;
     run.map_err(|error| error.to_string())
 }
 

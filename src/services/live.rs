@@ -6,11 +6,13 @@ use std::sync::Arc;
 use serde::Serialize;
 use tokio::sync::watch;
 
-use super::{App, ServerView};
+use super::parts::Parts;
+use super::presenter::Presenter;
+use super::{ServerView, UsageMeter};
 use crate::access::CanRead;
 use crate::api::UsageView;
-use crate::directory::Entry;
-use crate::model::{Error, Result, ServerId, ServerName};
+use crate::directory::{Directory, Entry};
+use crate::model::ServerId;
 
 /// What somebody has been told of the servers.
 #[derive(Default)]
@@ -26,7 +28,22 @@ pub struct News {
     pub removed: Option<Vec<ServerId>>,
 }
 
-impl App {
+/// Tells what changes.
+pub struct Live {
+    directory: Arc<Directory>,
+    usage: Arc<UsageMeter>,
+    presenter: Presenter,
+}
+
+impl Live {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            usage: Arc::clone(&parts.usage),
+            presenter: Presenter::of(parts),
+        }
+    }
+
     /// Changes with every change of any server.
     pub fn server_changes(&self, _: &CanRead) -> watch::Receiver<u64> {
         self.directory.subscribe()
@@ -47,7 +64,7 @@ impl App {
             servers: now
                 .iter()
                 .filter(|entry| before.as_ref().is_none_or(|told| is_news(told, entry)))
-                .map(|entry| self.view(entry, permit.caller()))
+                .map(|entry| self.presenter.view(entry, permit.caller()))
                 .collect(),
             removed: before.as_ref().map(|told| {
                 let gone = told.keys().filter(|id| !present.contains(id));
@@ -61,18 +78,6 @@ impl App {
         );
         let is_empty = news.servers.is_empty() && news.removed.as_ref().is_some_and(Vec::is_empty);
         (!is_empty).then_some(news)
-    }
-
-    /// Why a new server may not have this name, if so.
-    pub fn problem_with_name(&self, _: &CanRead, name: &str) -> Option<Error> {
-        let parsed: Result<ServerName> = name.parse();
-        match parsed {
-            Ok(wanted) => wanted.check_new().err().or_else(|| {
-                let taken = self.directory.find(wanted.as_str());
-                taken.map(|_| Error::name_taken(&wanted))
-            }),
-            Err(problem) => Some(problem),
-        }
     }
 }
 

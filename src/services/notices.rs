@@ -1,15 +1,18 @@
 //! What the operator should know, as readiness and the dashboard show it.
 
 use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-use super::App;
+use super::parts::Parts;
+use super::{AuditLog, FirewallWatch};
+use crate::access::Proxies;
 use crate::api::Notice;
 use crate::model::KnownNotice;
 
 /// What a notice is about; there is one at most of each.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Subject {
+pub(super) enum Subject {
     /// The operator's own certificate.
     Certificate,
     /// The data directory's disk.
@@ -18,12 +21,12 @@ pub enum Subject {
 
 /// The notices there are now.
 #[derive(Default)]
-pub struct NoticeBoard(Mutex<BTreeMap<Subject, KnownNotice>>);
+pub(super) struct NoticeBoard(Mutex<BTreeMap<Subject, KnownNotice>>);
 
 impl NoticeBoard {
     /// Puts a notice in place of the last one of its subject, or takes that away.
     /// A change is in the log, once.
-    pub fn put(&self, subject: Subject, notice: Option<KnownNotice>) {
+    pub(super) fn put(&self, subject: Subject, notice: Option<KnownNotice>) {
         let mut present = self.present();
         let before = match &notice {
             Some(notice) => present.insert(subject, notice.clone()),
@@ -42,7 +45,7 @@ impl NoticeBoard {
     }
 
     /// The notice of a subject.
-    pub fn of(&self, subject: Subject) -> Option<KnownNotice> {
+    pub(super) fn of(&self, subject: Subject) -> Option<KnownNotice> {
         self.present().get(&subject).cloned()
     }
 
@@ -51,10 +54,27 @@ impl NoticeBoard {
     }
 }
 
-impl App {
+/// Gathers what the operator should know, of whoever knows it.
+pub(super) struct Notices {
+    board: Arc<NoticeBoard>,
+    firewall: Arc<FirewallWatch>,
+    audit: Arc<AuditLog>,
+    proxies: Arc<Proxies>,
+}
+
+impl Notices {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            board: Arc::clone(&parts.notice_board),
+            firewall: Arc::clone(&parts.firewall),
+            audit: Arc::clone(&parts.audit),
+            proxies: Arc::clone(&parts.proxies),
+        }
+    }
+
     /// Everything the operator should know now; empty when all is well.
-    pub fn notices(&self) -> Vec<Notice> {
-        let board = self.notice_board.present();
+    pub(super) fn all(&self) -> Vec<Notice> {
+        let board = self.board.present();
         let known = board.values().map(Notice::from);
         self.firewall
             .view()
@@ -64,6 +84,17 @@ impl App {
             .chain(self.unknown_clients())
             .chain(known)
             .collect()
+    }
+
+    /// That clients came lately whose address is hidden, if any did.
+    fn unknown_clients(&self) -> Option<Notice> {
+        self.proxies
+            .has_unknown_clients(Instant::now())
+            .then(|| Notice {
+                code: "clients_unknown".to_owned(),
+                message: "some clients' addresses are unknown, also to the audit log: they came by IPv6 or from this host, through Docker's own proxy; docs/operations.md says what helps".to_owned(),
+                args: None,
+            })
     }
 }
 

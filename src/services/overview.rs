@@ -2,13 +2,18 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use super::App;
+use super::notices::Notices;
+use super::parts::Parts;
 use super::views::is_restart_needed;
+use super::{DiskWatch, UsageMeter};
 use crate::access::CanRead;
 use crate::api::{Attention, OverviewView, RecentEvent, ServerRef};
-use crate::directory::Entry;
+use crate::bounds::Bounds;
+use crate::directory::{Directory, Entry};
 use crate::model::{Maxima, Reason, Result, Status};
+use crate::store::Store;
 
 /// Events shown.
 const EVENTS_MAX: usize = 20;
@@ -24,12 +29,33 @@ impl ServerRef {
     }
 }
 
-impl App {
+/// Looks at the whole platform.
+pub struct Overview {
+    directory: Arc<Directory>,
+    store: Store,
+    notices: Notices,
+    disk: Arc<DiskWatch>,
+    usage: Arc<UsageMeter>,
+    bounds: Arc<Bounds>,
+}
+
+impl Overview {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            store: parts.store.clone(),
+            notices: Notices::of(parts),
+            disk: Arc::clone(&parts.disk),
+            usage: Arc::clone(&parts.usage),
+            bounds: Arc::clone(&parts.bounds),
+        }
+    }
+
     /// The platform at a glance.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn overview(&self, _: &CanRead) -> Result<OverviewView> {
+    pub async fn view(&self, _: &CanRead) -> Result<OverviewView> {
         let entries = self.directory.list();
         let recent = self.store.recent_events(EVENTS_MAX).await?;
         let recent_events = recent
@@ -46,7 +72,7 @@ impl App {
         Ok(OverviewView {
             total: entries.len(),
             by_status: count(&entries),
-            notices: self.notices(),
+            notices: self.notices.all(),
             disk: self.disk.view(),
             usage: self.usage.latest().total,
             history: self.usage.history(),

@@ -2,21 +2,36 @@
 //! who set them, have none.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Instant;
 
 use jiff::Timestamp;
 
-use super::App;
-use super::tokens::require_developer;
-use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota};
+use super::parts::Parts;
+use super::token_changes::TokenChanges;
+use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota, TokenTable, WriteMeter};
 use crate::api::{AmountView, ChangeToken, PeopleView, PersonView, TokenView, WritesView};
-use crate::model::{ADMINISTRATOR, Actor, Error, Holdings, Quota, Result, Role, TokenId};
-use crate::store::Allowance;
+use crate::bounds::Bounds;
+use crate::model::{ADMINISTRATOR, Actor, Error, Holdings, OwnQuota, Quota, Result, Role, TokenId};
+use crate::store::{Allowance, Store};
 
-impl App {
+/// Says what a person may have.
+pub(super) struct Allowances {
+    tokens: Arc<TokenTable>,
+    bounds: Arc<Bounds>,
+}
+
+impl Allowances {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            tokens: Arc::clone(&parts.tokens),
+            bounds: Arc::clone(&parts.bounds),
+        }
+    }
+
     /// What bounds a change that adds to what `person` has. `is_exempt` is
     /// whether an administrator makes it.
-    pub(super) fn allowance(&self, person: &Actor, is_exempt: bool) -> Option<Allowance> {
+    pub(super) fn of_person(&self, person: &Actor, is_exempt: bool) -> Option<Allowance> {
         if is_exempt {
             return None;
         }
@@ -25,6 +40,37 @@ impl App {
             quota: self.quota_of(&person.0)?,
             maxima: self.bounds.maxima(),
         })
+    }
+
+    fn quota_of(&self, person: &str) -> Option<Quota> {
+        match self.tokens.quota_of(person, Timestamp::now()) {
+            PersonQuota::Exempt => None,
+            PersonQuota::Bounded(own) => Some(own.over(self.bounds.quota())),
+        }
+    }
+}
+
+/// What people have, may have and do.
+pub struct Quotas {
+    store: Store,
+    tokens: Arc<TokenTable>,
+    token_changes: Arc<TokenChanges>,
+    bounds: Arc<Bounds>,
+    allowances: Allowances,
+    /// How often each person changes something.
+    writes: WriteMeter,
+}
+
+impl Quotas {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            store: parts.store.clone(),
+            tokens: Arc::clone(&parts.tokens),
+            token_changes: Arc::clone(&parts.token_changes),
+            bounds: Arc::clone(&parts.bounds),
+            allowances: Allowances::of(parts),
+            writes: WriteMeter::default(),
+        }
     }
 
     /// Counts a change of this caller.
@@ -37,7 +83,7 @@ impl App {
         }
         let Some(Quota {
             writes_per_minute, ..
-        }) = self.quota_of(&caller.name)
+        }) = self.allowances.quota_of(&caller.name)
         else {
             return Ok(());
         };
@@ -91,9 +137,7 @@ impl App {
         let quota = change.quota.checked()?;
         require_developer(token.role, quota)?;
         let id: TokenId = token.id;
-        let _one_at_a_time = self.tokens_changing.lock().await;
-        let changed = self.store.set_token_quota(id, quota).await?;
-        self.tokens.set_quota(id, quota);
+        let changed = self.token_changes.set_quota(id, quota).await?;
         Ok(changed.into())
     }
 
@@ -110,7 +154,7 @@ impl App {
     }
 
     fn person(&self, name: String, has: Holdings) -> PersonView {
-        let quota = self.quota_of(&name);
+        let quota = self.allowances.quota_of(&name);
         let amount = |used: u64, limit: fn(Quota) -> u64| AmountView {
             used,
             limit: quota.map(limit),
@@ -128,11 +172,19 @@ impl App {
             name,
         }
     }
+}
 
-    fn quota_of(&self, person: &str) -> Option<Quota> {
-        match self.tokens.quota_of(person, Timestamp::now()) {
-            PersonQuota::Exempt => None,
-            PersonQuota::Bounded(own) => Some(own.over(self.bounds.quota())),
-        }
+/// Nobody else has a quota: administrators have none, others change nothing.
+///
+/// # Errors
+/// `quota_not_for_role`.
+pub(super) fn require_developer(role: Role, quota: OwnQuota) -> Result<()> {
+    if role == Role::Developer || quota == OwnQuota::default() {
+        return Ok(());
     }
+    Err(Error::invalid(
+        "quota_not_for_role",
+        "quota",
+        "only holders of tokens with the role \"developer\" have a quota",
+    ))
 }

@@ -1,26 +1,40 @@
 //! Servers: create, change, act, delete. A call writes what is wanted in one
 //! transaction, wakes the reconciler, and answers.
 
+mod delete;
+mod members;
+
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::waiting::{Look, Patience, Purpose, Waited};
-use super::{App, CodeUpload, ServerView, env};
-use crate::access::{Caller, CanCreate, CanRead, CanWrite};
+use super::changes::{Changes, event};
+use super::code::CodeFiles;
+use super::parts::Parts;
+use super::presenter::Presenter;
+use super::quotas::Allowances;
+use super::storage::check_room;
+use super::token_changes::TokenChanges;
+use super::waiting::{Look, Patience, Purpose, Waited, Waiting};
+use super::{CodeUpload, ServerView, env};
+use crate::access::{CanCreate, CanRead, CanWrite, TokenTable};
 use crate::api::{Action, EventView};
-use crate::directory::Entry;
-use crate::logs::ServerLog;
+use crate::bounds::Bounds;
+use crate::directory::{Directory, Entry};
+use crate::identity::Layout;
 use crate::model::{
-    Deed, Desired, EnvVarInput, Error, Event, Instances, PassHeaders, PatchServer, Result,
-    RunState, Seen, Server, ServerId, ServerName, ServerSettings, Status, invalid_pass_headers,
+    AddressPool, Deed, Desired, EnvVarInput, Error, Event, Instances, PassHeaders, PatchServer,
+    Result, RunState, Seen, Server, ServerId, ServerName, ServerSettings, Status,
+    invalid_pass_headers,
 };
-use crate::store::{NewServer, ServerChange};
+use crate::reconcile::Waker;
+use crate::store::{NewServer, ServerChange, Store};
 use crate::traefik::passes_never;
-use crate::vault::{Place, random_bytes};
+use crate::vault::{Place, Vault, random_bytes};
 
 /// What a new server is made from.
 pub struct CreateServer {
@@ -45,9 +59,50 @@ pub struct ServerFilter {
     pub status: Option<Status>,
 }
 
-impl App {
+/// The servers, as wanted and as observed.
+pub struct Servers {
+    directory: Arc<Directory>,
+    store: Store,
+    vault: Arc<Vault>,
+    layout: Layout,
+    files: CodeFiles,
+    waker: Arc<Waker>,
+    waiting: Arc<Waiting>,
+    /// The tokens there are, which make people known.
+    tokens: Arc<TokenTable>,
+    token_changes: Arc<TokenChanges>,
+    bounds: Arc<Bounds>,
+    allowances: Allowances,
+    /// Where addresses come from.
+    addresses: AddressPool,
+    changes: Changes,
+    presenter: Presenter,
+    closing: CancellationToken,
+}
+
+impl Servers {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            store: parts.store.clone(),
+            vault: Arc::clone(&parts.vault),
+            layout: parts.layout.clone(),
+            files: CodeFiles::of(parts),
+            waker: Arc::clone(&parts.waker),
+            waiting: Arc::clone(&parts.waiting),
+            tokens: Arc::clone(&parts.tokens),
+            token_changes: Arc::clone(&parts.token_changes),
+            bounds: Arc::clone(&parts.bounds),
+            allowances: Allowances::of(parts),
+            addresses: parts.settings.networks.open(),
+            changes: Changes::of(parts),
+            presenter: Presenter::of(parts),
+            closing: parts.endings.closing.clone(),
+        }
+    }
+
     /// The servers that fit, by age, and how many there are in all.
-    pub fn list_servers(&self, permit: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
+    pub fn list(&self, permit: &CanRead, filter: &ServerFilter) -> Vec<ServerView> {
         let text = filter.text.as_ref().map(|text| text.to_lowercase());
         self.directory
             .list()
@@ -69,7 +124,7 @@ impl App {
                             .contains(text.as_str())
                 })
             })
-            .map(|entry| self.view(entry, permit.caller()))
+            .map(|entry| self.presenter.view(entry, permit.caller()))
             .collect()
     }
 
@@ -77,8 +132,10 @@ impl App {
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn server(&self, permit: &CanRead, id_or_name: &str) -> Result<ServerView> {
-        Ok(self.view(&self.find_server(id_or_name)?, permit.caller()))
+    pub fn get(&self, permit: &CanRead, id_or_name: &str) -> Result<ServerView> {
+        Ok(self
+            .presenter
+            .view(&self.directory.require(id_or_name)?, permit.caller()))
     }
 
     /// Creates a server. Either all of it is there afterwards, or nothing.
@@ -86,7 +143,7 @@ impl App {
     /// # Errors
     /// `name_like_id`, `name_taken`, `address_pool_full`, the code of the setting
     /// that is wrong, a quota's code, or a full disk.
-    pub async fn create_server(&self, permit: &CanCreate, new: CreateServer) -> Result<ServerView> {
+    pub async fn create(&self, permit: &CanCreate, new: CreateServer) -> Result<ServerView> {
         new.name.check_new()?;
         let settings = ServerSettings::of_new(new.settings, &self.bounds.maxima())?;
         let nothing = ServerSettings::default();
@@ -120,17 +177,19 @@ impl App {
             event: Event::of_deed(now, Deed::Created, permit.actor()),
             server,
         };
-        let (files, _) = self.write_version(id, 0, new.code).await?;
-        let pool = self.settings.networks.open();
-        let allowance = self.allowance(permit.actor(), permit.is_exempt());
+        let (files, _) = self.files.write_version(id, 0, new.code).await?;
+        let pool = self.addresses;
+        let allowance = self
+            .allowances
+            .of_person(permit.actor(), permit.is_exempt());
         let inserted = self.store.insert_server(record, pool, allowance).await;
-        self.settle_version(files, inserted.is_ok()).await;
+        self.files.settle_version(files, inserted.is_ok()).await;
         let (server, instance) = inserted?;
         let key = SecretString::from(gateway_key);
         let entry = Entry::new(server, Instances::only(instance), key);
         self.directory.insert(entry.clone());
         self.waker.wake(id);
-        Ok(self.view(&entry, permit.caller()))
+        Ok(self.presenter.view(&entry, permit.caller()))
     }
 
     /// Changes what needs no new code.
@@ -138,7 +197,7 @@ impl App {
     /// # Errors
     /// `server_not_found`, `precondition_failed`, or the code of the field that
     /// is wrong.
-    pub async fn patch_server(
+    pub async fn patch(
         &self,
         permit: &CanWrite,
         seen: Seen,
@@ -148,16 +207,17 @@ impl App {
             sent.members = Some(self.check_members(&permit.to_share()?, names)?);
         }
         let maxima = self.bounds.maxima();
-        let server = self.find_server(&permit.server().to_string())?.server;
+        let server = self.directory.require(&permit.server().to_string())?.server;
         let wanted = server.settings.with(sent.clone(), &maxima)?;
         self.check_settings(&wanted, &server.settings).await?;
         let event = event(Deed::SettingsChanged, permit);
-        self.change(permit, move |server| {
-            seen.require(&server.etags().settings)?;
-            server.set(server.settings.with(sent, &maxima)?)?;
-            Ok(ServerChange::of_record(event))
-        })
-        .await
+        self.changes
+            .make(permit, move |server| {
+                seen.require(&server.etags().settings)?;
+                server.set(server.settings.with(sent, &maxima)?)?;
+                Ok(ServerChange::of_record(event))
+            })
+            .await
     }
 
     /// Checks what other rooms know of changed settings, before anything is
@@ -169,7 +229,7 @@ impl App {
         if wanted.pass_headers != before.pass_headers {
             check_passed(&wanted.pass_headers)?;
         }
-        self.check_room(wanted.storage, before.storage).await
+        check_room(&self.layout, wanted.storage, before.storage).await
     }
 
     /// Asks for a start, stop or restart. What is so already is left alone.
@@ -178,7 +238,7 @@ impl App {
     /// `server_not_found`, or if the database fails.
     pub async fn act(&self, permit: &CanWrite, action: Action) -> Result<ServerView> {
         let id = permit.server();
-        let entry = self.find_server(&id.to_string())?;
+        let entry = self.directory.require(&id.to_string())?;
         let is_up = entry.server.desired == Desired::Running
             && !(entry.state.status == Status::Error
                 && entry.state.generation == entry.server.generation);
@@ -186,9 +246,10 @@ impl App {
         if action == Action::Start && is_asleep {
             // The same wish, so the container that sleeps is the right one.
             let event = event(Deed::WakeAsked, permit);
-            self.want_awake(&entry);
+            self.waker.want_awake(&entry);
             return self
-                .change(permit, |_| Ok(ServerChange::of_record(event)))
+                .changes
+                .make(permit, |_| Ok(ServerChange::of_record(event)))
                 .await;
         }
         let is_done = match action {
@@ -197,7 +258,7 @@ impl App {
             Action::Restart => false,
         };
         if is_done {
-            return Ok(self.view(&entry, permit.caller()));
+            return Ok(self.presenter.view(&entry, permit.caller()));
         }
         let (desired, deed) = match action {
             Action::Start => (Desired::Running, Deed::StartAsked),
@@ -205,21 +266,13 @@ impl App {
             Action::Restart => (Desired::Running, Deed::RestartAsked),
         };
         let event = event(deed, permit);
-        self.change(permit, move |server| {
-            server.desired = desired;
-            server.generation += 1;
-            Ok(ServerChange::of_record(event))
-        })
-        .await
-    }
-
-    /// Notes that somebody wants the server, and wakes it if it sleeps. However
-    /// many want it, its one task wakes it once.
-    pub fn want_awake(&self, entry: &Entry) {
-        entry.activity.note();
-        if entry.state.status == Status::Sleeping {
-            self.waker.wake(entry.server.id);
-        }
+        self.changes
+            .make(permit, move |server| {
+                server.desired = desired;
+                server.generation += 1;
+                Ok(ServerChange::of_record(event))
+            })
+            .await
     }
 
     /// Waits until a server has settled, or `patience` runs out, and shows it.
@@ -228,7 +281,7 @@ impl App {
     /// `server_not_found` if it was deleted meanwhile.
     pub async fn settled(
         &self,
-        viewer: &Caller,
+        permit: &CanRead,
         id: ServerId,
         patience: Duration,
     ) -> Result<ServerView> {
@@ -247,7 +300,7 @@ impl App {
             Waited::Done(settled) => settled?,
             Waited::Crowded(entry) | Waited::Over(entry) => entry,
         };
-        Ok(self.view(&entry, viewer))
+        Ok(self.presenter.view(&entry, permit.caller()))
     }
 
     /// A server's history, newest first.
@@ -260,57 +313,21 @@ impl App {
         id_or_name: &str,
         limit: usize,
     ) -> Result<Vec<EventView>> {
-        let id = self.find_server(id_or_name)?.server.id;
+        let id = self.directory.require(id_or_name)?.server.id;
         let events = self.store.events_of(id, limit).await?;
         Ok(events.into_iter().map(EventView::from).collect())
     }
 
-    /// A server's output.
-    ///
-    /// # Errors
-    /// `server_not_found`.
-    pub async fn log(&self, _: &CanRead, id_or_name: &str) -> Result<Arc<ServerLog>> {
-        let id = self.find_server(id_or_name)?.server.id;
-        Ok(self.logs.of(id).await)
-    }
-
-    /// Writes a change of a server's record, tells the directory, wakes the
-    /// reconciler.
-    pub(super) async fn change(
-        &self,
-        permit: &CanWrite,
-        change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
-    ) -> Result<ServerView> {
-        let id = permit.server();
-        let creator = &self.find_server(&id.to_string())?.server.creator;
-        let allowance = self.allowance(creator, permit.is_exempt());
-        let server = self
-            .store
-            .update_server(id, allowance, move |server| {
-                let change = change(server)?;
-                server.updated_at = Timestamp::now();
-                Ok(change)
-            })
-            .await?;
-        self.directory.put_server(server);
-        self.waker.wake(id);
-        let entry = self
-            .directory
-            .get(id)
-            .ok_or_else(|| Error::no_server(&id.to_string()))?;
-        Ok(self.view(&entry, permit.caller()))
-    }
-
-    /// A server as this caller sees it.
-    pub(super) fn view(&self, entry: &Entry, viewer: &Caller) -> ServerView {
-        ServerView::of(
-            entry,
-            viewer,
-            self.settings.base_of_servers(),
-            &self.settings.networks,
-            self.settings.sleep,
-            self.bounds.maxima(),
-        )
+    /// Why a new server may not have this name, if so.
+    pub fn problem_with_name(&self, _: &CanRead, name: &str) -> Option<Error> {
+        let parsed: Result<ServerName> = name.parse();
+        match parsed {
+            Ok(wanted) => wanted.check_new().err().or_else(|| {
+                let taken = self.directory.find(wanted.as_str());
+                taken.map(|_| Error::name_taken(&wanted))
+            }),
+            Err(problem) => Some(problem),
+        }
     }
 }
 
@@ -320,11 +337,6 @@ fn is_settled(entry: &Entry) -> bool {
     let is_waking =
         state.status == Status::Sleeping && entry.activity.is_asked_for() && !server.settings.hold;
     state.is_settled(server.generation, server.desired) && !is_waking
-}
-
-/// What somebody does now, for the server's history.
-pub(super) fn event(deed: Deed, permit: &CanWrite) -> Event {
-    Event::of_deed(Timestamp::now(), deed, permit.actor())
 }
 
 /// Who is signed in at a proxy is never the client's to say.

@@ -4,16 +4,18 @@
 //! fingerprint, so a token's end, or another in its place, ends its sessions.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 
-use super::App;
+use super::authentication::Authentication;
+use super::parts::Parts;
 use crate::access::{Caller, CanRead, Source};
 use crate::model::{Error, Result};
-use crate::vault::Place;
+use crate::vault::{Place, Vault};
 
 /// How long a session lasts.
 pub const SESSION_LIFETIME: Duration = Duration::from_secs(12 * 60 * 60);
@@ -32,16 +34,29 @@ pub struct NewSession {
     pub ends_at: Timestamp,
 }
 
-impl App {
+/// Begins sessions, and knows them again.
+pub struct Sessions {
+    authentication: Arc<Authentication>,
+    vault: Arc<Vault>,
+}
+
+impl Sessions {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            authentication: Arc::clone(&parts.authentication),
+            vault: Arc::clone(&parts.vault),
+        }
+    }
+
     /// A session for a caller who may see the dashboard.
     ///
     /// # Errors
     /// `unauthenticated` if the token was revoked meanwhile, or if the system
     /// gives no randomness.
-    pub fn sign_in(&self, _: &CanRead, caller: &Caller) -> Result<NewSession> {
+    pub fn begin(&self, permit: &CanRead) -> Result<NewSession> {
         let now = Timestamp::now();
         let session = SealedSession {
-            source: self.source_of(caller.token)?,
+            source: self.authentication.source_of(permit.caller().token)?,
             ends_at: now
                 .checked_add(SESSION_LIFETIME)
                 .map_err(|error| Error::internal("the clock is off", error))?,
@@ -56,13 +71,15 @@ impl App {
 
     /// The caller behind a session cookie and when the session ends, if it is
     /// still good.
-    pub fn caller_by_session(&self, cookie: &str, from: IpAddr) -> Option<(Caller, Timestamp)> {
+    pub fn caller(&self, cookie: &str, from: IpAddr) -> Option<(Caller, Timestamp)> {
         let text = self.vault.open_word(Place::Session, cookie)?;
         let session: SealedSession = serde_json::from_str(text.expose_secret()).ok()?;
         if Timestamp::now() >= session.ends_at {
             return None;
         }
-        let caller = self.caller_of_source(&session.source, from)?;
+        let caller = self
+            .authentication
+            .caller_of_source(&session.source, from)?;
         Some((caller, session.ends_at))
     }
 }

@@ -1,14 +1,19 @@
 //! What the platform is set to, for its administrators to see. Read-only:
 //! settings come from the environment of the process.
 
+use std::sync::Arc;
+
 use url::Url;
 
-use super::App;
+use super::parts::Parts;
+use super::{DiskWatch, FirewallWatch};
 use crate::access::CanAdminister;
 use crate::api::{EngineView, SettingsView};
+use crate::bounds::Bounds;
 use crate::model::Limits;
-use crate::runtime::EngineInfo;
-use crate::settings::TlsSource;
+use crate::runtime::{EngineInfo, Runtime};
+use crate::settings::{Settings, TlsSource};
+use crate::traefik::Provider;
 
 impl From<EngineInfo> for EngineView {
     fn from(info: EngineInfo) -> Self {
@@ -21,9 +26,30 @@ impl From<EngineInfo> for EngineView {
     }
 }
 
-impl App {
+/// Shows what the platform is set to.
+pub struct ShownSettings {
+    settings: Arc<Settings>,
+    bounds: Arc<Bounds>,
+    disk: Arc<DiskWatch>,
+    firewall: Arc<FirewallWatch>,
+    provider: Arc<Provider>,
+    runtime: Arc<dyn Runtime>,
+}
+
+impl ShownSettings {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            settings: Arc::clone(&parts.settings),
+            bounds: Arc::clone(&parts.bounds),
+            disk: Arc::clone(&parts.disk),
+            firewall: Arc::clone(&parts.firewall),
+            provider: Arc::clone(&parts.provider),
+            runtime: Arc::clone(&parts.runtime),
+        }
+    }
+
     /// What the platform is set to.
-    pub async fn settings_view(&self, _: &CanAdminister) -> SettingsView {
+    pub async fn view(&self, _: &CanAdminister) -> SettingsView {
         let settings = &self.settings;
         SettingsView {
             version: env!("CARGO_PKG_VERSION").into(),

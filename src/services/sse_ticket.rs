@@ -9,6 +9,7 @@
 //! be made up), are for this one server, and end with the token. See ADR 3.
 
 use std::net::IpAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -16,11 +17,12 @@ use secrecy::ExposeSecret;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use super::App;
+use super::authentication::Authentication;
+use super::parts::Parts;
 use crate::access::{Caller, Source};
 use crate::gate::TicketKind;
 use crate::model::{Error, Result, ServerId, TokenId};
-use crate::vault::Place;
+use crate::vault::{Place, Vault};
 
 /// A client follows at once, and may then be held while its server wakes up.
 const OPENING_LIFETIME: Duration = Duration::from_secs(60);
@@ -31,23 +33,40 @@ struct Opening {
     ends_at: Timestamp,
 }
 
-impl App {
+/// Makes tickets, and knows them again. Whoever has it can let anybody in who has
+/// a token, so the gate alone does.
+pub struct Tickets {
+    authentication: Arc<Authentication>,
+    vault: Arc<Vault>,
+}
+
+impl Tickets {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            authentication: Arc::clone(&parts.authentication),
+            vault: Arc::clone(&parts.vault),
+        }
+    }
+
     /// A ticket for the messages of the session that this caller opens.
     ///
     /// # Errors
     /// `unauthenticated` if the token was revoked meanwhile, or if the system
     /// gives no randomness.
-    pub fn sse_ticket(&self, server: ServerId, token: Option<TokenId>) -> Result<String> {
-        self.seal_ticket(Place::SseSession(server), &self.source_of(token)?)
+    pub fn session(&self, server: ServerId, token: Option<TokenId>) -> Result<String> {
+        self.seal_ticket(
+            Place::SseSession(server),
+            &self.authentication.source_of(token)?,
+        )
     }
 
     /// A ticket to open a session with.
     ///
     /// # Errors
-    /// As [`App::sse_ticket`].
-    pub fn opening_ticket(&self, server: ServerId, token: Option<TokenId>) -> Result<String> {
+    /// As [`Tickets::session`].
+    pub fn opening(&self, server: ServerId, token: Option<TokenId>) -> Result<String> {
         let opening = Opening {
-            source: self.source_of(token)?,
+            source: self.authentication.source_of(token)?,
             ends_at: Timestamp::now()
                 .checked_add(OPENING_LIFETIME)
                 .map_err(|error| Error::internal("the clock is off", error))?,
@@ -56,7 +75,7 @@ impl App {
     }
 
     /// The caller behind a ticket for this server, while its token lives.
-    pub fn caller_by_ticket(
+    pub fn caller(
         &self,
         server: ServerId,
         kind: TicketKind,
@@ -70,7 +89,7 @@ impl App {
                 (Timestamp::now() < opening.ends_at).then_some(opening.source)?
             }
         };
-        self.caller_of_source(&source, from)
+        self.authentication.caller_of_source(&source, from)
     }
 
     fn seal_ticket(&self, place: Place<'_>, content: &impl Serialize) -> Result<String> {

@@ -1,20 +1,25 @@
 //! From settings to a running service.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
 
+use super::authentication::Authentication;
+use super::parts::Parts;
 use super::passed_env::passed_env;
+use super::token_changes::TokenChanges;
+use super::versions::Pruner;
 use super::waiting::Waiting;
 use super::{
-    App, AuditLog, DiskWatch, FirewallWatch, NoticeBoard, Subject, UsageMeter, certificate_watch,
-    disk_watch, firewall_watch, housekeeping, orphans, traefik_watch,
+    App, AuditLog, FirewallWatch, Gate, Subject, certificate_watch, disk_watch, firewall_watch,
+    housekeeping, orphans, traefik_watch, usage,
 };
-use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable, WriteMeter};
+use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable};
 use crate::bounds::Bounds;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
@@ -35,26 +40,45 @@ use crate::vault::{Place, Vault};
 const DOCKER_RETRY: Duration = Duration::from_secs(2);
 
 /// What ends the service's parts.
+#[derive(Clone)]
 pub struct Endings {
     /// The long-lived tasks, all of them.
     pub tasks: TaskTracker,
-    /// [`App::closing()`].
+    /// EMCP is to end: whatever waits for long ends now, or is answered as it
+    /// stands; what is under way goes on.
     pub closing: CancellationToken,
-    /// [`App::cancel()`].
+    /// Ends the tasks.
     pub cancel: CancellationToken,
+}
+
+impl Endings {
+    /// Begins a long-lived task, which is cut off when the tasks are ended.
+    pub(super) fn spawn(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let cancel = self.cancel.clone();
+        self.tasks.spawn(cancel.run_until_cancelled_owned(task));
+    }
+}
+
+/// A service that is there.
+pub struct Started<R> {
+    /// What it does for callers.
+    pub app: Arc<App>,
+    /// What it does for the gate's routes, which alone are given it.
+    pub gate: Arc<Gate>,
+    /// The reconciler, which waits for Docker Engine.
+    pub reconciling: R,
 }
 
 /// Opens everything and takes over what is there. The gate can decide as soon
 /// as this is done, whether Docker Engine answers or not (its socket must be
-/// there); the second value is
-/// the reconciler, which waits for it.
+/// there); the reconciler waits for it.
 ///
 /// # Errors
 /// If a part cannot be opened; the message says what to do.
 pub async fn start(
     settings: Settings,
     endings: Endings,
-) -> anyhow::Result<(Arc<App>, impl Future<Output = anyhow::Result<()>>)> {
+) -> anyhow::Result<Started<impl Future<Output = anyhow::Result<()>>>> {
     let opened = Opened::open(&settings)?;
     let outside = Outside {
         runtime: match &settings.broker {
@@ -106,7 +130,7 @@ pub(crate) async fn start_in(
     opened: Opened,
     outside: Outside,
     endings: Endings,
-) -> anyhow::Result<(Arc<App>, impl Future<Output = anyhow::Result<()>>)> {
+) -> anyhow::Result<Started<impl Future<Output = anyhow::Result<()>>>> {
     let Endings {
         tasks,
         closing,
@@ -165,7 +189,7 @@ pub(crate) async fn start_in(
         cancel.clone(),
     ));
     let waker = Arc::new(Waker::default());
-    let code_removal = Arc::default();
+    let code_removal: Arc<RwLock<()>> = Arc::default();
     let disks = Arc::new(DiskLocks::default());
     let bounds = Arc::new(Bounds::new(settings.bounds));
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
@@ -207,55 +231,78 @@ pub(crate) async fn start_in(
             Ok(())
         }
     };
-    let app = Arc::new(App {
-        limiter: Mutex::new(Limiter::new(settings.wrong_tokens_per_minute)),
-        proxies: Arc::new(Proxies::new(settings.networks.gateways())),
-        audit: AuditLog::new(
+    let settings = Arc::new(settings);
+    let tokens = Arc::new(tokens);
+    let proxies = Arc::new(Proxies::new(settings.networks.gateways()));
+    let endings = Endings {
+        tasks,
+        closing,
+        cancel,
+    };
+    let audit = Arc::new(AuditLog::new(
+        store.clone(),
+        &settings,
+        metrics.syslog_dropped(),
+        &endings,
+    ));
+    let scrape_token = identity.metrics_token.as_ref().map(ScrapeToken::new);
+    let parts = Parts {
+        token_changes: Arc::new(TokenChanges::new(store.clone(), Arc::clone(&tokens))),
+        authentication: Arc::new(Authentication::new(
+            Arc::clone(&tokens),
+            Limiter::new(settings.wrong_tokens_per_minute),
+            Arc::clone(&proxies),
+            scrape_token,
+            Arc::clone(&audit),
+        )),
+        pruner: Arc::new(Pruner::new(
+            Arc::clone(&directory),
             store.clone(),
-            &settings,
-            metrics.syslog_dropped(),
-            &tasks,
-            cancel.clone(),
-        ),
-        bounds,
-        writes: WriteMeter::default(),
-        tokens_changing: tokio::sync::Mutex::default(),
-        firewall: FirewallWatch::new(settings.firewall),
-        notice_board: NoticeBoard::default(),
-        disk: DiskWatch::default(),
+            layout.clone(),
+            settings.retention,
+            Arc::clone(&code_removal),
+        )),
+        waiting: Arc::new(Waiting::new(Arc::clone(&directory))),
+        firewall: Arc::new(FirewallWatch::new(settings.firewall)),
+        notice_board: Arc::default(),
+        disk: Arc::default(),
+        usage: Arc::default(),
         settings,
         layout,
         store,
-        waiting: Waiting::new(Arc::clone(&directory)),
         directory,
         tokens,
+        proxies,
+        bounds,
+        audit,
         vault,
         runtime,
         logs,
         waker,
         code_removal,
-        disks,
+        disk_locks: disks,
         provider,
         routes,
         provider_token: identity.provider_token,
-        scrape_token: identity.metrics_token.as_ref().map(ScrapeToken::new),
         ca_cert_pem: identity.ca_cert_pem,
         metrics,
-        usage: UsageMeter::default(),
         server_client,
-        tasks,
-        closing,
-        cancel,
-    });
-    app.notice_board
+        endings,
+    };
+    parts
+        .notice_board
         .put(Subject::Certificate, identity.certificate_problem);
-    certificate_watch::watch(&app, served);
-    disk_watch::watch(&app);
-    app.start_meter();
-    app.tasks.spawn(housekeeping::run(Arc::clone(&app)));
-    firewall_watch::watch(&app);
-    traefik_watch::watch(&app);
-    Ok((app, reconciling))
+    certificate_watch::watch(&parts, served);
+    disk_watch::watch(&parts);
+    usage::start_meter(&parts);
+    housekeeping::begin(&parts);
+    firewall_watch::watch(&parts);
+    traefik_watch::watch(&parts);
+    Ok(Started {
+        app: Arc::new(App::of(&parts)),
+        gate: Arc::new(Gate::of(&parts)),
+        reconciling,
+    })
 }
 
 fn host_of(url: &Url) -> String {

@@ -3,19 +3,20 @@
 
 use std::sync::Arc;
 
-use super::App;
+use super::parts::Parts;
 use crate::blocking::run_blocking;
 use crate::disk::space;
-use crate::disk_locks::DiskLock;
-use crate::model::{Error, Result, ServerId, Storage};
+use crate::disk_locks::{DiskLock, DiskLocks};
+use crate::identity::Layout;
+use crate::model::{ContainerId, Error, Result, ServerId, Storage};
 use crate::reconcile::Waker;
-use crate::runtime::{Phase, RuntimeError};
+use crate::runtime::{Phase, Runtime, RuntimeError};
 
 /// A disk that nobody writes to: the server's containers are frozen, and what
 /// the kernel held back has been written.
 pub(super) struct StillDisk {
     id: ServerId,
-    frozen: Vec<String>,
+    frozen: Vec<ContainerId>,
     waker: Arc<Waker>,
     _lock: DiskLock,
 }
@@ -28,27 +29,43 @@ impl Drop for StillDisk {
     }
 }
 
-impl App {
-    /// Storage is set aside when the server starts; what the disk cannot give
-    /// is refused while somebody is there to read it. Where that cannot be
-    /// known, the start will tell.
-    ///
-    /// # Errors
-    /// `disk_full`.
-    pub(super) async fn check_room(
-        &self,
-        wanted: Option<Storage>,
-        has: Option<Storage>,
-    ) -> Result<()> {
-        let bytes = |storage: Option<Storage>| storage.map_or(0, |storage| storage.size_bytes);
-        let more = bytes(wanted).saturating_sub(bytes(has));
-        if more == 0 {
-            return Ok(());
-        }
-        let root = self.layout.root().to_owned();
-        match run_blocking(move || space(&root)).await {
-            Ok(Ok(space)) if space.free_bytes < more => Err(Error::disk_full()),
-            _ => Ok(()),
+/// Storage is set aside when the server starts; what the disk cannot give
+/// is refused while somebody is there to read it. Where that cannot be
+/// known, the start will tell.
+///
+/// # Errors
+/// `disk_full`.
+pub(super) async fn check_room(
+    layout: &Layout,
+    wanted: Option<Storage>,
+    has: Option<Storage>,
+) -> Result<()> {
+    let bytes = |storage: Option<Storage>| storage.map_or(0, |storage| storage.size_bytes);
+    let more = bytes(wanted).saturating_sub(bytes(has));
+    if more == 0 {
+        return Ok(());
+    }
+    let root = layout.root().to_owned();
+    match run_blocking(move || space(&root)).await {
+        Ok(Ok(space)) if space.free_bytes < more => Err(Error::disk_full()),
+        _ => Ok(()),
+    }
+}
+
+/// Holds servers' disks still.
+pub(super) struct Disks {
+    runtime: Arc<dyn Runtime>,
+    /// Taken by whoever copies a server's disk.
+    locks: Arc<DiskLocks>,
+    waker: Arc<Waker>,
+}
+
+impl Disks {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            runtime: Arc::clone(&parts.runtime),
+            locks: Arc::clone(&parts.disk_locks),
+            waker: Arc::clone(&parts.waker),
         }
     }
 
@@ -63,7 +80,7 @@ impl App {
             id,
             frozen: Vec::new(),
             waker: Arc::clone(&self.waker),
-            _lock: self.disks.lock(id).await,
+            _lock: self.locks.lock(id).await,
         };
         for container in self.runtime.list(Some(id)).await.map_err(refused)? {
             if container.phase != Phase::Running {

@@ -52,9 +52,11 @@ impl Setting {
             closing: CancellationToken::new(),
             cancel: CancellationToken::new(),
         };
-        let (app, _) = start(settings.check().unwrap(), endings).await.unwrap();
+        let started = start(settings.check().unwrap(), endings).await.unwrap();
+        let app = started.app;
         let token = fs::read_to_string(dir.path().join("data/admin-token")).unwrap();
         let caller = app
+            .authentication
             .identify(token.trim(), IpAddr::V4(Ipv4Addr::LOCALHOST))
             .unwrap();
         Self {
@@ -74,7 +76,7 @@ impl Setting {
             start: false,
         };
         let permit = self.caller.may_create().unwrap();
-        self.app.create_server(&permit, new).await.unwrap().id
+        self.app.servers.create(&permit, new).await.unwrap().id
     }
 
     async fn upload(&self, id: ServerId, text: &str) -> crate::model::Result<()> {
@@ -87,33 +89,39 @@ impl Setting {
         id: ServerId,
         text: &str,
     ) -> crate::model::Result<()> {
-        let server = self.app.directory.get(id).unwrap().server;
+        let server = self.app.behind.directory.get(id).unwrap().server;
         let permit = self.caller.may_write(&server).unwrap();
-        let uploaded = self.app.put_code(&permit, seen, code(text), true);
+        let uploaded = self.app.code.put(&permit, seen, code(text), true);
         uploaded.await.map(drop)
     }
 
     /// Every record has its file, every file its record, and no mark remains.
     async fn assert_sound(&self) {
         let app = &self.app;
-        let findings = check(&app.store, &app.vault, &app.layout).await.unwrap();
+        let findings = check(&app.behind.store, &app.behind.vault, &app.behind.layout)
+            .await
+            .unwrap();
         assert_eq!(findings, []);
-        for entry in app.directory.list() {
-            let marks = app.layout.unrecorded_on_disk(entry.server.id).unwrap();
+        for entry in app.behind.directory.list() {
+            let marks = app
+                .behind
+                .layout
+                .unrecorded_on_disk(entry.server.id)
+                .unwrap();
             assert!(marks.is_empty(), "{}: {marks:?}", entry.server.name);
         }
     }
 
     /// The numbers of the recorded versions, oldest first.
     async fn recorded(&self, id: ServerId) -> Vec<u32> {
-        let versions = self.app.store.versions_of(id).await.unwrap();
+        let versions = self.app.behind.store.versions_of(id).await.unwrap();
         versions.iter().map(|version| version.number).collect()
     }
 
     /// What the next start does with what a crash left.
     async fn start_again(&self) {
-        let entries = self.app.directory.list();
-        orphans::remove(&self.app.layout, &self.app.store, &entries)
+        let entries = self.app.behind.directory.list();
+        orphans::remove(&self.app.behind.layout, &self.app.behind.store, &entries)
             .await
             .unwrap();
     }
@@ -127,7 +135,15 @@ fn code(text: &str) -> CodeUpload {
 async fn of_uploads_on_top_of_one_version_at_the_same_time_one_is_taken() {
     let setting = Arc::new(Setting::new().await);
     let id = setting.create("one").await;
-    let tag = setting.app.directory.get(id).unwrap().server.etags().code;
+    let tag = setting
+        .app
+        .behind
+        .directory
+        .get(id)
+        .unwrap()
+        .server
+        .etags()
+        .code;
     let mut uploads = JoinSet::new();
     for number in 0..UPLOADS {
         let setting = Arc::clone(&setting);
@@ -172,9 +188,9 @@ async fn of_uploads_at_the_same_time_each_is_kept_and_the_last_is_in_use() {
         setting.recorded(one).await,
         (1..=newest).collect::<Vec<_>>()
     );
-    let server = setting.app.directory.get(one).unwrap().server;
+    let server = setting.app.behind.directory.get(one).unwrap().server;
     assert_eq!((server.version, server.newest_version), (newest, newest));
-    let versions = setting.app.store.versions_of(one).await.unwrap();
+    let versions = setting.app.behind.store.versions_of(one).await.unwrap();
     let mut uploaded: Vec<_> = versions[1..].iter().map(|v| v.sha256.clone()).collect();
     let mut sent: Vec<_> = (0..UPLOADS)
         .map(|number| format!("text = {:?}\n", format!("upload {number}")))
@@ -196,7 +212,7 @@ async fn an_upload_is_on_disk_before_it_waits_for_the_database() {
     let (is_held_sender, is_held) = mpsc::channel();
     let (let_go, may_go) = mpsc::channel::<()>();
     let holding = {
-        let store = setting.app.store.clone();
+        let store = setting.app.behind.store.clone();
         tokio::spawn(async move {
             let held = store.update_server(id, None, move |_| {
                 is_held_sender.send(()).unwrap();
@@ -212,7 +228,7 @@ async fn an_upload_is_on_disk_before_it_waits_for_the_database() {
         let setting = Arc::clone(&setting);
         tokio::spawn(async move { setting.upload(id, "second").await })
     };
-    let file = setting.app.layout.code_file(id, 2);
+    let file = setting.app.behind.layout.code_file(id, 2);
     let is_written = async {
         while fs::read(&file).ok().as_deref() != Some(b"text = \"second\"\n") {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -251,12 +267,16 @@ impl Cut {
 
     /// Does what comes before, as far as it is on disk.
     fn reached(self, app: &App, id: ServerId, newest: u32) -> u32 {
-        let files = UnrecordedVersion::take(&app.layout, id, newest).unwrap();
+        let files = UnrecordedVersion::take(&app.behind.layout, id, newest).unwrap();
         let number = files.number();
         match self {
             Self::NumberTaken => {}
             Self::HalfWritten => {
-                let part = app.layout.code_dir(id, number).join(".server.py.1.tmp");
+                let part = app
+                    .behind
+                    .layout
+                    .code_dir(id, number)
+                    .join(".server.py.1.tmp");
                 fs::write(part, "tex").unwrap();
             }
             Self::Written | Self::Recorded => files.write(&code("cut")).unwrap(),
@@ -283,7 +303,8 @@ async fn an_upload_that_is_cut_off_is_there_whole_or_not_at_all() {
                 version: Some(version),
                 ..ServerChange::of_record(event)
             };
-            app.store
+            app.behind
+                .store
                 .update_server(id, None, |_| Ok(change))
                 .await
                 .unwrap();
@@ -308,7 +329,10 @@ async fn a_creation_that_is_cut_off_leaves_nothing() {
         let id = ServerId::new();
         cut.reached(&setting.app, id, 0);
         setting.start_again().await;
-        assert!(!setting.app.layout.server_dir(id).exists(), "{cut:?}");
+        assert!(
+            !setting.app.behind.layout.server_dir(id).exists(),
+            "{cut:?}"
+        );
     }
     setting.assert_sound().await;
 }

@@ -1,30 +1,49 @@
 //! Tokens: made, listed, revoked.
 
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use uuid::Uuid;
 
-use super::App;
-use crate::access::CanIssue;
+use super::parts::Parts;
+use super::quotas::{Allowances, require_developer};
+use super::token_changes::TokenChanges;
+use crate::access::{CanIssue, TokenTable};
 use crate::api::{CreateToken, CreatedToken, TokenView};
-use crate::directory::Entry;
-use crate::model::{
-    Error, OwnQuota, Result, Role, Token, TokenId, TokenSecret, check_new_token_name,
-};
-use crate::trouble;
+use crate::directory::{Directory, Entry};
+use crate::model::{Error, Result, Role, Token, TokenId, TokenSecret, check_new_token_name};
 use crate::vault::random_bytes;
 
-impl App {
+/// The tokens that people make.
+pub struct Tokens {
+    directory: Arc<Directory>,
+    table: Arc<TokenTable>,
+    changes: Arc<TokenChanges>,
+    allowances: Allowances,
+}
+
+impl Tokens {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            directory: Arc::clone(&parts.directory),
+            table: Arc::clone(&parts.tokens),
+            changes: Arc::clone(&parts.token_changes),
+            allowances: Allowances::of(parts),
+        }
+    }
+
     /// The tokens that this capability covers, oldest first; those with which one
     /// server can be called, if one is named.
     ///
     /// # Errors
     /// `server_not_found`.
-    pub fn list_tokens(&self, permit: &CanIssue, server: Option<&str>) -> Result<Vec<TokenView>> {
-        let server = server.map(|server| self.find_server(server)).transpose()?;
+    pub fn list(&self, permit: &CanIssue, server: Option<&str>) -> Result<Vec<TokenView>> {
+        let server = server
+            .map(|server| self.directory.require(server))
+            .transpose()?;
         let server = server.map(|entry| entry.server.id);
-        let tokens = self.tokens.list().into_iter();
+        let tokens = self.table.list().into_iter();
         let shown = tokens
             .filter(|token| permit.covers(token))
             .filter(|token| server.is_none_or(|server| token.is_for(server)));
@@ -38,7 +57,7 @@ impl App {
     /// `servers_not_for_role`, `servers_required`, `not_your_server`,
     /// `quota_not_for_role`, `invalid_quota`, `quota_tokens`, `forbidden`,
     /// `server_not_found`, or if the database fails.
-    pub async fn create_token(&self, permit: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
+    pub async fn create(&self, permit: &CanIssue, new: CreateToken) -> Result<CreatedToken> {
         let now = Timestamp::now();
         let name = check_new_token_name(&new.name)?;
         if new.expires_at.is_some_and(|end| end <= now) {
@@ -57,7 +76,12 @@ impl App {
         }
         let entries: Option<Vec<Entry>> = new
             .servers
-            .map(|names| names.iter().map(|name| self.find_server(name)).collect())
+            .map(|names| {
+                names
+                    .iter()
+                    .map(|name| self.directory.require(name))
+                    .collect()
+            })
             .transpose()?;
         let servers: Option<Vec<_>> = entries
             .as_ref()
@@ -83,11 +107,11 @@ impl App {
             last_used_at: None,
             quota,
         };
-        let makers = self.allowance(&permit.actor(), !permit.is_bound());
+        let makers = self
+            .allowances
+            .of_person(&permit.actor(), !permit.is_bound());
         let makers = makers.map(|allowance| allowance.quota);
-        let _one_at_a_time = self.tokens_changing.lock().await;
-        self.store.insert_token(token.clone(), makers).await?;
-        self.tokens.insert(token.clone());
+        self.changes.insert(token.clone(), makers).await?;
         Ok(CreatedToken {
             token: secret.expose().to_owned(),
             view: token.into(),
@@ -99,9 +123,9 @@ impl App {
     ///
     /// # Errors
     /// `token_not_found`.
-    pub fn token(&self, permit: &CanIssue, id: &str) -> Result<TokenView> {
+    pub fn get(&self, permit: &CanIssue, id: &str) -> Result<TokenView> {
         let id = id.parse().map(TokenId).ok();
-        self.tokens
+        self.table
             .list()
             .into_iter()
             .find(|token| Some(token.id) == id && permit.covers(token))
@@ -116,42 +140,10 @@ impl App {
     ///
     /// # Errors
     /// `token_not_found`, or if the database fails.
-    pub async fn revoke_token(&self, permit: &CanIssue, id: TokenId) -> Result<()> {
-        let _one_at_a_time = self.tokens_changing.lock().await;
-        let token = self.token(permit, &id.to_string())?;
-        self.store.delete_token(token.id).await?;
-        self.tokens.remove(token.id);
+    pub async fn revoke(&self, permit: &CanIssue, id: TokenId) -> Result<()> {
+        let token = self.get(permit, &id.to_string())?;
+        self.changes.delete(token.id).await?;
         tracing::info!(token = %id, by = permit.actor().0, "token revoked");
         Ok(())
     }
-
-    /// Writes when tokens were last used, where that has changed.
-    pub(super) async fn save_token_uses(&self) {
-        let uses = self.tokens.unsaved_uses();
-        if uses.is_empty() {
-            return;
-        }
-        match self.store.save_token_uses(uses.clone()).await {
-            Ok(()) => {
-                self.tokens.uses_saved(&uses);
-                trouble::TOKEN_USES.worked();
-            }
-            Err(error) => trouble::TOKEN_USES.met(&error),
-        }
-    }
-}
-
-/// Nobody else has a quota: administrators have none, others change nothing.
-///
-/// # Errors
-/// `quota_not_for_role`.
-pub(super) fn require_developer(role: Role, quota: OwnQuota) -> Result<()> {
-    if role == Role::Developer || quota == OwnQuota::default() {
-        return Ok(());
-    }
-    Err(Error::invalid(
-        "quota_not_for_role",
-        "quota",
-        "only holders of tokens with the role \"developer\" have a quota",
-    ))
 }

@@ -1,22 +1,27 @@
 //! A server's tools, resources and prompts, listed and tried out from the
 //! dashboard: EMCP speaks MCP to the container itself.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::HeaderName;
 use secrecy::ExposeSecret;
 use serde_json::Value;
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::App;
-use super::waiting::{Look, Patience, Waited};
+use super::parts::Parts;
+use super::trials::Trials;
+use super::waiting::{Look, Patience, Waited, Waiting};
 use crate::access::CanConnect;
 use crate::api::{
     Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView, TruncatedList,
 };
 use crate::directory::Entry;
 use crate::mcp::{Bounds, Cut, GATEWAY_KEY_HEADER, Listed, McpError, Session};
-use crate::model::{Error, Result, ServerId, Status};
+use crate::model::{Error, Result, ServerId, ServerNetworks, Status};
+use crate::reconcile::Waker;
+use crate::runtime::ServerClient;
 
 /// For the handshake and each list.
 const ANSWER_MAX: Duration = Duration::from_secs(10);
@@ -28,20 +33,42 @@ const WAKE_MAX: Duration = Duration::from_secs(30);
 /// cancel.
 const CALL_MAX: Duration = Duration::from_secs(60);
 
-impl App {
+/// Tries servers out.
+pub struct Tools {
+    trials: Trials,
+    waiting: Arc<Waiting>,
+    waker: Arc<Waker>,
+    networks: ServerNetworks,
+    /// Speaks to containers directly.
+    client: ServerClient,
+    closing: CancellationToken,
+}
+
+impl Tools {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            trials: Trials::of(parts),
+            waiting: Arc::clone(&parts.waiting),
+            waker: Arc::clone(&parts.waker),
+            networks: parts.settings.networks,
+            client: parts.server_client.clone(),
+            closing: parts.endings.closing.clone(),
+        }
+    }
+
     /// What a server offers.
     ///
     /// # Errors
     /// `server_not_running`, or `mcp_error` with what went wrong.
-    pub async fn tools(&self, permit: &CanConnect) -> Result<ToolsView> {
+    pub async fn list(&self, permit: &CanConnect) -> Result<ToolsView> {
         self.in_session(permit, list_all).await
     }
 
     /// Calls a tool.
     ///
     /// # Errors
-    /// As [`App::tools`].
-    pub async fn call_tool(&self, permit: &CanConnect, call: Invocation) -> Result<ToolResultView> {
+    /// As [`Tools::list`].
+    pub async fn call(&self, permit: &CanConnect, call: Invocation) -> Result<ToolResultView> {
         self.in_session(permit, async |session| {
             let call = session.call_tool(call.name, call.arguments, CALL_MAX);
             let (mut result, duration_ms) = timed(call).await?;
@@ -58,7 +85,7 @@ impl App {
     /// Reads a resource.
     ///
     /// # Errors
-    /// As [`App::tools`].
+    /// As [`Tools::list`].
     pub async fn read_resource(
         &self,
         permit: &CanConnect,
@@ -78,7 +105,7 @@ impl App {
     /// Fills in a prompt.
     ///
     /// # Errors
-    /// As [`App::tools`].
+    /// As [`Tools::list`].
     pub async fn get_prompt(&self, permit: &CanConnect, call: Invocation) -> Result<PromptView> {
         self.in_session(permit, async |session| {
             let prompt = session.get_prompt(call.name, call.arguments, CALL_MAX);
@@ -98,11 +125,11 @@ impl App {
         permit: &CanConnect,
         work: impl AsyncFnOnce(&Session) -> std::result::Result<T, McpError>,
     ) -> Result<T> {
-        let _place = self.begin_trial(permit)?;
+        let _place = self.trials.begin(permit)?;
         let entry = self.enter(permit.server()).await?;
         let name = &entry.server.name;
-        let client = &self.server_client;
-        let endpoint = entry.endpoint(&self.settings.networks);
+        let client = &self.client;
+        let endpoint = entry.endpoint(&self.networks);
         let url = client.url(&endpoint, mcp_path(&entry)?);
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
@@ -122,9 +149,7 @@ impl App {
         session.close().await;
         done.map_err(failed)
     }
-}
 
-impl App {
     /// A server that runs, woken if it sleeps, for a request that does not come
     /// by the gate.
     async fn enter(&self, id: ServerId) -> Result<Entry> {
@@ -145,7 +170,7 @@ impl App {
                 Status::Building | Status::Starting if was_asleep => {}
                 _ => return Look::Done(Err(not_running(entry))),
             }
-            self.want_awake(entry);
+            self.waker.want_awake(entry);
             Look::Wait(not_running(entry))
         };
         match self.waiting.until(Some(id), patience, look).await {

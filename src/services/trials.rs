@@ -1,21 +1,30 @@
 //! How many conversations EMCP itself has with servers for people who try them
 //! out.
 
-use super::App;
-use super::waiting::{Admitted, Crowded, Purpose};
+use std::sync::Arc;
+
+use super::parts::Parts;
+use super::waiting::{Admitted, Crowded, Purpose, Waiting};
 use crate::access::CanConnect;
 use crate::model::{Error, Result};
 
 const RETRY_AFTER_SECS: u64 = 5;
 
-impl App {
+/// Lets people begin trials.
+pub(super) struct Trials(Arc<Waiting>);
+
+impl Trials {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self(Arc::clone(&parts.waiting))
+    }
+
     /// Begins a trial, which goes on until what this gives is dropped.
     ///
     /// # Errors
     /// `too_many_trials`.
-    pub(super) fn begin_trial(&self, permit: &CanConnect) -> Result<Admitted> {
+    pub(super) fn begin(&self, permit: &CanConnect) -> Result<Admitted> {
         let (purpose, person) = (Purpose::Trial, &permit.actor().0);
-        let places = self.waiting.admission();
+        let places = self.0.admission();
         let admitted = places.admit(purpose, permit.server(), Some(person));
         admitted.map_err(|crowded| {
             let bounds = purpose.bounds();

@@ -10,7 +10,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
-use super::App;
+use super::parts::Parts;
 use crate::api::{ServerUsage, TotalUsage, UsageView};
 use crate::bounds::Bounds;
 use crate::directory::Directory;
@@ -27,7 +27,7 @@ const PARALLEL: usize = 8;
 const INTEREST: Duration = Duration::from_secs(30);
 
 /// Measures while somebody looks.
-pub struct UsageMeter {
+pub(super) struct UsageMeter {
     latest: watch::Sender<Arc<UsageView>>,
     history: Mutex<VecDeque<TotalUsage>>,
     wanted: watch::Sender<Option<Instant>>,
@@ -46,18 +46,18 @@ impl Default for UsageMeter {
 impl UsageMeter {
     /// The last look, and those to come. Asking keeps the meter running for a
     /// while: whoever goes on looking asks again now and then.
-    pub fn subscribe(&self) -> watch::Receiver<Arc<UsageView>> {
+    pub(super) fn subscribe(&self) -> watch::Receiver<Arc<UsageView>> {
         self.wanted.send_replace(Some(Instant::now()));
         self.latest.subscribe()
     }
 
     /// The last look.
-    pub fn latest(&self) -> Arc<UsageView> {
+    pub(super) fn latest(&self) -> Arc<UsageView> {
         self.subscribe().borrow().clone()
     }
 
     /// All looks kept, oldest first.
-    pub fn history(&self) -> Vec<TotalUsage> {
+    pub(super) fn history(&self) -> Vec<TotalUsage> {
         self.kept().iter().copied().collect()
     }
 
@@ -170,18 +170,13 @@ fn cores_between(last: &Counters, now: &Counters) -> f64 {
     cpu as f64 / wall as f64
 }
 
-impl App {
-    /// Starts the meter, which ends with the app.
-    pub(super) fn start_meter(self: &Arc<Self>) {
-        let app = Arc::clone(self);
-        let work = async move {
-            app.usage
-                .run(&*app.runtime, &app.directory, &app.bounds)
-                .await
-        };
-        self.tasks
-            .spawn(self.cancel.clone().run_until_cancelled_owned(work));
-    }
+/// Starts the meter, which ends with EMCP.
+pub(super) fn start_meter(parts: &Parts) {
+    let usage = Arc::clone(&parts.usage);
+    let (runtime, directory) = (Arc::clone(&parts.runtime), Arc::clone(&parts.directory));
+    let bounds = Arc::clone(&parts.bounds);
+    let work = async move { usage.run(&*runtime, &directory, &bounds).await };
+    parts.endings.spawn(work);
 }
 
 #[cfg(test)]

@@ -1,17 +1,46 @@
 //! Old versions of code go, one server at a time or all that are due.
 
 use std::io::ErrorKind;
+use std::sync::Arc;
 
 use jiff::Timestamp;
+use tokio::sync::RwLock;
 
-use super::App;
+use crate::directory::Directory;
 use crate::identity::Layout;
-use crate::model::{Result, ServerId};
+use crate::model::{Result, Retention, ServerId};
 use crate::store::Store;
 
-impl App {
+/// Removes what is outdated.
+pub(super) struct Pruner {
+    directory: Arc<Directory>,
+    store: Store,
+    layout: Layout,
+    retention: Retention,
+    code_removal: Arc<RwLock<()>>,
+}
+
+impl Pruner {
+    /// What is outdated, `retention` says; `code_removal` is held by whoever copies
+    /// code.
+    pub(super) fn new(
+        directory: Arc<Directory>,
+        store: Store,
+        layout: Layout,
+        retention: Retention,
+        code_removal: Arc<RwLock<()>>,
+    ) -> Self {
+        Self {
+            directory,
+            store,
+            layout,
+            retention,
+            code_removal,
+        }
+    }
+
     /// Removes a server's outdated versions. What fails is tried again by
-    /// [`App::prune_all_versions`].
+    /// [`Pruner::prune_all_versions`].
     pub(super) async fn prune_versions(&self, id: ServerId) {
         if let Err(error) = self.prune(id).await {
             tracing::warn!(server = %id, %error, "old versions remain for now");
@@ -30,7 +59,7 @@ impl App {
     }
 
     async fn prune(&self, id: ServerId) -> Result<()> {
-        let (rule, now) = (self.settings.retention, Timestamp::now());
+        let (rule, now) = (self.retention, Timestamp::now());
         let pruned = self.store.prune_versions(id, rule, now).await?;
         if pruned.is_empty() {
             return Ok(());
@@ -78,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::maintenance::check;
-    use crate::model::{Actor, AddressPool, CodeVersion, Deed, Event, Retention, RunState, Server};
+    use crate::model::{Actor, AddressPool, CodeVersion, Deed, Event, RunState, Server};
     use crate::store::{NewServer, ServerChange};
     use crate::vault::{Place, Vault};
 

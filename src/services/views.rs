@@ -51,7 +51,7 @@ pub struct ServerView {
     /// The idle times that hold for it; `null` if it never sleeps.
     pub sleeps_after: Option<SleepAfter>,
     /// How deep it sleeps: `awake`, `paused` or `stopped`.
-    pub depth: SleepDepth,
+    pub rest: SleepDepth,
     /// Whether what was asked for last is done, or has failed.
     pub settled: bool,
     /// What it is doing.
@@ -118,7 +118,7 @@ impl ServerView {
             creator: server.creator.clone(),
             desired: server.desired,
             sleeps_after: settings.sleep.effective(sleep),
-            depth: state.sleep_depth(),
+            rest: state.sleep_depth(),
             settled: state.is_settled(server.generation, server.desired),
             status: state.status,
             reason: ReasonView::from(&state.reason),

@@ -177,7 +177,7 @@ impl TestApp {
         let caller = std::panic::Location::caller();
         let wanted = wanted.to_owned();
         async move {
-            let mut changes = self.app.directory_changes();
+            let mut changes = self.app.behind.directory.subscribe();
             let seen = async {
                 loop {
                     changes.mark_unchanged();
@@ -197,8 +197,8 @@ impl TestApp {
 
     /// Whether what is shown of a server is not what it was before the last wish.
     fn is_by_present_wish(&self, id: ServerId) -> bool {
-        let found = self.app.find_server(&id.to_string());
-        found.is_ok_and(|entry| entry.state.generation == entry.server.generation)
+        let found = self.app.behind.directory.get(id);
+        found.is_some_and(|entry| entry.state.generation == entry.server.generation)
     }
 
     /// Waits until something is so.
@@ -253,15 +253,16 @@ async fn begin(
     };
     let provider_token = settings.data_dir.join("provider-token");
     let opened = open(&settings).await;
-    let (app, reconciling) = start_in(settings, opened, outside, endings).await.unwrap();
+    let started = start_in(settings, opened, outside, endings).await.unwrap();
+    let app = started.app;
     if engine.containers().is_empty() {
-        for entry in app.directory_entries() {
+        for entry in app.behind.directory.list() {
             engine.has_from_before(&entry, &app.settings().networks);
         }
     }
-    let web = Arc::new(in_process(&app));
+    let web = Arc::new(in_process(&app, &started.gate));
     let mut running = JoinSet::new();
-    running.spawn(async move { reconciling.await.unwrap() });
+    running.spawn(async move { started.reconciling.await.unwrap() });
     let token = std::fs::read_to_string(provider_token).unwrap();
     running.spawn(stand_for_traefik(Arc::clone(&web), token.trim().to_owned()));
     let parts = Parts {

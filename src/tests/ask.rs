@@ -202,7 +202,7 @@ impl TestApp {
 
     /// A call of a server, as Traefik asks the gate about it.
     pub(super) fn ask_gate(&self, token: &str, server: ServerId) -> Ask<'_> {
-        let entry = self.app.find_server(&server.to_string()).unwrap();
+        let entry = self.app.behind.directory.get(server).unwrap();
         let at = entry.place().route;
         let name = &entry.server.name;
         self.ask("GET", &format!("/gate?server={server}&at={at}"))

@@ -158,7 +158,7 @@ async fn a_key_in_the_url_is_exchanged_for_tickets_of_one_session() {
         .json;
     let key = made["token"].as_str().unwrap();
     let ask = |method: &str, uri: String| {
-        let entry = app.app.find_server("demo").unwrap();
+        let entry = app.app.behind.directory.find("demo").unwrap();
         let at = entry.place().route;
         app.ask("GET", &format!("/gate?server={id}&at={at}"))
             .by("")

@@ -15,9 +15,21 @@ const CODE: &str = "x = 1\n";
 impl TestApp {
     /// The instance that serves, and where routes lead to it.
     fn serving(&self, id: ServerId) -> (InstanceId, Placement) {
-        let entry = self.app.find_server(&id.to_string()).unwrap();
+        let entry = self.app.behind.directory.get(id).unwrap();
         let serving = entry.instances.shown();
         (serving.id, serving.place)
+    }
+
+    /// Begins an instance of what is wanted of a server now, beside the one that
+    /// serves it. Nobody is woken for it: the next look at everything finds it.
+    async fn begin_candidate(&self, id: ServerId) -> InstanceId {
+        let behind = &self.app.behind;
+        let pool = self.app.settings().networks.open();
+        let begun = behind.store.begin_candidate(id, pool, self.clock().now());
+        let begun = begun.await.unwrap();
+        let instance = begun.id;
+        behind.directory.put_instance(begun);
+        instance
     }
 
     /// Uploads code that the next start is to run.
@@ -36,7 +48,7 @@ async fn starts_and_sleep_are_runs_of_one_instance_and_an_update_is_another_in_i
     let id = app.create_with(fields).await;
     app.until_status(id, "running").await;
     let first = app.serving(id);
-    app.act(id, "restart").await.expect(200);
+    app.act(id, "restart").await.expect(202);
     app.until_status(id, "running").await;
     app.engine.kill(id, 1);
     app.until("it runs again", || app.engine.runs(id) == 3)
@@ -44,16 +56,16 @@ async fn starts_and_sleep_are_runs_of_one_instance_and_an_update_is_another_in_i
     app.until_status(id, "running").await;
     app.until_status(id, "sleeping").await;
     assert_eq!(app.serving(id), first);
-    app.act(id, "start").await.expect(200);
+    app.act(id, "start").await.expect(202);
     app.until_status(id, "running").await;
-    app.act(id, "stop").await.expect(200);
+    app.act(id, "stop").await.expect(202);
     app.until_status(id, "stopped").await;
     assert_eq!(app.serving(id), first);
 
     app.upload(id, "x = 2\n", true).await;
     // A server that is stopped keeps the instance that it had.
     assert_eq!(app.serving(id), first);
-    app.act(id, "start").await.expect(200);
+    app.act(id, "start").await.expect(202);
     app.until_status(id, "running").await;
     let second = app.serving(id);
     assert_ne!(second.0, first.0);
@@ -97,8 +109,7 @@ async fn two_instances_of_a_server_stand_at_two_addresses_until_one_takes_over()
     let first = app.serving(id);
     let before = app.engine.containers_of(id).remove(0);
     app.upload(id, "# fake: ready after 5s\n", false).await;
-    let now = app.clock().now();
-    let candidate = app.app.begin_candidate(id, now).await;
+    let candidate = app.begin_candidate(id).await;
     let both_run = || {
         let all = app.engine.containers_of(id);
         let places: BTreeSet<_> = all
@@ -147,11 +158,10 @@ async fn a_candidate_that_fails_leaves_what_serves_untouched() {
         .await;
     let before = app.engine.containers_of(id);
     let stops = app.engine.count(Op::Stop);
-    let now = app.clock().now();
-    let candidate = app.app.begin_candidate(id, now).await;
+    let candidate = app.begin_candidate(id).await;
     app.until("it was tried", || app.engine.runs(id) == 2).await;
     let is_gone = || {
-        let entry = app.app.find_server(&id.to_string()).unwrap();
+        let entry = app.app.behind.directory.get(id).unwrap();
         entry.instances.get(candidate).is_none()
     };
     app.until("it is gone", is_gone).await;

@@ -286,7 +286,7 @@ async fn a_backup_is_made_while_everything_runs() {
         assert_eq!(has_keys, !query.is_empty());
     }
     assert_eq!(
-        app.show(app.app.find_server("demo").unwrap().server.id)
+        app.show(app.app.behind.directory.find("demo").unwrap().server.id)
             .await["status"],
         "running"
     );

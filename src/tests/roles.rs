@@ -195,7 +195,7 @@ impl World {
         let path = path.replace("{name}", "free").replace("{fingerprint}", "x");
         match path.as_str() {
             "/gate" => {
-                let entry = self.app.app.find_server("demo").unwrap();
+                let entry = self.app.app.behind.directory.find("demo").unwrap();
                 let at = entry.place().route;
                 format!("/gate?server={}&at={at}", self.demo)
             }

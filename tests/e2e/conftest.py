@@ -13,14 +13,23 @@ from support.api import Api, Json
 from support.clients import CLIENTS, ClientDriver, bearer, client_driver
 from support.docker import docker
 from support.leftovers import remove_leftovers
-from support.reporting import pytest_report_header, pytest_runtest_makereport  # noqa: F401
+from support.reporting import (  # noqa: F401
+    is_worker,
+    pytest_report_header,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+    tell,
+)
 from support.running import Platform
 from support.wire import two_servers
 
 SERVERS_DIR = Path(__file__).parent / "servers"
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Once for all workers.
+    if is_worker(session.config):
+        return
     removed = remove_leftovers()
     if removed:
         print(f"removed leftovers of killed runs: {', '.join(removed)}")

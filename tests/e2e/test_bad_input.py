@@ -9,8 +9,9 @@ import httpx
 import pytest
 
 from support.api import Api
-from support.docker import containers
+from support.docker import containers, docker
 from support.running import Platform
+from support.waits import until
 
 Json = dict[str, Any]
 
@@ -21,7 +22,9 @@ UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
 
 
 @pytest.fixture(scope="module")
-def taken(api: Api) -> Iterator[Json]:
+def taken(platform: Platform, api: Api) -> Iterator[Json]:
+    # What tests before these have deleted goes by and by.
+    until("all containers to be those of servers", lambda: not left_over(platform), 60)
     server = api.create(TAKEN, GOOD_CODE)
     yield server
     api.delete(TAKEN)
@@ -33,6 +36,15 @@ def nothing_is_left_behind(platform: Platform, taken: Json) -> Iterator[None]:
     before = state_of(platform)
     yield
     assert state_of(platform) == before
+
+
+def left_over(platform: Platform) -> bool:
+    """Whether there are containers, or the broker's copies of their code, of servers that are gone."""
+    servers = {server["id"] for server in platform.api.servers()}
+    template = '{{.Label "emcp.server"}}'
+    owners = docker("ps", "--all", "--filter", f"label=emcp.instance={platform.instance}", "--format", template).splitlines()
+    copies = list((platform.data_dir / "broker" / "code").glob("*"))
+    return not servers.issuperset(owners) or len(copies) > len(owners)
 
 
 def state_of(platform: Platform) -> tuple[list[Json], set[str], set[Path]]:

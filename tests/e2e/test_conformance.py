@@ -12,7 +12,6 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -71,7 +70,7 @@ class Comparison:
 
 @pytest.fixture(scope="module")
 def comparisons(
-    new_platform: Callable[..., Platform], tmp_path_factory: pytest.TempPathFactory, pytestconfig: pytest.Config
+    new_platform: Callable[..., Platform], tmp_path_factory: pytest.TempPathFactory
 ) -> list[Comparison]:
     commands = {suite: suite.prepare() for _, suite in RUNS}
     port = Port()
@@ -99,9 +98,6 @@ def comparisons(
             compared = [one for of_server in pool.map(compare, SERVERS) for one in of_server]
     finally:
         port.close()
-    capture: Any = pytestconfig.pluginmanager.getplugin("capturemanager")
-    with capture.global_and_fixture_disabled():
-        print(f"\n{table(compared)}")
     return compared
 
 
@@ -183,7 +179,8 @@ def test_a_stream_that_the_server_ends_is_taken_up_again(comparisons: list[Compa
 
 
 @pytest.mark.timeout(600)
-def test_the_page_tells_what_was_measured(comparisons: list[Comparison]) -> None:
+def test_the_page_tells_what_was_measured(comparisons: list[Comparison], tell: Callable[[str], None]) -> None:
+    tell(table(comparisons))
     before, mark, _ = PAGE.read_text().partition(TABLE_BEGINS)
     assert mark, f"{PAGE} has no place for the table"
     page = f"{before}{mark}\n\n{table(comparisons)}\n"

@@ -11,7 +11,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "e2e"))
 from daemon import remove_dead_daemons
 from harness import FaultPlatform, unmount_leftovers
 from support.leftovers import remove_leftovers
-from support.reporting import pytest_report_header, pytest_runtest_makereport  # noqa: F401
+from support.reporting import (  # noqa: F401
+    is_worker,
+    pytest_report_header,
+    pytest_runtest_makereport,
+    pytest_terminal_summary,
+    tell,
+)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -26,7 +32,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             item.add_marker(pytest.mark.skip(reason="only with --soak (make soak)"))
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Once for all workers.
+    if is_worker(session.config):
+        return
     removed = remove_dead_daemons()
     unmount_leftovers()
     removed += remove_leftovers()

@@ -6,7 +6,7 @@ import shutil
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cache
 from pathlib import Path
 
@@ -133,7 +133,7 @@ def platform() -> Iterator[ComposePlatform]:
 
 @pytest.mark.timeout(900)
 def test_no_call_fails_while_compose_replaces_emcp(
-    platform: ComposePlatform, capsys: pytest.CaptureFixture[str]
+    platform: ComposePlatform, tell: Callable[[str], None]
 ) -> None:
     api = platform.api
     api.create("echo", SERVER, start="true")
@@ -156,11 +156,10 @@ def test_no_call_fails_while_compose_replaces_emcp(
             load.wait_for_calls(CALLS_BETWEEN)
             # The stream that was open before is the same one.
             assert stream.call_tool("echo", {"text": tag, "work_ms": 0}) == tag
-    with capsys.disabled():
-        print(
-            f"\n{len(load.calls)} calls through {len(took)} changes of image ({max(took):.1f} s at most): "
-            f"{len(load.failures())} failed, longest wait {load.longest_secs():.2f} s"
-        )
+    tell(
+        f"{len(load.calls)} calls through {len(took)} changes of image ({max(took):.1f} s at most): "
+        f"{len(load.failures())} failed, longest wait {load.longest_secs():.2f} s"
+    )
     assert [platform.container("-sockets"), platform.container("-traefik")] == stay
     assert not load.failures(), load.failures()[:10]
     assert load.longest_secs() < LONGEST_WAIT_SECS

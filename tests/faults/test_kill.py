@@ -30,9 +30,9 @@ CYCLES_BETWEEN_CHECKS = 25
 
 @pytest.mark.timeout(120 + 12 * CYCLES)
 def test_what_was_acknowledged_survives_every_kill(
-    new_platform: Callable[..., FaultPlatform], capsys: pytest.CaptureFixture[str]
+    new_platform: Callable[..., FaultPlatform], tell: Callable[[str], None]
 ) -> None:
-    _say(capsys, f"\nEMCP_FAULT_SEED={SEED} EMCP_FAULT_CYCLES={CYCLES}")
+    tell(f"EMCP_FAULT_SEED={SEED} EMCP_FAULT_CYCLES={CYCLES}")
     instants = random.Random(SEED)
     platform = new_platform()
     platform.start()
@@ -45,7 +45,7 @@ def test_what_was_acknowledged_survives_every_kill(
         highest = max([highest, *(_last_byte(server) for server in servers)])
         if cycle % CYCLES_BETWEEN_CHECKS == 0 or cycle == CYCLES:
             _check_all(platform, callers)
-            _say(capsys, f"{cycle} kills: {_summary(callers)}")
+            tell(f"{cycle} kills: {_summary(callers)}")
     _no_address_is_lost(platform, highest)
     assert sum(caller.acknowledged for caller in callers) >= CYCLES * 5, "too few calls to mean anything"
     assert sum(caller.cut_off for caller in callers) >= CYCLES / 2, "EMCP was hardly ever killed during a call"
@@ -170,8 +170,3 @@ def _summary(callers: list[Caller]) -> str:
         f"{sum(caller.acknowledged for caller in callers)} calls acknowledged, "
         f"{sum(caller.cut_off for caller in callers)} cut off, {servers} servers"
     )
-
-
-def _say(capsys: pytest.CaptureFixture[str], text: str) -> None:
-    with capsys.disabled():
-        print(text, flush=True)

@@ -83,6 +83,7 @@ def test_headers_that_trickle_do_not_extend_the_time(platform: FaultPlatform) ->
     assert time.monotonic() - started > HEADER_TIMEOUT_SECS / 3, "it was closed for another reason than time"
 
 
+@pytest.mark.alone
 def test_two_hundred_slow_bodies_do_not_stop_others(platform: FaultPlatform) -> None:
     head = (
         "POST /api/servers HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
@@ -123,6 +124,7 @@ def test_a_body_that_trickles_is_cut_and_says_why(platform: FaultPlatform) -> No
         assert http.get(f"/api/servers/{name}").status_code == 404
 
 
+@pytest.mark.alone
 def test_five_hundred_idle_connections_do_not_stop_others(platform: FaultPlatform) -> None:
     keep_alive = b"GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\n"
     with _many_connections(platform.upstream_url, 500, keep_alive) as connections:
@@ -132,6 +134,7 @@ def test_five_hundred_idle_connections_do_not_stop_others(platform: FaultPlatfor
         _serves_others(platform)
 
 
+@pytest.mark.alone
 def test_five_hundred_silent_connections_through_traefik_do_not_stop_others(platform: FaultPlatform) -> None:
     with _many_connections(platform.public_url, 500, b""):
         with Sampler(platform.api.http, "/api/overview") as sampler:

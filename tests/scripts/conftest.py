@@ -11,10 +11,13 @@ sys.path[:0] = [str(Path(__file__).resolve().parents[1] / other) for other in ("
 from daemon import remove_dead_daemons
 from installation import Installation, remove_dead_images
 from support.leftovers import remove_leftovers
-from support.reporting import pytest_report_header  # noqa: F401
+from support.reporting import is_worker, pytest_report_header  # noqa: F401
 
 
-def pytest_sessionstart() -> None:
+def pytest_sessionstart(session: pytest.Session) -> None:
+    # Once for all workers.
+    if is_worker(session.config):
+        return
     removed = remove_dead_daemons() + remove_leftovers() + remove_dead_images()
     if removed:
         print(f"removed leftovers of killed runs: {', '.join(removed)}")

@@ -1,8 +1,8 @@
 // The small parts that every page uses.
 
-import { html, useEffect, useId, useRef, useState } from "../vendor/preact.js";
+import { html, useEffect, useId, useLayoutEffect, useRef, useState } from "../vendor/preact.js";
 import { explain } from "../lib/errors.js";
-import { focusAgain, focusTrail } from "../lib/focus.js";
+import { focusTrail, giveBack } from "../lib/focus.js";
 import { t } from "../lib/i18n.js";
 import { ago, exact } from "../lib/time.js";
 import { Icon } from "./icon.js";
@@ -93,11 +93,12 @@ export function Choice({ label, value, options, onChange }) {
 export function Dialog({ title, onClose, children, class: className = "" }) {
   const dialog = useRef(/** @type {HTMLDialogElement | null} */ (null));
   const id = useId();
-  useEffect(() => {
+  // With the page's change itself: an effect's end would come a frame later,
+  // until which the keyboard would be elsewhere.
+  useLayoutEffect(() => {
     const opener = focusTrail();
     dialog.current?.showModal();
-    // Not before it is out of the page: until then nothing behind it can be focused.
-    return () => queueMicrotask(() => focusAgain(opener));
+    return () => giveBack(opener);
   }, []);
   /** @param {Event} event */
   const onCancel = (event) => {

@@ -37,16 +37,27 @@ export function startFocus() {
   }).observe(document.body, { childList: true, subtree: true, attributes: true, attributeFilter: ["disabled"] });
 }
 
-/** @returns {Trail} to be given to `focusAgain` later */
+/** @returns {Trail} to be given to `giveBack` later */
 export function focusTrail() {
   return isNowhere() ? trail : trailOf(document.activeElement);
+}
+
+/**
+ * Has what opened a window focused again, as the window goes. It is known from
+ * now on, so that nobody looks for what is near the window meanwhile.
+ * @param {Trail} opener
+ */
+export function giveBack(opener) {
+  trail = opener;
+  // Until the window is out of the page nothing behind it can be focused.
+  queueMicrotask(() => focusAgain(opener));
 }
 
 /**
  * Focuses what the trail begins with, or what is nearest to where it was.
  * @param {Trail} lost
  */
-export function focusAgain(lost) {
+function focusAgain(lost) {
   const [first] = lost;
   let from = -1;
   for (const { element, index } of lost) {

@@ -64,14 +64,14 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
         action: ctx.query("action").map(str::to_owned),
     };
     if is_export {
-        let lines = ctx.app.audit_lines(&permit, filter, after).await;
+        let lines = ctx.app.audit.lines(&permit, filter, after).await;
         let mut response = warp::reply::stream(Box::pin(lines)).into_response();
         let headers = response.headers_mut();
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jsonl"));
         return Ok(response);
     }
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let (entries, has_more) = ctx.app.audit_page(&permit, filter, limit).await?;
+    let (entries, has_more) = ctx.app.audit.page(&permit, filter, limit).await?;
     let next = entries.last().filter(|_| has_more).map(|entry| entry.id);
     Ok(json(&AuditPage { entries, next }))
 }

@@ -18,7 +18,7 @@ use crate::http::reply::Answer;
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let permit = ctx.caller()?.may_administer()?;
     let with_keys = ctx.query_flag("keys")?.unwrap_or(false);
-    let file = ctx.app.backup(&permit, with_keys).await?;
+    let file = ctx.app.backups.make(&permit, with_keys).await?;
     let stream = ReaderStream::new(tokio::fs::File::from_std(file));
     let mut response = warp::reply::stream(stream).into_response();
     response

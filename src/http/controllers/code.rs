@@ -26,7 +26,7 @@ pub(in crate::http) struct FileBytes(Vec<u8>);
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_inspect(&id)?;
-    let (code, tag) = ctx.app.code(&permit).await?;
+    let (code, tag) = ctx.app.code.in_use(&permit).await?;
     tagged(shown(&ctx, code)?, &tag)
 }
 
@@ -57,7 +57,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let code = create_form::read_code(&ctx.headers, bytes, max_code).await?;
-    let view = ctx.app.put_code(&permit, ctx.seen(), code, restart).await?;
+    let view = ctx.app.code.put(&permit, ctx.seen(), code, restart).await?;
     tagged(json(&view), &view.etags.code)
 }
 
@@ -70,7 +70,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
 )]
 pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_read(&id)?;
-    let versions = ctx.app.versions(&permit, &id).await?;
+    let versions = ctx.app.code.versions(&permit, &id).await?;
     Ok(json(&VersionList { versions }))
 }
 
@@ -84,10 +84,7 @@ pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> Answer {
     let permit = ctx.may_write(&id)?;
     let number = version_number(&number)?;
-    let view = ctx
-        .app
-        .activate_version(&permit, ctx.seen(), number)
-        .await?;
+    let view = ctx.app.code.activate(&permit, ctx.seen(), number).await?;
     tagged(json(&view), &view.etags.code)
 }
 
@@ -108,7 +105,7 @@ pub(in crate::http) async fn activate(ctx: Ctx, id: String, number: String) -> A
 pub(in crate::http) async fn get_version(ctx: Ctx, id: String, number: String) -> Answer {
     let permit = ctx.may_inspect(&id)?;
     let number = version_number(&number)?;
-    let code = ctx.app.code_of_version(&permit, number).await?;
+    let code = ctx.app.code.of_version(&permit, number).await?;
     shown(&ctx, code)
 }
 

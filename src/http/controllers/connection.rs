@@ -14,5 +14,5 @@ use crate::http::reply::{Answer, json};
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_read(&id)?;
-    Ok(json(&ctx.app.connection(&permit, &id)?))
+    Ok(json(&ctx.app.connections.to_server(&permit, &id)?))
 }

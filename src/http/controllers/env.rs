@@ -16,7 +16,7 @@ use crate::model::parse_env_json;
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_inspect(&id)?;
-    let (vars, tag) = ctx.app.env(&permit).await?;
+    let (vars, tag) = ctx.app.env.get(&permit).await?;
     tagged(json(&EnvList { env: vars }), &tag)
 }
 
@@ -34,7 +34,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
     let bytes = body::read(&ctx, stream, Limit::ENV).await?;
     body::check_structure(&bytes)?;
     let vars = parse_env_json(&bytes)?;
-    let changed = ctx.app.replace_env(&permit, ctx.seen(), vars, restart);
+    let changed = ctx.app.env.replace(&permit, ctx.seen(), vars, restart);
     let (vars, tag) = changed.await?;
     tagged(json(&EnvList { env: vars }), &tag)
 }

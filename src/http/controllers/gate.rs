@@ -1,6 +1,7 @@
 //! `/gate`: Traefik's forward-auth. The server is named in the query, which
 //! EMCP itself wrote into the route: no path is parsed to find it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{AUTHORIZATION, HeaderValue, LOCATION, RETRY_AFTER, WWW_AUTHENTICATE};
@@ -17,7 +18,7 @@ use crate::http::error::{challenge, error_body};
 use crate::http::reply::Answer;
 use crate::metrics::GateOutcome;
 use crate::model::{Error, Reason, Result, ServerId, TokenId};
-use crate::services::{Look, Waited};
+use crate::services::{Gate, Look, Waited};
 
 /// Traefik gives up on forward-auth after 30 s and answers 500.
 /// Counted from when the request came, so that what it waited for a new EMCP
@@ -38,36 +39,37 @@ enum Decided {
     Refuse(Refusal),
 }
 
-pub(in crate::http) async fn decide(ctx: Ctx, stream: BodyStream) -> Answer {
+pub(in crate::http) async fn decide(ctx: Ctx, at_gate: Arc<Gate>, stream: BodyStream) -> Answer {
     // Traefik sends the request's body along (ADR 7). It is not looked at, only
     // read to its end so that the connection can be used again.
     body::discard(stream).await?;
     let mut is_held = false;
-    let answer = verdict_on(&ctx, &mut is_held).await;
+    let answer = verdict_on(&ctx, &at_gate, &mut is_held).await;
     let outcome = match answer.as_ref().map(warp::reply::Response::status) {
         Ok(StatusCode::OK) => GateOutcome::Allowed,
         Ok(StatusCode::TEMPORARY_REDIRECT) => GateOutcome::Redirected,
         Ok(_) | Err(_) => GateOutcome::Refused,
     };
-    let metrics = ctx.app.metrics();
-    metrics.gate_took(outcome, is_held, ctx.arrived.elapsed());
+    at_gate.took(outcome, is_held, ctx.arrived.elapsed());
     answer
 }
 
 /// Decides, and tells whether the request was held for it.
-async fn verdict_on(ctx: &Ctx, is_held: &mut bool) -> Answer {
+async fn verdict_on(ctx: &Ctx, at_gate: &Gate, is_held: &mut bool) -> Answer {
     let request = request_of(ctx);
     let server = ctx.query("server").and_then(|id| id.parse().ok());
-    let (at_gate, deadline) = (ctx.app.at_gate(), ctx.arrived + HOLD_MAX);
+    let deadline = ctx.arrived + HOLD_MAX;
     let look = |entry: Option<&Entry>| {
-        let look = look_at(ctx, &request, entry);
+        let look = look_at(ctx, at_gate, &request, entry);
         *is_held |= matches!(look, Look::Wait(_));
         look
     };
     let decided = match at_gate.hold(server, deadline, look).await {
         Waited::Done(decided) => decided?,
-        Waited::Crowded(reason) => return Ok(refuse(ctx, &gate::too_many_waiting(&reason))),
-        Waited::Over(reason) => return Ok(refuse(ctx, &gate::waited_too_long(&reason))),
+        Waited::Crowded(reason) => {
+            return Ok(refuse(ctx, at_gate, &gate::too_many_waiting(&reason)));
+        }
+        Waited::Over(reason) => return Ok(refuse(ctx, at_gate, &gate::waited_too_long(&reason))),
     };
     match decided {
         Decided::Allow {
@@ -77,20 +79,20 @@ async fn verdict_on(ctx: &Ctx, is_held: &mut bool) -> Answer {
         } => {
             at_gate.decided("allow");
             let ticket = ticket_for
-                .map(|token| ctx.app.sse_ticket(entry.server.id, token))
+                .map(|token| at_gate.tickets().session(entry.server.id, token))
                 .transpose()?;
             let headers = &entry.server.settings.pass_headers;
             let passed = gate::passed_on(&request, headers, |text| {
-                ctx.app.is_token(text, ctx.client())
+                at_gate.is_token(text, ctx.client())
             });
             allow(&user, &entry, ticket.as_deref(), &passed)
         }
         Decided::Redirect { token, server } => {
             at_gate.decided("redirect");
-            let ticket = ctx.app.opening_ticket(server, token)?;
+            let ticket = at_gate.tickets().opening(server, token)?;
             redirect(ctx, &gate::with_ticket(request.uri, &ticket))
         }
-        Decided::Refuse(refusal) => Ok(refuse(ctx, &refusal)),
+        Decided::Refuse(refusal) => Ok(refuse(ctx, at_gate, &refusal)),
     }
 }
 
@@ -98,6 +100,7 @@ async fn verdict_on(ctx: &Ctx, is_held: &mut bool) -> Answer {
 /// wait.
 fn look_at(
     ctx: &Ctx,
+    at_gate: &Gate,
     request: &GateRequest<'_>,
     entry: Option<&Entry>,
 ) -> Look<Result<Decided>, Reason> {
@@ -106,7 +109,7 @@ fn look_at(
     }
     let verdict = gate::decide(
         request,
-        || caller(ctx, request, entry),
+        || caller(ctx, at_gate, request, entry),
         entry,
         &ctx.app.settings().allowed_origins,
     );
@@ -126,7 +129,7 @@ fn look_at(
             entry: entry.clone(),
         })),
         (Verdict::Hold { reason }, Some(entry)) => {
-            ctx.app.want_awake(entry);
+            at_gate.want_awake(entry);
             Look::Wait(reason)
         }
     }
@@ -136,13 +139,12 @@ fn look_at(
 /// server is ready, which the gate is asked when the body is there. The server is
 /// found by the path, since one page serves all routes; should that ever be
 /// another than the route's, it is only asked too early or for nothing.
-pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
+pub(in crate::http) async fn knock(ctx: Ctx, at_gate: Arc<Gate>) -> Answer {
     let request = request_of(&ctx);
-    let entry =
-        gate::server_in_url(request.uri).and_then(|name| ctx.app.at_gate().server_called(name));
+    let entry = gate::server_in_url(request.uri).and_then(|name| at_gate.server_called(name));
     let verdict = gate::decide(
         &request,
-        || caller(&ctx, &request, entry.as_ref()),
+        || caller(&ctx, &at_gate, &request, entry.as_ref()),
         entry.as_ref(),
         &ctx.app.settings().allowed_origins,
     );
@@ -150,23 +152,23 @@ pub(in crate::http) async fn knock(ctx: Ctx) -> Answer {
         Verdict::Allow { .. } | Verdict::Hold { .. } | Verdict::Redirect { .. } => {
             StatusCode::OK.into_response()
         }
-        Verdict::Refuse(refusal) => refuse(&ctx, &refusal),
+        Verdict::Refuse(refusal) => refuse(&ctx, &at_gate, &refusal),
     })
 }
 
 /// Whether a body that no server gets is at least read before it is refused
 /// ([`too_large`]): for who has a token. Traefik asks without having read it.
-pub(in crate::http) async fn may_be_told(ctx: Ctx) -> Answer {
+pub(in crate::http) async fn may_be_told(ctx: Ctx, at_gate: Arc<Gate>) -> Answer {
     let request = request_of(&ctx);
-    caller(&ctx, &request, None)?;
+    caller(&ctx, &at_gate, &request, None)?;
     Ok(StatusCode::OK.into_response())
 }
 
 /// The refusal of a body that no server gets. It is read first: an answer that
 /// comes while a client still sends is lost with the connection.
-pub(in crate::http) async fn too_large(ctx: Ctx, stream: BodyStream) -> Answer {
+pub(in crate::http) async fn too_large(_: Ctx, at_gate: Arc<Gate>, stream: BodyStream) -> Answer {
     body::swallow(stream).await;
-    ctx.app.at_gate().decided("too_large");
+    at_gate.decided("too_large");
     Err(Error::TooLarge {
         field: None,
         message: "a request's body may have at most 8,000,000 bytes (8 MB)".to_owned(),
@@ -183,19 +185,29 @@ fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
 }
 
 /// Who asks. Checked anew after every wait: a token may be revoked meanwhile.
-fn caller(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Recognised> {
-    let recognised = recognise(ctx, request, entry)?;
+fn caller(
+    ctx: &Ctx,
+    at_gate: &Gate,
+    request: &GateRequest<'_>,
+    entry: Option<&Entry>,
+) -> Result<Recognised> {
+    let recognised = recognise(ctx, at_gate, request, entry)?;
     ctx.facts.actor(&recognised.caller);
     Ok(recognised)
 }
 
-fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Result<Recognised> {
+fn recognise(
+    ctx: &Ctx,
+    at_gate: &Gate,
+    request: &GateRequest<'_>,
+    entry: Option<&Entry>,
+) -> Result<Recognised> {
     // First, since it is no guess: what a session's client sends besides is then
     // for the server.
     let by_ticket = || {
         let (kind, ticket) = gate::ticket_in_url(request.uri)?;
-        ctx.app
-            .caller_by_ticket(entry?.server.id, kind, &ticket, ctx.client())
+        let tickets = at_gate.tickets();
+        tickets.caller(entry?.server.id, kind, &ticket, ctx.client())
     };
     if let Some(caller) = by_ticket() {
         let by = Presented::Ticket;
@@ -206,7 +218,8 @@ fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Res
         return Err(gate::no_credential());
     }
     let secrets: Vec<&str> = presented.iter().map(|(_, secret)| &**secret).collect();
-    let (at, caller) = ctx.app.identify_first(&secrets, ctx.client())?;
+    let authentication = &ctx.app.authentication;
+    let (at, caller) = authentication.identify_first(&secrets, ctx.client())?;
     let by = presented
         .get(at)
         .map_or(Presented::Authorization, |(by, _)| *by);
@@ -216,9 +229,13 @@ fn recognise(ctx: &Ctx, request: &GateRequest<'_>, entry: Option<&Entry>) -> Res
 /// What Traefik routes here came over plain HTTP with a token in it
 /// (`traefik::document`). Nobody looks at the token: right or wrong, whoever
 /// heard it has it.
-pub(in crate::http) async fn clear_text(ctx: Ctx, stream: BodyStream) -> Answer {
+pub(in crate::http) async fn clear_text(
+    ctx: Ctx,
+    at_gate: Arc<Gate>,
+    stream: BodyStream,
+) -> Answer {
     body::discard(stream).await?;
-    ctx.app.at_gate().decided("token_in_clear_text");
+    at_gate.decided("token_in_clear_text");
     Err(Error::bad_request(
         "token_in_clear_text",
         format!(
@@ -288,8 +305,8 @@ fn header_value(text: &str) -> Result<HeaderValue> {
         .map_err(|error| Error::internal("a value cannot be a header", error))
 }
 
-fn refuse(ctx: &Ctx, refusal: &Refusal) -> warp::reply::Response {
-    ctx.app.at_gate().decided(refusal.code);
+fn refuse(ctx: &Ctx, at_gate: &Gate, refusal: &Refusal) -> warp::reply::Response {
+    at_gate.decided(refusal.code);
     let status = StatusCode::from_u16(refusal.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut response = error_body(
         status,

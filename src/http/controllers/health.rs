@@ -32,7 +32,7 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
         firewall,
         notices,
         disk,
-    } = ctx.app.readiness().await;
+    } = ctx.app.platform.readiness().await;
     let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
     let is_ready = store && docker && traefik;
     let body = json!({
@@ -63,9 +63,13 @@ pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     security(())
 )]
 pub(in crate::http) async fn ca_cert(ctx: Ctx) -> Answer {
-    let pem = ctx.app.ca_cert_pem().ok_or_else(|| Error::NotFound {
-        code: "no_local_ca",
-        message: "this EMCP does not use a CA of its own".to_owned(),
-    })?;
+    let pem = ctx
+        .app
+        .platform
+        .ca_cert_pem()
+        .ok_or_else(|| Error::NotFound {
+            code: "no_local_ca",
+            message: "this EMCP does not use a CA of its own".to_owned(),
+        })?;
     Ok(content("application/x-x509-ca-cert", pem))
 }

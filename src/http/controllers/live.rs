@@ -73,11 +73,11 @@ enum Woken {
 
 impl Watcher {
     fn new(ctx: Ctx, permit: &CanRead) -> Self {
-        let mut usage = ctx.app.usage_changes(permit);
+        let mut usage = ctx.app.live.usage_changes(permit);
         // What was measured before somebody looked is old.
         usage.mark_unchanged();
         Self {
-            changes: ctx.app.server_changes(permit),
+            changes: ctx.app.live.server_changes(permit),
             usage,
             told: Told::default(),
             is_first: true,
@@ -104,7 +104,7 @@ impl Watcher {
                 Woken::Measured => {
                     let latest = self.usage.borrow_and_update().clone();
                     // Asking again keeps the meter running.
-                    let _ = self.ctx.app.usage_changes(&permit);
+                    let _ = self.ctx.app.live.usage_changes(&permit);
                     return Some(event("usage", &*latest));
                 }
                 Woken::Changed => {
@@ -125,7 +125,7 @@ impl Watcher {
     /// What is new since the last time, if anything is.
     fn news(&mut self, permit: &CanRead, name: &str) -> Option<String> {
         self.changes.mark_unchanged();
-        let news = self.ctx.app.news(permit, &mut self.told)?;
+        let news = self.ctx.app.live.news(permit, &mut self.told)?;
         Some(event(name, &news))
     }
 }

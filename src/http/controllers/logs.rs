@@ -95,7 +95,7 @@ async fn read(ctx: Ctx, id: String) -> Answer {
             return Err(invalid("format", must));
         }
     };
-    let log = ctx.app.log(&permit, &id).await?;
+    let log = ctx.app.logs.of_server(&permit, &id).await?;
     if is_text {
         let lines = log.lines(selection, tail.unwrap_or(TAIL_DEFAULT)).await?;
         // Who asks for so many lines knows that there may be more.
@@ -182,9 +182,9 @@ fn text(lines: Lines, notice: Option<String>, has_times: bool) -> warp::reply::R
 
 async fn stream(ctx: Ctx, id: String, ws: Ws) -> Answer {
     let permit = may_view(&ctx)?;
-    ctx.server(&id)?;
+    ctx.named(permit.caller(), &id)?;
     let after = ctx.query_number("after", u64::MAX)?.unwrap_or(0);
-    let log = ctx.app.log(&permit, &id).await?;
+    let log = ctx.app.logs.of_server(&permit, &id).await?;
     let ws = ws
         .max_message_size(SAID_MAX_BYTES)
         .max_frame_size(SAID_MAX_BYTES);

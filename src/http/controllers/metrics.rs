@@ -14,7 +14,7 @@ const FORMAT: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8
 
 /// On the internal listener, without a token and without names.
 pub(in crate::http) async fn internal(ctx: Ctx) -> Answer {
-    Ok(content(FORMAT, ctx.app.metrics_text()?))
+    Ok(content(FORMAT, ctx.app.monitoring.text()?))
 }
 
 /// Where it is not wanted, the public listener has nothing there.
@@ -38,7 +38,10 @@ fn where_wanted(ctx: &Ctx) -> Result<()> {
 pub(in crate::http) async fn read(ctx: Ctx) -> Answer {
     where_wanted(&ctx)?;
     let permit = ctx.may_scrape()?;
-    Ok(content(FORMAT, ctx.app.metrics_with_names(&permit)?))
+    Ok(content(
+        FORMAT,
+        ctx.app.monitoring.text_with_names(&permit)?,
+    ))
 }
 
 // Traefik has a route of its own for it, which goes before, unless it was made
@@ -69,6 +72,7 @@ impl Ctx {
     /// The capability to read the metrics, for who shows the metrics token.
     fn may_scrape(&self) -> Result<crate::access::CanScrape> {
         let presented = self.header("authorization").and_then(bearer);
-        self.app.identify_monitor(presented, self.client())
+        let authentication = &self.app.authentication;
+        authentication.identify_monitor(presented, self.client())
     }
 }

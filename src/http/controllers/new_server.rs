@@ -19,7 +19,7 @@ use crate::services::templates;
 )]
 pub(in crate::http) async fn name(ctx: Ctx, name: String) -> Answer {
     let permit = ctx.caller()?.may_read()?;
-    let problem = ctx.app.problem_with_name(&permit, &name);
+    let problem = ctx.app.servers.problem_with_name(&permit, &name);
     Ok(json(&NameView {
         available: problem.is_none(),
         code: problem.as_ref().and_then(|problem| match problem {
@@ -43,7 +43,7 @@ pub(in crate::http) async fn check(ctx: Ctx, stream: BodyStream) -> Answer {
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::code(max_code)).await?;
     let check = create_form::read_check(&bytes, max_code)?;
-    Ok(json(&ctx.app.check_code(&permit, check).await?))
+    Ok(json(&ctx.app.checks.check_code(&permit, check).await?))
 }
 
 #[utoipa::path(

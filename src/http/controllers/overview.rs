@@ -13,5 +13,5 @@ use crate::http::reply::{Answer, json};
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let permit = ctx.caller()?.may_read()?;
-    Ok(json(&ctx.app.overview(&permit).await?))
+    Ok(json(&ctx.app.overview.view(&permit).await?))
 }

@@ -11,7 +11,8 @@ use crate::traefik::{Fingerprint, Poll};
 
 pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
     let presented = ctx.header("authorization").and_then(bearer).unwrap_or("");
-    let polled = ctx.app.poll_routes(presented, ctx.peer, ctx.connection);
+    let provider = &ctx.app.route_provider;
+    let polled = provider.poll(presented, ctx.peer, ctx.connection);
     match polled.await? {
         Poll::Document(body) => Ok(content("application/json", body)),
         // Never an empty 200, which would wipe every route (`ARCHITECTURE.md`).
@@ -29,6 +30,6 @@ pub(in crate::http) async fn poll(ctx: Ctx) -> Answer {
 /// document.
 pub(in crate::http) async fn in_effect(ctx: Ctx, fingerprint: String) -> Answer {
     let told = Fingerprint::told(fingerprint);
-    ctx.app.see_routes_in_effect(&told).await;
+    ctx.app.route_provider.see_in_effect(&told).await;
     Ok(no_content())
 }

@@ -21,7 +21,7 @@ use crate::http::reply::{Answer, json, json_with, no_content, tagged};
 use crate::model::{
     CreateServerBody, Error, PatchServer, RESERVED_NAMES, Result, ServerId, ServerName, Status,
 };
-use crate::services::{ServerFilter, ServerView, urls_of};
+use crate::services::{ServerFilter, ServerView};
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
@@ -52,7 +52,7 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
         text: ctx.query("q").map(str::to_owned),
         status,
     };
-    let servers = ctx.app.list_servers(&permit, &filter);
+    let servers = ctx.app.servers.list(&permit, &filter);
     Ok(json(&ServerList {
         total: servers.len(),
         servers,
@@ -72,7 +72,7 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let max_code = ctx.app.settings().max_code_bytes;
     let bytes = body::read(&ctx, stream, Limit::server(max_code)).await?;
     let new = create_form::read(&ctx.headers, bytes, max_code).await?;
-    let view = ctx.app.create_server(&permit, new).await?;
+    let view = ctx.app.servers.create(&permit, new).await?;
     ctx.facts.about(view.id);
     ctx.facts.target(&view.name, view.id);
     audit::done(&ctx).await;
@@ -89,7 +89,7 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
 )]
 pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_read(&id)?;
-    let view = ctx.app.server(&permit, &id)?;
+    let view = ctx.app.servers.get(&permit, &id)?;
     tagged(json(&view), &view.etags.settings)
 }
 
@@ -104,7 +104,7 @@ pub(in crate::http) async fn get(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let permit = ctx.may_write(&id)?;
     let patch: PatchServer = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    let view = ctx.app.patch_server(&permit, ctx.seen(), patch).await?;
+    let view = ctx.app.servers.patch(&permit, ctx.seen(), patch).await?;
     tagged(json(&view), &view.etags.settings)
 }
 
@@ -117,7 +117,7 @@ pub(in crate::http) async fn patch(ctx: Ctx, id: String, stream: BodyStream) -> 
 )]
 pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_write(&id)?;
-    let tokens = ctx.app.delete_server(&permit, ctx.seen()).await?;
+    let tokens = ctx.app.servers.delete(&permit, ctx.seen()).await?;
     audit::done(&ctx).await;
     for token in tokens {
         audit::also_done(&ctx, "token.revoke", &token.name, token.id).await;
@@ -149,7 +149,7 @@ pub(in crate::http) async fn act(ctx: Ctx, id: String, stream: BodyStream) -> An
         }
     };
     ctx.facts.action(word);
-    let view = ctx.app.act(&permit, action).await?;
+    let view = ctx.app.servers.act(&permit, action).await?;
     audit::done(&ctx).await;
     if ctx.query("wait").is_none() {
         return Ok(json_with(StatusCode::ACCEPTED, &view));
@@ -170,7 +170,7 @@ pub(in crate::http) async fn events(ctx: Ctx, id: String) -> Answer {
         .query_number("limit", EVENTS_MAX)?
         .unwrap_or(EVENTS_SHOWN);
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
-    let events = ctx.app.events(&permit, &id, limit).await?;
+    let events = ctx.app.servers.events(&permit, &id, limit).await?;
     Ok(json(&EventList { events }))
 }
 
@@ -231,10 +231,10 @@ fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answ
         ..GateRequest::default()
     };
     gate::check_browser(&request, &settings.allowed_origins)?;
-    recognise(ctx, path)?;
-    let entry = ctx.app.find_server(name)?;
+    let caller = recognise(ctx, path)?;
+    let named = ctx.app.grants.named(&caller, name)?;
     // A route goes by the name alone.
-    if name != entry.server.name.as_str() {
+    if name != named.name().as_str() {
         return Err(Error::no_server(name));
     }
     match moved_to {
@@ -242,7 +242,7 @@ fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answ
             code: "server_moved",
             message: format!(
                 "the server \"{name}\" is at {} now; use that address",
-                urls_of(&base, &entry).main()
+                named.address_under(&base)
             ),
         }),
         // Traefik has been given the route, and takes some hundred milliseconds
@@ -258,7 +258,7 @@ fn no_route_to(ctx: &Ctx, path: &str, name: &str, moved_to: Option<Url>) -> Answ
 
 /// Who asks for a server that has no route, in words that are the gate's: whoever
 /// has no token must not see by them whether there is such a server.
-fn recognise(ctx: &Ctx, path: &str) -> Result<()> {
+fn recognise(ctx: &Ctx, path: &str) -> Result<Caller> {
     let key = ctx.query("key").map(|key| {
         let pair = url::form_urlencoded::Serializer::new(String::new())
             .append_pair("key", key)
@@ -273,15 +273,16 @@ fn recognise(ctx: &Ctx, path: &str) -> Result<()> {
     };
     let presented = gate::credentials(&request);
     if presented.is_empty() {
-        return ctx.caller().map(drop).map_err(|error| match error {
+        return ctx.caller().map_err(|error| match error {
             Error::Unauthenticated { .. } => gate::no_credential(),
             other => other,
         });
     }
     let secrets: Vec<&str> = presented.iter().map(|(_, secret)| &**secret).collect();
-    let (_, caller) = ctx.app.identify_first(&secrets, ctx.client())?;
+    let authentication = &ctx.app.authentication;
+    let (_, caller) = authentication.identify_first(&secrets, ctx.client())?;
     ctx.facts.actor(&caller);
-    Ok(())
+    Ok(caller)
 }
 
 async fn wait_if_asked(ctx: &Ctx, viewer: &Caller, view: ServerView) -> Result<ServerView> {
@@ -290,7 +291,8 @@ async fn wait_if_asked(ctx: &Ctx, viewer: &Caller, view: ServerView) -> Result<S
     };
     let id: ServerId = view.id;
     let patience = Duration::from_secs(secs);
-    ctx.app.settled(viewer, id, patience).await
+    let permit = viewer.may_read()?;
+    ctx.app.servers.settled(&permit, id, patience).await
 }
 
 fn parse_status(text: &str) -> Result<Status> {

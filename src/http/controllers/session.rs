@@ -45,9 +45,12 @@ pub(in crate::http) async fn sign_in(ctx: Ctx, stream: BodyStream) -> Answer {
     // No other page may sign a visitor in, in somebody else's name.
     ctx.check_cookie_use(true)?;
     let body: SignIn = body::read_json(&ctx, stream, Limit::SIGN_IN).await?;
-    let caller = ctx.app.identify(body.token.trim(), ctx.client())?;
+    let caller = ctx
+        .app
+        .authentication
+        .identify(body.token.trim(), ctx.client())?;
     ctx.facts.caller(&caller);
-    let session = ctx.app.sign_in(&caller.may_read()?, &caller)?;
+    let session = ctx.app.sessions.begin(&caller.may_read()?)?;
     let mut response = json(&SessionView::of(&caller, Some(session.ends_at)));
     let value = cookie_header(&session.cookie, SESSION_LIFETIME)?;
     response.headers_mut().insert(SET_COOKIE, value);

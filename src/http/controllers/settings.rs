@@ -13,5 +13,5 @@ use crate::http::reply::{Answer, json};
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let permit = ctx.caller()?.may_administer()?;
-    Ok(json(&ctx.app.settings_view(&permit).await))
+    Ok(json(&ctx.app.shown_settings.view(&permit).await))
 }

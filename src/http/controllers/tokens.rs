@@ -17,7 +17,7 @@ use crate::http::reply::{Answer, json, json_with, no_content};
 )]
 pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     let permit = ctx.caller()?.may_issue()?;
-    let tokens = ctx.app.list_tokens(&permit, ctx.query("server"))?;
+    let tokens = ctx.app.tokens.list(&permit, ctx.query("server"))?;
     Ok(json(&TokenList { tokens }))
 }
 
@@ -31,7 +31,7 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
 pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
     let permit = ctx.caller()?.may_issue()?;
     let new: CreateToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    let created = ctx.app.create_token(&permit, new).await?;
+    let created = ctx.app.tokens.create(&permit, new).await?;
     ctx.facts.target(&created.view.name, created.view.id);
     Ok(json_with(StatusCode::CREATED, &created))
 }
@@ -47,10 +47,11 @@ pub(in crate::http) async fn create(ctx: Ctx, stream: BodyStream) -> Answer {
 pub(in crate::http) async fn change(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let caller = ctx.caller()?;
     let permit = caller.may_administer()?;
-    let token = ctx.app.token(&caller.may_issue()?, &id)?;
+    let token = ctx.app.tokens.get(&caller.may_issue()?, &id)?;
     ctx.facts.target(&token.name, token.id);
     let change: ChangeToken = body::read_json(&ctx, stream, Limit::SETTINGS).await?;
-    Ok(json(&ctx.app.change_token(&permit, &token, change).await?))
+    let changed = ctx.app.quotas.change_token(&permit, &token, change);
+    Ok(json(&changed.await?))
 }
 
 #[utoipa::path(
@@ -62,8 +63,8 @@ pub(in crate::http) async fn change(ctx: Ctx, id: String, stream: BodyStream) ->
 )]
 pub(in crate::http) async fn revoke(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.caller()?.may_issue()?;
-    let token = ctx.app.token(&permit, &id)?;
+    let token = ctx.app.tokens.get(&permit, &id)?;
     ctx.facts.target(&token.name, token.id);
-    ctx.app.revoke_token(&permit, token.id).await?;
+    ctx.app.tokens.revoke(&permit, token.id).await?;
     Ok(no_content())
 }

@@ -25,7 +25,7 @@ use crate::model::Result;
 )]
 pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
     let permit = may_use(&ctx, &id)?;
-    Ok(json(&ctx.app.tools(&permit).await?))
+    Ok(json(&ctx.app.tools.list(&permit).await?))
 }
 
 #[utoipa::path(
@@ -43,7 +43,7 @@ pub(in crate::http) async fn list(ctx: Ctx, id: String) -> Answer {
 pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let permit = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(&ctx, stream, Limit::CALL).await?;
-    Ok(json(&ctx.app.call_tool(&permit, call).await?))
+    Ok(json(&ctx.app.tools.call(&permit, call).await?))
 }
 
 #[utoipa::path(
@@ -61,7 +61,7 @@ pub(in crate::http) async fn call(ctx: Ctx, id: String, stream: BodyStream) -> A
 pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let permit = may_use(&ctx, &id)?;
     let resource: ResourceRef = body::read_json(&ctx, stream, Limit::CALL).await?;
-    Ok(json(&ctx.app.read_resource(&permit, resource).await?))
+    Ok(json(&ctx.app.tools.read_resource(&permit, resource).await?))
 }
 
 #[utoipa::path(
@@ -79,7 +79,7 @@ pub(in crate::http) async fn read(ctx: Ctx, id: String, stream: BodyStream) -> A
 pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) -> Answer {
     let permit = may_use(&ctx, &id)?;
     let call: Invocation = body::read_json(&ctx, stream, Limit::CALL).await?;
-    Ok(json(&ctx.app.get_prompt(&permit, call).await?))
+    Ok(json(&ctx.app.tools.get_prompt(&permit, call).await?))
 }
 
 #[utoipa::path(
@@ -91,12 +91,11 @@ pub(in crate::http) async fn prompt(ctx: Ctx, id: String, stream: BodyStream) ->
 )]
 pub(in crate::http) async fn test(ctx: Ctx, id: String) -> Answer {
     let permit = may_use(&ctx, &id)?;
-    Ok(json(&ctx.app.test_connection(&permit).await?))
+    Ok(json(&ctx.app.connection_tests.run(&permit).await?))
 }
 
 /// Trying a tool is calling the server, as through the gate.
 fn may_use(ctx: &Ctx, id: &str) -> Result<CanConnect> {
     let caller = ctx.caller()?;
-    let server = ctx.server(id)?;
-    caller.may_connect(&server)
+    ctx.named(&caller, id)?.may_connect()
 }

@@ -13,5 +13,5 @@ use crate::http::reply::{Answer, json};
 )]
 pub(in crate::http) async fn get(ctx: Ctx) -> Answer {
     let permit = ctx.caller()?.may_see_usage()?;
-    Ok(json(&ctx.app.people(&permit).await?))
+    Ok(json(&ctx.app.quotas.people(&permit).await?))
 }

@@ -11,7 +11,8 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
-use crate::model::{Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId, ServerName};
+use crate::model::{
+    ContainerId, Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId, ServerName};
 use crate::runtime::Endpoint;
 
 /// Broker and EMCP are replaced one after the other, so each tells the other

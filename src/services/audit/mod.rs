@@ -6,17 +6,16 @@ mod fold;
 mod pending;
 mod syslog;
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
 use futures_util::{Stream, stream};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use self::fold::Folds;
 use self::pending::Pending;
 use self::syslog::Syslog;
-use super::App;
+use super::Endings;
+use super::parts::Parts;
 use crate::access::CanAdminister;
 use crate::api::Notice;
 use crate::metrics::Count;
@@ -29,7 +28,7 @@ use crate::trouble;
 const EXPORT_STEP: usize = 500;
 
 /// Takes lines and sees to it that they are kept.
-pub struct AuditLog {
+pub(super) struct AuditLog {
     store: Store,
     kept: u64,
     pending: Mutex<Pending>,
@@ -41,12 +40,11 @@ pub struct AuditLog {
 impl AuditLog {
     /// A log as the settings say. `dropped` counts lines that a syslog target
     /// did not take in time.
-    pub fn new(
+    pub(super) fn new(
         store: Store,
         settings: &Settings,
         dropped: Count,
-        tasks: &TaskTracker,
-        cancel: CancellationToken,
+        Endings { tasks, cancel, .. }: &Endings,
     ) -> Self {
         let host = settings.public_url.host_str().unwrap_or_default();
         let target = settings.audit_syslog.clone();
@@ -55,24 +53,25 @@ impl AuditLog {
             kept: settings.audit_max_entries,
             pending: Mutex::default(),
             writing: tokio::sync::Mutex::default(),
-            syslog: target.map(|target| Syslog::start(target, host, dropped, tasks, cancel)),
+            syslog: target
+                .map(|target| Syslog::start(target, host, dropped, tasks, cancel.clone())),
         }
     }
 
     /// Takes a line that is written with the next batch.
-    pub fn note(&self, entry: AuditEntry) {
+    pub(super) fn note(&self, entry: AuditEntry) {
         self.pending().push(entry);
     }
 
     /// Takes a line and writes it, with all that wait, before it returns. If the
     /// database does not take it, it waits for the next batch.
-    pub async fn record(&self, entry: AuditEntry) {
+    pub(super) async fn record(&self, entry: AuditEntry) {
         self.note(entry);
         self.flush().await;
     }
 
     /// Writes what waits.
-    pub async fn flush(&self) {
+    pub(super) async fn flush(&self) {
         let mut folds = self.writing.lock().await;
         let batch = self.pending().take();
         if batch.is_empty() {
@@ -105,7 +104,7 @@ impl AuditLog {
     }
 
     /// What the operator should know of it.
-    pub fn notice(&self) -> Option<Notice> {
+    pub(super) fn notice(&self) -> Option<Notice> {
         self.syslog.as_ref()?.notice()
     }
 
@@ -114,18 +113,42 @@ impl AuditLog {
     }
 }
 
-impl App {
+/// The audit log, for who writes its lines and who may read them.
+pub struct Audit {
+    log: Arc<AuditLog>,
+    store: Store,
+}
+
+impl Audit {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self {
+            log: Arc::clone(&parts.audit),
+            store: parts.store.clone(),
+        }
+    }
+
+    /// Keeps a line of the audit log. One that tells of a change is kept when
+    /// this returns. It gives nothing out, so whoever has done something needs no
+    /// capability for it.
+    pub async fn write(&self, entry: AuditEntry) {
+        if entry.is_a_change() {
+            self.log.record(entry).await;
+        } else {
+            self.log.note(entry);
+        }
+    }
+
     /// A page of the audit log, newest first, and whether there are more.
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn audit_page(
+    pub async fn page(
         &self,
         _: &CanAdminister,
         filter: AuditFilter,
         limit: usize,
     ) -> Result<(Vec<AuditRecord>, bool)> {
-        self.audit.flush().await;
+        self.log.flush().await;
         self.store.audit_page(filter, limit).await
     }
 
@@ -134,13 +157,13 @@ impl App {
     ///
     /// # Errors
     /// In the stream, if the database fails.
-    pub async fn audit_lines(
+    pub async fn lines(
         &self,
         _: &CanAdminister,
         filter: AuditFilter,
         after: u64,
     ) -> impl Stream<Item = Result<String>> + Send + use<> {
-        self.audit.flush().await;
+        self.log.flush().await;
         let store = self.store.clone();
         stream::try_unfold(Some(after), move |after| {
             let (store, filter) = (store.clone(), filter.clone());

@@ -1,14 +1,17 @@
 """The two Docker networks of one platform, in the range reserved for benchmarks (RFC 2544, 198.18.0.0/15)."""
 
 import fcntl
+import itertools
 import random
 import socket
 import tempfile
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from ipaddress import IPv4Network
 from pathlib import Path
+from typing import TextIO
 
 from .docker import DockerError, docker
 
@@ -20,7 +23,10 @@ ATTEMPTS = 40
 
 # Below the ports Linux gives to outgoing connections, so that none of these takes a port between the
 # moment it was found free and the moment the platform listens on it.
-FIRST_PORT, LAST_PORT = 20_000, 32_000
+FIRST_PORT, LAST_PORT = 20_000, 30_000  # The rest, up to 32,000, is tests/ui's.
+PORTS_PER_PROCESS = 200
+# Held until the process ends.
+_locks: list[TextIO] = []
 
 
 @dataclass(frozen=True)
@@ -90,17 +96,29 @@ def _routed() -> list[IPv4Network]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Different ports nothing listens on now."""
-    sockets: list[socket.socket] = []
-    try:
-        while len(sockets) < count:
-            candidate = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-            try:
-                candidate.bind(("127.0.0.1", random.randrange(FIRST_PORT, LAST_PORT)))
-                sockets.append(candidate)
-            except OSError:
-                candidate.close()
-        return [bound.getsockname()[1] for bound in sockets]
-    finally:
-        for bound in sockets:
-            bound.close()
+    """Different ports nothing listens on now, and that no other test process gets."""
+    return [next(port for port in _own_ports() if _is_free(port)) for _ in range(count)]
+
+
+@cache
+def _own_ports() -> Iterator[int]:
+    """This process's ports, over and over: one that was handed out may wait until something listens on it."""
+    blocks = [range(first, first + PORTS_PER_PROCESS) for first in range(FIRST_PORT, LAST_PORT, PORTS_PER_PROCESS)]
+    random.shuffle(blocks)
+    for block in blocks:
+        lock = (Path(tempfile.gettempdir()) / f"emcp-test-ports-{block.start}.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            continue
+        _locks.append(lock)
+        return itertools.cycle(block)
+    raise RuntimeError(f"{len(blocks)} test processes have taken all ports")
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as candidate, suppress(OSError):
+        candidate.bind(("127.0.0.1", port))
+        return True
+    return False

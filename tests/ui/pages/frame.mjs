@@ -3,6 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
+import { until } from "../support/waits.mjs";
 
 /** @param {import("../support/suite.mjs").Suite} suite */
 export default function frame(suite) {
@@ -108,14 +109,15 @@ export default function frame(suite) {
   test("another page has another title, begins at the top, and has the keyboard", async () => {
     for (const name of ["one", "two", "three", "four", "five", "six"]) await suite.create(name, { description: "x ".repeat(400) });
     const page = await suite.visitSignedIn("/servers", { viewport: { width: 360, height: 600 } });
-    assert.equal(await page.title(), "Servers · EMCP");
+    await until("its title", async () => (await page.title()) === "Servers · EMCP");
     const link = page.getByRole("link", { name: "two", exact: true });
     await link.focus();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "two", level: 1 }).waitFor();
-    assert.equal(await page.title(), "two · EMCP");
-    assert.equal(await page.evaluate(() => scrollY), 0);
-    assert.equal(await page.evaluate(() => document.activeElement?.id), "content");
+    // Once the page is painted.
+    await until("its title", async () => (await page.title()) === "two · EMCP");
+    await until("its beginning", () => page.evaluate(() => scrollY === 0));
+    await until("the page to have the keyboard", () => page.evaluate(() => document.activeElement?.id === "content"));
   });
 
   test("an address that leads nowhere says so", async () => {

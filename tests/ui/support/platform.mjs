@@ -60,6 +60,8 @@ export class Platform {
       EMCP_INTERNAL_SUBNET: internalSubnet,
       EMCP_FIREWALL: "off",
       EMCP_BASE_IMAGE: baseImage(),
+      // Three questions in a row that are not answered tell of a silent server.
+      EMCP_LIVENESS_INTERVAL_SECS: "3",
       EMCP_ALLOWED_ORIGINS: INSPECTOR_ORIGIN,
       EMCP_PUBLIC_URL: this.publicUrl,
       EMCP_LISTEN: `127.0.0.1:${listen}`,
@@ -178,14 +180,15 @@ function killRecorded(folder) {
 
 /**
  * Different ports nothing listens on, below those that Linux gives to outgoing
- * connections, so that none of these takes one meanwhile.
+ * connections, so that none of these takes one meanwhile, nor do the tests in
+ * Python, which have those from 20,000 on.
  * @param {number} count
  */
 async function freePorts(count) {
   /** @type {Map<number, net.Server>} */
   const found = new Map();
   while (found.size < count) {
-    const port = 20_000 + Math.floor(Math.random() * 12_000);
+    const port = 30_000 + Math.floor(Math.random() * 2_000);
     const server = net.createServer();
     const isFree = await new Promise((resolve) => {
       server.once("error", () => resolve(false));

@@ -2,13 +2,13 @@
 
 use jiff::Timestamp;
 
-use super::App;
+use super::Servers;
 use crate::access::CanShare;
 use crate::model::{Actor, Error, Result, Role, check_person};
 
 const MEMBERS_MAX: usize = 100;
 
-impl App {
+impl Servers {
     /// Checks a list of members: each is the name of a live token of a
     /// developer or viewer, or is one already. A mistyped name would stand
     /// open for whoever gets a token of that name later.
@@ -16,7 +16,7 @@ impl App {
     /// # Errors
     /// `server_not_found`, `invalid_members`, `unknown_member`.
     pub(super) fn check_members(&self, permit: &CanShare, names: &[Actor]) -> Result<Vec<Actor>> {
-        let server = self.find_server(&permit.server().to_string())?.server;
+        let server = self.directory.require(&permit.server().to_string())?.server;
         let tokens = self.tokens.list();
         let now = Timestamp::now();
         let is_person = |name: &str| {
