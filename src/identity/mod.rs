@@ -5,6 +5,7 @@ mod certificate;
 mod examine;
 mod files;
 mod own_certificate;
+mod source;
 
 use std::path::{Path, PathBuf};
 
@@ -18,7 +19,6 @@ pub use files::{create_dir_private, write_atomically};
 pub use own_certificate::{from_files, keep};
 
 use crate::model::{KnownNotice, ServerId};
-use crate::runtime::{BundleSource, DiskSource};
 use crate::settings::{SecretSource, Settings, TlsSource};
 use crate::vault::random_bytes;
 

@@ -31,7 +31,7 @@ pub use endpoint::Endpoint;
 pub use measured::Measured;
 pub use programs::{CHECK, REACH};
 pub use types::{
-    BundleSource, Change, Container, ContainerSpec, DiskSource, DiskSpec, EngineInfo, Inspected,
+    Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected,
     OneShot, OutputLine, OutputStream, Phase, ResourceUsage, Run, RuntimeError, STORAGE_TARGET,
 };
 

@@ -1,6 +1,5 @@
 //! What EMCP shares with a container engine: the words, without any engine.
 
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -8,6 +7,7 @@ use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use super::Endpoint;
+use crate::identity::{BundleSource, DiskSource};
 use crate::model::{ContainerId, Egress, InstanceId, KnownFault, Limits, ServerId, ServerName};
 
 /// Where a server with storage has it, inside its container.
@@ -46,38 +46,6 @@ pub struct ContainerSpec {
     pub limits: Limits,
     /// From SIGTERM to SIGKILL when the engine stops it by itself.
     pub stop_grace: Duration,
-}
-
-/// Where the code of a container comes from. Made by who lays out the data
-/// directory (`identity::Layout`), and read by the runtime alone.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct BundleSource(PathBuf);
-
-impl BundleSource {
-    /// What lies in this directory.
-    pub(crate) fn of_dir(dir: PathBuf) -> Self {
-        Self(dir)
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.0
-    }
-}
-
-/// Where the disk of a container is: a directory that holds its image and nothing
-/// else. Made and read as a [`BundleSource`] is.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct DiskSource(PathBuf);
-
-impl DiskSource {
-    /// The image in this directory.
-    pub(crate) fn of_dir(dir: PathBuf) -> Self {
-        Self(dir)
-    }
-
-    pub(super) fn dir(&self) -> &Path {
-        &self.0
-    }
 }
 
 /// The disk of a container.

@@ -18,9 +18,10 @@ use super::protocol::{
     self, ANSWER_MAX_BYTES, GREETING, RunWish, Shot, ShotKind, WISH_MAX_BYTES, Wish,
 };
 use super::setup::Setup;
+use crate::identity::BundleSource;
 use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    BundleSource, CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected,
+    CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected,
     OneShot, OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
 };
 use crate::settings::Settings;

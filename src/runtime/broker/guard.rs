@@ -17,10 +17,11 @@ use super::protocol::{Agreed, RunWish, Shot, ShotKind};
 use super::setup::Setup;
 use crate::blocking::run_blocking;
 use crate::bounds::Bounds;
+use crate::identity::{BundleSource, DiskSource};
 use crate::model::{ContainerId, Egress, ServerId};
 use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
 use crate::runtime::{
-    BundleSource, CHECK, Change, Container, ContainerSpec, DiskSource, DiskSpec, Endpoint,
+    CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint,
     EngineInfo, Inspected, OneShot, OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
 };
 

@@ -15,8 +15,9 @@ use super::{
     LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_RUN_OF, LABEL_SECRETS,
     LABEL_SERVER, seccomp,
 };
+use crate::identity::BundleSource;
 use crate::model::{ContainerId, Egress, Limits};
-use crate::runtime::{BundleSource, Container, ContainerSpec, Endpoint, Phase, Run};
+use crate::runtime::{Container, ContainerSpec, Endpoint, Phase, Run};
 
 /// The unprivileged user of the base image.
 pub(super) const CONTAINER_USER: &str = "10001:10001";

@@ -235,7 +235,7 @@ fn create_body(instance: &str, image: &str, disk: &DiskSpec) -> ContainerCreateB
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::runtime::DiskSource;
+    use crate::identity::DiskSource;
 
     #[test]
     fn the_helper_may_use_loop_devices_and_little_else() {
