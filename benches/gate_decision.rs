@@ -20,8 +20,8 @@ use emcp::directory::{Directory, Entry};
 use emcp::gate::{self, GateRequest, Recognised, Verdict};
 use emcp::metrics::{GateOutcome, Metrics};
 use emcp::model::{
-    Actor, Desired, Error, Instance, InstanceRole, Instances, Role, RunState, Server, ServerId,
-    Status, Token, TokenId, TokenSecret,
+    Desired, Error, Grant, Instance, InstanceRole, Instances, Origin, Principal, Role, RunState,
+    Server, ServerId, Status, Token, TokenId, TokenSecret,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -151,7 +151,7 @@ impl World {
                 message: "this token is not valid (any more)".to_owned(),
             });
         };
-        self.tokens.note_use(found.caller.token, from, now);
+        self.tokens.note_use(found.caller.credential, from, now);
         Ok(Recognised {
             caller: found.caller,
             by,
@@ -169,7 +169,7 @@ fn entry(number: usize, now: Timestamp) -> Entry {
         ..Server::new(
             ServerId::new(),
             format!("server-{number}").parse().unwrap(),
-            Actor("maker".into()),
+            Principal::by_name("maker"),
             now,
         )
     };
@@ -185,15 +185,18 @@ fn entry(number: usize, now: Timestamp) -> Entry {
 }
 
 fn token(number: usize, secret: &TokenSecret, server: ServerId, now: Timestamp) -> Token {
+    let (id, maker) = (TokenId(Uuid::now_v7()), Principal::by_name("maker"));
     Token {
-        id: TokenId(Uuid::now_v7()),
-        name: format!("client-{number}"),
-        role: Role::Connect,
-        servers: Some(vec![server]),
+        id,
+        principal: Origin::Token(id).called(format!("client-{number}")),
+        grant: Grant {
+            role: Role::Connect,
+            servers: Some(vec![server]),
+            bound_to: Some(maker.clone()),
+        },
         hash: hex::encode(TokenSecret::hash_of(secret.expose())),
         created_at: now,
-        created_by: "maker".into(),
-        bound_to_maker: true,
+        created_by: maker,
         expires_at: None,
         last_used_at: None,
         quota: Default::default(),

@@ -303,7 +303,6 @@ workers=(--numprocesses=2 --dist=loadfile --no-loadscope-reorder)
 keep_binary
 beside 11 checks_without_an_engine
 suite 'end-to-end tests' "${pytest[@]}" "${workers[@]}" --durations=25 tests/e2e
-gather
 beside 1 chromium_suite
 suite 'fault tests' "${pytest[@]}" "${workers[@]}" -m 'not alone' --durations=25 tests/faults
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests

@@ -261,11 +261,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::Actor;
+    use crate::model::Principal;
 
     fn entry(name: &str) -> Entry {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
-        let server = Server::new(id, name.parse().unwrap(), Actor("ann".into()), now);
+        let server = Server::new(id, name.parse().unwrap(), Principal::by_name("ann"), now);
         Entry::of_test(server, RunState::never_ran(now), [198, 18, 1, 1])
     }
 

@@ -15,7 +15,7 @@ mod scrape;
 mod table;
 mod writes;
 
-use crate::model::{ADMINISTRATOR, Actor, Error, Result, Role, Server, ServerId, Token, TokenId};
+use crate::model::{Error, Grant, Principal, Result, Role, Server, ServerId, Token, TokenId};
 
 pub use client::{ClientKey, Proxies, UNKNOWN_CLIENT};
 pub use limiter::{Limiter, Standing, Wrong};
@@ -27,17 +27,13 @@ pub use writes::WriteMeter;
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// The token's name, as shown in histories and to servers.
-    pub name: String,
-    /// What the token allows.
-    pub role: Role,
-    /// For `connect`: the servers; `None` means all.
-    pub servers: Option<Vec<ServerId>>,
-    /// For `connect`: the developer whose servers they must be, if one has made
-    /// the token.
-    pub bound_to: Option<String>,
-    /// The token; `None` for the administrator's own from the settings.
-    pub token: Option<TokenId>,
+    /// Who it is.
+    pub principal: Principal,
+    /// What the credential allows them.
+    pub grant: Grant,
+    /// By what they are known: a token; `None` for the administrator's own from
+    /// the settings.
+    pub credential: Option<TokenId>,
 }
 
 /// The capability to see servers, their state and their logs.
@@ -56,8 +52,6 @@ pub struct CanInspect {
 #[derive(Debug)]
 pub struct CanCreate {
     caller: Caller,
-    actor: Actor,
-    is_exempt: bool,
 }
 
 /// The capability to change one server, in somebody's name.
@@ -65,8 +59,6 @@ pub struct CanCreate {
 pub struct CanWrite {
     server: ServerId,
     caller: Caller,
-    actor: Actor,
-    is_exempt: bool,
     /// Why its members may not be changed, for who is only one of them.
     not_to_share: Option<String>,
 }
@@ -87,31 +79,29 @@ pub struct CanIssue {
 /// The capability to see what people have and may have.
 #[derive(Debug)]
 pub struct CanSeeUsage {
-    only: Option<String>,
+    only: Option<Principal>,
 }
 
 /// The capability to do what concerns the whole platform, in somebody's name.
 #[derive(Debug)]
 pub struct CanAdminister {
-    actor: Actor,
+    actor: Principal,
 }
 
 /// The capability to call one server through the gate, in somebody's name.
 #[derive(Debug)]
 pub struct CanConnect {
     server: ServerId,
-    actor: Actor,
+    actor: Principal,
 }
 
 impl Caller {
     /// The holder of the administrator's token.
     pub fn administrator() -> Self {
         Self {
-            name: ADMINISTRATOR.to_owned(),
-            role: Role::Admin,
-            servers: None,
-            bound_to: None,
-            token: None,
+            principal: Principal::administrator(),
+            grant: Grant::of_role(Role::Admin),
+            credential: None,
         }
     }
 
@@ -120,7 +110,7 @@ impl Caller {
     /// # Errors
     /// `forbidden` for a token that may only connect.
     pub fn may_read(&self) -> Result<CanRead> {
-        match self.role {
+        match self.grant.role {
             Role::Admin | Role::Developer | Role::Viewer => Ok(CanRead {
                 caller: self.clone(),
             }),
@@ -135,7 +125,7 @@ impl Caller {
     /// `not_your_server`, or `forbidden` for a token that may only connect.
     pub fn may_inspect(&self, server: &Server) -> Result<CanInspect> {
         self.may_read()?;
-        if self.role != Role::Admin && !server.belongs_to(&self.name) {
+        if self.grant.role != Role::Admin && !server.belongs_to(self.principal.id) {
             return Err(not_yours(server));
         }
         Ok(CanInspect { server: server.id })
@@ -146,11 +136,9 @@ impl Caller {
     /// # Errors
     /// `forbidden` for a token that may only look or connect.
     pub fn may_create(&self) -> Result<CanCreate> {
-        match self.role {
+        match self.grant.role {
             Role::Admin | Role::Developer => Ok(CanCreate {
                 caller: self.clone(),
-                actor: self.actor(),
-                is_exempt: self.role == Role::Admin,
             }),
             Role::Viewer | Role::Connect => Err(lacks("developer or admin")),
         }
@@ -163,19 +151,17 @@ impl Caller {
     /// connect.
     pub fn may_write(&self, server: &Server) -> Result<CanWrite> {
         self.may_create()?;
-        if self.role != Role::Admin && !server.belongs_to(&self.name) {
+        if self.grant.role != Role::Admin && !server.belongs_to(self.principal.id) {
             return Err(not_yours(server));
         }
-        let may_share = self.role == Role::Admin || server.creator.0 == self.name;
+        let may_share = self.grant.role == Role::Admin || server.creator == self.principal;
         Ok(CanWrite {
             server: server.id,
             caller: self.clone(),
-            actor: self.actor(),
-            is_exempt: self.role == Role::Admin,
             not_to_share: (!may_share).then(|| {
                 format!(
                     "only \"{}\", who created this server, or an administrator may say who its members are",
-                    server.creator.0
+                    server.creator.name
                 )
             }),
         })
@@ -200,7 +186,7 @@ impl Caller {
     pub fn may_see_usage(&self) -> Result<CanSeeUsage> {
         self.may_create()?;
         Ok(CanSeeUsage {
-            only: (self.role != Role::Admin).then(|| self.name.clone()),
+            only: (self.grant.role != Role::Admin).then(|| self.principal.clone()),
         })
     }
 
@@ -209,9 +195,9 @@ impl Caller {
     /// # Errors
     /// `forbidden` for every token but an administrator's.
     pub fn may_administer(&self) -> Result<CanAdminister> {
-        match self.role {
+        match self.grant.role {
             Role::Admin => Ok(CanAdminister {
-                actor: self.actor(),
+                actor: self.principal.clone(),
             }),
             Role::Developer | Role::Viewer | Role::Connect => Err(lacks("admin")),
         }
@@ -226,25 +212,19 @@ impl Caller {
     pub fn may_connect(&self, server: &Server) -> Result<CanConnect> {
         let permit = CanConnect {
             server: server.id,
-            actor: self.actor(),
+            actor: self.principal.clone(),
         };
-        match self.role {
+        match self.grant.role {
             Role::Admin => Ok(permit),
-            Role::Developer if server.belongs_to(&self.name) => Ok(permit),
+            Role::Developer if server.belongs_to(self.principal.id) => Ok(permit),
             Role::Developer => Err(not_yours(server)),
             Role::Viewer => Err(lacks("connect, developer or admin")),
             Role::Connect => {
-                let is_named = self
-                    .servers
-                    .as_ref()
-                    .is_none_or(|servers| servers.contains(&server.id));
                 // Who is a member no longer must not keep a way in by tokens
                 // made meanwhile.
-                let is_its_makers = self
-                    .bound_to
-                    .as_ref()
-                    .is_none_or(|maker| server.belongs_to(maker));
-                if is_named && is_its_makers {
+                let maker = self.grant.bound_to.as_ref();
+                let is_its_makers = maker.is_none_or(|maker| server.belongs_to(maker.id));
+                if self.grant.is_for(server.id) && is_its_makers {
                     return Ok(permit);
                 }
                 Err(Error::Forbidden {
@@ -265,8 +245,7 @@ impl Caller {
     /// `connect` token that names this server alone.
     pub fn may_connect_by_url(&self, server: &Server) -> Result<CanConnect> {
         let permit = self.may_connect(server)?;
-        let names_it_alone = self.servers.as_deref() == Some(&[server.id]);
-        if self.role == Role::Connect && names_it_alone {
+        if self.grant.only_server() == Some(server.id) {
             return Ok(permit);
         }
         Err(Error::Forbidden {
@@ -276,10 +255,6 @@ impl Caller {
                 server.name
             ),
         })
-    }
-
-    fn actor(&self) -> Actor {
-        Actor(self.name.clone())
     }
 }
 
@@ -304,13 +279,13 @@ impl CanCreate {
     }
 
     /// Who is creating.
-    pub fn actor(&self) -> &Actor {
-        &self.actor
+    pub fn actor(&self) -> &Principal {
+        &self.caller.principal
     }
 
     /// Whether no quota holds for who is creating: an administrator.
     pub fn is_exempt(&self) -> bool {
-        self.is_exempt
+        self.caller.grant.role == Role::Admin
     }
 }
 
@@ -326,13 +301,13 @@ impl CanWrite {
     }
 
     /// Who is writing.
-    pub fn actor(&self) -> &Actor {
-        &self.actor
+    pub fn actor(&self) -> &Principal {
+        &self.caller.principal
     }
 
     /// Whether no quota holds for what is written: an administrator writes.
     pub fn is_exempt(&self) -> bool {
-        self.is_exempt
+        self.caller.grant.role == Role::Admin
     }
 
     /// The capability to say who its members are, too.
@@ -359,7 +334,7 @@ impl CanConnect {
     }
 
     /// Who is calling.
-    pub fn actor(&self) -> &Actor {
+    pub fn actor(&self) -> &Principal {
         &self.actor
     }
 }
@@ -373,18 +348,18 @@ impl CanShare {
 
 impl CanIssue {
     /// Who is making or revoking.
-    pub fn actor(&self) -> Actor {
-        self.issuer.actor()
+    pub fn actor(&self) -> &Principal {
+        &self.issuer.principal
     }
 
     /// Whether its tokens reach only what is the issuer's.
     pub fn is_bound(&self) -> bool {
-        self.issuer.role != Role::Admin
+        self.issuer.grant.role != Role::Admin
     }
 
     /// The roles that its tokens may have.
     pub fn roles(&self) -> &'static [Role] {
-        match self.issuer.role {
+        match self.issuer.grant.role {
             Role::Admin => &[Role::Admin, Role::Developer, Role::Viewer, Role::Connect],
             Role::Developer | Role::Viewer | Role::Connect => &[Role::Connect],
         }
@@ -392,7 +367,7 @@ impl CanIssue {
 
     /// Whether the token may be seen and revoked.
     pub fn covers(&self, token: &Token) -> bool {
-        self.issuer.role == Role::Admin || token.created_by == self.issuer.name
+        self.issuer.grant.role == Role::Admin || token.created_by == self.issuer.principal
     }
 
     /// Checks what a new token is to allow. `servers` are those it names, if
@@ -401,7 +376,7 @@ impl CanIssue {
     /// # Errors
     /// `forbidden`, `servers_required` or `not_your_server` for a developer.
     pub fn check(&self, role: Role, servers: Option<&[&Server]>) -> Result<()> {
-        if self.issuer.role == Role::Admin {
+        if self.issuer.grant.role == Role::Admin {
             return Ok(());
         }
         if !self.roles().contains(&role) {
@@ -420,21 +395,21 @@ impl CanIssue {
         }
         servers
             .iter()
-            .find(|server| !server.belongs_to(&self.issuer.name))
+            .find(|server| !server.belongs_to(self.issuer.principal.id))
             .map_or(Ok(()), |other| Err(not_yours(other)))
     }
 }
 
 impl CanSeeUsage {
     /// The one person whose it is; none: everybody's.
-    pub fn only(&self) -> Option<&str> {
-        self.only.as_deref()
+    pub fn only(&self) -> Option<&Principal> {
+        self.only.as_ref()
     }
 }
 
 impl CanAdminister {
     /// Who is administering.
-    pub fn actor(&self) -> &Actor {
+    pub fn actor(&self) -> &Principal {
         &self.actor
     }
 }
@@ -451,7 +426,7 @@ fn not_yours(server: &Server) -> Error {
         code: "not_your_server",
         message: format!(
             "the server \"{}\" is not yours; ask \"{}\", who created it, or an administrator to add you to its members",
-            server.name, server.creator.0
+            server.name, server.creator.name
         ),
     }
 }

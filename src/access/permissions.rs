@@ -56,15 +56,13 @@ mod tests {
     use serde::Serialize;
 
     use super::*;
-    use crate::model::{Actor, ServerId};
+    use crate::model::{Grant, Principal, ServerId};
 
     fn caller(name: &str, role: Role) -> Caller {
         Caller {
-            name: name.into(),
-            role,
-            servers: None,
-            bound_to: None,
-            token: None,
+            principal: Principal::by_name(name),
+            grant: Grant::of_role(role),
+            credential: None,
         }
     }
 
@@ -80,10 +78,10 @@ mod tests {
         let mut server = Server::new(
             ServerId::new(),
             "demo".parse().unwrap(),
-            Actor("owner".into()),
+            Principal::by_name("owner"),
             Timestamp::UNIX_EPOCH,
         );
-        server.settings.members = vec![Actor("member".into()), Actor("guest".into())];
+        server.members = vec![Principal::by_name("member"), Principal::by_name("guest")];
         let all = "inspect call act update delete share issue_tokens";
         let expected = [
             (caller("root", Role::Admin), all),

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use subtle::ConstantTimeEq;
 
 use super::{Caller, ClientKey};
-use crate::model::{ADMINISTRATOR, OwnQuota, Role, Token, TokenId, TokenSecret};
+use crate::model::{OwnQuota, Principal, PrincipalId, Role, Token, TokenId, TokenSecret};
 
 pub(super) type Hash = [u8; 32];
 
@@ -174,16 +174,16 @@ impl TokenTable {
         }
     }
 
-    /// What bounds the person of this name. Of people without a live token, the
-    /// platform's quota does.
-    pub fn quota_of(&self, person: &str, now: Timestamp) -> PersonQuota {
-        if person == ADMINISTRATOR {
+    /// What bounds this person. Of people without a live token, the platform's
+    /// quota does.
+    pub fn quota_of(&self, person: PrincipalId, now: Timestamp) -> PersonQuota {
+        if person == Principal::administrator().id {
             return PersonQuota::Exempt;
         }
         let tokens = self.tokens();
         let mut live = tokens.by_id.values().map(|known| &known.token);
-        match live.find(|token| token.name == person && token.is_live(now)) {
-            Some(token) if token.role == Role::Admin => PersonQuota::Exempt,
+        match live.find(|token| token.principal.id == person && token.is_live(now)) {
+            Some(token) if token.grant.role == Role::Admin => PersonQuota::Exempt,
             Some(token) => PersonQuota::Bounded(token.quota),
             None => PersonQuota::Bounded(OwnQuota::default()),
         }
@@ -289,10 +289,8 @@ fn fingerprint(hash: &str) -> String {
 
 fn caller_of(token: &Token) -> Caller {
     Caller {
-        name: token.name.clone(),
-        role: token.role,
-        servers: token.servers.clone(),
-        bound_to: token.bound_to_maker.then(|| token.created_by.clone()),
-        token: Some(token.id),
+        principal: token.principal.clone(),
+        grant: token.grant.clone(),
+        credential: Some(token.id),
     }
 }

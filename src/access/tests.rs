@@ -3,7 +3,7 @@ use secrecy::SecretString;
 use uuid::Uuid;
 
 use super::*;
-use crate::model::TokenSecret;
+use crate::model::{Origin, TokenSecret};
 
 const ROLES: [Role; 4] = [Role::Admin, Role::Developer, Role::Viewer, Role::Connect];
 
@@ -17,11 +17,9 @@ fn here() -> ClientKey {
 
 fn caller(name: &str, role: Role) -> Caller {
     Caller {
-        name: name.into(),
-        role,
-        servers: None,
-        bound_to: None,
-        token: Some(TokenId(Uuid::now_v7())),
+        principal: Principal::by_name(name),
+        grant: Grant::of_role(role),
+        credential: Some(TokenId(Uuid::now_v7())),
     }
 }
 
@@ -29,23 +27,21 @@ fn server(creator: &str, members: &[&str]) -> Server {
     let mut server = Server::new(
         ServerId::new(),
         "demo".parse().unwrap(),
-        Actor(creator.into()),
+        Principal::by_name(creator),
         now(),
     );
-    server.settings.members = members.iter().map(|name| Actor((*name).into())).collect();
+    server.members = members.iter().copied().map(Principal::by_name).collect();
     server
 }
 
 fn token(name: &str, secret: &str) -> Token {
     Token {
         id: TokenId(Uuid::now_v7()),
-        name: name.into(),
-        role: Role::Developer,
-        servers: None,
+        principal: Principal::by_name(name),
+        grant: Grant::of_role(Role::Developer),
         hash: hex::encode(TokenSecret::hash_of(secret)),
         created_at: now(),
-        created_by: "admin".into(),
-        bound_to_maker: false,
+        created_by: Principal::administrator(),
         expires_at: None,
         last_used_at: None,
         quota: Default::default(),
@@ -148,13 +144,51 @@ fn a_developer_makes_connect_tokens_for_own_servers_and_nothing_else() {
 fn a_developers_connect_token_reaches_what_is_still_theirs() {
     let mut demo = server("owner", &["ada"]);
     let made_by_ada = Caller {
-        servers: Some(vec![demo.id]),
-        bound_to: Some("ada".into()),
+        grant: Grant {
+            servers: Some(vec![demo.id]),
+            bound_to: Some(Principal::by_name("ada")),
+            ..Grant::of_role(Role::Connect)
+        },
         ..caller("laptop", Role::Connect)
     };
     assert_eq!(code(made_by_ada.may_connect(&demo)), "ok");
-    demo.settings.members.clear();
+    demo.members.clear();
     assert_eq!(code(made_by_ada.may_connect(&demo)), "token_not_for_server");
+}
+
+#[test]
+fn a_namesake_has_nothing_of_whom_they_are_called_like() {
+    let demo = server("ada", &["bob"]);
+    let from_elsewhere = |name: &str| Origin::Token(TokenId(Uuid::now_v7())).called(name);
+    for name in ["ada", "bob"] {
+        for role in [Role::Developer, Role::Viewer] {
+            let namesake = Caller {
+                principal: from_elsewhere(name),
+                ..caller(name, role)
+            };
+            assert!(namesake.permissions_on(&demo).is_empty(), "{name} {role:?}");
+        }
+    }
+    let namesake = Caller {
+        principal: from_elsewhere("ada"),
+        ..caller("ada", Role::Developer)
+    };
+    assert_eq!(code(namesake.may_write(&demo)), "not_your_server");
+    let of_ada = Token {
+        created_by: Principal::by_name("ada"),
+        ..token("laptop", "x")
+    };
+    assert!(!namesake.may_issue().unwrap().covers(&of_ada));
+    let by_a_namesake = Caller {
+        grant: Grant {
+            servers: Some(vec![demo.id]),
+            bound_to: Some(namesake.principal),
+            ..Grant::of_role(Role::Connect)
+        },
+        ..caller("laptop", Role::Connect)
+    };
+    let refused = by_a_namesake.may_connect(&demo);
+    assert_eq!(code(refused), "token_not_for_server");
 }
 
 #[test]

@@ -5,13 +5,15 @@ use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::model::PrincipalId;
+
 const MINUTE_SECS: f64 = 60.0;
 /// Buckets looked through for empty ones before another is added.
 const PEOPLE_MAX: usize = 1_000;
 
 /// Counts changes by person.
 #[derive(Debug, Default)]
-pub struct WriteMeter(Mutex<HashMap<String, Bucket>>);
+pub struct WriteMeter(Mutex<HashMap<PrincipalId, Bucket>>);
 
 #[derive(Debug)]
 struct Bucket {
@@ -34,12 +36,12 @@ impl WriteMeter {
     ///
     /// # Errors
     /// How long until the next one is taken.
-    pub fn take(&self, person: &str, per_minute: u64, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, person: PrincipalId, per_minute: u64, now: Instant) -> Result<(), Duration> {
         let mut people = self.people();
-        if people.len() >= PEOPLE_MAX && !people.contains_key(person) {
+        if people.len() >= PEOPLE_MAX && !people.contains_key(&person) {
             people.retain(|_, bucket| bucket.level_at(now) > 0.0);
         }
-        let bucket = people.entry(person.to_owned()).or_insert(Bucket {
+        let bucket = people.entry(person).or_insert(Bucket {
             level: 0.0,
             per_minute,
             at: now,
@@ -60,15 +62,14 @@ impl WriteMeter {
     }
 
     /// How many changes of this person still count.
-    pub fn used(&self, person: &str, now: Instant) -> u64 {
+    pub fn used(&self, person: PrincipalId, now: Instant) -> u64 {
         let people = self.people();
-        let level = people
-            .get(person)
-            .map_or(0.0, |bucket| bucket.level_at(now));
+        let bucket = people.get(&person);
+        let level = bucket.map_or(0.0, |bucket| bucket.level_at(now));
         level.ceil() as u64
     }
 
-    fn people(&self) -> MutexGuard<'_, HashMap<String, Bucket>> {
+    fn people(&self) -> MutexGuard<'_, HashMap<PrincipalId, Bucket>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -76,31 +77,36 @@ impl WriteMeter {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Principal;
+
+    fn id(name: &str) -> PrincipalId {
+        Principal::by_name(name).id
+    }
 
     #[test]
     fn a_burst_passes_then_one_at_a_time_and_nobody_pays_for_another() {
         let (meter, now) = (WriteMeter::default(), Instant::now());
         for _ in 0..60 {
-            meter.take("ada", 60, now).unwrap();
+            meter.take(id("ada"), 60, now).unwrap();
         }
-        assert_eq!(meter.used("ada", now), 60);
-        let wait = meter.take("ada", 60, now).unwrap_err();
+        assert_eq!(meter.used(id("ada"), now), 60);
+        let wait = meter.take(id("ada"), 60, now).unwrap_err();
         assert_eq!(wait, Duration::from_secs(1));
-        meter.take("bob", 60, now).unwrap();
+        meter.take(id("bob"), 60, now).unwrap();
         let later = now + wait;
-        meter.take("ada", 60, later).unwrap();
-        assert!(meter.take("ada", 60, later).is_err());
+        meter.take(id("ada"), 60, later).unwrap();
+        assert!(meter.take(id("ada"), 60, later).is_err());
         // What was refused does not count.
-        assert_eq!(meter.used("ada", later), 60);
-        assert_eq!(meter.used("ada", later + Duration::from_secs(60)), 0);
+        assert_eq!(meter.used(id("ada"), later), 60);
+        assert_eq!(meter.used(id("ada"), later + Duration::from_secs(60)), 0);
     }
 
     #[test]
     fn a_raised_quota_holds_at_once() {
         let (meter, now) = (WriteMeter::default(), Instant::now());
-        meter.take("ada", 1, now).unwrap();
-        assert!(meter.take("ada", 1, now).is_err());
-        meter.take("ada", 2, now).unwrap();
+        meter.take(id("ada"), 1, now).unwrap();
+        assert!(meter.take(id("ada"), 1, now).is_err());
+        meter.take(id("ada"), 2, now).unwrap();
     }
 
     #[test]
@@ -111,7 +117,7 @@ mod tests {
                 .map(|_| {
                     scope.spawn(|| {
                         (0..20)
-                            .filter(|_| meter.take("ada", 100, now).is_ok())
+                            .filter(|_| meter.take(id("ada"), 100, now).is_ok())
                             .count()
                     })
                 })

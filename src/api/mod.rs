@@ -19,8 +19,8 @@ mod tokens;
 mod tools;
 mod usage;
 
-pub use audit::AuditPage;
-pub use code::{CodeBody, VersionList};
+pub use audit::{AuditLine, AuditPage};
+pub use code::{CodeBody, VersionList, VersionView};
 pub use connection::{
     ClientsView, Commands, ConnectionTest, ConnectionView, Step, TwoTransports, WithLink,
 };

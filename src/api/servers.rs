@@ -88,7 +88,7 @@ impl From<Event> for EventView {
             kind: event.kind,
             message: event.what.to_string(),
             what: event.what,
-            actor: event.actor,
+            actor: event.actor.map(|who| who.name),
         }
     }
 }

@@ -67,13 +67,13 @@ pub struct TokenView {
 impl From<Token> for TokenView {
     fn from(token: Token) -> Self {
         Self {
-            usable_in_url: token.names_one_server(),
+            usable_in_url: token.grant.only_server().is_some(),
             id: token.id,
-            name: token.name,
-            role: token.role,
-            servers: token.servers,
+            name: token.principal.name,
+            role: token.grant.role,
+            servers: token.grant.servers,
             created_at: token.created_at,
-            created_by: token.created_by,
+            created_by: token.created_by.name,
             expires_at: token.expires_at,
             last_used_at: token.last_used_at,
             quota: token.quota,

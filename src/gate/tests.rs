@@ -6,7 +6,9 @@ use uuid::Uuid;
 
 use super::*;
 use crate::access::TokenTable;
-use crate::model::{Actor, Role, RunState, Server, ServerId, Token, TokenId, TokenSecret};
+use crate::model::{
+    Grant, Principal, Role, RunState, Server, ServerId, Token, TokenId, TokenSecret,
+};
 
 const ADMIN: &str = "emcp_admin-admin-admin";
 const CONNECT: &str = "emcp_connect-connect";
@@ -23,7 +25,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         ..Server::new(
             ServerId::new(),
             "demo".parse().unwrap(),
-            Actor("admin".into()),
+            Principal::by_name("admin"),
             now(),
         )
     };
@@ -38,13 +40,14 @@ fn entry(desired: Desired, status: Status) -> Entry {
 fn token(secret: &str, role: Role, servers: Option<Vec<ServerId>>) -> Token {
     Token {
         id: TokenId(Uuid::now_v7()),
-        name: "ci".into(),
-        role,
-        servers,
+        principal: Principal::by_name("ci"),
+        grant: Grant {
+            servers,
+            ..Grant::of_role(role)
+        },
         hash: hex::encode(TokenSecret::hash_of(secret)),
         created_at: now(),
-        created_by: "admin".into(),
-        bound_to_maker: false,
+        created_by: Principal::administrator(),
         expires_at: None,
         last_used_at: None,
         quota: Default::default(),
@@ -145,7 +148,7 @@ fn a_url_takes_only_a_connect_token_for_this_server_alone() {
     let running = entry(Desired::Running, Status::Running);
     let this = running.server.id;
     let mut own = token(CONNECT, Role::Developer, None);
-    own.name = "admin".into();
+    own.principal = Principal::administrator();
     for (token, expected) in [
         (token(CONNECT, Role::Connect, Some(vec![this])), "ok"),
         (token(CONNECT, Role::Connect, None), "token_not_for_url"),
@@ -161,7 +164,7 @@ fn a_url_takes_only_a_connect_token_for_this_server_alone() {
         (own, "token_not_for_url"),
         (token(CONNECT, Role::Viewer, None), "forbidden"),
     ] {
-        let role = (token.role, token.servers.clone());
+        let role = (token.grant.role, token.grant.servers.clone());
         let tokens = table(vec![token]);
         for uri in [
             "/api/demo/mcp?key=emcp_connect-connect",
@@ -464,7 +467,7 @@ fn a_developer_calls_the_servers_that_are_theirs() {
         status_of(&ask(&request, &tokens, Some(&server))),
         (403, "not_your_server")
     );
-    Arc::make_mut(&mut server.server).settings.members = vec![Actor("ci".into())];
+    Arc::make_mut(&mut server.server).members = vec![Principal::by_name("ci")];
     assert!(matches!(
         ask(&request, &tokens, Some(&server)),
         Verdict::Allow { .. }

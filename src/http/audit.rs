@@ -44,13 +44,13 @@ fn line(ctx: &Ctx, done: Done, outcome: Result<(), &Error>) -> AuditEntry {
         Err(_) => AuditResult::Refused,
     };
     AuditEntry {
-        actor: Some(caller.name),
-        token_id: caller.token,
+        actor: Some(caller.principal),
+        token_id: caller.credential,
         target,
         target_id,
         code: outcome.err().map(|error| error.code().to_owned()),
         from: Some(ctx.client()),
-        made_by: caller.bound_to,
+        made_by: caller.grant.bound_to,
         ..AuditEntry::new(Timestamp::now(), action, result)
     }
 }

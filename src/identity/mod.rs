@@ -17,6 +17,7 @@ pub use certificate::ServedCertificate;
 pub use examine::Examined;
 pub use files::{create_dir_private, write_atomically};
 pub use own_certificate::{from_files, keep};
+pub use source::{BundleSource, DiskSource};
 
 use crate::model::{KnownNotice, ServerId};
 use crate::settings::{SecretSource, Settings, TlsSource};

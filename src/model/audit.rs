@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::TokenId;
+use super::{Principal, TokenId};
 
 /// What came of an action.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
@@ -32,52 +32,42 @@ const READS: [&str; 5] = [
 ];
 
 /// One line.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct AuditEntry {
     /// When it was asked for.
-    #[schema(value_type = String, format = DateTime)]
     pub at: Timestamp,
-    /// The token's name; absent where nobody was recognised.
+    /// Who did it; absent where nobody was recognised.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub actor: Option<String>,
+    pub actor: Option<Principal>,
     /// The token; absent for the administrator's own from the settings.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub token_id: Option<TokenId>,
     /// What, in a stable word such as `server.create`.
     pub action: String,
     /// The name of the server or token it was done to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub target: Option<String>,
     /// Its id: a name may be given again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub target_id: Option<String>,
     /// What came of it.
     pub result: AuditResult,
     /// The error's code, where it was not done.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub code: Option<String>,
     /// The client's address; "unknown" (in memory the unspecified address)
     /// where the host's own proxy hides it.
     #[serde(default, skip_serializing_if = "Option::is_none", with = "from")]
-    #[schema(nullable = false, value_type = Option<String>)]
     pub from: Option<IpAddr>,
     /// The developer who has made the token, where it is a `connect` token of
     /// one: its lines are theirs when the log is full.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
-    pub made_by: Option<String>,
+    pub made_by: Option<Principal>,
     /// How often the same was done; absent for once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false)]
     pub count: Option<u64>,
     /// When it was done the last time, where that was more than once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<String>, format = DateTime)]
     pub last_at: Option<Timestamp>,
 }
 
@@ -123,11 +113,15 @@ impl AuditEntry {
         self.last_at = Some(other.last_at.unwrap_or(other.at));
     }
 
-    /// Whose share of the log the line takes up; empty where nobody was
+    /// Whose share of the log the line takes up; nobody's where nobody was
     /// recognised.
-    pub fn holder(&self) -> &str {
-        let actor = self.made_by.as_deref().or(self.actor.as_deref());
-        actor.unwrap_or_default()
+    pub fn holder(&self) -> Option<&Principal> {
+        self.made_by.as_ref().or(self.actor.as_ref())
+    }
+
+    /// The client's address, or that it is unknown, as a word.
+    pub fn from_in_words(&self) -> Option<String> {
+        self.from.map(from::in_words)
     }
 }
 
@@ -139,14 +133,21 @@ mod from {
 
     const UNKNOWN: &str = "unknown";
 
+    pub(super) fn in_words(address: IpAddr) -> String {
+        if address.is_unspecified() {
+            UNKNOWN.to_owned()
+        } else {
+            address.to_string()
+        }
+    }
+
     pub(super) fn serialize<S: Serializer>(
         from: &Option<IpAddr>,
         serializer: S,
     ) -> Result<S::Ok, S::Error> {
         match from {
             None => serializer.serialize_none(),
-            Some(address) if address.is_unspecified() => serializer.serialize_some(UNKNOWN),
-            Some(address) => serializer.serialize_some(&address.to_string()),
+            Some(address) => serializer.serialize_some(&in_words(*address)),
         }
     }
 
@@ -162,12 +163,11 @@ mod from {
 }
 
 /// A line as kept.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AuditRecord {
     /// Rises with every line.
     pub id: u64,
     /// The line.
-    #[serde(flatten)]
     pub entry: AuditEntry,
 }
 
@@ -176,7 +176,7 @@ pub struct AuditRecord {
 pub struct AuditFilter {
     /// Only lines older than this one.
     pub before: Option<u64>,
-    /// Only this person's.
+    /// Only those of whoever was called this.
     pub actor: Option<String>,
     /// Only this action, or all whose word begins with it and a dot.
     pub action: Option<String>,
@@ -188,7 +188,7 @@ impl AuditFilter {
         let by_actor = self
             .actor
             .as_ref()
-            .is_none_or(|actor| entry.actor.as_ref() == Some(actor));
+            .is_none_or(|name| entry.actor.as_ref().is_some_and(|who| who.name == *name));
         let by_action = self.action.as_ref().is_none_or(|action| {
             entry
                 .action
@@ -225,7 +225,7 @@ mod tests {
     #[test]
     fn a_filter_takes_a_whole_word_or_a_family() {
         let entry = AuditEntry {
-            actor: Some("ada".into()),
+            actor: Some(Principal::by_name("ada")),
             ..AuditEntry::new(Timestamp::UNIX_EPOCH, "server.create", AuditResult::Ok)
         };
         let by_action = |text: &str| AuditFilter {

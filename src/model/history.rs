@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Actor, Reason, Status};
+use super::{Principal, Reason, Status};
 
 /// One line of a server's history.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -21,7 +21,7 @@ pub struct Event {
     pub what: Happening,
     /// Who, where a person did it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub actor: Option<String>,
+    pub actor: Option<Principal>,
 }
 
 impl Event {
@@ -46,12 +46,12 @@ impl Event {
     }
 
     /// Somebody did something.
-    pub fn of_deed(at: Timestamp, deed: Deed, actor: &Actor) -> Self {
+    pub fn of_deed(at: Timestamp, deed: Deed, actor: &Principal) -> Self {
         Self {
             at,
             kind: deed.kind().to_owned(),
             what: Happening::Deed(deed),
-            actor: Some(actor.0.clone()),
+            actor: Some(actor.clone()),
         }
     }
 }
@@ -186,12 +186,12 @@ mod tests {
 
     #[test]
     fn an_event_has_its_code_and_arguments_and_comes_back_as_it_was() {
-        let actor = Actor("ann".into());
+        let actor = Principal::by_name("ann");
         let upload = Event::of_deed(NOW, Deed::CodeUploaded { version: 3 }, &actor);
         assert_eq!(
             serde_json::to_value(&upload).unwrap(),
             json!({
-                "at": "1970-01-01T00:00:00Z", "kind": "code", "actor": "ann",
+                "at": "1970-01-01T00:00:00Z", "kind": "code", "actor": actor,
                 "code": "code_uploaded", "args": {"version": 3},
             })
         );

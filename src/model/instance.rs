@@ -266,11 +266,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{Actor, Status};
+    use crate::model::{Principal, Status};
 
     fn server() -> Server {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
-        Server::new(id, "demo".parse().unwrap(), Actor("ann".into()), now)
+        Server::new(id, "demo".parse().unwrap(), Principal::by_name("ann"), now)
     }
 
     fn instance(server: &Server, role: InstanceRole, last: u8) -> Instance {

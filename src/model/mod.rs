@@ -20,6 +20,7 @@ mod notice;
 mod object;
 mod pass_headers;
 mod permission;
+mod principal;
 mod quota;
 mod reason;
 mod retention;
@@ -54,13 +55,14 @@ pub use notice::KnownNotice;
 pub use object::{object, object_or_null};
 pub use pass_headers::{PassHeaders, invalid as invalid_pass_headers};
 pub use permission::{PlatformPermission, ServerPermission};
+pub use principal::{KnownPrincipal, Origin, Principal, PrincipalId};
 pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
 pub use retention::Retention;
 pub use seen::{Etags, Seen, Tag};
 pub use sentence::SentenceArgs;
 pub use server::{
-    Actor, CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
+    CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
 };
 pub use server_settings::{
     Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
@@ -71,7 +73,7 @@ pub use source::{decode_source, encode_source};
 pub use state::{Failure, RunState, Status};
 pub use storage::Storage;
 pub use token::{
-    ADMINISTRATOR, CONNECTION_TEST, PLATFORM, Role, Token, TokenId, TokenSecret,
+    ADMINISTRATOR, CONNECTION_TEST, Grant, PLATFORM, Role, Token, TokenId, TokenSecret,
     check_new_token_name, check_person, free_token_name,
 };
 pub use weight::json_weight_bytes;

@@ -52,7 +52,7 @@ fn last_in_use(versions: &[CodeVersion], at: usize) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::Actor;
+    use crate::model::Principal;
 
     const DAY: SignedDuration = SignedDuration::from_hours(24);
 
@@ -63,7 +63,7 @@ mod tests {
                 number,
                 sha256: String::new(),
                 size_bytes: 1,
-                uploaded_by: Actor("ada".into()),
+                uploaded_by: Principal::by_name("ada"),
                 uploaded_at: now - DAY * i32::try_from(count - number).unwrap(),
                 last_in_use_at: None,
             })

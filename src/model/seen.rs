@@ -83,11 +83,11 @@ mod tests {
     use jiff::Timestamp;
 
     use super::*;
-    use crate::model::{Actor, ServerId};
+    use crate::model::{Principal, ServerId};
 
     fn server() -> Server {
         let name = "demo".parse().unwrap();
-        let creator = Actor("ada".into());
+        let creator = Principal::by_name("ada");
         Server::new(ServerId::new(), name, creator, Timestamp::UNIX_EPOCH)
     }
 

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Effect, Error, Result, ServerName, ServerSettings};
+use super::{Effect, Error, Principal, PrincipalId, Result, ServerName, ServerSettings};
 
 /// A server's identity for life: a UUIDv7, so ids sort by age.
 #[derive(
@@ -217,11 +217,6 @@ impl Limits {
     }
 }
 
-/// Who did something, as kept with what was done.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-#[serde(transparent)]
-pub struct Actor(pub String);
-
 /// A server as wanted. What is observed is observed of its [`Instance`]s.
 ///
 /// [`Instance`]: super::Instance
@@ -235,7 +230,10 @@ pub struct Server {
     #[serde(flatten)]
     pub settings: ServerSettings,
     /// Who created it.
-    pub creator: Actor,
+    pub creator: Principal,
+    /// Whom it belongs to as well.
+    #[serde(default)]
+    pub members: Vec<Principal>,
     /// What the user wants now.
     pub desired: Desired,
     /// Raised by every start, restart and stop: a container of an older
@@ -264,12 +262,13 @@ pub struct Server {
 impl Server {
     /// A server of which no more than its name is said: it is not wanted to run
     /// yet.
-    pub fn new(id: ServerId, name: ServerName, creator: Actor, now: Timestamp) -> Self {
+    pub fn new(id: ServerId, name: ServerName, creator: Principal, now: Timestamp) -> Self {
         Self {
             id,
             name,
             settings: ServerSettings::default(),
             creator,
+            members: Vec::new(),
             desired: Desired::Stopped,
             generation: 1,
             revision: 1,
@@ -283,9 +282,13 @@ impl Server {
     }
 
     /// Whether this person created it or was added to it.
-    pub fn belongs_to(&self, name: &str) -> bool {
-        let mut members = self.settings.members.iter();
-        self.creator.0 == name || members.any(|member| member.0 == name)
+    pub fn belongs_to(&self, person: PrincipalId) -> bool {
+        self.owners().any(|owner| owner.id == person)
+    }
+
+    /// Whoever it belongs to, its creator first.
+    pub fn owners(&self) -> impl Iterator<Item = &Principal> {
+        std::iter::once(&self.creator).chain(&self.members)
     }
 
     /// A new wish for the same thing, where it is wanted to run: its container
@@ -336,7 +339,7 @@ fn held(field: &'static str) -> Error {
 }
 
 /// One immutable upload of a server's code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CodeVersion {
     /// 1 for the first upload.
     pub number: u32,
@@ -345,13 +348,11 @@ pub struct CodeVersion {
     /// Size in bytes.
     pub size_bytes: u64,
     /// Who uploaded it.
-    pub uploaded_by: Actor,
+    pub uploaded_by: Principal,
     /// When.
-    #[schema(value_type = String, format = DateTime)]
     pub uploaded_at: Timestamp,
     /// Until when it was in use, the last time; absent for the one in use, and
     /// where an earlier EMCP did not write it down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schema(nullable = false, value_type = Option<String>, format = DateTime)]
     pub last_in_use_at: Option<Timestamp>,
 }

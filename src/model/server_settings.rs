@@ -11,8 +11,8 @@ use utoipa::ToSchema;
 
 use self::sent::{Setting, given};
 use super::{
-    Actor, Args, Description, Egress, EntryObject, Limits, LimitsPatch, Maxima, PassHeaders,
-    RawEnvVar, Result, RuntimeChoice, SleepChoice, Storage, object_or_null,
+    Args, Description, Egress, EntryObject, Limits, LimitsPatch, Maxima, PassHeaders, RawEnvVar,
+    Result, RuntimeChoice, SleepChoice, Storage, object_or_null,
 };
 
 pub use self::sent::{Part, fill_once};
@@ -71,12 +71,6 @@ server_settings! {
     /// The operator's pause: while it is set, EMCP leaves the server's containers
     /// as they are.
     hold: bool = Live, bool;
-
-    /// Whom the server belongs to besides its creator, the whole list: as much
-    /// theirs, but for adding others. That they are people whom there are, and
-    /// who may say so, `services::members` knows.
-    members: Vec<Actor> = Live,
-        #[schema(value_type = Option<Vec<String>>)] Vec<Actor>;
 }
 
 /// What a change of a setting takes.

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{Error, OwnQuota, ServerId};
+use super::{Error, OwnQuota, Principal, ServerId};
 
 /// The name of the administrator's token from the settings: nobody else's.
 pub const ADMINISTRATOR: &str = "admin";
@@ -70,26 +70,33 @@ impl TokenSecret {
     }
 }
 
-/// A token as kept: no secret, only its hash.
+/// What a credential allows whoever shows it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Grant {
+    /// What, from most to least.
+    pub role: Role,
+    /// For `connect`: the servers it may call; `None` means all.
+    pub servers: Option<Vec<ServerId>>,
+    /// For `connect`: the developer whose servers they must be, if one has made
+    /// it.
+    pub bound_to: Option<Principal>,
+}
+
+/// A credential as kept: no secret, only its hash.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Token {
     /// Identity, for listing and revoking.
     pub id: TokenId,
-    /// Whose or for what, in words.
-    pub name: String,
-    /// What it allows.
-    pub role: Role,
-    /// For `connect`: the servers it may call; `None` means all.
-    pub servers: Option<Vec<ServerId>>,
+    /// Whom it shows.
+    pub principal: Principal,
+    /// What it allows them.
+    pub grant: Grant,
     /// SHA-256 of the secret, hexadecimal.
     pub hash: String,
     /// When it was made.
     pub created_at: Timestamp,
     /// Who made it.
-    pub created_by: String,
-    /// Whether it reaches only what is its maker's: a developer has made it.
-    #[serde(default)]
-    pub bound_to_maker: bool,
+    pub created_by: Principal,
     /// When it stops working, if ever.
     pub expires_at: Option<Timestamp>,
     /// When it last opened something. Written in batches: after a crash it may
@@ -101,8 +108,8 @@ pub struct Token {
     pub quota: OwnQuota,
 }
 
-/// Checks a token's name, which stands for a person in histories, in a
-/// server's `members` and, as a header, to servers (`X-Emcp-User`).
+/// Checks what somebody is called: in histories, in a server's `members` and, as
+/// a header, to servers (`X-Emcp-User`).
 ///
 /// # Errors
 /// `code`, naming `field`.
@@ -176,16 +183,32 @@ impl Token {
     pub fn is_live(&self, now: Timestamp) -> bool {
         self.expires_at.is_none_or(|end| now < end)
     }
+}
 
-    /// Whether it is for this server: it names it, or is for all.
+impl Grant {
+    /// All that a role allows.
+    pub fn of_role(role: Role) -> Self {
+        Self {
+            role,
+            servers: None,
+            bound_to: None,
+        }
+    }
+
+    /// Whether it is a `connect` grant for this server: it names it, or is for
+    /// all.
     pub fn is_for(&self, server: ServerId) -> bool {
         let named = self.servers.as_ref();
         self.role == Role::Connect && named.is_none_or(|named| named.contains(&server))
     }
 
-    /// Whether it is a `connect` token for exactly one server.
-    pub fn names_one_server(&self) -> bool {
-        self.role == Role::Connect && self.servers.as_ref().is_some_and(|named| named.len() == 1)
+    /// The one server that it is for, where it is a `connect` grant for exactly
+    /// one.
+    pub fn only_server(&self) -> Option<ServerId> {
+        match self.servers.as_deref() {
+            Some(&[server]) if self.role == Role::Connect => Some(server),
+            _ => None,
+        }
     }
 }
 

@@ -31,8 +31,8 @@ pub use endpoint::Endpoint;
 pub use measured::Measured;
 pub use programs::{CHECK, REACH};
 pub use types::{
-    Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected,
-    OneShot, OutputLine, OutputStream, Phase, ResourceUsage, Run, RuntimeError, STORAGE_TARGET,
+    Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
+    OutputStream, Phase, ResourceUsage, Run, RuntimeError, STORAGE_TARGET,
 };
 
 /// A container engine, as far as EMCP needs one. All it shows and does is of

@@ -86,7 +86,7 @@ impl Backups {
             // Only monitoring asks for it, and only after the next start.
             tracing::warn!(%error, "a backup was made, and its time is not kept");
         }
-        tracing::info!(by = permit.actor().0, with_keys, "backup made");
+        tracing::info!(by = permit.actor().name, with_keys, "backup made");
         Ok(file)
     }
 }

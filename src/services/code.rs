@@ -15,7 +15,7 @@ use crate::blocking::run_blocking;
 use crate::directory::Directory;
 use crate::identity::Layout;
 use crate::model::{
-    Actor, CodeVersion, Deed, Error, Event, Result, Seen, ServerId, Tag, decode_source,
+    CodeVersion, Deed, Error, Event, Principal, Result, Seen, ServerId, Tag, decode_source,
     encode_source,
 };
 use crate::store::{ServerChange, Store};
@@ -73,7 +73,7 @@ impl CodeUpload {
     }
 
     /// The record of this file as version `number`.
-    pub(super) fn version(&self, number: u32, actor: Actor, now: Timestamp) -> CodeVersion {
+    pub(super) fn version(&self, number: u32, actor: Principal, now: Timestamp) -> CodeVersion {
         CodeVersion {
             number,
             sha256: hex::encode(Sha256::digest(&self.0)),

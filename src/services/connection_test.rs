@@ -19,9 +19,7 @@ use crate::api::{ConnectionTest, Step};
 use crate::directory::{Directory, Entry};
 use crate::gate::{self, GateRequest, Presented, Recognised, Verdict};
 use crate::mcp::{Bounds, McpError, Session};
-use crate::model::{
-    CONNECTION_TEST, Finding, PLATFORM, Result, Role, Serves, Token, TokenId, TokenSecret,
-};
+use crate::model::{Finding, Grant, Principal, Result, Role, Serves, Token, TokenId, TokenSecret};
 use crate::runtime::ServerClient;
 use crate::vault::random_bytes;
 
@@ -311,13 +309,14 @@ impl<'a> TestToken<'a> {
         let id = TokenId(Uuid::now_v7());
         table.insert(Token {
             id,
-            name: CONNECTION_TEST.to_owned(),
-            role: Role::Connect,
-            servers: Some(vec![entry.server.id]),
+            principal: Principal::connection_test(),
+            grant: Grant {
+                servers: Some(vec![entry.server.id]),
+                ..Grant::of_role(Role::Connect)
+            },
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: PLATFORM.to_owned(),
-            bound_to_maker: false,
+            created_by: Principal::platform(),
             expires_at: now.checked_add(TOKEN_LIFETIME).ok(),
             last_used_at: None,
             quota: Default::default(),

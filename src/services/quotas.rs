@@ -12,7 +12,9 @@ use super::token_changes::TokenChanges;
 use crate::access::{Caller, CanAdminister, CanSeeUsage, PersonQuota, TokenTable, WriteMeter};
 use crate::api::{AmountView, ChangeToken, PeopleView, PersonView, TokenView, WritesView};
 use crate::bounds::Bounds;
-use crate::model::{ADMINISTRATOR, Actor, Error, Holdings, OwnQuota, Quota, Result, Role, TokenId};
+use crate::model::{
+    Error, Holdings, OwnQuota, Principal, PrincipalId, Quota, Result, Role, TokenId,
+};
 use crate::store::{Allowance, Store};
 
 /// Says what a person may have.
@@ -31,18 +33,18 @@ impl Allowances {
 
     /// What bounds a change that adds to what `person` has. `is_exempt` is
     /// whether an administrator makes it.
-    pub(super) fn of_person(&self, person: &Actor, is_exempt: bool) -> Option<Allowance> {
+    pub(super) fn of_person(&self, person: &Principal, is_exempt: bool) -> Option<Allowance> {
         if is_exempt {
             return None;
         }
         Some(Allowance {
             person: person.clone(),
-            quota: self.quota_of(&person.0)?,
+            quota: self.quota_of(person.id)?,
             maxima: self.bounds.maxima(),
         })
     }
 
-    fn quota_of(&self, person: &str) -> Option<Quota> {
+    fn quota_of(&self, person: PrincipalId) -> Option<Quota> {
         match self.tokens.quota_of(person, Timestamp::now()) {
             PersonQuota::Exempt => None,
             PersonQuota::Bounded(own) => Some(own.over(self.bounds.quota())),
@@ -78,19 +80,17 @@ impl Quotas {
     /// # Errors
     /// `too_many_writes`.
     pub fn count_write(&self, caller: &Caller) -> Result<()> {
-        if caller.role == Role::Admin {
+        if caller.grant.role == Role::Admin {
             return Ok(());
         }
         let Some(Quota {
             writes_per_minute, ..
-        }) = self.allowances.quota_of(&caller.name)
+        }) = self.allowances.quota_of(caller.principal.id)
         else {
             return Ok(());
         };
-        let taken = self
-            .writes
-            .take(&caller.name, writes_per_minute, Instant::now());
-        let name = &caller.name;
+        let Principal { id, name } = &caller.principal;
+        let taken = self.writes.take(*id, writes_per_minute, Instant::now());
         taken.map_err(|wait| Error::TooMany {
             code: "too_many_writes",
             message: format!(
@@ -108,13 +108,14 @@ impl Quotas {
     pub async fn people(&self, permit: &CanSeeUsage) -> Result<PeopleView> {
         let maxima = self.bounds.maxima();
         let held = self.store.holdings(maxima).await?;
-        let names: BTreeSet<String> = match permit.only() {
-            Some(name) => BTreeSet::from([name.to_owned()]),
+        let mut people = match permit.only() {
+            Some(person) => vec![person.clone()],
             None => self.people_with_a_part(&held),
         };
-        let people = names.into_iter().map(|name| {
-            let has = held.get(&name).copied().unwrap_or_default();
-            self.person(name, has)
+        people.sort_by(|one, other| one.name.cmp(&other.name));
+        let people = people.into_iter().map(|person| {
+            let has = held.get(&person).copied().unwrap_or_default();
+            self.person(person, has)
         });
         Ok(PeopleView {
             people: people.collect(),
@@ -142,19 +143,19 @@ impl Quotas {
     }
 
     /// Whoever could have something, and whoever has.
-    fn people_with_a_part(&self, held: &BTreeMap<String, Holdings>) -> BTreeSet<String> {
+    fn people_with_a_part(&self, held: &BTreeMap<Principal, Holdings>) -> Vec<Principal> {
         let now = Timestamp::now();
         let able = self.tokens.list().into_iter().filter(|token| {
-            matches!(token.role, Role::Admin | Role::Developer) && token.is_live(now)
+            matches!(token.grant.role, Role::Admin | Role::Developer) && token.is_live(now)
         });
-        let mut names: BTreeSet<String> = able.map(|token| token.name).collect();
-        names.extend(held.keys().cloned());
-        names.insert(ADMINISTRATOR.to_owned());
-        names
+        let mut people: BTreeSet<_> = able.map(|token| token.principal).collect();
+        people.extend(held.keys().cloned());
+        people.insert(Principal::administrator());
+        people.into_iter().collect()
     }
 
-    fn person(&self, name: String, has: Holdings) -> PersonView {
-        let quota = self.allowances.quota_of(&name);
+    fn person(&self, Principal { id, name }: Principal, has: Holdings) -> PersonView {
+        let quota = self.allowances.quota_of(id);
         let amount = |used: u64, limit: fn(Quota) -> u64| AmountView {
             used,
             limit: quota.map(limit),
@@ -166,7 +167,7 @@ impl Quotas {
             stored_bytes: amount(has.stored_bytes, |quota| quota.stored_bytes),
             tokens: amount(has.tokens, |quota| quota.tokens),
             writes: WritesView {
-                used: self.writes.used(&name, Instant::now()),
+                used: self.writes.used(id, Instant::now()),
                 limit_per_minute: quota.map(|quota| quota.writes_per_minute),
             },
             name,

@@ -201,11 +201,12 @@ impl Servers {
         &self,
         permit: &CanWrite,
         seen: Seen,
-        mut sent: PatchServer,
+        sent: PatchServer,
     ) -> Result<ServerView> {
-        if let Some(names) = &sent.members {
-            sent.members = Some(self.check_members(&permit.to_share()?, names)?);
-        }
+        let members = match &sent.members {
+            Some(names) => Some(self.find_members(&permit.to_share()?, names)?),
+            None => None,
+        };
         let maxima = self.bounds.maxima();
         let server = self.directory.require(&permit.server().to_string())?.server;
         let wanted = server.settings.with(sent.clone(), &maxima)?;
@@ -215,6 +216,9 @@ impl Servers {
             .make(permit, move |server| {
                 seen.require(&server.etags().settings)?;
                 server.set(server.settings.with(sent, &maxima)?)?;
+                if let Some(members) = members {
+                    server.members = members;
+                }
                 Ok(ServerChange::of_record(event))
             })
             .await

@@ -19,7 +19,7 @@ use super::version_files::UnrecordedVersion;
 use super::{App, CodeUpload, CreateServer, Endings, orphans, start};
 use crate::access::Caller;
 use crate::maintenance::check;
-use crate::model::{Actor, Deed, Error, Event, PatchServer, Seen, ServerId};
+use crate::model::{Deed, Error, Event, PatchServer, Principal, Seen, ServerId};
 use crate::settings::SettingsInput;
 use crate::store::ServerChange;
 
@@ -296,7 +296,7 @@ async fn an_upload_that_is_cut_off_is_there_whole_or_not_at_all() {
         setting.upload(id, "later").await.unwrap();
         if cut == Cut::Recorded {
             let now = Timestamp::now();
-            let actor = Actor("ann".into());
+            let actor = Principal::by_name("ann");
             let version = code("cut").version(number, actor.clone(), now);
             let event = Event::of_deed(now, Deed::CodeUploaded { version: number }, &actor);
             let change = ServerChange {

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use tokio::sync::Mutex;
 
 use crate::access::TokenTable;
-use crate::model::{OwnQuota, Quota, Result, Seen, Server, ServerId, Token, TokenId};
+use crate::model::{Origin, OwnQuota, Quota, Result, Seen, Server, ServerId, Token, TokenId};
 use crate::store::Store;
 use crate::trouble;
 
@@ -27,15 +27,21 @@ impl TokenChanges {
         }
     }
 
-    /// Adds a token. `makers` is the quota of who makes it, if they have one.
+    /// Adds a token that shows the principal of this origin, and gives it as it
+    /// is kept. `makers` is the quota of who makes it, if they have one.
     ///
     /// # Errors
     /// `token_name_taken`, `quota_tokens`, or if the database fails.
-    pub(super) async fn insert(&self, token: Token, makers: Option<Quota>) -> Result<()> {
+    pub(super) async fn insert(
+        &self,
+        token: Token,
+        origin: Origin,
+        makers: Option<Quota>,
+    ) -> Result<Token> {
         let _one_at_a_time = self.one_at_a_time.lock().await;
-        self.store.insert_token(token.clone(), makers).await?;
-        self.table.insert(token);
-        Ok(())
+        let token = self.store.insert_token(token, origin, makers).await?;
+        self.table.insert(token.clone());
+        Ok(token)
     }
 
     /// Ends a token: it is refused from the next request on.

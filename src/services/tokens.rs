@@ -12,7 +12,9 @@ use super::token_changes::TokenChanges;
 use crate::access::{CanIssue, TokenTable};
 use crate::api::{CreateToken, CreatedToken, TokenView};
 use crate::directory::{Directory, Entry};
-use crate::model::{Error, Result, Role, Token, TokenId, TokenSecret, check_new_token_name};
+use crate::model::{
+    Error, Grant, Origin, Result, Role, Token, TokenId, TokenSecret, check_new_token_name,
+};
 use crate::vault::random_bytes;
 
 /// The tokens that people make.
@@ -46,7 +48,7 @@ impl Tokens {
         let tokens = self.table.list().into_iter();
         let shown = tokens
             .filter(|token| permit.covers(token))
-            .filter(|token| server.is_none_or(|server| token.is_for(server)));
+            .filter(|token| server.is_none_or(|server| token.grant.is_for(server)));
         Ok(shown.map(TokenView::from).collect())
     }
 
@@ -90,28 +92,35 @@ impl Tokens {
         let quota = new.quota.unwrap_or_default().checked()?;
         require_developer(new.role, quota)?;
         let secret = TokenSecret::from_random(random_bytes()?);
+        let (id, maker) = (TokenId(Uuid::now_v7()), permit.actor());
+        // Who has had the name before is nobody that a developer can make.
+        let origin = if permit.is_bound() {
+            Origin::Token(id)
+        } else {
+            Origin::of_name(&name)
+        };
         let token = Token {
-            id: TokenId(Uuid::now_v7()),
-            name,
-            role: new.role,
-            // One that was named twice is one.
-            servers: servers.map(|servers| {
-                let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
-                ids.into_iter().collect()
-            }),
+            id,
+            principal: origin.called(name),
+            grant: Grant {
+                role: new.role,
+                // One that was named twice is one.
+                servers: servers.map(|servers| {
+                    let ids: BTreeSet<_> = servers.iter().map(|server| server.id).collect();
+                    ids.into_iter().collect()
+                }),
+                bound_to: permit.is_bound().then(|| maker.clone()),
+            },
             hash: hex::encode(TokenSecret::hash_of(secret.expose())),
             created_at: now,
-            created_by: permit.actor().0,
-            bound_to_maker: permit.is_bound(),
+            created_by: maker.clone(),
             expires_at: new.expires_at,
             last_used_at: None,
             quota,
         };
-        let makers = self
-            .allowances
-            .of_person(&permit.actor(), !permit.is_bound());
+        let makers = self.allowances.of_person(maker, !permit.is_bound());
         let makers = makers.map(|allowance| allowance.quota);
-        self.changes.insert(token.clone(), makers).await?;
+        let token = self.changes.insert(token, origin, makers).await?;
         Ok(CreatedToken {
             token: secret.expose().to_owned(),
             view: token.into(),
@@ -143,7 +152,7 @@ impl Tokens {
     pub async fn revoke(&self, permit: &CanIssue, id: TokenId) -> Result<()> {
         let token = self.get(permit, &id.to_string())?;
         self.changes.delete(token.id).await?;
-        tracing::info!(token = %id, by = permit.actor().0, "token revoked");
+        tracing::info!(token = %id, by = permit.actor().name, "token revoked");
         Ok(())
     }
 }

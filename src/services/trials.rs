@@ -23,7 +23,7 @@ impl Trials {
     /// # Errors
     /// `too_many_trials`.
     pub(super) fn begin(&self, permit: &CanConnect) -> Result<Admitted> {
-        let (purpose, person) = (Purpose::Trial, &permit.actor().0);
+        let (purpose, person) = (Purpose::Trial, permit.actor().id);
         let places = self.0.admission();
         let admitted = places.admit(purpose, permit.server(), Some(person));
         admitted.map_err(|crowded| {

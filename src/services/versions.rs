@@ -107,7 +107,7 @@ mod tests {
 
     use super::*;
     use crate::maintenance::check;
-    use crate::model::{Actor, AddressPool, CodeVersion, Deed, Event, RunState, Server};
+    use crate::model::{AddressPool, CodeVersion, Deed, Event, Principal, RunState, Server};
     use crate::store::{NewServer, ServerChange};
     use crate::vault::{Place, Vault};
 
@@ -118,7 +118,7 @@ mod tests {
             number,
             sha256: hex::encode(Sha256::digest(CODE)),
             size_bytes: CODE.len() as u64,
-            uploaded_by: Actor("ada".into()),
+            uploaded_by: Principal::by_name("ada"),
             uploaded_at: Timestamp::now(),
             last_in_use_at: None,
         }
@@ -138,7 +138,7 @@ mod tests {
         count: u32,
         active: u32,
     ) -> ServerId {
-        let (id, now, actor) = (ServerId::new(), Timestamp::now(), Actor("ada".into()));
+        let (id, now, actor) = (ServerId::new(), Timestamp::now(), Principal::by_name("ada"));
         let new = NewServer {
             server: Server::new(id, "demo".parse().unwrap(), actor.clone(), now),
             version: version(1),
@@ -228,7 +228,7 @@ mod tests {
         let rule = Retention { newest: 1, days: 0 };
         let later = Timestamp::now() + jiff::SignedDuration::from_hours(1);
         assert_eq!(store.prune_versions(id, rule, later).await.unwrap(), [1, 2]);
-        let event = Event::of_deed(later, Deed::StartAsked, &Actor("ada".into()));
+        let event = Event::of_deed(later, Deed::StartAsked, &Principal::by_name("ada"));
         let refused = store.update_server(id, None, |server| {
             server.version = 2;
             Ok(ServerChange::of_record(event))

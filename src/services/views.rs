@@ -9,7 +9,7 @@ use crate::access::Caller;
 use crate::api::{ReasonView, Urls};
 use crate::directory::Entry;
 use crate::model::{
-    Actor, Desired, Etags, Failure, Limits, Maxima, ServerId, ServerNetworks, ServerPermission,
+    Desired, Etags, Failure, Limits, Maxima, ServerId, ServerNetworks, ServerPermission,
     ServerSettings, Serves, SleepAfter, SleepDepth, Status,
 };
 use crate::runtime::Endpoint;
@@ -45,7 +45,9 @@ pub struct ServerView {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub limits_given: Option<Limits>,
     /// Who created it.
-    pub creator: Actor,
+    pub creator: String,
+    /// Whom it belongs to as well.
+    pub members: Vec<String>,
     /// What the user wants.
     pub desired: Desired,
     /// The idle times that hold for it; `null` if it never sleeps.
@@ -115,7 +117,8 @@ impl ServerView {
             settings: settings.clone(),
             limits_given: Some(maxima.cap(settings.limits))
                 .filter(|given| *given != settings.limits),
-            creator: server.creator.clone(),
+            creator: server.creator.name.clone(),
+            members: server.members.iter().map(|one| one.name.clone()).collect(),
             desired: server.desired,
             sleeps_after: settings.sleep.effective(sleep),
             rest: state.sleep_depth(),

@@ -8,7 +8,7 @@ use std::collections::BinaryHeap;
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 
 use super::{Store, codec, tables};
-use crate::model::{AuditEntry, AuditFilter, AuditRecord, Result};
+use crate::model::{AuditEntry, AuditFilter, AuditRecord, Principal, Result};
 
 /// A line to be written.
 #[derive(Debug, Clone)]
@@ -141,18 +141,17 @@ pub(super) fn index_if_needed(txn: &WriteTransaction) -> Result<()> {
             Some(last) => {
                 let bytes = lines.get(last).map_err(codec::db)?;
                 let entry = bytes.map(|bytes| codec::decode::<AuditEntry>(bytes.value()));
-                let holder = entry.transpose()?;
-                let holder = holder.as_ref().map_or("", |entry| entry.holder());
-                index.get((holder, last)).map_err(codec::db)?.is_some()
+                let entry = entry.transpose()?;
+                let holder = key_of(entry.as_ref().and_then(AuditEntry::holder));
+                let line = index.get((holder.as_str(), last)).map_err(codec::db)?;
+                line.is_some()
             }
         };
         if is_whole && knows_last {
             return Ok(());
         }
     }
-    txn.delete_table(tables::AUDIT_BY_HOLDER)
-        .map_err(codec::db)?;
-    txn.delete_table(tables::AUDIT_HOLDERS).map_err(codec::db)?;
+    drop_index(txn)?;
     for row in lines.iter().map_err(codec::db)? {
         let (id, bytes) = row.map_err(codec::db)?;
         let entry: AuditEntry = codec::decode(bytes.value())?;
@@ -161,7 +160,23 @@ pub(super) fn index_if_needed(txn: &WriteTransaction) -> Result<()> {
     Ok(())
 }
 
-fn add_to_index(txn: &WriteTransaction, holder: &str, id: u64) -> Result<()> {
+/// Forgets whose the lines are; [`index_if_needed`] finds out again.
+pub(super) fn drop_index(txn: &WriteTransaction) -> Result<()> {
+    let index = tables::AUDIT_BY_HOLDER;
+    txn.delete_table(index).map_err(codec::db)?;
+    txn.delete_table(tables::AUDIT_HOLDERS).map_err(codec::db)?;
+    txn.open_table(index).map_err(codec::db)?;
+    txn.open_table(tables::AUDIT_HOLDERS).map_err(codec::db)?;
+    Ok(())
+}
+
+/// How the index names a holder.
+fn key_of(holder: Option<&Principal>) -> String {
+    holder.map(|who| who.id.to_string()).unwrap_or_default()
+}
+
+fn add_to_index(txn: &WriteTransaction, holder: Option<&Principal>, id: u64) -> Result<()> {
+    let holder = &*key_of(holder);
     let mut index = txn.open_table(tables::AUDIT_BY_HOLDER).map_err(codec::db)?;
     index.insert((holder, id), ()).map_err(codec::db)?;
     let mut counts = txn.open_table(tables::AUDIT_HOLDERS).map_err(codec::db)?;

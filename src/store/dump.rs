@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::records::Record;
-use super::{Store, codec, instances, leases, tables, upgrade};
+use super::{Store, codec, instances, leases, principals, tables, upgrade};
 use crate::model::{AddressPool, Error, Result, Server, ServerId};
 use crate::store::{StoredEnvVar, StoredValue};
 use crate::vault::{Place, Sealed};
@@ -42,7 +42,7 @@ impl Store {
             for definition in tables::BY_SERVER {
                 dump_table(txn, definition, |k| vec![k.to_string()], &mut out)?;
             }
-            for definition in [tables::INSTANCES, tables::TOKENS] {
+            for definition in [tables::INSTANCES, tables::TOKENS, tables::PRINCIPALS] {
                 dump_table(txn, definition, |k| vec![k.to_string()], &mut out)?;
             }
             let pair = |(id, n): (u128, u32)| vec![id.to_string(), n.to_string()];
@@ -80,6 +80,8 @@ impl Store {
                     .map_err(|error| Error::internal("the backup's database is damaged", error))?;
                 load_line(txn, &line)?;
             }
+            // An older one has none of these, and may say so by no level.
+            principals::take_in_all(txn)?;
             upgrade::to_instances(txn)?;
             index_names(txn)?;
             instances::index(txn, pool)
@@ -217,7 +219,12 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
     let id = id.ok_or_else(damaged)?;
     let by_id = tables::BY_SERVER
         .into_iter()
-        .chain([tables::INSTANCES, upgrade::STATES, tables::TOKENS])
+        .chain([
+            tables::INSTANCES,
+            upgrade::STATES,
+            tables::TOKENS,
+            tables::PRINCIPALS,
+        ])
         .find(|definition| definition.name() == table);
     if let Some(definition) = by_id {
         let mut table = txn.open_table(definition).map_err(codec::db)?;

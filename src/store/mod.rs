@@ -12,6 +12,7 @@ mod glance;
 mod guard;
 mod instances;
 mod leases;
+mod principals;
 mod quota;
 mod records;
 mod scan;
@@ -340,6 +341,11 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
             scan::add_checksums(&txn)?;
         }
         if level < 2 {
+            principals::take_in_all(&txn)?;
+            // Its keys were names.
+            audit::drop_index(&txn)?;
+        }
+        if level < 3 {
             upgrade::to_instances(&txn)?;
         }
         if level < tables::LEVEL {

@@ -7,12 +7,14 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{Store, codec, tables};
-use crate::model::{Actor, CodeVersion, Desired, Holdings, Maxima, Quota, Result, Server, Token};
+use crate::model::{
+    CodeVersion, Desired, Holdings, Maxima, Principal, Quota, Result, Server, Token,
+};
 
 /// Whose quota bounds a change.
 pub struct Allowance {
     /// The person: the server's creator.
-    pub person: Actor,
+    pub person: Principal,
     /// What they may have.
     pub quota: Quota,
     /// What their servers are given at most.
@@ -24,16 +26,16 @@ impl Store {
     ///
     /// # Errors
     /// If the database fails.
-    pub async fn holdings(&self, maxima: Maxima) -> Result<BTreeMap<String, Holdings>> {
+    pub async fn holdings(&self, maxima: Maxima) -> Result<BTreeMap<Principal, Holdings>> {
         self.read(move |txn| {
             let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
             let versions = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
             let env = txn.open_table(tables::ENV).map_err(codec::db)?;
-            let mut all = BTreeMap::<String, Holdings>::new();
+            let mut all = BTreeMap::<Principal, Holdings>::new();
             for row in servers.iter().map_err(codec::db)? {
                 let server: Server = codec::decode(row.map_err(codec::db)?.1.value())?;
                 let share = share_of(&server, maxima, &versions, &env)?;
-                let held = all.entry(server.creator.0).or_default();
+                let held = all.entry(server.creator).or_default();
                 *held = held.plus(share);
             }
             let tokens = txn.open_table(tables::TOKENS).map_err(codec::db)?;
@@ -76,7 +78,9 @@ pub(super) fn require(
             held = held.plus(share_of(&server, allowance.maxima, &versions, &env)?);
         }
     }
-    allowance.quota.require(&allowance.person.0, grown_by, held)
+    allowance
+        .quota
+        .require(&allowance.person.name, grown_by, held)
 }
 
 /// A server that sleeps counts as running: any request wakes it.

@@ -1,14 +1,15 @@
 //! What is stored, and how its shape has changed: each kind of record has a
 //! version of its own and numbered steps from each version to the next.
 
-use serde::Serialize;
 use serde::de::DeserializeOwned;
-use serde_json::Value;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
 
 use super::StoredEnvVar;
 use super::leases::Lease;
 use crate::model::{
-    AuditEntry, CodeVersion, Event, Happening, Instance, Reason, RunState, Server, Token,
+    AuditEntry, CodeVersion, Event, Happening, Instance, KnownPrincipal, Origin, Principal, Reason,
+    RunState, Server, Token, TokenId,
 };
 use crate::vault::Sealed;
 
@@ -24,13 +25,102 @@ pub(super) trait Record: Serialize + DeserializeOwned {
 
 impl Record for u64 {}
 impl Record for Sealed {}
-impl Record for Server {}
 impl Record for Instance {}
 impl Record for Lease {}
-impl Record for CodeVersion {}
 impl Record for Vec<StoredEnvVar> {}
-impl Record for Token {}
-impl Record for AuditEntry {}
+impl Record for KnownPrincipal {}
+
+/// Puts whom a name stood for into its place: until ids came, a person was the
+/// name of their token.
+fn name_becomes_principal(place: &mut Value) {
+    if let Some(name) = place.as_str() {
+        *place = written(Principal::by_name(name));
+    }
+}
+
+fn written(value: impl Serialize) -> Value {
+    serde_json::to_value(value).unwrap_or_default()
+}
+
+impl Record for Server {
+    const VERSION: u32 = 2;
+
+    fn upgrade(from: u32, data: &mut Value) {
+        // 1 had names of people.
+        if from == 1 {
+            name_becomes_principal(&mut data["creator"]);
+            let members = data.get_mut("members").and_then(Value::as_array_mut);
+            members
+                .into_iter()
+                .flatten()
+                .for_each(name_becomes_principal);
+        }
+    }
+}
+
+impl Record for CodeVersion {
+    const VERSION: u32 = 2;
+
+    fn upgrade(from: u32, data: &mut Value) {
+        // 1 had names of people.
+        if from == 1 {
+            name_becomes_principal(&mut data["uploaded_by"]);
+        }
+    }
+}
+
+impl Record for Token {
+    const VERSION: u32 = 2;
+
+    fn upgrade(from: u32, data: &mut Value) {
+        // 1 had names of people, and whom it shows and what it grants in one.
+        let Some(token) = data.as_object_mut().filter(|_| from == 1) else {
+            return;
+        };
+        let mut take = |field: &str| token.remove(field).unwrap_or_default();
+        let (name, is_bound) = (take("name"), take("bound_to_maker") == true);
+        let (role, servers) = (take("role"), take("servers"));
+        let Some(name) = name.as_str() else {
+            return;
+        };
+        let maker = token.get_mut("created_by");
+        let maker = maker.map_or(Value::Null, |maker| {
+            name_becomes_principal(maker);
+            maker.clone()
+        });
+        let id = token.get("id").map(TokenId::deserialize);
+        let origin = match id {
+            Some(Ok(id)) if is_bound => Origin::Token(id),
+            _ => Origin::of_name(name),
+        };
+        token.insert("principal".to_owned(), written(origin.called(name)));
+        let bound_to = if is_bound { maker } else { Value::Null };
+        let grant = json!({"role": role, "servers": servers, "bound_to": bound_to});
+        token.insert("grant".to_owned(), grant);
+    }
+}
+
+impl Record for AuditEntry {
+    const VERSION: u32 = 2;
+
+    fn upgrade(from: u32, data: &mut Value) {
+        // 1 had names of people.
+        let Some(entry) = data.as_object_mut().filter(|_| from == 1) else {
+            return;
+        };
+        let is_a_developers = entry.get_mut("made_by").map(name_becomes_principal);
+        let token = entry.get("token_id").map(TokenId::deserialize);
+        let Some(actor) = entry.get_mut("actor") else {
+            return;
+        };
+        match (is_a_developers, token, actor.as_str()) {
+            (Some(()), Some(Ok(token)), Some(name)) => {
+                *actor = written(Origin::Token(token).called(name));
+            }
+            _ => name_becomes_principal(actor),
+        }
+    }
+}
 
 /// As it was before instances had it.
 impl Record for RunState {
@@ -41,20 +131,25 @@ impl Record for RunState {
         if from == 1
             && let Some(words) = data["reason"].as_str()
         {
-            data["reason"] = serde_json::to_value(Reason::from_words(words)).unwrap_or_default();
+            data["reason"] = written(Reason::from_words(words));
         }
     }
 }
 
 impl Record for Event {
-    const VERSION: u32 = 2;
+    const VERSION: u32 = 3;
 
     fn upgrade(from: u32, data: &mut Value) {
-        // 1 had what happened as a sentence.
-        let Some(event) = data.as_object_mut().filter(|_| from == 1) else {
+        let Some(event) = data.as_object_mut() else {
             return;
         };
-        if let Some(Value::String(words)) = event.remove("message")
+        // 2 had names of people.
+        if from == 2 {
+            event.get_mut("actor").map(name_becomes_principal);
+        }
+        // 1 had what happened as a sentence.
+        if from == 1
+            && let Some(Value::String(words)) = event.remove("message")
             && let Ok(Value::Object(what)) = serde_json::to_value(Happening::from_words(&words))
         {
             event.extend(what);
@@ -65,7 +160,6 @@ impl Record for Event {
 #[cfg(test)]
 mod tests {
     use jiff::Timestamp;
-    use serde_json::json;
 
     use super::*;
     use crate::model::{Deed, KnownFault, Status};
@@ -112,7 +206,7 @@ mod tests {
         };
         let created: Event = decode(&old("created", "it was created")).unwrap();
         assert_eq!(created.what, Happening::Deed(Deed::Created));
-        assert_eq!(created.actor.as_deref(), Some("ann"));
+        assert_eq!(created.actor, Some(Principal::by_name("ann")));
         let text = "version 3 of its code was uploaded";
         let uploaded: Event = decode(&old("code", text)).unwrap();
         assert_eq!(uploaded.what.to_string(), text);
@@ -120,6 +214,53 @@ mod tests {
             let again: Event = decode(&encode(&event).unwrap()).unwrap();
             assert_eq!(again, event);
         }
+    }
+
+    fn of_before<T: Record>(data: Value) -> T {
+        decode(&serde_json::to_vec(&json!({"v": 1, "data": data})).unwrap()).unwrap()
+    }
+
+    #[test]
+    fn a_token_of_before_shows_the_person_of_its_name_or_itself_where_a_developer_made_it() {
+        let old = |maker: &str, is_bound: Value| -> Token {
+            of_before(json!({
+                "id": "01980000-0000-7000-8000-000000000001", "name": "laptop", "role": "connect",
+                "servers": ["01980000-0000-7000-8000-000000000000"], "hash": "00",
+                "created_at": "2026-11-01T08:00:00Z", "created_by": maker,
+                "bound_to_maker": is_bound, "expires_at": null,
+            }))
+        };
+        let by_admin = old("admin", json!(false));
+        assert_eq!(by_admin.principal, Principal::by_name("laptop"));
+        assert_eq!(by_admin.created_by, Principal::administrator());
+        assert_eq!(by_admin.grant.bound_to, None);
+        let by_ada = old("ada", json!(true));
+        assert_eq!(by_ada.principal, Origin::Token(by_ada.id).called("laptop"));
+        assert_eq!(by_ada.principal.name, "laptop");
+        assert_eq!(by_ada.grant.bound_to, Some(Principal::by_name("ada")));
+        assert!(by_ada.grant.only_server().is_some());
+        let again: Token = decode(&encode(&by_ada).unwrap()).unwrap();
+        assert_eq!(again, by_ada);
+    }
+
+    #[test]
+    fn a_line_of_before_is_its_persons_and_that_of_a_developers_token_the_developers() {
+        let old = |more: Value| {
+            let mut line = json!({
+                "at": "2026-11-01T08:00:00Z", "action": "server.call", "result": "ok",
+                "token_id": "01980000-0000-7000-8000-000000000001",
+            });
+            let fields = line.as_object_mut().unwrap();
+            fields.extend(more.as_object().unwrap().clone());
+            of_before::<AuditEntry>(line)
+        };
+        let by_ada = old(json!({"actor": "ada"}));
+        assert_eq!(by_ada.holder(), Some(&Principal::by_name("ada")));
+        let by_token = old(json!({"actor": "bob", "made_by": "ada"}));
+        assert_eq!(by_token.holder(), Some(&Principal::by_name("ada")));
+        assert_ne!(by_token.actor, Some(Principal::by_name("bob")));
+        assert_eq!(by_token.actor.unwrap().name, "bob");
+        assert_eq!(old(json!({})).holder(), None);
     }
 
     #[test]

@@ -10,7 +10,9 @@ use super::codec::{self, decode};
 use super::guard::guarded;
 use super::leases::Lease;
 use super::{Damage, StoredEnvVar, tables, upgrade};
-use crate::model::{AuditEntry, CodeVersion, Event, Instance, Result, RunState, Server, Token};
+use crate::model::{
+    AuditEntry, CodeVersion, Event, Instance, KnownPrincipal, Result, RunState, Server, Token,
+};
 use crate::vault::Sealed;
 
 type Records<K> = TableDefinition<'static, K, &'static [u8]>;
@@ -48,6 +50,13 @@ pub(super) fn all(db: &Database) -> Result<Vec<Damage>> {
         &mut found,
     );
     table(&txn, tables::TOKENS, plain, reads::<Token>, &mut found);
+    table(
+        &txn,
+        tables::PRINCIPALS,
+        plain,
+        reads::<KnownPrincipal>,
+        &mut found,
+    );
     let numbered = |(id, n): (u128, u32)| format!("{} {n}", u128_text(id));
     table(
         &txn,
@@ -144,7 +153,10 @@ fn table_name(name: &str) -> &'static str {
 /// # Errors
 /// If a record does not read, or the database fails.
 pub(super) fn add_checksums(txn: &WriteTransaction) -> Result<()> {
-    for definition in tables::BY_SERVER.into_iter().chain([tables::TOKENS]) {
+    for definition in tables::BY_SERVER
+        .into_iter()
+        .chain([tables::TOKENS, tables::PRINCIPALS])
+    {
         add_to(txn, definition)?;
     }
     add_to(txn, tables::VERSIONS)?;

@@ -19,9 +19,10 @@ pub(super) const META_BACKUP: &str = "last_backup";
 /// Which [`LEVEL`] all records have been brought to.
 pub(super) const META_LEVEL: &str = "level";
 
-/// What has been done to all records since the first format (`upgrade`): 1 gave
-/// each a checksum, 2 made of what was observed of servers their instances.
-pub(super) const LEVEL: u64 = 2;
+/// What has been done to all records since the first format: 1 gave each a
+/// checksum, 2 made principals of the names of people, 3 made of what was observed
+/// of servers their instances (`upgrade`).
+pub(super) const LEVEL: u64 = 3;
 
 /// Facts of the database itself.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -48,15 +49,17 @@ pub(super) const GATEWAY_KEYS: TableDefinition<'_, u128, &[u8]> =
 pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
 /// Token id → `Token`.
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
+/// Principal id → `KnownPrincipal`: everybody who can have something.
+pub(super) const PRINCIPALS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("principals");
 /// (server id, version number) of versions that have no record any more and
 /// whose files remain.
 pub(super) const PRUNED: TableDefinition<'_, (u128, u32), ()> = TableDefinition::new("pruned");
 /// Sequence → `AuditEntry`.
 pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
-/// (holder, sequence) of every line in `AUDIT`; made from it where it is not so.
+/// (holder's id, or nothing; sequence) of every line in `AUDIT`; made from it where it is not so.
 pub(super) const AUDIT_BY_HOLDER: TableDefinition<'_, (&str, u64), ()> =
     TableDefinition::new("audit_by_holder");
-/// Holder → how many lines are theirs.
+/// The same holder → how many lines are theirs.
 pub(super) const AUDIT_HOLDERS: TableDefinition<'_, &str, u64> =
     TableDefinition::new("audit_holders");
 
@@ -65,7 +68,7 @@ pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 3] =
     [SERVERS, GATEWAY_KEYS, ENV];
 
 /// The names of the tables that hold records.
-pub(super) const NAMES_OF_ALL: [&str; 10] = [
+pub(super) const NAMES_OF_ALL: [&str; 11] = [
     "meta",
     "servers",
     "instances",
@@ -73,6 +76,7 @@ pub(super) const NAMES_OF_ALL: [&str; 10] = [
     "gateway_keys",
     "env",
     "tokens",
+    "principals",
     "versions",
     "events",
     "audit",
@@ -91,6 +95,7 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(GATEWAY_KEYS).map_err(codec::db)?;
     txn.open_table(EVENTS).map_err(codec::db)?;
     txn.open_table(TOKENS).map_err(codec::db)?;
+    txn.open_table(PRINCIPALS).map_err(codec::db)?;
     txn.open_table(AUDIT).map_err(codec::db)?;
     txn.open_table(AUDIT_BY_HOLDER).map_err(codec::db)?;
     txn.open_table(AUDIT_HOLDERS).map_err(codec::db)?;

@@ -6,9 +6,9 @@ use jiff::Timestamp;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::servers::read_server;
-use super::{Store, codec, tables};
+use super::{Store, codec, principals, tables};
 use crate::model::{
-    Error, Holdings, OwnQuota, Quota, Result, ServerId, Token, TokenId, free_token_name,
+    Error, Holdings, Origin, OwnQuota, Quota, Result, ServerId, Token, TokenId, free_token_name,
 };
 
 impl Store {
@@ -28,18 +28,25 @@ impl Store {
         .await
     }
 
-    /// Keeps a token. Its name must be nobody else's: it says whose a server
-    /// is, and no other live token may have it, in whatever case. Nor may its
-    /// maker have made more than `quota` allows, if one is given. The servers it
-    /// names must be there still.
+    /// Keeps a token, and gives it as it is kept: it shows the principal of this
+    /// origin, who may be known by another name already. No other live token may
+    /// show them, or have the name, in whatever case: people could not tell them
+    /// apart. Nor may its maker have made more than `quota` allows, if one is
+    /// given. The servers it names must be there still.
     ///
     /// # Errors
     /// `token_name_taken`, `quota_tokens`, `server_not_found`, or if the database
     /// fails.
-    pub async fn insert_token(&self, token: Token, quota: Option<Quota>) -> Result<()> {
+    pub async fn insert_token(
+        &self,
+        mut token: Token,
+        origin: Origin,
+        quota: Option<Quota>,
+    ) -> Result<Token> {
         self.write(move |txn| {
-            let bytes = codec::encode(&token)?;
-            for server in token.servers.iter().flatten() {
+            let name = token.principal.name;
+            token.principal = principals::know(txn, &origin, &name)?;
+            for server in token.grant.servers.iter().flatten() {
                 read_server(txn, *server)?;
             }
             let mut table = txn.open_table(tables::TOKENS).map_err(codec::db)?;
@@ -48,25 +55,27 @@ impl Store {
                 ..Holdings::default()
             };
             let grown_by = made;
-            let mut live_names = BTreeSet::new();
+            let (mut is_shown, mut live_names) = (false, BTreeSet::new());
             for row in table.iter().map_err(codec::db)? {
                 let other: Token = codec::decode(row.map_err(codec::db)?.1.value())?;
                 made.tokens += u64::from(other.created_by == token.created_by);
                 if other.is_live(token.created_at) {
-                    live_names.insert(other.name.to_ascii_lowercase());
+                    is_shown |= other.principal == token.principal;
+                    live_names.insert(other.principal.name.to_ascii_lowercase());
                 }
             }
-            if live_names.contains(&token.name.to_ascii_lowercase()) {
-                let free = free_token_name(&token.name, &live_names);
-                return Err(Error::token_name_taken(&token.name, &free));
+            if is_shown || live_names.contains(&name.to_ascii_lowercase()) {
+                let free = free_token_name(&name, &live_names);
+                return Err(Error::token_name_taken(&name, &free));
             }
             if let Some(quota) = quota {
-                quota.require(&token.created_by, grown_by, made)?;
+                quota.require(&token.created_by.name, grown_by, made)?;
             }
+            let bytes = codec::encode(&token)?;
             table
                 .insert(token.id.0.as_u128(), bytes.as_slice())
                 .map_err(codec::db)?;
-            Ok(())
+            Ok(token)
         })
         .await
     }
@@ -142,7 +151,7 @@ pub(super) fn end_with_server(txn: &WriteTransaction, server: ServerId) -> Resul
     let mut ended = Vec::new();
     for row in table.iter().map_err(codec::db)? {
         let token: Token = codec::decode(row.map_err(codec::db)?.1.value())?;
-        let named = token.servers.as_deref().unwrap_or_default();
+        let named = token.grant.servers.as_deref().unwrap_or_default();
         let mut leads_on = !named.contains(&server);
         for other in named.iter().filter(|other| **other != server) {
             let is_there = servers.get(other.as_u128()).map_err(codec::db)?.is_some();

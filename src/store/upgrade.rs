@@ -18,7 +18,7 @@ pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new
 /// IPv4 address → the server that had it for life.
 const ADDRESSES: TableDefinition<'_, u32, u128> = TableDefinition::new("addresses");
 
-/// Level 2: what was observed of a server is observed of its instance, and its
+/// Level 3: what was observed of a server is observed of its instance, and its
 /// address is leased by that. Without effect where that is done.
 ///
 /// # Errors
@@ -97,7 +97,7 @@ mod tests {
     use redb::{Database, ReadableDatabase};
 
     use super::*;
-    use crate::model::{Actor, AddressPool};
+    use crate::model::{AddressPool, Principal};
     use crate::store::{Store, prepare};
     use crate::vault::Vault;
 
@@ -109,7 +109,7 @@ mod tests {
         prepare(&db, vault).unwrap();
         let (id, deleted) = (ServerId::new(), ServerId::new());
         let now = Timestamp::UNIX_EPOCH;
-        let server = Server::new(id, "demo".parse().unwrap(), Actor("ann".into()), now);
+        let server = Server::new(id, "demo".parse().unwrap(), Principal::by_name("ann"), now);
         let state = RunState {
             container_id: Some("c".into()),
             generation: 1,
@@ -117,7 +117,7 @@ mod tests {
         };
         let mut record = serde_json::to_value(&server).unwrap();
         record["address"] = "198.18.1.9".into();
-        let record = serde_json::json!({"v": 1, "data": record}).to_string();
+        let record = serde_json::json!({"v": 2, "data": record}).to_string();
         let key = vault
             .seal(crate::vault::Place::GatewayKey(id), "key")
             .unwrap();
@@ -136,7 +136,7 @@ mod tests {
                 addresses.insert(address, owner.as_u128()).unwrap();
             }
             let mut meta = txn.open_table(tables::META).unwrap();
-            for (key, number) in [(tables::META_LEVEL, 1_u64), (tables::META_FORMAT, 1)] {
+            for (key, number) in [(tables::META_LEVEL, 2_u64), (tables::META_FORMAT, 1)] {
                 let bytes = codec::encode(&number).unwrap();
                 meta.insert(key, bytes.as_slice()).unwrap();
             }

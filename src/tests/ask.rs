@@ -230,6 +230,13 @@ impl TestApp {
         made.expect(201).id()
     }
 
+    /// Makes a server with another token, and leaves it stopped.
+    pub(super) async fn create_as(&self, token: &str, name: &str) -> ServerId {
+        let body = json!({"name": name, "code": "x = 1\n", "start": false});
+        let made = self.call_as(token, "POST", "/api/servers", Some(body));
+        made.await.expect(201).id()
+    }
+
     /// Makes a server and waits until it runs.
     pub(super) async fn run(&self, name: &str, code: &str) -> ServerId {
         let id = self.create(name, code).await;
@@ -270,6 +277,15 @@ impl TestApp {
         let body = json!({"name": name, "role": role});
         let made = self.call("POST", "/api/tokens", Some(body)).await;
         made.expect(201).json["token"].as_str().unwrap().to_owned()
+    }
+
+    /// Revokes the token of this name.
+    pub(super) async fn revoke(&self, name: &str) {
+        let listed = self.call("GET", "/api/tokens", None).await.json;
+        let mut tokens = listed["tokens"].as_array().unwrap().iter();
+        let token = tokens.find(|token| token["name"] == name).unwrap();
+        let path = format!("/api/tokens/{}", token["id"].as_str().unwrap());
+        self.call("DELETE", &path, None).await.expect(204);
     }
 }
 

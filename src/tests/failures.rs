@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use super::app::TestApp;
 use crate::identity::{Identity, Layout};
-use crate::model::{Actor, Deed, Event, ServerId};
+use crate::model::{Deed, Event, Principal, ServerId};
 use crate::runtime::Phase;
 use crate::runtime::fake::{Fault, Op};
 use crate::store::{ServerChange, Store};
@@ -251,7 +251,7 @@ async fn contents_that_cannot_be_read_are_told_as_such() {
             let path = Layout::new(&settings.data_dir).database();
             let store = Store::open(&path, &Vault::new(&key)).unwrap();
             let env = store.env_of(other).await.unwrap();
-            let somebody = Actor("somebody".to_owned());
+            let somebody = Principal::by_name("somebody");
             let event = Event::of_deed(jiff::Timestamp::now(), Deed::StartAsked, &somebody);
             let change = move |_: &mut _| {
                 Ok(ServerChange {

@@ -24,3 +24,5 @@ mod silence;
 mod sleep;
 mod traefik;
 mod upgrade;
+
+pub(crate) use upgrade::unpack_fixture;

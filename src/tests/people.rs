@@ -15,13 +15,8 @@ fn count(replies: &[Reply], status: u16) -> usize {
 
 /// What this person has and may have.
 async fn usage(app: &TestApp, token: &str) -> Value {
-    let told = app
-        .ask("GET", "/api/usage")
-        .by(token)
-        .send()
-        .await
-        .expect(200);
-    told.json["people"][0].clone()
+    let told = app.call_as(token, "GET", "/api/usage", None).await;
+    told.expect(200).json["people"][0].clone()
 }
 
 #[tokio::test(start_paused = true)]
@@ -31,10 +26,8 @@ async fn of_24_creates_at_once_no_more_pass_than_the_quota_permits() {
     let bob = app.token("bob", "developer").await;
     let create = |token: String, n: usize| {
         let body = json!({"name": format!("server-{n}"), "code": "x = 1\n", "start": false});
-        app.ask("POST", "/api/servers")
-            .by(&token)
-            .json(&body)
-            .send()
+        let asked = app.ask("POST", "/api/servers").by(&token);
+        asked.json(&body).send()
     };
     let callers = (0..CALLERS).map(|n| create(ada.clone(), n));
     let replies = join_all(callers).await;
@@ -182,24 +175,15 @@ async fn memory_storage_tokens_and_changes_are_bounded_too() {
     let refused = refused.refused(429, "too_many_writes");
     assert!(refused.header("retry-after").is_some());
     // To look and to delete is always possible.
-    app.ask("DELETE", "/api/servers/two")
-        .by(&ada)
-        .send()
-        .await
-        .expect(204);
+    let deleted = app.call_as(&ada, "DELETE", "/api/servers/two", None).await;
+    deleted.expect(204);
 }
 
 #[tokio::test(start_paused = true)]
 async fn tokens_are_made_for_what_their_role_permits() {
     let app = TestApp::new().await;
     let ada = app.token("ada", "developer").await;
-    let body = json!({"name": "own", "code": "x = 1\n", "start": false});
-    app.ask("POST", "/api/servers")
-        .by(&ada)
-        .json(&body)
-        .send()
-        .await
-        .expect(201);
+    app.create_as(&ada, "own").await;
     app.create("other", "x = 1\n").await;
     for (token, body, status, code) in [
         (
@@ -276,12 +260,7 @@ async fn tokens_are_made_for_what_their_role_permits() {
         ),
     ] {
         let shown = body.to_string();
-        let answer = app
-            .ask("POST", "/api/tokens")
-            .by(token)
-            .json(&body)
-            .send()
-            .await;
+        let answer = app.call_as(token, "POST", "/api/tokens", Some(body)).await;
         assert_eq!(
             (answer.status.as_u16(), answer.code()),
             (status, code),
@@ -289,16 +268,13 @@ async fn tokens_are_made_for_what_their_role_permits() {
         );
     }
     let body = json!({"name": "client", "role": "connect", "servers": ["own", "own"]});
-    let made = app
-        .ask("POST", "/api/tokens")
-        .by(&ada)
-        .json(&body)
-        .send()
-        .await;
+    let made = app.call_as(&ada, "POST", "/api/tokens", Some(body)).await;
     let made = made.expect(201).json;
     assert_eq!(made["usable_in_url"], true);
-    let path = format!("/api/tokens?server={}", "own");
-    let listed = app.ask("GET", &path).by(&ada).send().await.expect(200).json;
+    let listed = app
+        .call_as(&ada, "GET", "/api/tokens?server=own", None)
+        .await;
+    let listed = listed.expect(200).json;
     assert_eq!(listed["tokens"][0]["name"], "client");
     assert!(!listed.to_string().contains(made["token"].as_str().unwrap()));
 }
@@ -309,14 +285,7 @@ async fn a_member_may_do_what_the_maker_may_but_for_naming_members() {
     let ada = app.token("ada", "developer").await;
     let bob = app.token("bob", "developer").await;
     app.token("cara", "viewer").await;
-    let body = json!({"name": "demo", "code": "x = 1\n", "start": false});
-    let made = app
-        .ask("POST", "/api/servers")
-        .by(&ada)
-        .json(&body)
-        .send()
-        .await;
-    let id = made.expect(201).id();
+    let id = app.create_as(&ada, "demo").await;
     let patch = |token: &str, body: Value| {
         let asked = app.ask("PATCH", "/api/servers/demo").by(token);
         asked.json(&body).send()
@@ -330,12 +299,7 @@ async fn a_member_may_do_what_the_maker_may_but_for_naming_members() {
     refused.refused(403, "not_your_server");
     // What a member makes reaches as far as they do.
     let body = json!({"name": "bobs", "role": "connect", "servers": ["demo"]});
-    let bobs = app
-        .ask("POST", "/api/tokens")
-        .by(&bob)
-        .json(&body)
-        .send()
-        .await;
+    let bobs = app.call_as(&bob, "POST", "/api/tokens", Some(body)).await;
     let bobs = bobs.expect(201).json["token"].as_str().unwrap().to_owned();
     app.act(id, "start").await.expect(202);
     app.until_status(id, "running").await;
@@ -346,63 +310,69 @@ async fn a_member_may_do_what_the_maker_may_but_for_naming_members() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_developers_token_is_nobody_else_whatever_it_is_called() {
+    let app = TestApp::new().await;
+    let ada = app.token("ada", "developer").await;
+    let carol = app.token("carol", "developer").await;
+    let adas = app.create_as(&ada, "adas").await;
+    let carols = app.create_as(&carol, "carols").await;
+    app.act(adas, "start").await.expect(202);
+    app.revoke("carol").await;
+    // The name is free, and a developer calls a program so.
+    let body = json!({"name": "carol", "role": "connect", "servers": ["adas"]});
+    let made = app.call_as(&ada, "POST", "/api/tokens", Some(body)).await;
+    let program = made.expect(201).json["token"].as_str().unwrap().to_owned();
+    let app = app.restart().await;
+    app.until_status(adas, "running").await;
+    let passed = app.ask_gate(&program, adas).send().await.expect(200);
+    assert_eq!(passed.header("x-emcp-user"), Some("carol"));
+    assert_eq!(app.knock(&program, carols).await, 403);
+    // Whoever gets the name of an administrator is who had it from one before.
+    app.revoke("carol").await;
+    let carol = app.token("carol", "developer").await;
+    for (id, status) in [(carols, 200), (adas, 403)] {
+        let change = Some(json!({"description": "x"}));
+        let path = format!("/api/servers/{id}");
+        let changed = app.call_as(&carol, "PATCH", &path, change).await;
+        changed.expect(status);
+    }
+    assert_eq!(app.show(carols).await["creator"], "carol");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_audit_log_tells_who_did_what_and_what_was_refused() {
     let app = TestApp::new().await;
     let ada = app.token("ada", "developer").await;
-    let body = json!({"name": "demo", "code": "x = 1\n", "start": false});
-    app.ask("POST", "/api/servers")
-        .by(&ada)
-        .json(&body)
-        .send()
-        .await
-        .expect(201);
-    app.ask("POST", "/api/servers")
-        .by(&ada)
-        .json(&body)
-        .send()
-        .await
-        .expect(409);
-    app.ask("GET", "/api/servers/demo/code")
-        .by(&ada)
-        .send()
-        .await
-        .expect(200);
-    app.call("DELETE", "/api/servers/demo", None)
-        .await
-        .expect(204);
-    let told = app
-        .call("GET", "/api/audit?limit=3", None)
-        .await
-        .expect(200)
-        .json;
-    let lines: Vec<_> = told["entries"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(line)
-        .collect();
+    app.create_as(&ada, "demo").await;
+    let again = Some(json!({"name": "demo", "code": "x = 1\n", "start": false}));
+    let ask = async |method, path, body, status| {
+        app.call_as(&ada, method, path, body).await.expect(status);
+    };
+    ask("POST", "/api/servers", again, 409).await;
+    ask("GET", "/api/servers/demo/code", None, 200).await;
+    let deleted = app.call("DELETE", "/api/servers/demo", None).await;
+    deleted.expect(204);
+    let audit = async |query: &str| {
+        let told = app.call("GET", &format!("/api/audit?{query}"), None).await;
+        told.expect(200)
+    };
+    let lines = |told: &Value| -> Vec<String> {
+        let entries = told["entries"].as_array().unwrap().iter();
+        entries.map(line).collect()
+    };
+    let told = audit("limit=3").await.json;
     assert_eq!(
-        lines,
+        lines(&told),
         [
             "admin server.delete ok",
             "ada code.read ok",
             "ada server.create refused"
         ]
     );
-    let next = format!("/api/audit?before={}&actor=ada&action=server", told["next"]);
-    let told = app.call("GET", &next, None).await.expect(200).json;
-    let lines: Vec<_> = told["entries"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(line)
-        .collect();
-    assert_eq!(lines, ["ada server.create ok"]);
-    let all = app
-        .call("GET", "/api/audit?format=jsonl", None)
-        .await
-        .expect(200)
-        .text;
+    let next = format!("before={}&actor=ada&action=server", told["next"]);
+    let told = audit(&next).await.json;
+    assert_eq!(lines(&told), ["ada server.create ok"]);
+    let all = audit("format=jsonl").await.text;
     let first: Value = serde_json::from_str(all.lines().next().unwrap()).unwrap();
     assert_eq!(line(&first), "admin token.create ok");
     for wrong in [

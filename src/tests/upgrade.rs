@@ -14,7 +14,7 @@ use crate::runtime::fake::Op;
 const FIXTURE: &str = "tests/data/fixtures/before-instances.tar.gz";
 
 /// The directory, and what its EMCP told of itself at its end.
-fn unpack(dir: &Path) -> Value {
+pub(crate) fn unpack_fixture(dir: &Path) -> Value {
     let archive = Path::new(env!("CARGO_MANIFEST_DIR")).join(FIXTURE);
     let unpacked = Command::new("tar")
         .arg("--extract")
@@ -31,7 +31,7 @@ fn unpack(dir: &Path) -> Value {
 #[tokio::test(start_paused = true)]
 async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
     let dir = tempfile::tempdir().unwrap();
-    let before = unpack(dir.path());
+    let before = unpack_fixture(dir.path());
     let subnet = |key: &str| before[key].as_str().map(str::to_owned);
     let app = TestApp::taking_over(dir, |input| {
         input.subnet = subnet("subnet");

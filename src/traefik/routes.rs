@@ -200,7 +200,7 @@ mod tests {
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::model::{Actor, AddressPool, Egress, RunState, ServerNetworks};
+    use crate::model::{AddressPool, Egress, Principal, RunState, ServerNetworks};
     use crate::traefik::{ConnectionId, Fingerprint, Poll};
 
     const CALLERS: u64 = 24;
@@ -230,7 +230,7 @@ mod tests {
         let server = Server::new(
             ServerId::new(),
             name.parse().unwrap(),
-            Actor("ann".into()),
+            Principal::by_name("ann"),
             Timestamp::now(),
         );
         let state = RunState::never_ran(Timestamp::UNIX_EPOCH);

@@ -1,7 +1,7 @@
 //! The audit log: what is kept of it, how it is read, and that a backup has it.
 
 use emcp::maintenance::restore;
-use emcp::model::{Actor, AuditEntry, AuditFilter, AuditResult};
+use emcp::model::{AuditEntry, AuditFilter, AuditResult, Principal};
 use emcp::store::{AuditWrite, Store};
 use jiff::Timestamp;
 
@@ -11,7 +11,7 @@ use super::quotas;
 
 fn line(actor: &str, target: &str) -> AuditEntry {
     AuditEntry {
-        actor: Some(actor.into()),
+        actor: Some(Principal::by_name(actor)),
         target: Some(target.into()),
         ..AuditEntry::new(Timestamp::now(), "server.change", AuditResult::Ok)
     }
@@ -44,7 +44,7 @@ async fn a_flood_pushes_out_nobody_elses_lines() {
     for number in 0..10 {
         let own = (0..50).map(|n| line("eve", &format!("{number}-{n}")));
         let by_token = (0..50).map(|n| AuditEntry {
-            made_by: Some("eve".into()),
+            made_by: Some(Principal::by_name("eve")),
             ..line(&format!("eves-{number}-{n}"), "x")
         });
         write(&store, own.chain(by_token).collect(), 100).await;
@@ -55,7 +55,7 @@ async fn a_flood_pushes_out_nobody_elses_lines() {
         .await
         .unwrap();
     assert_eq!(all.len(), 100);
-    assert_eq!(all[0].entry.actor.as_deref(), Some("eves-9-49"));
+    assert_eq!(all[0].entry.actor, Some(Principal::by_name("eves-9-49")));
 }
 
 #[tokio::test]
@@ -143,8 +143,8 @@ async fn a_backup_has_the_audit_log_and_the_members() {
     assert_eq!((lines[0].id, &lines[0].entry), (1, &line));
     let server = &store.load_servers().await.unwrap()[0].server;
     assert_eq!(
-        (server.id, &server.settings.members),
-        (id, &vec![Actor("ada".into())])
+        (server.id, &server.members),
+        (id, &vec![Principal::by_name("ada")])
     );
     // The next line follows the restored ones.
     write(&store, vec![line], 1_000).await;

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{restore, write_backup};
-use emcp::model::{Actor, AddressPool, Deed, Event, ServerNetworks, Storage};
+use emcp::model::{AddressPool, Deed, Event, Principal, ServerNetworks, Storage};
 use emcp::settings::Settings;
 use emcp::store::{ServerChange, StoredEnvVar, StoredValue};
 use emcp::vault::Place;
@@ -184,7 +184,7 @@ async fn what_a_server_has_stored_comes_back_and_is_never_replaced() {
     let (store, _) = open(&settings_here);
     let stored = store.update_server(id, None, |server| {
         server.settings.storage = Some(Storage { size_bytes: SIZE });
-        let actor = Actor("admin".into());
+        let actor = Principal::by_name("admin");
         let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
         Ok(ServerChange::of_record(event))
     });
@@ -270,7 +270,11 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
     let change = ServerChange {
         version: None,
         env: Some(env),
-        event: Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &Actor("a".into())),
+        event: Event::of_deed(
+            Timestamp::now(),
+            Deed::SettingsChanged,
+            &Principal::by_name("a"),
+        ),
     };
     store.update_server(id, None, |_| Ok(change)).await.unwrap();
     drop(store);

@@ -7,8 +7,8 @@ use std::process::{Command, Output};
 
 use emcp::identity::{Identity, Layout};
 use emcp::model::{
-    Actor, AddressPool, AuditEntry, AuditResult, CodeVersion, Deed, Event, Role, RunState, Server,
-    ServerId, ServerSettings, Token, TokenId,
+    AddressPool, AuditEntry, AuditResult, CodeVersion, Deed, Event, Grant, Origin, Principal, Role,
+    RunState, Server, ServerId, ServerSettings, Token, TokenId,
 };
 use emcp::settings::SettingsInput;
 use emcp::store::{AuditWrite, NewServer, Store, StoredEnvVar, StoredValue};
@@ -103,7 +103,7 @@ impl Platform {
 
 async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) {
     let (id, now) = (ServerId::new(), Timestamp::now());
-    let actor = Actor("admin".into());
+    let actor = Principal::by_name("admin");
     let code = format!("# server {number}\n");
     let secret = vault.seal(Place::Env(id, "TOKEN"), "hunter2").unwrap();
     let new = NewServer {
@@ -141,22 +141,22 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
     store.insert_server(new, pool, None).await.unwrap();
     fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
     fs::write(layout.code_file(id, 1), code).unwrap();
+    let name = format!("person {number}");
+    let origin = Origin::of_name(&name);
     let token = Token {
         id: TokenId(ServerId::new().to_string().parse().unwrap()),
-        name: format!("person {number}"),
-        role: Role::Developer,
-        servers: None,
+        principal: origin.called(name),
+        grant: Grant::of_role(Role::Developer),
         hash: "00".repeat(32),
         created_at: now,
-        created_by: "admin".into(),
-        bound_to_maker: false,
+        created_by: Principal::administrator(),
         expires_at: None,
         last_used_at: None,
         quota: Default::default(),
     };
-    store.insert_token(token, None).await.unwrap();
+    store.insert_token(token, origin, None).await.unwrap();
     let entry = AuditEntry {
-        actor: Some("admin".into()),
+        actor: Some(Principal::administrator()),
         target: Some(format!("demo-{number}")),
         ..AuditEntry::new(now, "server.create", AuditResult::Ok)
     };

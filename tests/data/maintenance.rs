@@ -7,8 +7,8 @@ use std::path::Path;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, check_directory, finish_rotation, rotate_key};
 use emcp::model::{
-    Actor, AddressPool, CodeVersion, Deed, Event, Happening, Reason, Role, RunState, Server,
-    ServerId, ServerSettings, Token, TokenId,
+    AddressPool, CodeVersion, Deed, Event, Grant, Happening, Origin, Principal, Reason, Role,
+    RunState, Server, ServerId, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
 use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
@@ -39,13 +39,10 @@ pub(crate) async fn platform(data_dir: &Path) -> (Settings, ServerId) {
     let store = Store::open(&layout.database(), &vault).unwrap();
     let id = ServerId::new();
     let now = Timestamp::now();
-    let actor = Actor("admin".into());
+    let actor = Principal::by_name("admin");
     let new = NewServer {
         server: Server {
-            settings: ServerSettings {
-                members: vec![Actor("ada".into())],
-                ..ServerSettings::default()
-            },
+            members: vec![Principal::by_name("ada")],
             ..Server::new(id, "demo".parse().unwrap(), actor.clone(), now)
         },
         version: CodeVersion {
@@ -62,7 +59,7 @@ pub(crate) async fn platform(data_dir: &Path) -> (Settings, ServerId) {
         }],
         gateway_key: vault.seal(Place::GatewayKey(id), "key").unwrap(),
         state: RunState::never_ran(now),
-        event: Event::of_deed(now, Deed::Created, &Actor("admin".into())),
+        event: Event::of_deed(now, Deed::Created, &Principal::by_name("admin")),
     };
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
     store.insert_server(new, pool, None).await.unwrap();
@@ -327,24 +324,23 @@ async fn two_live_tokens_never_have_one_name() {
     let now = Timestamp::now();
     let token = |name: &str, ends_in_secs: i64| Token {
         id: TokenId(ServerId::new().to_string().parse().unwrap()),
-        name: name.into(),
-        role: Role::Developer,
-        servers: None,
+        principal: Principal::by_name(name),
+        grant: Grant::of_role(Role::Developer),
         hash: "00".repeat(32),
         created_at: now,
-        created_by: "admin".into(),
-        bound_to_maker: false,
+        created_by: Principal::administrator(),
         expires_at: Some(now + jiff::SignedDuration::from_secs(ends_in_secs)),
         last_used_at: None,
         quota: Default::default(),
     };
-    store.insert_token(token("ada", -1), None).await.unwrap();
+    let insert = |token: Token| {
+        let origin = Origin::of_name(&token.principal.name);
+        store.insert_token(token, origin, None)
+    };
+    insert(token("ada", -1)).await.unwrap();
     let live = token("Ada", 60);
-    store.insert_token(live.clone(), None).await.unwrap();
-    let error = store
-        .insert_token(token("ADA", 60), None)
-        .await
-        .unwrap_err();
+    insert(live.clone()).await.unwrap();
+    let error = insert(token("ADA", 60)).await.unwrap_err();
     assert_eq!(error.code(), "token_name_taken");
     let told = [("name", "ADA".to_owned()), ("free", "ADA 2".to_owned())];
     assert_eq!(error.parts().1, told);
@@ -354,7 +350,7 @@ async fn two_live_tokens_never_have_one_name() {
     // A use that is written after the revocation does not bring it back.
     store.save_token_uses(vec![(live.id, now)]).await.unwrap();
     assert_eq!(store.load_tokens().await.unwrap().len(), 1);
-    store.insert_token(token("ada", 60), None).await.unwrap();
+    insert(token("ada", 60)).await.unwrap();
 }
 
 /// Every path below a directory with its content, links and locks aside.

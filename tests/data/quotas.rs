@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 
 use emcp::model::{
-    Actor, AddressPool, CodeVersion, Deed, Desired, Event, Maxima, Quota, Result, Role, RunState,
-    Server, ServerId, ServerName, Token, TokenId,
+    AddressPool, CodeVersion, Deed, Desired, Event, Grant, Maxima, Origin, Principal, Quota,
+    Result, Role, RunState, Server, ServerId, ServerName, Token, TokenId,
 };
 use emcp::store::{Allowance, NewServer, ServerChange, Store};
 use emcp::vault::{Place, Vault};
@@ -31,7 +31,7 @@ pub(crate) fn open(dir: &Path) -> (Store, Vault) {
 
 fn allowance(person: &str) -> Option<Allowance> {
     Some(Allowance {
-        person: Actor(person.into()),
+        person: Principal::by_name(person),
         quota: QUOTA,
         maxima: Maxima::of_host(0, 0),
     })
@@ -42,14 +42,14 @@ fn version(number: u32, size_bytes: u64) -> CodeVersion {
         number,
         sha256: String::new(),
         size_bytes,
-        uploaded_by: Actor("ada".into()),
+        uploaded_by: Principal::by_name("ada"),
         uploaded_at: Timestamp::now(),
         last_in_use_at: None,
     }
 }
 
 async fn create(store: &Store, vault: &Vault, name: &str, desired: Desired) -> Result<Server> {
-    let (id, now, actor) = (ServerId::new(), Timestamp::now(), Actor("ada".into()));
+    let (id, now, actor) = (ServerId::new(), Timestamp::now(), Principal::by_name("ada"));
     let name: ServerName = name.parse().unwrap();
     let new = NewServer {
         server: Server {
@@ -115,7 +115,7 @@ async fn callers_at_once_never_share_the_last_place() {
             store
                 .update_server(id, allowance("ada"), |server| {
                     server.desired = Desired::Running;
-                    let actor = Actor("ada".into());
+                    let actor = Principal::by_name("ada");
                     let event = Event::of_deed(Timestamp::now(), Deed::StartAsked, &actor);
                     Ok(ServerChange::of_record(event))
                 })
@@ -134,26 +134,30 @@ async fn callers_at_once_never_share_the_last_place() {
 
     let token = |number: usize| Token {
         id: TokenId(ServerId::new().to_string().parse().unwrap()),
-        name: format!("token-{number}"),
-        role: Role::Connect,
-        servers: None,
+        principal: Principal::by_name(&format!("token-{number}")),
+        grant: Grant {
+            bound_to: Some(Principal::by_name("ada")),
+            ..Grant::of_role(Role::Connect)
+        },
         hash: "00".repeat(32),
         created_at: Timestamp::now(),
-        created_by: "ada".into(),
-        bound_to_maker: true,
+        created_by: Principal::by_name("ada"),
         expires_at: None,
         last_used_at: None,
         quota: Default::default(),
     };
     let (made, refused) = at_once(|number| {
         let (store, token) = (store.clone(), token(number));
-        async move { store.insert_token(token, Some(QUOTA)).await }
+        async move {
+            let origin = Origin::Token(token.id);
+            store.insert_token(token, origin, Some(QUOTA)).await
+        }
     })
     .await;
     assert_eq!((made, refused), (4, [("quota_tokens", 20)].into()));
 
     let held = store.holdings(Maxima::of_host(0, 0)).await.unwrap();
-    let ada = held["ada"];
+    let ada = held[&Principal::by_name("ada")];
     assert_eq!((ada.servers, ada.tokens), (5, 4));
     assert_eq!(ada.memory_bytes, 3 * 512 * MIB);
 }
@@ -169,7 +173,7 @@ async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
         store.update_server(server.id, by, move |server| {
             server.version = number;
             server.newest_version = number;
-            let actor = Actor("ada".into());
+            let actor = Principal::by_name("ada");
             let uploaded = Deed::CodeUploaded { version: number };
             Ok(ServerChange {
                 version: Some(version(number, size)),
@@ -187,7 +191,7 @@ async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
     let described = store
         .update_server(server.id, allowance("ada"), |server| {
             server.settings.hold = true;
-            let actor = Actor("ada".into());
+            let actor = Principal::by_name("ada");
             let event = Event::of_deed(Timestamp::now(), Deed::SettingsChanged, &actor);
             Ok(ServerChange::of_record(event))
         })

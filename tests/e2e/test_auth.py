@@ -91,7 +91,7 @@ def test_a_stopped_server_is_503_and_says_when_to_come_back(api: Api, admin_head
         answer = until(
             "the route of a new server",
             lambda: answer if has_route(answer := knock(api, "never-started", admin_headers)) else None,
-            10,
+            30,
         )
         assert refusal(answer, 503) == "server_stopped"
         assert int(answer.headers["retry-after"]) > 0
@@ -231,7 +231,7 @@ def test_an_expired_token_opens_nothing_any_more(api: Api) -> None:
     expires_at = (datetime.now(timezone.utc) + timedelta(seconds=2)).isoformat().replace("+00:00", "Z")
     body = {"name": "expiring", "role": "connect", "servers": [SERVER], "expires_at": expires_at}
     token = api.call("POST", "/api/tokens", json=body)["token"]
-    until("the token to expire", lambda: knock(api, SERVER, bearer(token)).status_code == 401, 10)
+    until("the token to expire", lambda: knock(api, SERVER, bearer(token)).status_code == 401, 30)
 
 
 def test_a_token_is_shown_once(api: Api, token: str) -> None:

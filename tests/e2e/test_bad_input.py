@@ -1,4 +1,7 @@
-"""Bad input is refused in words, and leaves nothing half-made behind."""
+"""Bad input is refused in words, and leaves nothing half-made behind.
+
+Through Traefik, as bytes on the wire. Which values are bad is looked at without, in `src/model` and `src/tests`.
+"""
 
 import json
 from collections.abc import Iterator
@@ -74,15 +77,13 @@ def upload(api: Api, name: str, code: bytes | str = GOOD_CODE, **fields: str) ->
 
 @pytest.mark.parametrize(
     "name",
-    ["", "A", "Über", "a_b", "a--b", "-a", "a-", "a b", "a/b", "../a", "a.b", "a" * 41, "名字", "a\n"],
+    ["", "../a", "a" * 41, "名字", "a\n"],
 )
 def test_a_bad_name(api: Api, name: str) -> None:
     refused(upload(api, name), 400, "invalid_name", "name")
 
 
-@pytest.mark.parametrize(
-    "name", ["servers", "tokens", "session", "overview", "events", "audit", "docs", "openapi", "healthz"]
-)
+@pytest.mark.parametrize("name", ["servers", "healthz"])
 def test_a_reserved_name(api: Api, name: str) -> None:
     refused(upload(api, name), 400, "reserved_name", "name")
 
@@ -153,21 +154,20 @@ def test_wrong_multipart(api: Api, content_type: str, body: bytes) -> None:
     "body",
     [
         b"",
-        b"{",
         b'["by-place", "", "mcp", "auto", null, "x = 1"]',
         b"null",
         b'{"name": 5, "code": "x = 1"}',
         b"\xff\xfe",
         b"[" * 5000,
     ],
-    ids=["empty", "cut-short", "array", "null", "wrong-type", "not-utf8", "deep"],
+    ids=["empty", "array", "null", "wrong-type", "not-utf8", "deep"],
 )
 def test_wrong_json(api: Api, body: bytes) -> None:
     answer = api.request("POST", "/api/servers", content=body, headers={"Content-Type": "application/json"})
     refused(answer, 400, "invalid_json")
 
 
-@pytest.mark.parametrize("content_type", ["text/x-python", "multipart/form-data", "", "nonsense"])
+@pytest.mark.parametrize("content_type", ["multipart/form-data", "", "nonsense"])
 def test_an_unknown_content_type(api: Api, content_type: str) -> None:
     answer = api.request("POST", "/api/servers", content=GOOD_CODE, headers={"Content-Type": content_type})
     refused(answer, 400, "unsupported_content_type")
@@ -176,10 +176,7 @@ def test_an_unknown_content_type(api: Api, content_type: str) -> None:
 @pytest.mark.parametrize(
     ("field", "value", "code"),
     [
-        ("entry_object", "not an identifier", "invalid_entry_object"),
         ("entry_object", "a.b", "invalid_entry_object"),
-        ("runtime", "mcp3", "invalid_runtime"),
-        ("start", "perhaps", "invalid_flag"),
         ("env", "not json", "invalid_json"),
     ],
 )
@@ -191,8 +188,8 @@ def test_a_bad_field(api: Api, field: str, value: str, code: str) -> None:
 @pytest.mark.parametrize(
     ("key", "code"),
     [
-        *((key, "invalid_env_key") for key in ("", "A=B", "A\x00B", "A B", "1A", "Ä", "A" * 300)),
-        *((key, "reserved_env_key") for key in ("EMCP_GATEWAY_KEY", "EMCP_ANYTHING")),
+        *((key, "invalid_env_key") for key in ("", "A=B", "A\x00B", "Ä", "A" * 300)),
+        ("EMCP_GATEWAY_KEY", "reserved_env_key"),
     ],
 )
 def test_a_bad_environment_key(api: Api, key: str, code: str) -> None:
@@ -211,18 +208,12 @@ def test_a_bad_environment_value(api: Api) -> None:
     refused(answer, 400, "invalid_env_value")
 
 
-def test_the_same_environment_key_twice(api: Api) -> None:
-    variables = [{"key": "TWICE", "value": value, "is_secret": False} for value in ("1", "2")]
-    answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": variables})
-    refused(answer, 400, "duplicate_env_key")
+@pytest.mark.parametrize("server", ["no-such-server", "..%2f..%2fetc", "%00", "a" * 500])
+@pytest.mark.parametrize(("method", "path"), [("DELETE", ""), ("PUT", "/env"), ("GET", "/logs")])
+def test_what_is_no_servers_name(api: Api, server: str, method: str, path: str) -> None:
+    ask_unknown(api, server, method, path)
 
 
-def test_a_new_secret_without_a_value(api: Api) -> None:
-    answer = api.request("PUT", f"/api/servers/{TAKEN}/env", json={"env": [{"key": "NEW", "is_secret": True}]})
-    refused(answer, 400, "secret_without_value")
-
-
-@pytest.mark.parametrize("server", [UNKNOWN_ID, "no-such-server", "..%2f..%2fetc", "0", "%00", "a" * 500])
 @pytest.mark.parametrize(
     ("method", "path"),
     [
@@ -240,7 +231,11 @@ def test_a_new_secret_without_a_value(api: Api) -> None:
         ("GET", "/connection"),
     ],
 )
-def test_an_unknown_server(api: Api, server: str, method: str, path: str) -> None:
+def test_an_unknown_server(api: Api, method: str, path: str) -> None:
+    ask_unknown(api, UNKNOWN_ID, method, path)
+
+
+def ask_unknown(api: Api, server: str, method: str, path: str) -> None:
     bodies: dict[str, Json] = {"/action": {"action": "start"}, "/env": {"env": []}, "/code": {"code": GOOD_CODE}}
     options = {} if method in ("GET", "DELETE") else {"json": bodies.get(path, {})}
     answer = api.request(method, f"/api/servers/{server}{path}", **options)
@@ -254,13 +249,11 @@ def test_an_unknown_server(api: Api, server: str, method: str, path: str) -> Non
 @pytest.mark.parametrize(
     ("body", "code"),
     [
-        ({"action": "explode"}, "unknown_action"),
         ({"action": ""}, "unknown_action"),
         ({"action": None}, "invalid_json"),
         ({}, "invalid_json"),
-        ({"action": "start", "force": True}, "invalid_json"),
     ],
-    ids=["unknown", "empty", "null", "missing", "extra"],
+    ids=["empty", "null", "missing"],
 )
 def test_an_unknown_action(api: Api, body: Json, code: str) -> None:
     answer = api.request("POST", f"/api/servers/{TAKEN}/action", json=body)

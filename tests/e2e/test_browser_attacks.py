@@ -136,7 +136,7 @@ def test_a_refusal_of_the_gate_keeps_what_it_needs(api: Api, platform: Platform,
         answer = until(
             "the route of a new server",
             lambda: answer if has_route(answer := api.request("GET", "/api/stopped/mcp")) else None,
-            10,
+            30,
         )
         assert answer.status_code == 503
         assert int(answer.headers["retry-after"]) > 0

@@ -197,7 +197,7 @@ def test_a_connection_is_tested_step_by_step_through_traefik(api: Api, calculato
 
 def test_a_connection_that_cannot_be_made_says_where_it_ends(api: Api, admin_headers: dict[str, str]) -> None:
     api.create("never-started", CALCULATOR)
-    until("its route to be there", lambda: has_route(knock(api, "never-started", admin_headers)), 10)
+    until("its route to be there", lambda: has_route(knock(api, "never-started", admin_headers)), 30)
     outcome = api.call("POST", "/api/servers/never-started/test")
     assert not outcome["ok"]
     assert [step["ok"] for step in outcome["steps"]] == [True, True, True, False, None]

@@ -61,7 +61,7 @@ def test_a_file_becomes_a_live_url_and_goes_again(
     assert _call(api, drivers, token, "greet", {"name": "Ada"}) == "Hello, Ada!"
 
     # Its output is in its log.
-    until("the greeting to be logged", lambda: "greeting Ada" in api.log("greeter", tail="20"), 10)
+    until("the greeting to be logged", lambda: "greeting Ada" in api.log("greeter", tail="20"), 30)
 
     # A variable and a secret; they take effect with the next start.
     variables: list[Json] = [

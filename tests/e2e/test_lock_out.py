@@ -134,7 +134,7 @@ def test_clients_whose_address_is_unknown_are_not_locked_out_for_each_other(plat
         waits = {int(answer.headers["retry-after"]) for answer in refused if answer.status_code == 429}
         assert waits and max(waits) <= 2
         # Known nowhere yet, and no worse off for what another did.
-        until("a newcomer to be let in", lambda: ask(client, late).status_code == 200, 10)
+        until("a newcomer to be let in", lambda: ask(client, late).status_code == 200, 30)
     assert lock_outs(platform).count("unknown") == 1
     assert gateway not in lock_outs(platform)
     notices = platform.api.call("GET", "/api/overview")["notices"]

@@ -101,7 +101,7 @@ def test_no_server_is_given_more_than_any_server_may_have(tight: Platform) -> No
 
 def test_without_a_setting_the_maximum_is_a_share_of_the_host(api: Api) -> None:
     host_memory = int(docker("info", "--format", "{{.MemTotal}}"))
-    maxima = until("the engine's answer", lambda: api.call("GET", "/api/usage")["maxima"], 10)
+    maxima = until("the engine's answer", lambda: api.call("GET", "/api/usage")["maxima"], 30)
     assert maxima["memory_bytes"] == host_memory // 2
     body = {"name": "tebibyte", "code": CODE, "start": False, "limits": {"memory_bytes": 1 << 40}}
     assert refusal(api.request("POST", "/api/servers", json=body), 400)["code"] == "limit_above_maximum"

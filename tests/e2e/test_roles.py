@@ -298,7 +298,7 @@ def test_a_former_members_connect_tokens_reach_nothing_any_more(world: World) ->
     body = {"name": world.new_name(), "role": "connect", "servers": [server]}
     token = world.api("member").call("POST", "/api/tokens", json=body)["token"]
     name = world.admin.server(server)["name"]
-    until("the route", lambda: knock(world.admin, name, bearer(token)).status_code == 503, 10)
+    until("the route", lambda: knock(world.admin, name, bearer(token)).status_code == 503, 30)
     world.api("owner").call("PATCH", f"/api/servers/{server}", json={"members": []})
     assert code_of(knock(world.admin, name, bearer(token))) == "token_not_for_server"
 

@@ -118,7 +118,7 @@ def test_an_idle_server_is_paused_and_a_request_wakes_it(sleepy: Platform, heade
     assert awake["status"] == "running"
     for same in ("container_id", "started_at", "restarts", "desired"):
         assert awake[same] == before[same]
-    until("its events", lambda: history(api, "pauses")[:2] == ["running", "sleeping"], 10)
+    until("its events", lambda: history(api, "pauses")[:2] == ["running", "sleeping"], 30)
 
 
 def test_a_server_in_use_never_sleeps(sleepy: Platform, headers: dict[str, str]) -> None:

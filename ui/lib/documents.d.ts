@@ -546,8 +546,6 @@ export interface components {
             /** @description One of these words. */
             action: components["schemas"]["Action"];
         };
-        /** @description Who did something, as kept with what was done. */
-        Actor: string;
         /** @description So much of so much. */
         AmountView: {
             /**
@@ -582,8 +580,18 @@ export interface components {
             /** @description What it is doing. */
             status: components["schemas"]["Status"];
         };
-        /** @description One line. */
-        AuditEntry: {
+        /** @description A page of the audit log. */
+        AuditPage: {
+            /** @description Newest first. */
+            entries: components["schemas"]["AuditRecord"][];
+            /**
+             * Format: int64
+             * @description What `before` is for the next page; null at the log's end.
+             */
+            next: number | null;
+        };
+        /** @description One line of the audit log. */
+        AuditRecord: {
             /** @description What, in a stable word such as `server.create`. */
             action: string;
             /** @description The token's name; absent where nobody was recognised. */
@@ -600,11 +608,13 @@ export interface components {
              * @description How often the same was done; absent for once.
              */
             count?: number;
-            /**
-             * @description The client's address; "unknown" (in memory the unspecified address)
-             *     where the host's own proxy hides it.
-             */
+            /** @description The client's address; "unknown" where the host's own proxy hides it. */
             from?: string;
+            /**
+             * Format: int64
+             * @description Rises with every line.
+             */
+            id: number;
             /**
              * Format: date-time
              * @description When it was done the last time, where that was more than once.
@@ -623,24 +633,6 @@ export interface components {
             target_id?: string;
             /** @description The token; absent for the administrator's own from the settings. */
             token_id?: components["schemas"]["TokenId"];
-        };
-        /** @description A page of the audit log. */
-        AuditPage: {
-            /** @description Newest first. */
-            entries: components["schemas"]["AuditRecord"][];
-            /**
-             * Format: int64
-             * @description What `before` is for the next page; null at the log's end.
-             */
-            next: number | null;
-        };
-        /** @description A line as kept. */
-        AuditRecord: components["schemas"]["AuditEntry"] & {
-            /**
-             * Format: int64
-             * @description Rises with every line.
-             */
-            id: number;
         };
         /**
          * @description What came of an action.
@@ -718,7 +710,7 @@ export interface components {
              */
             uploaded_at: string;
             /** @description Who uploaded it. */
-            uploaded_by: components["schemas"]["Actor"];
+            uploaded_by: string;
         };
         /** @description Commands for a shell. */
         Commands: {
@@ -1260,9 +1252,9 @@ export interface components {
             hold?: boolean | null;
             limits?: components["schemas"]["LimitsPatch"] | null;
             /**
-             * @description Whom the server belongs to besides its creator, the whole list: as much
-             *     theirs, but for adding others. That they are people whom there are, and
-             *     who may say so, `services::members` knows.
+             * @description Whom the server belongs to besides its creator, by name, the
+             *     whole list: as much theirs, but for adding others. No setting:
+             *     it becomes people by `services::members`.
              */
             members?: string[] | null;
             /**
@@ -1604,11 +1596,6 @@ export interface components {
             uriTemplate: string;
         };
         /**
-         * @description How deep a server sleeps, or is to sleep; deeper is greater.
-         * @enum {string}
-         */
-        Rest: "awake" | "paused" | "stopped";
-        /**
          * @description What a token allows, from most to least.
          * @enum {string}
          */
@@ -1688,13 +1675,6 @@ export interface components {
              */
             limits: components["schemas"]["Limits"];
             /**
-             * @description Whom the server belongs to besides its creator, the whole list: as much
-             *     theirs, but for adding others. That they are people whom there are, and
-             *     who may say so, `services::members` knows.
-             * @default []
-             */
-            members: components["schemas"]["Actor"][];
-            /**
              * @description The headers in which it expects credentials of its own, the whole list,
              *     from the next request on; none by default.
              * @default []
@@ -1739,7 +1719,7 @@ export interface components {
              */
             created_at: string;
             /** @description Who created it. */
-            creator: components["schemas"]["Actor"];
+            creator: string;
             /** @description What the user wants. */
             desired: components["schemas"]["Desired"];
             /**
@@ -1756,12 +1736,14 @@ export interface components {
             id: components["schemas"]["ServerId"];
             last_error?: components["schemas"]["Failure"] | null;
             limits_given?: components["schemas"]["Limits"] | null;
+            /** @description Whom it belongs to as well. */
+            members: string[];
             /** @description Unique name. */
             name: string;
             /** @description What the caller may do with it. */
             permissions: components["schemas"]["ServerPermission"][];
             /** @description How deep it sleeps: `awake`, `paused` or `stopped`. */
-            rest: components["schemas"]["Rest"];
+            rest: components["schemas"]["SleepDepth"];
             /** @description Whether the running container is out of date. */
             restart_needed: boolean;
             /**
@@ -1943,6 +1925,11 @@ export interface components {
          *     object of times.
          */
         SleepChoice: null | components["schemas"]["Never"] | components["schemas"]["SleepAfter"];
+        /**
+         * @description How deep a server sleeps, or is to sleep; deeper is greater.
+         * @enum {string}
+         */
+        SleepDepth: "awake" | "paused" | "stopped";
         /** @description Room on a disk. */
         Space: {
             /**

@@ -45,7 +45,7 @@ fn a_credential_for_the_server_beside_emcps_is_no_wrong_token() {
 fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
     let running = entry(Desired::Running, Status::Running);
     let caller = Caller {
-        token: Some(TokenId(Uuid::now_v7())),
+        credential: Some(TokenId(Uuid::now_v7())),
         ..Caller::administrator()
     };
     let ticket = |request, by| {
@@ -57,7 +57,7 @@ fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
         }
     };
     let followed = by_url("/api/demo/sse?emcp_ticket=T", "GET");
-    assert_eq!(ticket(followed, Presented::Ticket), Some(caller.token));
+    assert_eq!(ticket(followed, Presented::Ticket), Some(caller.credential));
     assert_eq!(
         ticket(by_url("/api/demo/mcp", "POST"), Presented::Ticket),
         None

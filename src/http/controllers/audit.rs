@@ -3,7 +3,7 @@
 use http::header::{CONTENT_TYPE, HeaderValue};
 use warp::Reply;
 
-use crate::api::AuditPage;
+use crate::api::{AuditLine, AuditPage};
 use crate::http::context::Ctx;
 use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
@@ -73,5 +73,6 @@ pub(in crate::http) async fn list(ctx: Ctx) -> Answer {
     let limit = usize::try_from(limit).unwrap_or(usize::MAX);
     let (entries, has_more) = ctx.app.audit.page(&permit, filter, limit).await?;
     let next = entries.last().filter(|_| has_more).map(|entry| entry.id);
+    let entries = entries.into_iter().map(AuditLine::from).collect();
     Ok(json(&AuditPage { entries, next }))
 }

@@ -2,7 +2,7 @@
 
 use utoipa::ToSchema;
 
-use crate::api::{CodeBody, VersionList};
+use crate::api::{CodeBody, VersionList, VersionView};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
 use crate::http::create_form::{self, CodeForm};
@@ -71,6 +71,7 @@ pub(in crate::http) async fn put(ctx: Ctx, id: String, stream: BodyStream) -> An
 pub(in crate::http) async fn versions(ctx: Ctx, id: String) -> Answer {
     let permit = ctx.may_read(&id)?;
     let versions = ctx.app.code.versions(&permit, &id).await?;
+    let versions = versions.into_iter().map(VersionView::from).collect();
     Ok(json(&VersionList { versions }))
 }
 

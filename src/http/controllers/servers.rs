@@ -120,7 +120,7 @@ pub(in crate::http) async fn delete(ctx: Ctx, id: String) -> Answer {
     let tokens = ctx.app.servers.delete(&permit, ctx.seen()).await?;
     audit::done(&ctx).await;
     for token in tokens {
-        audit::also_done(&ctx, "token.revoke", &token.name, token.id).await;
+        audit::also_done(&ctx, "token.revoke", &token.principal.name, token.id).await;
     }
     Ok(no_content())
 }

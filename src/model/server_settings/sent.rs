@@ -7,7 +7,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
 use crate::model::{
-    Actor, Args, Error, Limits, LimitsPatch, Maxima, PassHeaders, Result, SleepChoice, Storage,
+    Args, Error, Limits, LimitsPatch, Maxima, PassHeaders, Result, SleepChoice, Storage,
 };
 
 /// One part of a form, which its sender means as text or as JSON.
@@ -51,12 +51,6 @@ impl<T: FromStr<Err = Error>> Setting<String> for T {
 }
 
 impl Setting<Self> for bool {
-    fn set(sent: Self, _: &Self, _: &Maxima) -> Result<Self> {
-        Ok(sent)
-    }
-}
-
-impl Setting<Self> for Vec<Actor> {
     fn set(sent: Self, _: &Self, _: &Maxima) -> Result<Self> {
         Ok(sent)
     }

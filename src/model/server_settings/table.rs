@@ -45,6 +45,11 @@ macro_rules! server_settings {
                 $(#[$later_sent_as])*
                 pub $later: Option<$later_sent>,
             )+
+            /// Whom the server belongs to besides its creator, by name, the whole
+            /// list: as much theirs, but for adding others. That they are people
+            /// whom there are, and who may say so, `services::servers::members`
+            /// knows.
+            pub members: Option<Vec<String>>,
         }
 
         /// A new server as it is sent.

@@ -2,7 +2,7 @@ use jiff::Timestamp;
 use serde_json::json;
 
 use super::*;
-use crate::model::{Desired, Error, Server, ServerId};
+use crate::model::{Desired, Error, Principal, Server, ServerId};
 
 const MAXIMA: Maxima = Maxima {
     memory_bytes: 1 << 30,
@@ -17,7 +17,7 @@ fn changes() -> Value {
         "description": "other", "entry_object": "other", "runtime": "mcp2",
         "args": ["--rows", "2"], "storage": {"size_bytes": 16_777_216}, "egress": "none",
         "pass_headers": ["Authorization"], "limits": {"pids": 64}, "sleep": "never",
-        "hold": true, "members": ["grace"],
+        "hold": true,
     })
 }
 
@@ -30,7 +30,7 @@ fn server(desired: Desired) -> Server {
     let server = Server::new(
         ServerId::new(),
         name,
-        Actor("ada".into()),
+        Principal::by_name("ada"),
         Timestamp::UNIX_EPOCH,
     );
     Server { desired, ..server }
@@ -98,7 +98,7 @@ fn each_change_says_by_itself_what_it_takes() {
         let after = changed(&before, json!({field: sent})).unwrap();
         let is_live = matches!(
             field.as_str(),
-            "description" | "pass_headers" | "sleep" | "hold" | "members"
+            "description" | "pass_headers" | "sleep" | "hold"
         );
         let restarts = field == "egress";
         let names: Vec<_> = after.settings.changes_since(&before.settings);
@@ -150,7 +150,6 @@ fn what_is_absent_or_null_stays_but_where_null_is_a_value() {
         "pass_headers",
         "limits",
         "hold",
-        "members",
     ] {
         assert_eq!(with(json!({field: null})).unwrap(), before, "{field}");
     }
@@ -237,9 +236,7 @@ fn a_form_sets_what_a_body_sets_and_what_it_leaves_blank_is_by_default() {
         );
     }
     let mut body = changes();
-    for later in ["hold", "members"] {
-        body.as_object_mut().unwrap().remove(later);
-    }
+    body.as_object_mut().unwrap().remove("hold");
     let mut body: CreateServerBody = serde_json::from_value(body).unwrap();
     let by_form = ServerSettings::of_new(form, &MAXIMA).unwrap();
     let by_body = ServerSettings::of_new(body.take_settings(), &MAXIMA).unwrap();
@@ -255,30 +252,16 @@ fn a_form_sets_what_a_body_sets_and_what_it_leaves_blank_is_by_default() {
 }
 
 #[test]
-fn a_record_of_before_still_reads() {
-    let old = r#"{"id":"01980000-0000-7000-8000-000000000000","name":"demo","description":"",
-        "entry_object":"mcp","runtime":"auto","limits":{},"creator":"ada","desired":"running",
-        "generation":1,"revision":1,"version":1,"newest_version":1,"address":"198.18.1.0",
-        "created_at":"2026-01-01T00:00:00Z","updated_at":"2026-01-01T00:00:00Z"}"#;
-    let server: Server = serde_json::from_str(old).unwrap();
-    assert_eq!(server.settings, ServerSettings::default());
-    assert!(server.belongs_to("ada") && !server.belongs_to("bob"));
-}
-
-#[test]
-fn an_earlier_emcp_reads_a_record_of_now() {
-    let record = serde_json::to_value(server(Desired::Running)).unwrap();
-    // Side by side with the rest, as it was before there was a type for it.
-    for field in [
-        "description",
-        "limits",
-        "egress",
-        "hold",
-        "members",
-        "id",
-        "name",
-    ] {
-        assert!(record.get(field).is_some(), "{field}");
+fn what_an_older_record_lacks_is_as_by_default() {
+    let mut record = serde_json::to_value(server(Desired::Running)).unwrap();
+    let fields = record.as_object_mut().unwrap();
+    for later in changes().as_object().unwrap().keys() {
+        // Side by side with the rest, as it was before there was a type for it.
+        assert!(fields.remove(later).is_some(), "{later}");
     }
-    assert!(record.get("settings").is_none());
+    fields.remove("members");
+    let server: Server = serde_json::from_value(record).unwrap();
+    assert_eq!(server.settings, ServerSettings::default());
+    let is_of = |name| server.belongs_to(Principal::by_name(name).id);
+    assert!(is_of("ada") && !is_of("bob"));
 }

@@ -5,7 +5,7 @@ mod sleep;
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Actor, InstanceRole, Reason, ServerId};
+use crate::model::{InstanceRole, Principal, Reason, ServerId};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -25,7 +25,7 @@ pub(in crate::reconcile) fn server(desired: Desired) -> Server {
         ..Server::new(
             ServerId::from_u128(1),
             "demo".parse().unwrap(),
-            Actor("admin".into()),
+            Principal::by_name("admin"),
             now(),
         )
     }

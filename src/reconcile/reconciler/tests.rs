@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::logs::Logs;
-use crate::model::{Actor, AddressPool, Desired, RunState, Server, ServerNetworks, Status};
+use crate::model::{AddressPool, Desired, Principal, RunState, Server, ServerNetworks, Status};
 use crate::reconcile::{Config, Waker};
 use crate::runtime::{DockerRuntime, ServerClient};
 use crate::settings::SettingsInput;
@@ -213,7 +213,7 @@ fn wanted(name: &str) -> Server {
         ..Server::new(
             ServerId::new(),
             name.parse().unwrap(),
-            Actor("ann".into()),
+            Principal::by_name("ann"),
             Timestamp::now(),
         )
     }

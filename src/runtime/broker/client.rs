@@ -21,8 +21,8 @@ use super::setup::Setup;
 use crate::identity::BundleSource;
 use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected,
-    OneShot, OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
+    CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
+    REACH, ResourceUsage, Runtime, RuntimeError,
 };
 use crate::settings::Settings;
 

@@ -21,8 +21,8 @@ use crate::identity::{BundleSource, DiskSource};
 use crate::model::{ContainerId, Egress, ServerId};
 use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint,
-    EngineInfo, Inspected, OneShot, OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
+    CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint, EngineInfo, Inspected, OneShot,
+    OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.

@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::model::{
-    ContainerId, Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId, ServerName};
+    ContainerId, Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId, ServerName,
+};
 use crate::runtime::Endpoint;
 
 /// Broker and EMCP are replaced one after the other, so each tells the other

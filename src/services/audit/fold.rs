@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use crate::model::AuditEntry;
+use crate::model::{AuditEntry, Principal};
 use crate::store::AuditWrite;
 
 /// For how long a line takes in others.
@@ -19,7 +19,7 @@ const REMEMBERED_MAX: usize = 10_000;
 #[derive(Default)]
 pub(super) struct Folds {
     looks: HashMap<AuditEntry, Line>,
-    changes: HashMap<Option<String>, (AuditEntry, Line)>,
+    changes: HashMap<Option<Principal>, (AuditEntry, Line)>,
 }
 
 #[derive(Clone, Copy)]
@@ -46,7 +46,7 @@ impl Folds {
     pub(super) fn plan(&self, batch: &[AuditEntry], now: Instant) -> Plan {
         let mut writes: Vec<AuditWrite> = Vec::with_capacity(batch.len());
         let mut places = Vec::with_capacity(batch.len());
-        let mut last_changes: HashMap<&Option<String>, usize> = HashMap::new();
+        let mut last_changes: HashMap<&Option<Principal>, usize> = HashMap::new();
         for entry in batch {
             let key = entry.without_time();
             let is_a_change = entry.is_a_change();
@@ -116,7 +116,7 @@ pub(super) mod tests {
 
     pub(in super::super) fn change(actor: &str, target: &str) -> AuditEntry {
         AuditEntry {
-            actor: Some(actor.into()),
+            actor: Some(Principal::by_name(actor)),
             target: Some(target.into()),
             ..AuditEntry::new(Timestamp::now(), "server.change", AuditResult::Ok)
         }

@@ -17,7 +17,7 @@ use self::syslog::Syslog;
 use super::Endings;
 use super::parts::Parts;
 use crate::access::CanAdminister;
-use crate::api::Notice;
+use crate::api::{AuditLine, Notice};
 use crate::metrics::Count;
 use crate::model::{AuditEntry, AuditFilter, AuditRecord, Error, Result};
 use crate::settings::Settings;
@@ -176,8 +176,8 @@ impl Audit {
                     return Ok(None);
                 }
                 let mut text = String::new();
-                for record in &records {
-                    let line = serde_json::to_string(record)
+                for record in records {
+                    let line = serde_json::to_string(&AuditLine::from(record))
                         .map_err(|error| Error::internal("a line could not be written", error))?;
                     text.push_str(&line);
                     text.push('\n');

@@ -3,7 +3,7 @@
 
 use std::collections::HashMap;
 
-use crate::model::AuditEntry;
+use crate::model::{AuditEntry, Principal};
 use crate::trouble;
 
 /// Lines kept in memory.
@@ -53,23 +53,22 @@ impl Pending {
     }
 
     fn give_up_some(&mut self) {
-        let mut counts: HashMap<&str, usize> = HashMap::new();
+        let mut counts: HashMap<Option<&Principal>, usize> = HashMap::new();
         for line in &self.lines {
             *counts.entry(line.holder()).or_default() += 1;
         }
         let most = counts.into_iter().max_by_key(|(_, count)| *count);
-        let holder = most
-            .map(|(holder, _)| holder.to_owned())
-            .unwrap_or_default();
+        let holder = most.and_then(|(holder, _)| holder.cloned());
         let mut left = GIVEN_UP;
         let lines = self.take().into_iter().filter(|line| {
-            let goes = left > 0 && line.holder() == holder;
+            let goes = left > 0 && line.holder() == holder.as_ref();
             left -= usize::from(goes);
             !goes
         });
         let lines: Vec<_> = lines.collect();
         let lost = PENDING_MAX + 1 - lines.len();
-        trouble::AUDIT_LOST.met(&format_args!("{lost} lines of \"{holder}\""));
+        let whose = holder.map(|holder| holder.name).unwrap_or_default();
+        trouble::AUDIT_LOST.met(&format_args!("{lost} lines of \"{whose}\""));
         self.places = lines
             .iter()
             .enumerate()
@@ -106,7 +105,7 @@ mod tests {
         }
         let lines = pending.take();
         assert!(lines.len() <= PENDING_MAX);
-        assert_eq!(lines[0].actor.as_deref(), Some("bob"));
+        assert_eq!(lines[0].actor, Some(Principal::by_name("bob")));
         let newest = (3 * PENDING_MAX - 1).to_string();
         assert_eq!(lines.last().unwrap().target, Some(newest));
     }

@@ -15,6 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Notice;
+use crate::api::AuditLine;
 use crate::metrics::Count;
 use crate::model::{AuditRecord, AuditResult};
 use crate::settings::SyslogTarget;
@@ -109,7 +110,7 @@ fn message(record: &AuditRecord, host: &str, process: u32) -> Option<String> {
         AuditResult::Refused => 4,
         AuditResult::Failed => 3,
     };
-    let json = serde_json::to_string(record).ok()?;
+    let json = serde_json::to_string(&AuditLine::from(record.clone())).ok()?;
     Some(format!(
         "<{}>1 {:.6} {host} emcp {process} {} - {json}",
         FACILITY * 8 + severity,

@@ -17,7 +17,7 @@ impl Servers {
         let tokens = self.token_changes.delete_server(id, seen).await?;
         self.directory.remove(id);
         self.waker.wake(id);
-        tracing::info!(server = %id, name = %entry.server.name, by = permit.actor().0, tokens = tokens.len(), "server deleted");
+        tracing::info!(server = %id, name = %entry.server.name, by = permit.actor().name, tokens = tokens.len(), "server deleted");
         Ok(tokens)
     }
 }

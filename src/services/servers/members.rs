@@ -4,32 +4,34 @@ use jiff::Timestamp;
 
 use super::Servers;
 use crate::access::CanShare;
-use crate::model::{Actor, Error, Result, Role, check_person};
+use crate::model::{Error, Principal, Result, Role, check_person};
 
 const MEMBERS_MAX: usize = 100;
 
 impl Servers {
-    /// Checks a list of members: each is the name of a live token of a
+    /// The people whom a list of members names: each has a live token of a
     /// developer or viewer, or is one already. A mistyped name would stand
     /// open for whoever gets a token of that name later.
     ///
     /// # Errors
     /// `server_not_found`, `invalid_members`, `unknown_member`.
-    pub(super) fn check_members(&self, permit: &CanShare, names: &[Actor]) -> Result<Vec<Actor>> {
+    pub(super) fn find_members(
+        &self,
+        permit: &CanShare,
+        names: &[String],
+    ) -> Result<Vec<Principal>> {
         let server = self.directory.require(&permit.server().to_string())?.server;
         let tokens = self.tokens.list();
         let now = Timestamp::now();
-        let is_person = |name: &str| {
-            tokens.iter().any(|token| {
-                token.name == name
-                    && matches!(token.role, Role::Developer | Role::Viewer)
-                    && token.is_live(now)
-            })
-        };
-        let mut members: Vec<Actor> = Vec::new();
+        let people = tokens.iter().filter(|token| {
+            matches!(token.grant.role, Role::Developer | Role::Viewer) && token.is_live(now)
+        });
+        let people = people.map(|token| &token.principal);
+        let mut members: Vec<Principal> = Vec::new();
         for name in names {
-            let name = check_person(&name.0, "invalid_members", "members")?;
-            if !server.belongs_to(&name) && !is_person(&name) {
+            let name = check_person(name, "invalid_members", "members")?;
+            let mut known = server.owners().chain(people.clone());
+            let Some(member) = known.find(|known| known.name == name) else {
                 let unknown = Error::invalid(
                     "unknown_member",
                     "members",
@@ -38,10 +40,9 @@ impl Servers {
                     ),
                 );
                 return Err(unknown.with("name", &name));
-            }
-            let actor = Actor(name);
-            if actor != server.creator && !members.contains(&actor) {
-                members.push(actor);
+            };
+            if *member != server.creator && !members.contains(member) {
+                members.push(member.clone());
             }
         }
         if members.len() > MEMBERS_MAX {

@@ -2,7 +2,7 @@
 //! server and no person keeps the others out.
 
 use crate::access::{Full, Place, Places};
-use crate::model::ServerId;
+use crate::model::{PrincipalId, ServerId};
 
 /// What somebody takes a place for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,14 +73,14 @@ pub(in crate::services) struct Admission {
 
 struct Counted {
     by_server: Places<ServerId>,
-    by_caller: Places<String>,
+    by_caller: Places<PrincipalId>,
 }
 
 /// A place, until it is dropped.
 #[derive(Debug)]
 pub(in crate::services) struct Admitted {
     _server: Place<ServerId>,
-    _caller: Option<Place<String>>,
+    _caller: Option<Place<PrincipalId>>,
 }
 
 impl Default for Admission {
@@ -102,7 +102,7 @@ impl Admission {
         &self,
         purpose: Purpose,
         server: ServerId,
-        caller: Option<&str>,
+        caller: Option<PrincipalId>,
     ) -> Result<Admitted, Crowded> {
         let places = match purpose {
             Purpose::HeldRequest => &self.held,
@@ -115,7 +115,7 @@ impl Admission {
                 Full::All => Crowded::Altogether,
             }
         };
-        let of_caller = caller.map(|name| places.by_caller.take(name.to_owned()));
+        let of_caller = caller.map(|person| places.by_caller.take(person));
         Ok(Admitted {
             _caller: of_caller.transpose().map_err(crowded(Crowded::Caller))?,
             _server: places
@@ -138,17 +138,22 @@ impl Counted {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::Principal;
+
+    fn person(name: &str) -> PrincipalId {
+        Principal::by_name(name).id
+    }
 
     /// Takes places until there are no more.
     fn fill(
         admission: &Admission,
         purpose: Purpose,
-        mut next: impl FnMut(usize) -> (ServerId, Option<String>),
+        mut next: impl FnMut(usize) -> (ServerId, Option<PrincipalId>),
     ) -> (Vec<Admitted>, Crowded) {
         let mut taken = Vec::new();
         loop {
             let (server, caller) = next(taken.len());
-            match admission.admit(purpose, server, caller.as_deref()) {
+            match admission.admit(purpose, server, caller) {
                 Ok(place) => taken.push(place),
                 Err(crowded) => return (taken, crowded),
             }
@@ -174,10 +179,10 @@ mod tests {
     #[test]
     fn a_person_a_server_and_everybody_try_so_much_at_once() {
         let (admission, one) = (Admission::default(), ServerId::new());
-        let ada = |_| (ServerId::new(), Some("ada".to_owned()));
+        let ada = |_| (ServerId::new(), Some(person("ada")));
         let (by_ada, why) = fill(&admission, Purpose::Trial, ada);
         assert_eq!((by_ada.len(), why), (3, Crowded::Caller));
-        let anybody = |number: usize| Some(format!("person {number}"));
+        let anybody = |number: usize| Some(person(&format!("person {number}")));
         let (of_one, why) = fill(&admission, Purpose::Trial, |number| (one, anybody(number)));
         assert_eq!((of_one.len(), why), (3, Crowded::Server));
         let all = |number| (ServerId::new(), anybody(number + 100));
@@ -193,7 +198,11 @@ mod tests {
     fn what_has_a_place_for_one_purpose_takes_none_of_another() {
         let (admission, one) = (Admission::default(), ServerId::new());
         let (_held, _) = fill(&admission, Purpose::HeldRequest, |_| (one, None));
-        assert!(admission.admit(Purpose::Trial, one, Some("ada")).is_ok());
+        assert!(
+            admission
+                .admit(Purpose::Trial, one, Some(person("ada")))
+                .is_ok()
+        );
         let watches: Result<Vec<_>, _> = (0..2_000)
             .map(|_| admission.admit(Purpose::Watch, one, None))
             .collect();

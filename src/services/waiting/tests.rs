@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use tokio::time::advance;
 
 use super::*;
-use crate::model::{Actor, RunState, Server, Status};
+use crate::model::{Principal, RunState, Server, Status};
 
 const MINUTE: Duration = Duration::from_secs(60);
 
@@ -23,7 +23,7 @@ struct Setting {
 impl Setting {
     fn new() -> Self {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
-        let server = Server::new(id, "demo".parse().unwrap(), Actor("ada".into()), now);
+        let server = Server::new(id, "demo".parse().unwrap(), Principal::by_name("ada"), now);
         let directory = Arc::new(Directory::new(vec![Entry::of_test(
             server,
             RunState::never_ran(now),

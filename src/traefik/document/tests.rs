@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::clients::PREFLIGHT;
 use super::*;
-use crate::model::{Actor, AddressPool, Egress, InstanceId, ServerId};
+use crate::model::{AddressPool, Egress, InstanceId, Principal, ServerId};
 
 fn facts() -> RouteFacts {
     let open = AddressPool::parse("198.18.1.0/24").unwrap();
@@ -37,7 +37,7 @@ fn server(name: &str) -> Server {
     Server::new(
         ServerId::new(),
         name.parse().unwrap(),
-        Actor("admin".into()),
+        Principal::by_name("admin"),
         Timestamp::UNIX_EPOCH,
     )
 }
