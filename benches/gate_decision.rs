@@ -151,7 +151,7 @@ impl World {
                 message: "this token is not valid (any more)".to_owned(),
             });
         };
-        self.tokens.note_use(found.caller.credential, from, now);
+        self.tokens.note_use(found.caller.credential(), from, now);
         Ok(Recognised {
             caller: found.caller,
             by,

@@ -216,12 +216,13 @@ bring_up() {
 # Nothing, rather than an empty line, where there is no such container.
 container_restarts() { docker container inspect --format '{{.Id}} {{.RestartCount}}' "$1" 2>/dev/null | grep .; }
 
-# What has failed till now is no sign of what comes.
+# What has failed till now is no sign of what comes. note_restarts MORE: nor is
+# what is there now when it fails that often again.
 note_restarts() {
-  local name id count
+  local more=${1:-0} name id count
   for name in "$EMCP_INSTANCE" "$EMCP_INSTANCE-broker" "$EMCP_INSTANCE-traefik"; do
     read -r id count < <(container_restarts "$name") || continue
-    RESTARTS[$id]=$count
+    RESTARTS[$id]=$((count + more))
   done
 }
 
@@ -315,7 +316,8 @@ use_good_image() {
 start_good() (
   use_good_image || return 1
   use_good_settings || return 1
-  note_restarts
+  # What does not start goes on trying until Compose has replaced it.
+  note_restarts 1000000
   if [[ $TRAEFIK_CHANGES == yes ]]; then run_once init || return 1; fi
   bring_up && wait_until "${EMCP_READY_TIMEOUT_SECS:-120}" ready_or_failing && platform_ready
 )

@@ -306,7 +306,7 @@ suite 'end-to-end tests' "${pytest[@]}" "${workers[@]}" --durations=25 tests/e2e
 beside 1 chromium_suite
 suite 'fault tests' "${pytest[@]}" "${workers[@]}" -m 'not alone' --durations=25 tests/faults
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
-suite 'tests of the scripts' "${pytest[@]}" "${workers[@]}" tests/scripts
+suite 'tests of the scripts' "${pytest[@]}" tests/scripts
 gather
 suite 'fault tests that measure' "${pytest[@]}" -m alone --durations=10 tests/faults
 summary

@@ -23,6 +23,9 @@ pub static AUDIT_LOST: Trouble =
 pub static DATABASE: Trouble = Trouble::new("the database refuses to work and is opened anew");
 /// When tokens were last used is not in the database.
 pub static TOKEN_USES: Trouble = Trouble::new("the tokens' last use cannot be written");
+/// What nobody needs is still on the disk.
+pub static COLLECTION: Trouble =
+    Trouble::new("code that no version has cannot be removed; it is tried again");
 /// The database is not ready.
 pub static STORE_CHECK: Trouble = Trouble::new("not ready: the database");
 /// Docker Engine does not answer.

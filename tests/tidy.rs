@@ -207,7 +207,9 @@ fn services_and_capabilities_keep_their_parts_to_themselves() {
             let is_service = path.starts_with("src/services") && name != "App";
             if is_service && (makes("of") || makes("new")) {
                 services.insert(name.to_owned());
-            } else if path.starts_with("src/access") && name.starts_with("Can") {
+            } else if path.starts_with("src/access")
+                && (name.starts_with("Can") || name == "Caller")
+            {
                 capabilities.insert(name.to_owned());
             } else {
                 continue;

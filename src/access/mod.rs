@@ -5,6 +5,44 @@
 //! A capability for one server names it, so it cannot be used on another: nobody but
 //! this module can make or alter a capability.
 //!
+//! So who calls is told here too, and from there it begins:
+//!
+//! ```
+//! use emcp::access::{CanAdminister, Caller};
+//!
+//! fn asked(caller: &Caller) -> emcp::model::Result<CanAdminister> {
+//!     caller.may_administer()
+//! }
+//! ```
+//!
+//! No other room has a caller whom nobody has recognised:
+//!
+//! ```compile_fail
+//! use emcp::access::{CanAdminister, Caller};
+//!
+//! fn asked() -> emcp::model::Result<CanAdminister> {
+//!     Caller::administrator().may_administer()
+//! }
+//! ```
+//!
+//! Nor does one make a capability of another:
+//!
+//! ```
+//! use emcp::access::{CanShare, CanWrite};
+//!
+//! fn shared(permit: &CanWrite) -> emcp::model::Result<CanShare> {
+//!     permit.to_share()
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! use emcp::access::{CanShare, CanWrite};
+//!
+//! fn shared(permit: &CanWrite) -> emcp::model::Result<CanShare> {
+//!     Ok(CanShare { server: permit.server() })
+//! }
+//! ```
+//!
 //! Pure but for its locks: takes values, addresses and `now`.
 
 mod client;
@@ -27,13 +65,9 @@ pub use writes::WriteMeter;
 /// An authenticated caller.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Caller {
-    /// Who it is.
-    pub principal: Principal,
-    /// What the credential allows them.
-    pub grant: Grant,
-    /// By what they are known: a token; `None` for the administrator's own from
-    /// the settings.
-    pub credential: Option<TokenId>,
+    principal: Principal,
+    grant: Grant,
+    credential: Option<TokenId>,
 }
 
 /// The capability to see servers, their state and their logs.
@@ -97,11 +131,36 @@ pub struct CanConnect {
 
 impl Caller {
     /// The holder of the administrator's token.
-    pub fn administrator() -> Self {
+    fn administrator() -> Self {
         Self {
             principal: Principal::administrator(),
             grant: Grant::of_role(Role::Admin),
             credential: None,
+        }
+    }
+
+    /// Who it is.
+    pub fn principal(&self) -> &Principal {
+        &self.principal
+    }
+
+    /// What the credential allows them.
+    pub fn grant(&self) -> &Grant {
+        &self.grant
+    }
+
+    /// By what they are known: a token; `None` for the administrator's own from
+    /// the settings.
+    pub fn credential(&self) -> Option<TokenId> {
+        self.credential
+    }
+
+    /// Somebody who may do everything, known by this token.
+    #[cfg(test)]
+    pub(crate) fn administrator_by(credential: TokenId) -> Self {
+        Self {
+            credential: Some(credential),
+            ..Self::administrator()
         }
     }
 

@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::model::CodeVersion;
+use crate::model::Release;
 
 /// The versions of a server's code.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -35,17 +35,32 @@ pub struct VersionView {
     pub last_in_use_at: Option<Timestamp>,
 }
 
-impl From<CodeVersion> for VersionView {
-    fn from(version: CodeVersion) -> Self {
+impl From<Release> for VersionView {
+    fn from(release: Release) -> Self {
         Self {
-            number: version.number,
-            sha256: version.sha256,
-            size_bytes: version.size_bytes,
-            uploaded_by: version.uploaded_by.name,
-            uploaded_at: version.uploaded_at,
-            last_in_use_at: version.last_in_use_at,
+            number: release.number,
+            sha256: release.sha256,
+            size_bytes: release.size_bytes,
+            uploaded_by: release.uploaded_by.name,
+            uploaded_at: release.uploaded_at,
+            last_in_use_at: release.last_in_use_at,
         }
     }
+}
+
+/// A file as it lies there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(transparent)]
+#[schema(value_type = String, format = Binary)]
+pub struct FileBytes(pub Vec<u8>);
+
+/// The next version of a server's code, as a form.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CodeForm {
+    /// One Python file, in UTF-8 or the encoding that it declares.
+    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+    pub file: String,
 }
 
 /// The next version of a server's code.

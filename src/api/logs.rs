@@ -6,6 +6,18 @@ use utoipa::ToSchema;
 
 use crate::model::LogRecord;
 
+/// A message of `…/logs/stream`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// The line.
+    #[serde(flatten)]
+    pub record: LogRecord,
+    /// On a line of EMCP's own that stands for lines which are gone: how many,
+    /// up to this `seq`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<u64>,
+}
+
 /// The newest lines that fit a selection.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct LogPage {

@@ -20,25 +20,32 @@ mod tools;
 mod usage;
 
 pub use audit::{AuditLine, AuditPage};
-pub use code::{CodeBody, VersionList, VersionView};
+pub use code::{CodeBody, CodeForm, FileBytes, VersionList, VersionView};
 pub use connection::{
     ClientsView, Commands, ConnectionTest, ConnectionView, Step, TwoTransports, WithLink,
 };
 pub use env::{EnvList, EnvUpdate};
 pub use error::{ErrorBody, ErrorDetail};
-pub use logs::{Edge, LogPage};
-pub use new_server::{CheckBody, CheckView, NameView, Problem, Severity, Template, TemplateList};
-pub use platform::{
-    Attention, EngineView, Firewall, FirewallView, Liveness, Notice, OverviewView, RecentEvent,
-    ServerRef, ServerUsage, SettingsView, Space, TotalUsage, UsageView,
+pub use logs::{Edge, LogLine, LogPage};
+pub use new_server::{
+    CheckBody, CheckView, CreateServerForm, NameView, Problem, Severity, Template, TemplateList,
 };
-pub use servers::{Action, ActionBody, EventList, EventView, ReasonView, Urls};
+pub use platform::{
+    Attention, EngineView, Firewall, FirewallView, Liveness, Notice, OverviewView, ReadinessChecks,
+    ReadinessView, RecentEvent, ServerRef, ServerUsage, SettingsView, Space, TotalUsage, UsageView,
+};
+pub use servers::{
+    Action, ActionBody, EventList, EventView, ReasonView, ServerList, ServerNews, ServerView, Urls,
+};
 pub use session::{SessionView, SignIn};
 pub use tokens::{ChangeToken, CreateToken, CreatedToken, TokenList, TokenView};
 pub use tools::{
     Invocation, PromptView, ReadView, ResourceRef, ToolResultView, ToolsView, TruncatedList,
 };
 pub use usage::{AmountView, PeopleView, PersonView, WritesView};
+
+// The two bodies with a server's settings come from the one table of these.
+pub use crate::model::{CreateServerBody, PatchServer};
 
 #[cfg(test)]
 mod tests;

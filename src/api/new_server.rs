@@ -1,5 +1,5 @@
-//! `/api/names/{name}`, `/api/check` and `/api/templates`: what the page for a new
-//! server asks while somebody types.
+//! A new server as a form, and `/api/names/{name}`, `/api/check` and
+//! `/api/templates`: what the page for a new server asks while somebody types.
 
 use std::borrow::Cow;
 
@@ -8,6 +8,35 @@ use serde_json::{Map, Value};
 use utoipa::ToSchema;
 
 use crate::model::{EntryObject, RuntimeChoice, SentenceArgs};
+
+/// A new server as a form, field by field: the usual ones. The other settings and
+/// `env` are taken too, as JSON text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateServerForm {
+    /// Its name.
+    #[schema(max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
+    pub name: String,
+    /// Free text for people.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub description: Option<String>,
+    /// The Python object to serve.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub entry_object: Option<EntryObject>,
+    /// Which Python environment.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub runtime: Option<RuntimeChoice>,
+    /// One Python file, in UTF-8 or the encoding that it declares.
+    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+    pub file: String,
+    /// Whether to start it at once.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false)]
+    pub start: Option<bool>,
+}
 
 /// Whether a server may have a name.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]

@@ -1,4 +1,5 @@
-//! `/api/overview`, `/api/settings`, `/healthz`: the platform as a whole.
+//! `/api/overview`, `/api/settings`, `/healthz`, `/readyz`: the platform as a
+//! whole.
 
 use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap};
@@ -258,4 +259,34 @@ pub struct Liveness {
     pub status: Cow<'static, str>,
     /// EMCP's version.
     pub version: Cow<'static, str>,
+}
+
+/// Whether EMCP does its work: `/readyz` of the internal listener.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadinessView {
+    /// Whether all of `checks` are "ok".
+    pub ready: bool,
+    /// What it depends on.
+    pub checks: ReadinessChecks,
+    /// A warning: servers are served all the same.
+    pub firewall: FirewallView,
+    /// Warnings too.
+    pub notices: Vec<Notice>,
+    /// The room on the data directory's disk, as last looked at.
+    pub disk: Option<Space>,
+}
+
+/// Each "ok", or what is wrong.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ReadinessChecks {
+    /// The database.
+    pub store: Cow<'static, str>,
+    /// The process that alone uses Docker Engine; absent where EMCP uses it
+    /// itself.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub broker: Option<Cow<'static, str>>,
+    /// Docker Engine.
+    pub docker: Cow<'static, str>,
+    /// Whether Traefik fetches its routes.
+    pub traefik: Cow<'static, str>,
 }

@@ -119,7 +119,7 @@ pub fn decide(
     };
     match permit {
         Ok(_) if is_by_url && can_follow(request, entry) => Verdict::Redirect {
-            token: caller.credential,
+            token: caller.credential(),
         },
         Ok(_) => {
             let has_but_a_url = matches!(by, Presented::Url | Presented::Ticket);
@@ -173,8 +173,8 @@ fn admit(caller: Caller, needs_ticket: bool, entry: &Entry) -> Verdict {
     }
     match entry.state.status {
         Status::Running => Verdict::Allow {
-            user: caller.principal.name,
-            ticket_for: needs_ticket.then_some(caller.credential),
+            user: caller.principal().name.clone(),
+            ticket_for: needs_ticket.then_some(caller.credential()),
         },
         Status::Error if entry.state.gave_up => {
             let message = format!(

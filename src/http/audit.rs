@@ -44,13 +44,13 @@ fn line(ctx: &Ctx, done: Done, outcome: Result<(), &Error>) -> AuditEntry {
         Err(_) => AuditResult::Refused,
     };
     AuditEntry {
-        actor: Some(caller.principal),
-        token_id: caller.credential,
+        actor: Some(caller.principal().clone()),
+        token_id: caller.credential(),
         target,
         target_id,
         code: outcome.err().map(|error| error.code().to_owned()),
         from: Some(ctx.client()),
-        made_by: caller.grant.bound_to,
+        made_by: caller.grant().bound_to.clone(),
         ..AuditEntry::new(Timestamp::now(), action, result)
     }
 }

@@ -6,17 +6,12 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::HeaderMap;
 use http::header::CONTENT_TYPE;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::Value;
-use utoipa::ToSchema;
 
 use super::body::{parse_json, parse_object};
-use crate::api::CheckBody;
-use crate::model::{
-    CreateServerBody, EntryObject, Error, Part, PatchServer, Result, RuntimeChoice, fill_once,
-    parse_env_json,
-};
+use crate::api::{CheckBody, CreateServerBody, PatchServer};
+use crate::model::{Error, Part, Result, fill_once, parse_env_json};
 use crate::services::{CheckCode, CodeUpload, CreateServer};
 
 /// A new server as it came, or its code alone.
@@ -41,37 +36,6 @@ impl From<CreateServerBody> for Sent {
             start: body.start,
         }
     }
-}
-
-/// How the same fields are described as a form. The other settings and `env` are
-/// taken too, as JSON text.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes")]
-pub(super) struct CreateServerForm {
-    #[schema(max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
-    name: String,
-    #[schema(nullable = false)]
-    description: Option<String>,
-    #[schema(nullable = false)]
-    entry_object: Option<EntryObject>,
-    #[schema(nullable = false)]
-    runtime: Option<RuntimeChoice>,
-    /// One Python file, in UTF-8 or the encoding that it declares.
-    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
-    file: String,
-    #[schema(nullable = false)]
-    start: Option<bool>,
-}
-
-/// The same as a form.
-#[derive(Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-#[expect(dead_code, reason = "it only describes")]
-pub(super) struct CodeForm {
-    /// One Python file, in UTF-8 or the encoding that it declares.
-    #[schema(pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
-    file: String,
 }
 
 /// Reads a file to check.

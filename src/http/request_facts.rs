@@ -120,7 +120,7 @@ impl RequestFacts {
     /// Who asks, for EMCP's own log alone.
     pub(super) fn actor(&self, caller: &Caller) {
         if !std::mem::replace(&mut self.lock().has_actor, true) {
-            self.span.record("actor", caller.principal.name.as_str());
+            self.span.record("actor", caller.principal().name.as_str());
         }
     }
 

@@ -33,9 +33,6 @@ const TRAEFIK_METRICS: &str = "{prometheus: {manualRouting: true, addEntryPoints
 /// Traefik takes no empty section.
 const NO_TRAEFIK_METRICS: &str = "{addInternals: false}";
 
-/// What the name of a mark has behind the version's number.
-const UNRECORDED: &str = ".unrecorded";
-
 /// The names of files in the data directory.
 #[derive(Debug, Clone)]
 pub struct Layout {
@@ -90,69 +87,9 @@ impl Layout {
         self.storage_dir(id).join("disk")
     }
 
-    /// The versions of a server's code, and their marks.
-    pub fn versions_dir(&self, id: ServerId) -> PathBuf {
-        self.server_dir(id).join("versions")
-    }
-
     /// That disk, as the runtime is given it.
     pub fn disk(&self, id: ServerId) -> DiskSource {
         DiskSource::of_dir(self.storage_dir(id))
-    }
-
-    /// The code of one version, as the runtime is given it.
-    pub fn bundle(&self, id: ServerId, version: u32) -> BundleSource {
-        BundleSource::of_dir(self.code_dir(id, version))
-    }
-
-    /// The directory of one code version, mounted into the container:
-    /// `{data}/{server_id}/versions/{n}`.
-    pub fn code_dir(&self, id: ServerId, version: u32) -> PathBuf {
-        self.versions_dir(id).join(version.to_string())
-    }
-
-    /// Stands beside a version's directory from before it is made until its
-    /// record is: what has neither mark nor record came from elsewhere (an older
-    /// database was put back, say), and nobody but a person may remove it.
-    pub fn unrecorded_mark(&self, id: ServerId, version: u32) -> PathBuf {
-        self.versions_dir(id).join(format!("{version}{UNRECORDED}"))
-    }
-
-    /// The numbers of the versions that have a directory.
-    ///
-    /// # Errors
-    /// If the directory above them cannot be read; that there is none is no
-    /// error.
-    pub fn versions_on_disk(&self, id: ServerId) -> std::io::Result<Vec<u32>> {
-        self.numbers_on_disk(id, "")
-    }
-
-    /// The numbers of the versions that have a mark.
-    ///
-    /// # Errors
-    /// As [`Layout::versions_on_disk`].
-    pub fn unrecorded_on_disk(&self, id: ServerId) -> std::io::Result<Vec<u32>> {
-        self.numbers_on_disk(id, UNRECORDED)
-    }
-
-    fn numbers_on_disk(&self, id: ServerId, ending: &str) -> std::io::Result<Vec<u32>> {
-        let folder = match std::fs::read_dir(self.versions_dir(id)) {
-            Ok(folder) => folder,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-            Err(error) => return Err(error),
-        };
-        let mut numbers = Vec::new();
-        for entry in folder {
-            let name = entry?.file_name();
-            let number = name.to_str().and_then(|name| name.strip_suffix(ending));
-            numbers.extend(number.and_then(|number| number.parse::<u32>().ok()));
-        }
-        Ok(numbers)
-    }
-
-    /// The code file in such a directory.
-    pub fn code_file(&self, id: ServerId, version: u32) -> PathBuf {
-        self.code_dir(id, version).join("server.py")
     }
 
     /// Where a backup is put together before it is moved into place.

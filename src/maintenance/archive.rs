@@ -1,11 +1,12 @@
 //! A backup: one tar file with a consistent view of the database, all code, and
 //! what servers have stored.
 //!
-//! Code versions never change, so files copied after the database was read are
-//! those it speaks of; whoever calls sees to it that none goes meanwhile. The
-//! last entry holds a digest of all before it: an archive that was cut short or
+//! Bundles never change, so files copied after the database was read are those
+//! it speaks of; whoever calls sees to it that none goes meanwhile. Each is in it
+//! once, whoever has it. The last entry holds a digest of all before it: an archive that was cut short or
 //! altered is known before anything of it is used.
 
+use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::{self, BufReader, Read, Write};
 use std::path::Path;
@@ -16,18 +17,22 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
 use super::disk::for_each_piece;
+use crate::bundles::{Bundles, Unreadable};
 use crate::identity::Layout;
-use crate::model::ServerId;
+use crate::model::{Release, ServerId};
 use crate::store::Dump;
 
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const DATABASE: &str = "database.jsonl";
+/// The folder of bundles: each is a folder in it, named by its digits.
+pub(super) const BUNDLES: &str = "bundles";
 /// The last entry: the SHA-256 of everything before it.
 const DIGEST: &str = "digest.txt";
 /// The format of archives; raised with every change that an older EMCP could
 /// not read.
-const FORMAT: u32 = 3;
-/// The oldest that this EMCP reads: 2 knew of no storage.
+const FORMAT: u32 = 4;
+/// The oldest that this EMCP reads: 2 knew of no storage, and 3 had code by its
+/// server and number.
 const OLDEST_FORMAT: u32 = 2;
 /// Far above any real entry; guards against an archive that is not ours.
 const ENTRY_MAX_BYTES: u64 = 1024 * 1024 * 1024;
@@ -59,7 +64,8 @@ pub fn write_backup<W: Write>(
     dump: &Dump,
     with_keys: bool,
 ) -> io::Result<W> {
-    let mut backup = BackupWriter::begin(out, layout, dump, with_keys)?;
+    let bundles = Bundles::new(layout.root());
+    let mut backup = BackupWriter::begin(out, layout, &bundles, dump, with_keys)?;
     for id in &dump.disks {
         backup.add_disk(layout, *id)?;
     }
@@ -73,12 +79,18 @@ pub struct BackupWriter<W: Write> {
 }
 
 impl<W: Write> BackupWriter<W> {
-    /// Writes all but what servers have stored. Blocking. No code file that the
-    /// dump speaks of may be removed meanwhile.
+    /// Writes all but what servers have stored. Blocking. No bundle that the dump
+    /// speaks of may be removed meanwhile.
     ///
     /// # Errors
     /// Any I/O error.
-    pub fn begin(out: W, layout: &Layout, dump: &Dump, with_keys: bool) -> io::Result<Self> {
+    pub fn begin(
+        out: W,
+        layout: &Layout,
+        bundles: &Bundles,
+        dump: &Dump,
+        with_keys: bool,
+    ) -> io::Result<Self> {
         let mut archive = Self {
             tar: tar::Builder::new(out),
             digest: Sha256::new(),
@@ -91,12 +103,10 @@ impl<W: Write> BackupWriter<W> {
         };
         archive.add(MANIFEST, &serde_json::to_vec_pretty(&manifest)?, 0o644)?;
         archive.add(DATABASE, &dump.lines, 0o600)?;
-        for (id, number) in &dump.versions {
-            let name = format!("{id}/versions/{number}/server.py");
-            let path = layout.code_file(*id, *number);
-            if !archive.add_file(&name, &path, 0o644)? {
-                // Lost before: what is left is worth a backup all the same.
-                tracing::warn!(path = %path.display(), "a code file is missing; the backup is without it");
+        let mut known = BTreeSet::new();
+        for (id, release) in &dump.releases {
+            if known.insert(release.bundle) {
+                archive.add_bundle(bundles, *id, release)?;
             }
         }
         if with_keys {
@@ -105,6 +115,24 @@ impl<W: Write> BackupWriter<W> {
             }
         }
         Ok(archive)
+    }
+
+    fn add_bundle(&mut self, bundles: &Bundles, id: ServerId, release: &Release) -> io::Result<()> {
+        let bundle = match bundles.read_whole(release.bundle) {
+            Ok(bundle) => bundle,
+            Err(Unreadable::Disk(error)) => return Err(error),
+            Err(lost) => {
+                // Lost before: what is left is worth a backup all the same.
+                let (number, bundle) = (release.number, release.bundle);
+                tracing::warn!(server = %id, number, %bundle, "the code of this version {lost}; the backup is without it");
+                return Ok(());
+            }
+        };
+        let digits = release.bundle.hex();
+        for (path, content) in bundle.files() {
+            self.add(&format!("{BUNDLES}/{digits}/{path}"), content, 0o444)?;
+        }
+        Ok(())
     }
 
     /// Adds the disk of a server, to which nobody may write meanwhile. Blocking.

@@ -1,14 +1,13 @@
 //! Verifies a data directory: every record reads, every secret opens, every
-//! code file is what was uploaded, nothing points nowhere.
+//! bundle is what was uploaded, nothing points nowhere.
 
 use std::collections::BTreeSet;
-use std::path::Path;
-
-use sha2::{Digest, Sha256};
+use std::path::{Path, PathBuf};
 
 use super::rotate::next_key;
+use crate::bundles::{Bundles, Unreadable, former};
 use crate::identity::{Layout, read_master_key};
-use crate::model::{AuditFilter, Result, Server};
+use crate::model::{AuditFilter, BundleDigest, Error, Release, Result, Server};
 use crate::settings::Settings;
 use crate::store::{Damage, Examined, OpenError, Store, StoredServer, StoredValue};
 use crate::vault::{Place, Vault};
@@ -76,11 +75,25 @@ pub(super) async fn unopenable(store: &Store, vault: &Vault) -> Result<Vec<Findi
 pub async fn check(store: &Store, vault: &Vault, layout: &Layout) -> Result<Vec<Finding>> {
     let mut findings = Vec::new();
     let servers = store.load_servers().await?;
+    let former = former::find(layout.root()).map_err(cannot_read)?;
+    let pruned = store.pruned_files().await?;
+    let mut code = Code::of(layout);
     for stored in &servers {
         let server = &stored.server;
         check_secrets(store, vault, stored, &mut findings).await?;
-        check_code(store, layout, server, &mut findings).await?;
+        let releases = store.releases_of(server.id).await?;
+        if !releases.iter().any(|r| r.number == server.version) {
+            let problem = format!("version {} is in use and has no record", server.version);
+            findings.push(finding(server, &problem));
+        }
+        let own = former.iter().find(|own| own.server() == server.id);
+        for number in own.map_or_else(Vec::new, |own| own.foreign(&releases, &pruned)) {
+            let problem = format!("the code of version {number} has no record");
+            findings.push(finding(server, &problem));
+        }
+        code.check(server, &releases, &mut findings);
     }
+    findings.extend(code.foreign(store).await?);
     findings.extend(store.inconsistencies().await?.into_iter().map(Finding));
     store.load_tokens().await?;
     store.audit_page(AuditFilter::default(), usize::MAX).await?;
@@ -120,42 +133,69 @@ async fn check_secrets(
     Ok(())
 }
 
-async fn check_code(
-    store: &Store,
-    layout: &Layout,
-    server: &Server,
-    findings: &mut Vec<Finding>,
-) -> Result<()> {
-    let versions = store.versions_of(server.id).await?;
-    if !versions.iter().any(|v| v.number == server.version) {
-        findings.push(finding(
-            server,
-            &format!("version {} is in use and has no record", server.version),
-        ));
-    }
-    let cannot = |error| crate::model::Error::internal("the data directory cannot be read", error);
-    let pruned = store.pruned_files().await?;
-    for number in layout.versions_on_disk(server.id).map_err(cannot)? {
-        // The next start removes what a crash kept from being removed.
-        let is_pruned = pruned.contains(&(server.id, number));
-        if !is_pruned && !versions.iter().any(|v| v.number == number) {
-            let problem = format!("the code of version {number} has no record");
-            findings.push(finding(server, &problem));
+/// All code of a data directory.
+struct Code {
+    bundles: Bundles,
+    root: PathBuf,
+    /// What was looked at already: several releases may have it.
+    sound: BTreeSet<BundleDigest>,
+}
+
+impl Code {
+    fn of(layout: &Layout) -> Self {
+        Self {
+            bundles: Bundles::new(layout.root()),
+            root: layout.root().to_owned(),
+            sound: BTreeSet::new(),
         }
     }
-    for version in versions {
-        let path = layout.code_file(server.id, version.number);
-        let problem = match tokio::fs::read(&path).await {
-            Ok(bytes) if hex::encode(Sha256::digest(&bytes)) == version.sha256 => continue,
-            Ok(_) => "was altered".to_owned(),
-            Err(error) => format!("cannot be read ({error})"),
-        };
-        findings.push(finding(
-            server,
-            &format!("the code of version {} {problem}", version.number),
-        ));
+
+    /// What of a server's code is not what was uploaded.
+    fn check(&mut self, server: &Server, releases: &[Release], findings: &mut Vec<Finding>) {
+        for release in releases {
+            if self.sound.contains(&release.bundle) {
+                continue;
+            }
+            let mut found = self.bundles.verify(release.bundle);
+            if let Err(Unreadable::Missing) = found {
+                // The next start takes it over from where it was before bundles.
+                found = former::read(&self.root, server.id, release).map(drop);
+            }
+            match found {
+                Ok(()) => {
+                    self.sound.insert(release.bundle);
+                }
+                Err(unreadable) => {
+                    let problem = format!("the code of version {} {unreadable}", release.number);
+                    findings.push(finding(server, &problem));
+                }
+            }
+        }
     }
-    Ok(())
+
+    /// The bundles that no release has, but for those that the next start removes.
+    async fn foreign(&self, store: &Store) -> Result<Vec<Finding>> {
+        let mut foreign: BTreeSet<_> = self
+            .bundles
+            .on_disk()
+            .map_err(cannot_read)?
+            .into_iter()
+            .collect();
+        for known in store.bundles_in_use().await? {
+            foreign.remove(&known);
+        }
+        for loose in store.loose_bundles().await? {
+            foreign.remove(&loose.digest);
+        }
+        let told = foreign
+            .into_iter()
+            .map(|digest| Finding(format!("the bundle {digest} is of no version")));
+        Ok(told.collect())
+    }
+}
+
+fn cannot_read(error: std::io::Error) -> Error {
+    Error::internal("the data directory cannot be read", error)
 }
 
 /// Folders that belong to no server. Those of servers being deleted go by
@@ -173,9 +213,10 @@ async fn check_folders(
             .iter()
             .map(ToString::to_string),
     );
-    let cannot = |error| crate::model::Error::internal("the data directory cannot be read", error);
-    let mut folders = tokio::fs::read_dir(layout.root()).await.map_err(cannot)?;
-    while let Some(folder) = folders.next_entry().await.map_err(cannot)? {
+    let mut folders = tokio::fs::read_dir(layout.root())
+        .await
+        .map_err(cannot_read)?;
+    while let Some(folder) = folders.next_entry().await.map_err(cannot_read)? {
         let name = folder.file_name().to_string_lossy().into_owned();
         let is_server = name.parse::<crate::model::ServerId>().is_ok();
         if is_server && !known.contains(&name) {

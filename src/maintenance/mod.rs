@@ -4,6 +4,7 @@
 mod archive;
 mod check;
 mod disk;
+mod moved;
 mod preflight;
 mod restore;
 mod rotate;

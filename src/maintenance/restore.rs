@@ -6,22 +6,24 @@
 //! database last: until that is there, there is no platform, and the same
 //! restore can be made again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{FileExt, PermissionsExt};
-use std::path::{Component, Path, PathBuf};
+use std::os::unix::fs::FileExt;
+use std::path::{Component, Path};
 
 use anyhow::{Context, bail, ensure};
 use sha2::{Digest, Sha256};
 
-use super::archive::{DATABASE, KEY_FILES, MANIFEST, read};
+use super::archive::{BUNDLES, DATABASE, KEY_FILES, MANIFEST, read};
 use super::check::unopenable;
 use super::disk::{self, DiskDigest};
+use super::moved::Moved;
+use crate::bundles::{Bundles, Unreadable};
 use crate::identity::{
     Layout, create_dir_private, parse_master_key, read_master_key, write_atomically,
 };
-use crate::model::{AddressPool, ServerId};
+use crate::model::{AddressPool, Bundle, BundleDigest, BundlePath, Manifest, ServerId};
 use crate::settings::{SecretSource, Settings};
 use crate::store::{OpenError, Store};
 use crate::vault::Vault;
@@ -37,7 +39,7 @@ use crate::vault::Vault;
 pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usize> {
     let layout = Layout::new(&settings.data_dir);
     refuse_a_platform(&layout)?;
-    let backup = Backup::read(archive)?;
+    let mut backup = Backup::read(archive)?;
     let vault = backup.vault(settings)?;
     let pool = settings.networks.open();
     let servers = backup.try_out(&vault, pool).await?;
@@ -55,20 +57,20 @@ pub async fn restore(settings: &Settings, archive: &Path) -> anyhow::Result<usiz
 const DISK_WITHOUT_SIZE: &str = "the archive has a piece of a disk before its size";
 
 /// What an archive holds, without code and disks themselves.
-struct Backup {
+pub(super) struct Backup {
     dump: Vec<u8>,
-    keys: BTreeMap<&'static str, Vec<u8>>,
-    /// The digest of each code file.
-    code: BTreeMap<(ServerId, u32), [u8; 32]>,
+    pub(super) keys: BTreeMap<&'static str, Vec<u8>>,
+    /// The bundles that it brings; once it was tried out, those that are needed.
+    pub(super) bundles: BTreeSet<BundleDigest>,
     /// The size and the digest of each disk.
-    disks: BTreeMap<ServerId, (u64, [u8; 32])>,
+    pub(super) disks: BTreeMap<ServerId, (u64, [u8; 32])>,
 }
 
 impl Backup {
     fn read(archive: &Path) -> anyhow::Result<Self> {
         let mut dump = None;
         let mut keys = BTreeMap::new();
-        let mut code = BTreeMap::new();
+        let mut manifests: BTreeMap<BundleDigest, Manifest> = BTreeMap::new();
         let mut disks: BTreeMap<ServerId, (u64, DiskDigest)> = BTreeMap::new();
         read(archive, |name, bytes| {
             match Entry::of(name)? {
@@ -77,8 +79,16 @@ impl Backup {
                 Entry::Key(key) => {
                     keys.insert(key, bytes.to_vec());
                 }
-                Entry::Code(id, number) => {
-                    code.insert((id, number), Sha256::digest(bytes).into());
+                Entry::BundleFile(digest, path) => {
+                    let sha256 = Sha256::digest(bytes).into();
+                    let manifest = manifests.entry(digest).or_default();
+                    manifest.add(path, sha256, bytes.len() as u64);
+                }
+                Entry::FormerCode => {
+                    let mut manifest = Manifest::default();
+                    let sha256 = Sha256::digest(bytes).into();
+                    manifest.add(BundlePath::only_file(), sha256, bytes.len() as u64);
+                    manifests.insert(manifest.digest(), manifest);
                 }
                 Entry::DiskSize(id) => {
                     let size = disk::read_size(bytes)?;
@@ -92,10 +102,16 @@ impl Backup {
             }
             Ok(())
         })?;
+        for (digest, manifest) in &manifests {
+            ensure!(
+                manifest.digest() == *digest,
+                "the archive has a bundle that is not what its name says: {digest}"
+            );
+        }
         Ok(Self {
             dump: dump.context("the archive has no database")?,
             keys,
-            code,
+            bundles: manifests.into_keys().collect(),
             disks: disks
                 .into_iter()
                 .map(|(id, (size, digest))| (id, (size, digest.finish())))
@@ -119,23 +135,25 @@ impl Backup {
     }
 
     /// Fills a database in memory, and opens everything in it.
-    async fn try_out(&self, vault: &Vault, pool: AddressPool) -> anyhow::Result<usize> {
+    async fn try_out(&mut self, vault: &Vault, pool: AddressPool) -> anyhow::Result<usize> {
         let store = Store::in_memory(vault)?;
         fill(&store, vault, self.dump.clone(), pool).await?;
         if let Some(problem) = unopenable(&store, vault).await?.first() {
             bail!("the backup cannot be used: {}", problem.0);
         }
         let servers = store.load_servers().await?;
+        let mut needed = BTreeSet::new();
         for stored in &servers {
             let id = stored.server.id;
-            for version in store.versions_of(id).await? {
-                let digest = self.code.get(&(id, version.number)).map(hex::encode);
-                if digest.is_none_or(|digest| digest != version.sha256) {
+            for release in store.releases_of(id).await? {
+                if !self.bundles.contains(&release.bundle) {
                     // It was so when the backup was made, which said so.
-                    tracing::warn!(server = %id, version = version.number, "the backup is without the code of this version as it was uploaded");
+                    tracing::warn!(server = %id, version = release.number, "the backup is without the code of this version as it was uploaded");
                 }
+                needed.insert(release.bundle);
             }
         }
+        self.bundles.retain(|brought| needed.contains(brought));
         Ok(servers.len())
     }
 }
@@ -163,7 +181,9 @@ enum Entry {
     Manifest,
     Database,
     Key(&'static str),
-    Code(ServerId, u32),
+    BundleFile(BundleDigest, BundlePath),
+    /// A server's version, as archives had them before bundles.
+    FormerCode,
     DiskSize(ServerId),
     DiskPiece(ServerId, u64),
 }
@@ -192,11 +212,19 @@ impl Entry {
                 _ => None,
             })
             .collect();
+        if let Some((digits, path)) = bundle_file(text) {
+            let digest = BundleDigest::from_hex(digits).with_context(foreign)?;
+            return Ok(Self::BundleFile(
+                digest,
+                path.parse().with_context(foreign)?,
+            ));
+        }
         let id = parts.first().and_then(|id| id.parse().ok());
         let id = id.with_context(foreign)?;
         match parts[1..] {
             ["versions", number, "server.py"] => {
-                Ok(Self::Code(id, number.parse().ok().with_context(foreign)?))
+                number.parse::<u32>().with_context(foreign)?;
+                Ok(Self::FormerCode)
             }
             ["storage", "size"] => Ok(Self::DiskSize(id)),
             ["storage", at] => Ok(Self::DiskPiece(id, at.parse().ok().with_context(foreign)?)),
@@ -205,7 +233,14 @@ impl Entry {
     }
 }
 
-/// Writes everything beside, then moves it.
+/// The digits of a bundle and the path in it.
+fn bundle_file(name: &str) -> Option<(&str, &str)> {
+    let inner = name.strip_prefix(BUNDLES)?.strip_prefix('/')?;
+    inner.split_once('/')
+}
+
+/// Writes everything beside, then moves it. Only bundles are written where they
+/// belong: they are nothing without the records.
 async fn put_in_place(
     layout: &Layout,
     backup: &Backup,
@@ -220,9 +255,9 @@ async fn put_in_place(
     let beside = Layout::new(&layout.restore_dir());
     // Of a restore that was killed.
     remove_if_there(beside.root())?;
-    let mut moved = Moved::default();
+    let mut moved = Moved::new(layout);
     let done = async {
-        write_beside(&beside, backup, archive, vault, pool).await?;
+        write_beside(&beside, backup, archive, vault, pool, &mut moved).await?;
         moved.all(&beside, layout, backup)
     }
     .await;
@@ -268,14 +303,18 @@ fn refuse_what_differs(layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
             );
         }
     }
-    for ((id, number), digest) in &backup.code {
-        let path = layout.code_file(*id, *number);
-        if let Some(present) = content(&path)? {
-            ensure!(
-                Sha256::digest(&present)[..] == digest[..],
+    let bundles = Bundles::new(layout.root());
+    for digest in &backup.bundles {
+        let path = bundles.folder(*digest);
+        match bundles.verify(*digest) {
+            Ok(()) | Err(Unreadable::Missing) => {}
+            Err(Unreadable::Altered) => bail!(
                 "{} exists and is not the backup's; it is not replaced: move it away",
                 path.display()
-            );
+            ),
+            Err(Unreadable::Disk(error)) => {
+                return Err(error).with_context(|| format!("cannot read {}", path.display()));
+            }
         }
     }
     for (id, (_, digest)) in &backup.disks {
@@ -314,15 +353,23 @@ async fn write_beside(
     archive: &Path,
     vault: &Vault,
     pool: AddressPool,
+    moved: &mut Moved,
 ) -> anyhow::Result<()> {
     create_dir_private(beside.root())?;
     let store = Store::open(&beside.database(), vault)?;
     fill(&store, vault, backup.dump.clone(), pool).await?;
     drop(store);
     let mut open: Option<(ServerId, File)> = None;
+    let mut coming: Option<(BundleDigest, Bundle)> = None;
     // Read once more, and whole once more: it may have been replaced meanwhile.
     read(archive, |name, bytes| {
-        match Entry::of(name)? {
+        let entry = Entry::of(name)?;
+        let goes_on =
+            matches!((&entry, &coming), (Entry::BundleFile(of, _), Some((last, _))) if of == last);
+        if !goes_on {
+            moved.put(backup, coming.take())?;
+        }
+        match entry {
             Entry::Manifest | Entry::Database => {}
             Entry::Key(key) => {
                 ensure!(
@@ -332,13 +379,13 @@ async fn write_beside(
                 let mode = if key == "ca.crt" { 0o644 } else { 0o600 };
                 write(&beside.root().join(key), bytes, mode)?;
             }
-            Entry::Code(id, number) => {
-                let dir = beside.code_dir(id, number);
-                fs::create_dir_all(&dir)
-                    .with_context(|| format!("cannot make {}", dir.display()))?;
-                // The container's user reads it.
-                fs::set_permissions(&dir, fs::Permissions::from_mode(0o755))?;
-                write(&beside.code_file(id, number), bytes, 0o644)?;
+            Entry::BundleFile(digest, path) => {
+                let (_, bundle) = coming.get_or_insert_with(|| (digest, Bundle::default()));
+                bundle.insert(path, bytes.to_vec());
+            }
+            Entry::FormerCode => {
+                let bundle = Bundle::of_one_file(bytes.to_vec());
+                moved.put(backup, Some((bundle.digest(), bundle)))?;
             }
             Entry::DiskSize(id) => {
                 finish_disk(open.take())?;
@@ -355,6 +402,7 @@ async fn write_beside(
         }
         Ok(())
     })?;
+    moved.put(backup, coming)?;
     finish_disk(open)
 }
 
@@ -378,78 +426,4 @@ fn remove_if_there(folder: &Path) -> anyhow::Result<()> {
         }
         _ => Ok(()),
     }
-}
-
-/// What has been moved, so that it can be moved back.
-#[derive(Default)]
-struct Moved {
-    files: Vec<PathBuf>,
-    folders: Vec<PathBuf>,
-}
-
-impl Moved {
-    fn all(&mut self, beside: &Layout, layout: &Layout, backup: &Backup) -> anyhow::Result<()> {
-        for (id, number) in backup.code.keys() {
-            self.make_folder(&layout.server_dir(*id), 0o755)?;
-            let versions = layout.server_dir(*id).join("versions");
-            self.make_folder(&versions, 0o755)?;
-            self.make_folder(&layout.code_dir(*id, *number), 0o755)?;
-            self.rename(
-                &beside.code_file(*id, *number),
-                &layout.code_file(*id, *number),
-            )?;
-        }
-        for id in backup.disks.keys() {
-            self.make_folder(&layout.server_dir(*id), 0o755)?;
-            self.make_folder(&layout.storage_dir(*id), 0o700)?;
-            self.rename(&beside.disk_image(*id), &layout.disk_image(*id))?;
-        }
-        for name in backup.keys.keys() {
-            self.rename(&beside.root().join(name), &layout.root().join(name))?;
-        }
-        // With the database there is a platform.
-        self.rename(&beside.database(), &layout.database())?;
-        sync(layout.root())
-    }
-
-    fn make_folder(&mut self, path: &Path, mode: u32) -> anyhow::Result<()> {
-        match fs::create_dir(path) {
-            Ok(()) => self.folders.push(path.to_owned()),
-            Err(error) if error.kind() == io::ErrorKind::AlreadyExists => return Ok(()),
-            Err(error) => {
-                return Err(error).with_context(|| format!("cannot make {}", path.display()));
-            }
-        }
-        fs::set_permissions(path, fs::Permissions::from_mode(mode))
-            .with_context(|| format!("cannot make {}", path.display()))
-    }
-
-    /// Leaves a file alone that is there: it has the same content.
-    fn rename(&mut self, from: &Path, to: &Path) -> anyhow::Result<()> {
-        if to.exists() {
-            return Ok(());
-        }
-        fs::rename(from, to).with_context(|| format!("cannot write {}", to.display()))?;
-        self.files.push(to.to_owned());
-        match to.parent() {
-            Some(folder) => sync(folder),
-            None => Ok(()),
-        }
-    }
-
-    /// The error that led here is the one to tell.
-    fn take_back(&self) {
-        for file in self.files.iter().rev() {
-            let _ = fs::remove_file(file);
-        }
-        for folder in self.folders.iter().rev() {
-            let _ = fs::remove_dir(folder);
-        }
-    }
-}
-
-fn sync(folder: &Path) -> anyhow::Result<()> {
-    File::open(folder)
-        .and_then(|folder| folder.sync_all())
-        .with_context(|| format!("cannot write {}", folder.display()))
 }

@@ -161,6 +161,9 @@ fn every_fault_of_emcps_own_is_a_cause_of_its_own() {
     ];
     let metrics = Metrics::default();
     let count = faults.len();
+    let described = serde_json::to_value(<KnownFault as utoipa::PartialSchema>::schema());
+    let described = described.unwrap();
+    assert_eq!(described["oneOf"].as_array().unwrap().len(), count);
     for fault in faults {
         metrics.run_failed(&Fault::from(fault).code);
     }

@@ -6,6 +6,7 @@
 mod address;
 mod args;
 mod audit;
+mod bundle;
 mod container;
 mod description;
 mod env;
@@ -23,6 +24,7 @@ mod permission;
 mod principal;
 mod quota;
 mod reason;
+mod release;
 mod retention;
 mod seen;
 mod sentence;
@@ -39,6 +41,7 @@ mod weight;
 pub use address::{AddressPool, LeasedAddress, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
+pub use bundle::{Bundle, BundleDigest, BundlePath, Manifest, NotABundle};
 pub use container::ContainerId;
 pub use description::Description;
 pub use env::{
@@ -58,12 +61,11 @@ pub use permission::{PlatformPermission, ServerPermission};
 pub use principal::{KnownPrincipal, Origin, Principal, PrincipalId};
 pub use quota::{Holdings, Maxima, OwnQuota, Quota};
 pub use reason::Reason;
+pub use release::Release;
 pub use retention::Retention;
 pub use seen::{Etags, Seen, Tag};
 pub use sentence::SentenceArgs;
-pub use server::{
-    CodeVersion, Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId,
-};
+pub use server::{Desired, Egress, Limits, LimitsPatch, RuntimeChoice, Server, ServerId};
 pub use server_settings::{
     Change, CreateServerBody, Effect, Part, PatchServer, ServerSettings, fill_once,
 };

@@ -2,7 +2,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::CodeVersion;
+use super::Release;
 
 /// However many versions were in use lately, no more of them are kept for that
 /// reason: whoever uploads once a second must not fill the disk for weeks.
@@ -20,7 +20,7 @@ pub struct Retention {
 impl Retention {
     /// The numbers of the versions that go, given all (oldest first) and the
     /// one in use.
-    pub fn outdated(&self, versions: &[CodeVersion], in_use: u32, now: Timestamp) -> Vec<u32> {
+    pub fn outdated(&self, versions: &[Release], in_use: u32, now: Timestamp) -> Vec<u32> {
         let since = now - SignedDuration::from_hours(24 * i64::from(self.days));
         let older = versions.len().saturating_sub(self.newest);
         let mut kept_for_use = 0;
@@ -40,7 +40,7 @@ impl Retention {
 
 /// Until when a version was in use. An EMCP that did not write it down put each
 /// upload into use, so that it was until the next one at least.
-fn last_in_use(versions: &[CodeVersion], at: usize) -> Timestamp {
+fn last_in_use(versions: &[Release], at: usize) -> Timestamp {
     let version = &versions[at];
     let replaced_at = || versions.get(at + 1).map(|next| next.uploaded_at);
     version
@@ -57,15 +57,11 @@ mod tests {
     const DAY: SignedDuration = SignedDuration::from_hours(24);
 
     /// Versions 1 to `count`, one uploaded a day, the last of them now.
-    fn daily(count: u32, now: Timestamp) -> Vec<CodeVersion> {
+    fn daily(count: u32, now: Timestamp) -> Vec<Release> {
         (1..=count)
-            .map(|number| CodeVersion {
-                number,
-                sha256: String::new(),
-                size_bytes: 1,
-                uploaded_by: Principal::by_name("ada"),
-                uploaded_at: now - DAY * i32::try_from(count - number).unwrap(),
-                last_in_use_at: None,
+            .map(|number| {
+                let uploaded_at = now - DAY * i32::try_from(count - number).unwrap();
+                Release::of_file(number, b"x", Principal::by_name("ada"), uploaded_at)
             })
             .collect()
     }

@@ -1,4 +1,4 @@
-//! What a user asked for: the server and the versions of its code.
+//! What a user asked for.
 
 use std::fmt;
 use std::str::FromStr;
@@ -149,17 +149,20 @@ pub struct Limits {
 }
 
 /// New values for some limits; the others stay.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LimitsPatch {
     /// See [`Limits::memory_bytes`].
     #[schema(minimum = 67_108_864, maximum = 1_099_511_627_776_u64)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub memory_bytes: Option<u64>,
     /// See [`Limits::cpus`].
     #[schema(minimum = 0.05, maximum = 256)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub cpus: Option<f64>,
     /// See [`Limits::pids`].
     #[schema(minimum = 16, maximum = 32_768)]
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub pids: Option<u32>,
 }
 
@@ -249,9 +252,9 @@ pub struct Server {
     /// Raised whenever its environment is replaced.
     #[serde(default)]
     pub env_revision: u64,
-    /// The code version in use.
+    /// The number of the release in use.
     pub version: u32,
-    /// The highest version number ever given.
+    /// The highest number ever given to a release.
     pub newest_version: u32,
     /// When it was created.
     pub created_at: Timestamp,
@@ -336,23 +339,4 @@ fn held(field: &'static str) -> Error {
             "{field} cannot change while the server is held, since that takes a new container; send \"hold\":false first"
         ),
     }
-}
-
-/// One immutable upload of a server's code.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct CodeVersion {
-    /// 1 for the first upload.
-    pub number: u32,
-    /// SHA-256 of the file, hexadecimal.
-    pub sha256: String,
-    /// Size in bytes.
-    pub size_bytes: u64,
-    /// Who uploaded it.
-    pub uploaded_by: Principal,
-    /// When.
-    pub uploaded_at: Timestamp,
-    /// Until when it was in use, the last time; absent for the one in use, and
-    /// where an earlier EMCP did not write it down.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_in_use_at: Option<Timestamp>,
 }

@@ -1,10 +1,14 @@
 //! What goes into a container, with secrets opened; and what must not come out
 //! of it again.
 
+use std::sync::Arc;
+
 use secrecy::{ExposeSecret, SecretString};
 use sha2::{Digest, Sha256};
 
 use super::Parts;
+use crate::blocking::run_blocking;
+use crate::bundles::Lease;
 use crate::model::{ContainerId, Error, Instance, Result, Server, ServerId};
 use crate::runtime::{ContainerSpec, DiskSpec, Endpoint, RuntimeError, STORAGE_TARGET};
 use crate::store::StoredValue;
@@ -32,11 +36,16 @@ impl Parts {
         Endpoint::of(place.address, place.egress, &self.config.networks)
     }
 
-    /// Everything a container of this instance is made from.
+    /// Everything a container of this instance is made from, and what keeps its
+    /// code in place until the container has it.
     ///
     /// # Errors
     /// If what is stored of the server cannot be read or opened.
-    pub(super) async fn spec(&self, server: &Server, instance: &Instance) -> Result<ContainerSpec> {
+    pub(super) async fn spec(
+        &self,
+        server: &Server,
+        instance: &Instance,
+    ) -> Result<(ContainerSpec, Lease)> {
         // Without a key the container would answer anybody on the network.
         let entry = self
             .directory
@@ -77,7 +86,8 @@ impl Parts {
             };
             env.push((var.key.to_string(), value));
         }
-        Ok(ContainerSpec {
+        let code = self.code(instance).await?;
+        let spec = ContainerSpec {
             server: server.id,
             instance: instance.id,
             name: container_name(&self.config.instance, &entry.gateway_key, instance),
@@ -91,11 +101,30 @@ impl Parts {
                 source: self.layout.disk(server.id),
                 size_bytes: storage.size_bytes,
             }),
-            bundle: self.layout.bundle(server.id, instance.release),
+            bundle: code.source(),
             env,
             secret_keys,
             limits: self.bounds.maxima().cap(server.settings.limits),
             stop_grace: self.config.stop_grace,
+        };
+        Ok((spec, code))
+    }
+
+    /// The code that an instance runs, which is what was uploaded.
+    async fn code(&self, instance: &Instance) -> Result<Lease> {
+        let number = instance.release;
+        let release = self.store.release(instance.server, number).await?;
+        let release = release.ok_or_else(|| Error::version_pruned(number))?;
+        let bundles = Arc::clone(&self.bundles);
+        let verifying = run_blocking(move || {
+            let lease = bundles.lease(release.bundle);
+            bundles.verify(release.bundle).map(|()| lease)
+        });
+        let verified = verifying
+            .await
+            .map_err(|error| Error::internal("looking at a bundle ended early", error))?;
+        verified.map_err(|unreadable| {
+            Error::Internal(format!("the code of version {number} {unreadable}"))
         })
     }
 

@@ -346,8 +346,8 @@ impl Converge {
             ..RunState::clone(&before.state)
         });
         self.save(before, building.clone()).await;
-        let spec = match self.parts.spec(server, &building).await {
-            Ok(spec) => spec,
+        let (spec, _code_stays) = match self.parts.spec(server, &building).await {
+            Ok(contents) => contents,
             Err(error) => {
                 tracing::error!(server = %self.id, %error, "cannot put the container's contents together");
                 self.could_not_begin(&building, KnownFault::ContentsUnreadable)

@@ -21,9 +21,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use secrecy::SecretString;
-use tokio::sync::RwLock;
 
 use crate::bounds::Bounds;
+use crate::bundles::Bundles;
 use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::disk_locks::DiskLocks;
@@ -55,8 +55,8 @@ pub struct Parts {
     pub logs: Arc<Logs>,
     /// Wakes the loop.
     pub waker: Arc<Waker>,
-    /// Held for writing where code of a deleted server is removed.
-    pub code_removal: Arc<RwLock<()>>,
+    /// The code of servers' releases, on disk.
+    pub bundles: Arc<Bundles>,
     /// Taken by whoever moves a container that has a disk.
     pub disks: Arc<DiskLocks>,
     /// What a container is given at most.
@@ -67,7 +67,7 @@ pub struct Parts {
     pub client: ServerClient,
     /// Tells the time.
     pub clock: Clock,
-    /// Where code lies.
+    /// Where disks lie.
     pub layout: Layout,
     /// What containers are made from besides the server itself.
     pub config: Config,

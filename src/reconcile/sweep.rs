@@ -31,9 +31,9 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
         }
     }
     parts.logs.forget(id);
-    let may_remove = parts.code_removal.write().await;
+    // What its releases had is collected by itself, now that no container has it.
+    parts.bundles.ask_for_collection();
     let removed = tokio::fs::remove_dir_all(parts.layout.server_dir(id)).await;
-    drop(may_remove);
     match removed {
         Ok(()) => {}
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

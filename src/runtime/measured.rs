@@ -1,6 +1,7 @@
 //! An engine whose calls are timed, each by its name and by what came of it.
 //! Streams are not: they end when somebody has heard enough.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -61,6 +62,10 @@ impl Runtime for Measured {
         timed!(self.ping())
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        self.engine.greet_broker().await
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         timed!(self.info())
     }
@@ -71,6 +76,10 @@ impl Runtime for Measured {
 
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
         timed!(self.list(server))
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        timed!(self.mounted())
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {

@@ -6,6 +6,7 @@
 //! a bind mount: Docker Swarm is to become another runtime.
 
 mod broker;
+mod brokered;
 mod client;
 mod docker;
 mod endpoint;
@@ -15,6 +16,7 @@ mod measured;
 mod programs;
 mod types;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -53,6 +55,12 @@ pub trait Runtime: Send + Sync + 'static {
     /// If it does not.
     async fn ping(&self) -> Result<(), RuntimeError>;
 
+    /// Whether the process that stands between EMCP and the engine answers, be
+    /// the engine as it may; `None` where there is none.
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        None
+    }
+
     /// The engine and its host.
     ///
     /// # Errors
@@ -71,6 +79,13 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// If the engine does not answer.
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError>;
+
+    /// Every path outside of containers that one of this instance has mounted, or
+    /// mounts when it is started again; in the engine's own writing.
+    ///
+    /// # Errors
+    /// If the engine does not answer.
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError>;
 
     /// What a container is doing. To be believed over the list: at the moment of
     /// its end Docker Engine still lists a container as running.

@@ -86,6 +86,7 @@ pub(crate) struct Behind {
     pub(crate) store: crate::store::Store,
     pub(crate) vault: Arc<crate::vault::Vault>,
     pub(crate) layout: crate::identity::Layout,
+    pub(crate) bundles: Arc<crate::bundles::Bundles>,
 }
 
 impl App {
@@ -118,6 +119,7 @@ impl App {
                 store: parts.store.clone(),
                 vault: Arc::clone(&parts.vault),
                 layout: parts.layout.clone(),
+                bundles: Arc::clone(&parts.bundles),
             },
         }
     }

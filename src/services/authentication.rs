@@ -79,14 +79,14 @@ impl Authentication {
         });
         // The way of nearly every request; it takes no lock that all share.
         if let Some((at, found)) = found.as_ref().filter(|(_, found)| found.is_known_here) {
-            self.tokens.note_use(found.caller.credential, client, now);
+            self.tokens.note_use(found.caller.credential(), client, now);
             return Ok((*at, found.caller.clone()));
         }
         let mut limiter = self.limiter.lock().unwrap_or_else(PoisonError::into_inner);
         match (limiter.standing(client, instant), found) {
             (Standing::Spent { remaining }, _) => Err(too_many(remaining)),
             (Standing::Free | Standing::Locked { .. }, Some((at, found))) => {
-                self.tokens.note_use(found.caller.credential, client, now);
+                self.tokens.note_use(found.caller.credential(), client, now);
                 Ok((at, found.caller))
             }
             (Standing::Free | Standing::Locked { .. }, None) => {

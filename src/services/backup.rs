@@ -6,13 +6,13 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use tokio::sync::RwLock;
 use uuid::Uuid;
 
 use super::parts::Parts;
 use super::storage::Disks;
 use crate::access::CanAdminister;
 use crate::blocking::run_blocking;
+use crate::bundles::Bundles;
 use crate::identity::Layout;
 use crate::maintenance::BackupWriter;
 use crate::metrics::Metrics;
@@ -23,7 +23,7 @@ use crate::store::Store;
 pub struct Backups {
     store: Store,
     layout: Layout,
-    code_removal: Arc<RwLock<()>>,
+    bundles: Arc<Bundles>,
     disks: Disks,
     metrics: Arc<Metrics>,
 }
@@ -33,7 +33,7 @@ impl Backups {
         Self {
             store: parts.store.clone(),
             layout: parts.layout.clone(),
-            code_removal: Arc::clone(&parts.code_removal),
+            bundles: Arc::clone(&parts.bundles),
             disks: Disks::of(parts),
             metrics: Arc::clone(&parts.metrics),
         }
@@ -48,11 +48,13 @@ impl Backups {
     /// or `disk_full`.
     pub async fn make(&self, permit: &CanAdminister, with_keys: bool) -> Result<File> {
         // Taken before the database is read: what it speaks of then stays.
-        let code_stays = Arc::clone(&self.code_removal).read_owned().await;
+        let code_stays = self.bundles.hold();
         let mut dump = self.store.dump().await?;
         let disks = std::mem::take(&mut dump.disks);
-        let layout = self.layout.clone();
+        let (layout, bundles) = (self.layout.clone(), Arc::clone(&self.bundles));
         let mut backup = writing(move || {
+            // Also where the caller hangs up meanwhile.
+            let _code_stays = code_stays;
             let path = layout
                 .root()
                 .join(format!(".backup-{}.tmp", Uuid::now_v7()));
@@ -63,10 +65,9 @@ impl Backups {
                 .mode(0o600)
                 .open(&path)?;
             std::fs::remove_file(&path)?;
-            BackupWriter::begin(BufWriter::new(file), &layout, &dump, with_keys)
+            BackupWriter::begin(BufWriter::new(file), &layout, &bundles, &dump, with_keys)
         })
         .await?;
-        drop(code_stays);
         for id in disks {
             let still = self.disks.still_disk(id).await?;
             let layout = self.layout.clone();

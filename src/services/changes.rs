@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use jiff::Timestamp;
 
-use super::ServerView;
 use super::parts::Parts;
 use super::presenter::Presenter;
 use super::quotas::Allowances;
 use crate::access::CanWrite;
+use crate::api::ServerView;
 use crate::directory::Directory;
 use crate::model::{Deed, Error, Event, Result, Server};
 use crate::reconcile::Waker;

@@ -2,7 +2,6 @@
 //! run it reads it, in a container of its own without network; nothing of it is
 //! run.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,8 +12,7 @@ use super::code::CodeFiles;
 use super::parts::Parts;
 use crate::access::CanRead;
 use crate::api::{CheckView, Severity};
-use crate::identity::Layout;
-use crate::model::{EntryObject, Error, Result, RuntimeChoice, ServerId};
+use crate::model::{EntryObject, Error, Result, RuntimeChoice};
 use crate::runtime::{CHECK, OneShot, Runtime, RuntimeError};
 
 /// Normally it takes well under a second.
@@ -34,7 +32,6 @@ pub struct CheckCode {
 
 /// Checks files.
 pub struct Checks {
-    layout: Layout,
     files: CodeFiles,
     runtime: Arc<dyn Runtime>,
     base_image: String,
@@ -43,7 +40,6 @@ pub struct Checks {
 impl Checks {
     pub(super) fn of(parts: &Parts) -> Self {
         Self {
-            layout: parts.layout.clone(),
             files: CodeFiles::of(parts),
             runtime: Arc::clone(&parts.runtime),
             base_image: parts.settings.base_image.clone(),
@@ -59,12 +55,10 @@ impl Checks {
             .acquire()
             .await
             .map_err(|error| Error::internal("no place for a check", error))?;
-        // Like the files of a server that does not come to be: should EMCP be
-        // killed meanwhile, its next start removes them.
-        let id = ServerId::new();
-        let _folder = CheckFolder(self.layout.server_dir(id));
-        let (files, _) = self.files.write_version(id, 0, check.code).await?;
-        let bundle = self.layout.bundle(id, files.number());
+        // It goes when nobody uses it any more, however the check ends: no
+        // release has it, unless the same was uploaded once.
+        let bundle = self.files.write(check.code).await?;
+        let source = bundle.source();
         let shot = OneShot {
             image: &self.base_image,
             command: CHECK,
@@ -72,7 +66,7 @@ impl Checks {
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),
             ],
-            bundle: Some(&bundle),
+            bundle: Some(&source),
             endpoint: None,
             patience: PATIENCE,
         };
@@ -94,18 +88,5 @@ impl Checks {
             .iter()
             .all(|problem| problem.severity != Severity::Error);
         Ok(view)
-    }
-}
-
-/// Goes with its content when the check is over, also when the caller hung up.
-struct CheckFolder(PathBuf);
-
-impl Drop for CheckFolder {
-    fn drop(&mut self) {
-        if let Err(error) = std::fs::remove_dir_all(&self.0)
-            && error.kind() != std::io::ErrorKind::NotFound
-        {
-            tracing::warn!(%error, "a checked file remains until the next start");
-        }
     }
 }

@@ -1,24 +1,23 @@
 //! Code files: checked before they are kept, kept whole or not at all.
 
+use std::io::ErrorKind;
 use std::sync::Arc;
 
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
 
-use super::ServerView;
 use super::changes::{Changes, event};
 use super::parts::Parts;
-use super::version_files::UnrecordedVersion;
 use super::versions::Pruner;
 use crate::access::{CanInspect, CanRead, CanWrite};
+use crate::api::ServerView;
 use crate::blocking::run_blocking;
+use crate::bundles::{Bundles, Lease, Unreadable};
 use crate::directory::Directory;
-use crate::identity::Layout;
 use crate::model::{
-    CodeVersion, Deed, Error, Event, Principal, Result, Seen, ServerId, Tag, decode_source,
+    Bundle, Deed, Error, Event, Principal, Release, Result, Seen, ServerId, Tag, decode_source,
     encode_source,
 };
-use crate::store::{ServerChange, Store};
+use crate::store::{NewRelease, ServerChange, Store};
 
 /// A checked code file.
 #[derive(Debug, Clone)]
@@ -72,21 +71,9 @@ impl CodeUpload {
         Ok(Self(bytes.to_vec()))
     }
 
-    /// The record of this file as version `number`.
-    pub(super) fn version(&self, number: u32, actor: Principal, now: Timestamp) -> CodeVersion {
-        CodeVersion {
-            number,
-            sha256: hex::encode(Sha256::digest(&self.0)),
-            size_bytes: self.0.len() as u64,
-            uploaded_by: actor,
-            uploaded_at: now,
-            last_in_use_at: None,
-        }
-    }
-
-    /// The file.
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.0
+    /// The record of this file as release `number`.
+    pub(super) fn release(&self, number: u32, by: Principal, at: Timestamp) -> Release {
+        Release::of_file(number, &self.0, by, at)
     }
 }
 
@@ -94,7 +81,7 @@ impl CodeUpload {
 pub struct Code {
     directory: Arc<Directory>,
     store: Store,
-    layout: Layout,
+    bundles: Arc<Bundles>,
     files: CodeFiles,
     changes: Changes,
     pruner: Arc<Pruner>,
@@ -105,7 +92,7 @@ impl Code {
         Self {
             directory: Arc::clone(&parts.directory),
             store: parts.store.clone(),
-            layout: parts.layout.clone(),
+            bundles: Arc::clone(&parts.bundles),
             files: CodeFiles::of(parts),
             changes: Changes::of(parts),
             pruner: Arc::clone(&parts.pruner),
@@ -118,9 +105,7 @@ impl Code {
     /// `server_not_found`, or if the file cannot be read.
     pub async fn in_use(&self, permit: &CanInspect) -> Result<(Vec<u8>, Tag)> {
         let server = self.directory.require(&permit.server().to_string())?.server;
-        let code = tokio::fs::read(self.layout.code_file(server.id, server.version))
-            .await
-            .map_err(|error| Error::internal("a code file could not be read", error))?;
+        let code = self.read(server.id, server.version).await?;
         Ok((code, server.etags().code))
     }
 
@@ -129,20 +114,31 @@ impl Code {
     /// # Errors
     /// `server_not_found`, `version_not_found`, `version_pruned`, or if the file cannot be read.
     pub async fn of_version(&self, permit: &CanInspect, number: u32) -> Result<Vec<u8>> {
-        let id = permit.server();
-        self.require_version(id, number).await?;
-        tokio::fs::read(self.layout.code_file(id, number))
+        self.read(permit.server(), number).await
+    }
+
+    async fn read(&self, id: ServerId, number: u32) -> Result<Vec<u8>> {
+        let release = self.require_release(id, number).await?;
+        let bundles = Arc::clone(&self.bundles);
+        let read = run_blocking(move || bundles.read(&release));
+        let read = read
             .await
-            .map_err(|error| match error.kind() {
-                // Removed since its record was looked up.
-                std::io::ErrorKind::NotFound => Error::version_pruned(number),
-                _ => Error::internal("a code file could not be read", error),
-            })
+            .map_err(|error| Error::internal("reading a bundle ended early", error))?;
+        match read {
+            Ok(code) => Ok(code),
+            // Removed since its record was looked up.
+            Err(Unreadable::Missing) if self.store.release(id, number).await?.is_none() => {
+                Err(Error::version_pruned(number))
+            }
+            Err(unreadable) => Err(Error::Internal(format!(
+                "the code of version {number} {unreadable}"
+            ))),
+        }
     }
 
     /// Takes the next version of a server's code; a running server is
     /// restarted with it unless `restart` is false. Of uploads at the same time
-    /// the last to come is in use afterwards.
+    /// the last to be recorded is in use afterwards.
     ///
     /// # Errors
     /// `server_not_found`, `precondition_failed`, or a full disk; the present
@@ -158,31 +154,28 @@ impl Code {
         let known = self.directory.require(&id.to_string())?.server;
         // The transaction decides; this spares writing a file for nothing.
         seen.require(&known.etags().code)?;
-        let newest = known.newest_version;
-        let (files, code) = self.files.write_version(id, newest, code).await?;
-        let number = files.number();
-        let record = code.version(number, permit.actor().clone(), Timestamp::now());
         let actor = permit.actor().clone();
+        let mut release = code.release(0, actor.clone(), Timestamp::now());
+        let bundle = self.files.write(code).await?;
         let changed = self.changes.make(permit, move |server| {
             seen.require(&server.etags().code)?;
-            // One that came later may have been quicker; it stays in use.
-            if server.newest_version < number {
-                server.newest_version = number;
-                server.version = number;
-                server.revision += 1;
-            }
+            server.newest_version += 1;
+            server.version = server.newest_version;
+            server.revision += 1;
             if restart {
                 server.wish_again_if_running();
             }
-            let uploaded = Deed::CodeUploaded { version: number };
-            let event = Event::of_deed(record.uploaded_at, uploaded, &actor);
+            release.number = server.version;
+            let uploaded = Deed::CodeUploaded {
+                version: release.number,
+            };
+            let event = Event::of_deed(release.uploaded_at, uploaded, &actor);
             Ok(ServerChange {
-                version: Some(record),
+                release: Some(NewRelease { release, bundle }),
                 ..ServerChange::of_record(event)
             })
         });
         let changed = changed.await;
-        self.files.settle_version(files, changed.is_ok()).await;
         if changed.is_ok() {
             self.pruner.prune_versions(id).await;
         }
@@ -193,9 +186,9 @@ impl Code {
     ///
     /// # Errors
     /// `server_not_found`, or if the database fails.
-    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<CodeVersion>> {
+    pub async fn versions(&self, _: &CanRead, id_or_name: &str) -> Result<Vec<Release>> {
         let id = self.directory.require(id_or_name)?.server.id;
-        self.store.versions_of(id).await
+        self.store.releases_of(id).await
     }
 
     /// Puts an earlier version into use.
@@ -204,8 +197,7 @@ impl Code {
     /// `server_not_found`, `version_not_found`, `version_pruned`,
     /// `precondition_failed`, or if the database fails.
     pub async fn activate(&self, permit: &CanWrite, seen: Seen, number: u32) -> Result<ServerView> {
-        let id = permit.server();
-        self.require_version(id, number).await?;
+        self.require_release(permit.server(), number).await?;
         let event = event(Deed::VersionActivated { version: number }, permit);
         self.changes
             .make(permit, move |server| {
@@ -218,10 +210,9 @@ impl Code {
             .await
     }
 
-    async fn require_version(&self, id: ServerId, number: u32) -> Result<()> {
-        let known = self.store.versions_of(id).await?;
-        if known.iter().any(|version| version.number == number) {
-            return Ok(());
+    async fn require_release(&self, id: ServerId, number: u32) -> Result<Release> {
+        if let Some(release) = self.store.release(id, number).await? {
+            return Ok(release);
         }
         let newest = self
             .directory
@@ -238,73 +229,43 @@ impl Code {
     }
 }
 
-/// Writes versions' files until they have their records.
+/// Writes the files of releases that are to be recorded.
 pub(super) struct CodeFiles {
-    layout: Layout,
+    bundles: Arc<Bundles>,
     store: Store,
 }
 
 impl CodeFiles {
     pub(super) fn of(parts: &Parts) -> Self {
         Self {
-            layout: parts.layout.clone(),
+            bundles: Arc::clone(&parts.bundles),
             store: parts.store.clone(),
         }
     }
 
-    /// Takes a number after `newest` and writes the file, which has no record
-    /// yet. Whoever gets it hands it to [`CodeFiles::settle_version`].
+    /// Puts a file on disk, for a release that is to be recorded. It stays for
+    /// as long as the lease lives, and goes by itself where no release has it
+    /// then.
     ///
     /// # Errors
-    /// A full disk; nothing remains then.
-    pub(super) async fn write_version(
-        &self,
-        id: ServerId,
-        newest: u32,
-        code: CodeUpload,
-    ) -> Result<(UnrecordedVersion, CodeUpload)> {
-        let layout = self.layout.clone();
-        let written = run_blocking(move || {
-            let files = UnrecordedVersion::take(&layout, id, newest)?;
-            match files.write(&code) {
-                Ok(()) => Ok((files, code)),
-                Err(error) => {
-                    files.remove();
-                    Err(error)
-                }
-            }
+    /// A full disk.
+    pub(super) async fn write(&self, code: CodeUpload) -> Result<Lease> {
+        let cut_short = |error| Error::internal("writing a bundle ended early", error);
+        let bundles = Arc::clone(&self.bundles);
+        let taking = run_blocking(move || {
+            let bundle = Bundle::of_one_file(code.0);
+            let lease = bundles.lease(bundle.digest());
+            (lease.is_there(), lease, bundle)
         });
-        written
-            .await
-            .map_err(|error| Error::internal("writing a code file ended early", error))?
-    }
-
-    /// Takes the mark off a version that has its record now, or removes the
-    /// files of one that got none.
-    pub(super) async fn settle_version(&self, files: UnrecordedVersion, is_recorded: bool) {
-        let has_record = if is_recorded {
-            Some(true)
-        } else {
-            self.has_version(&files).await
-        };
-        let Some(has_record) = has_record else {
-            // Marked as it is, the next start tells what it must be.
-            return;
-        };
-        let settled = run_blocking(move || match has_record {
-            true => files.keep(),
-            false => files.remove(),
-        });
-        if let Err(error) = settled.await {
-            tracing::error!(%error, "an upload's files could not be settled");
+        let (is_there, lease, bundle) = taking.await.map_err(cut_short)?;
+        if !is_there {
+            self.store.note_loose_bundle(lease.digest()).await?;
         }
-    }
-
-    /// Whether a version is recorded: a transaction that failed may have
-    /// reached the disk all the same. `None` if that cannot be known.
-    async fn has_version(&self, files: &UnrecordedVersion) -> Option<bool> {
-        let recorded = self.store.versions_of(files.server()).await.ok()?;
-        let number = files.number();
-        Some(recorded.iter().any(|version| version.number == number))
+        let writing = run_blocking(move || lease.write(&bundle).map(|()| lease));
+        let written = writing.await.map_err(cut_short)?;
+        written.map_err(|error| match error.kind() {
+            ErrorKind::StorageFull | ErrorKind::QuotaExceeded => Error::disk_full(),
+            _ => Error::internal("a code file could not be written", error),
+        })
     }
 }

@@ -16,7 +16,7 @@ const AUDIT_EVERY: Duration = Duration::from_secs(1);
 /// How long the last use of a token may wait.
 const USES_EVERY: Duration = Duration::from_secs(60);
 
-/// How long a version may stay after its time, and files after their version.
+/// How long a version may stay after its time.
 const PRUNE_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// Whose writing it does.

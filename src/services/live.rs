@@ -3,30 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use serde::Serialize;
 use tokio::sync::watch;
 
+use super::UsageMeter;
 use super::parts::Parts;
 use super::presenter::Presenter;
-use super::{ServerView, UsageMeter};
 use crate::access::CanRead;
-use crate::api::UsageView;
+use crate::api::{ServerNews, UsageView};
 use crate::directory::{Directory, Entry};
 use crate::model::ServerId;
 
 /// What somebody has been told of the servers.
 #[derive(Default)]
 pub struct Told(Option<BTreeMap<ServerId, Entry>>);
-
-/// What is new since then; everything, the first time.
-#[derive(Serialize)]
-pub struct News {
-    /// Servers that are new or not as they were.
-    pub servers: Vec<ServerView>,
-    /// Servers that are gone.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub removed: Option<Vec<ServerId>>,
-}
 
 /// Tells what changes.
 pub struct Live {
@@ -56,11 +45,11 @@ impl Live {
     }
 
     /// What is new since the last time, if anything is.
-    pub fn news(&self, permit: &CanRead, told: &mut Told) -> Option<News> {
+    pub fn news(&self, permit: &CanRead, told: &mut Told) -> Option<ServerNews> {
         let now = self.directory.list();
         let before = told.0.take();
         let present: BTreeSet<_> = now.iter().map(|entry| entry.server.id).collect();
-        let news = News {
+        let news = ServerNews {
             servers: now
                 .iter()
                 .filter(|entry| before.as_ref().is_none_or(|told| is_news(told, entry)))

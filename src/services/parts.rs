@@ -3,7 +3,6 @@
 use std::sync::Arc;
 
 use secrecy::SecretString;
-use tokio::sync::RwLock;
 
 use super::authentication::Authentication;
 use super::token_changes::TokenChanges;
@@ -12,6 +11,7 @@ use super::waiting::Waiting;
 use super::{AuditLog, DiskWatch, Endings, FirewallWatch, NoticeBoard, UsageMeter};
 use crate::access::{Proxies, TokenTable};
 use crate::bounds::Bounds;
+use crate::bundles::Bundles;
 use crate::directory::Directory;
 use crate::disk_locks::DiskLocks;
 use crate::identity::Layout;
@@ -56,11 +56,10 @@ pub(super) struct Parts {
     pub(super) logs: Arc<Logs>,
     /// Wakes the reconciler.
     pub(super) waker: Arc<Waker>,
-    /// Removes outdated code.
+    /// Removes outdated releases.
     pub(super) pruner: Arc<Pruner>,
-    /// Held for writing where code of a deleted server is removed, for reading
-    /// while a backup copies code.
-    pub(super) code_removal: Arc<RwLock<()>>,
+    /// The code of servers' releases, on disk.
+    pub(super) bundles: Arc<Bundles>,
     /// Taken by whoever copies a server's disk.
     pub(super) disk_locks: Arc<DiskLocks>,
     /// What Traefik fetches.

@@ -18,6 +18,9 @@ use crate::trouble;
 pub struct Readiness {
     /// The database can be written to.
     pub store: bool,
+    /// What stands between EMCP and Docker Engine answers; `None` where nothing
+    /// does.
+    pub broker: Option<bool>,
     /// Docker Engine answers.
     pub docker: bool,
     /// Traefik has the routes and goes on asking for them.
@@ -70,7 +73,11 @@ impl Platform {
 
     /// Whether each part does its work. What does not is in the log.
     pub async fn readiness(&self) -> Readiness {
-        let (store, docker) = tokio::join!(self.store.check(), self.runtime.ping());
+        let (store, broker, docker) = tokio::join!(
+            self.store.check(),
+            self.runtime.greet_broker(),
+            self.runtime.ping()
+        );
         match &store {
             Ok(()) => trouble::STORE_CHECK.worked(),
             Err(error) => trouble::STORE_CHECK.met(error),
@@ -81,6 +88,7 @@ impl Platform {
         }
         Readiness {
             store: store.is_ok(),
+            broker: broker.map(|answered| answered.is_ok()),
             docker: docker.is_ok(),
             traefik: self.provider.is_in_service(),
             firewall: self.firewall.view(),

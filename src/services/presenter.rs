@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::ServerView;
 use super::parts::Parts;
 use crate::access::Caller;
+use crate::api::ServerView;
 use crate::bounds::Bounds;
 use crate::directory::Entry;
 use crate::model::{ServerNetworks, SleepAfter};

@@ -80,16 +80,16 @@ impl Quotas {
     /// # Errors
     /// `too_many_writes`.
     pub fn count_write(&self, caller: &Caller) -> Result<()> {
-        if caller.grant.role == Role::Admin {
+        if caller.grant().role == Role::Admin {
             return Ok(());
         }
         let Some(Quota {
             writes_per_minute, ..
-        }) = self.allowances.quota_of(caller.principal.id)
+        }) = self.allowances.quota_of(caller.principal().id)
         else {
             return Ok(());
         };
-        let Principal { id, name } = &caller.principal;
+        let Principal { id, name } = caller.principal();
         let taken = self.writes.take(*id, writes_per_minute, Instant::now());
         taken.map_err(|wait| Error::TooMany {
             code: "too_many_writes",

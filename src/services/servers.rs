@@ -20,9 +20,9 @@ use super::quotas::Allowances;
 use super::storage::check_room;
 use super::token_changes::TokenChanges;
 use super::waiting::{Look, Patience, Purpose, Waited, Waiting};
-use super::{CodeUpload, ServerView, env};
+use super::{CodeUpload, env};
 use crate::access::{CanCreate, CanRead, CanWrite, TokenTable};
-use crate::api::{Action, EventView};
+use crate::api::{Action, EventView, ServerView};
 use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -32,7 +32,7 @@ use crate::model::{
     invalid_pass_headers,
 };
 use crate::reconcile::Waker;
-use crate::store::{NewServer, ServerChange, Store};
+use crate::store::{NewRelease, NewServer, ServerChange, Store};
 use crate::traefik::passes_never;
 use crate::vault::{Place, Vault, random_bytes};
 
@@ -169,21 +169,21 @@ impl Servers {
             generation: u64::from(!new.start),
             ..RunState::never_ran(now)
         };
+        let release = new.code.release(1, permit.actor().clone(), now);
+        let bundle = self.files.write(new.code).await?;
         let record = NewServer {
-            version: new.code.version(1, permit.actor().clone(), now),
+            release: NewRelease { release, bundle },
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
             state,
             event: Event::of_deed(now, Deed::Created, permit.actor()),
             server,
         };
-        let (files, _) = self.files.write_version(id, 0, new.code).await?;
         let pool = self.addresses;
         let allowance = self
             .allowances
             .of_person(permit.actor(), permit.is_exempt());
         let inserted = self.store.insert_server(record, pool, allowance).await;
-        self.files.settle_version(files, inserted.is_ok()).await;
         let (server, instance) = inserted?;
         let key = SecretString::from(gateway_key);
         let entry = Entry::new(server, Instances::only(instance), key);

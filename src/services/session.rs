@@ -56,7 +56,9 @@ impl Sessions {
     pub fn begin(&self, permit: &CanRead) -> Result<NewSession> {
         let now = Timestamp::now();
         let session = SealedSession {
-            source: self.authentication.source_of(permit.caller().credential)?,
+            source: self
+                .authentication
+                .source_of(permit.caller().credential())?,
             ends_at: now
                 .checked_add(SESSION_LIFETIME)
                 .map_err(|error| Error::internal("the clock is off", error))?,

@@ -4,7 +4,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::sync::RwLock;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 use url::Url;
@@ -16,11 +15,12 @@ use super::token_changes::TokenChanges;
 use super::versions::Pruner;
 use super::waiting::Waiting;
 use super::{
-    App, AuditLog, FirewallWatch, Gate, Subject, certificate_watch, disk_watch, firewall_watch,
-    housekeeping, orphans, traefik_watch, usage,
+    App, AuditLog, FirewallWatch, Gate, Subject, certificate_watch, collection, disk_watch,
+    firewall_watch, housekeeping, orphans, traefik_watch, usage,
 };
 use crate::access::{Limiter, Proxies, ScrapeToken, TokenTable};
 use crate::bounds::Bounds;
+use crate::bundles::Bundles;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::disk_locks::DiskLocks;
@@ -155,7 +155,8 @@ pub(crate) async fn start_in(
 
     store.end_all_jobs(clock.now()).await?;
     let entries = load_entries(&store, &vault).await?;
-    orphans::remove(&layout, &store, &entries).await?;
+    let bundles = Arc::new(Bundles::new(layout.root()));
+    orphans::take_over(&layout, &store, &bundles).await?;
     let directory = Arc::new(Directory::new(entries));
     let provider = Arc::new(Provider::default());
     let served = identity.certificate.clone();
@@ -189,7 +190,6 @@ pub(crate) async fn start_in(
         cancel.clone(),
     ));
     let waker = Arc::new(Waker::default());
-    let code_removal: Arc<RwLock<()>> = Arc::default();
     let disks = Arc::new(DiskLocks::default());
     let bounds = Arc::new(Bounds::new(settings.bounds));
     let tokens = TokenTable::new(&identity.admin_token, store.load_tokens().await?);
@@ -201,7 +201,7 @@ pub(crate) async fn start_in(
         routes: Arc::clone(&routes),
         logs: Arc::clone(&logs),
         waker: Arc::clone(&waker),
-        code_removal: Arc::clone(&code_removal),
+        bundles: Arc::clone(&bundles),
         disks: Arc::clone(&disks),
         bounds: Arc::clone(&bounds),
         metrics: Arc::clone(&metrics),
@@ -258,9 +258,8 @@ pub(crate) async fn start_in(
         pruner: Arc::new(Pruner::new(
             Arc::clone(&directory),
             store.clone(),
-            layout.clone(),
+            Arc::clone(&bundles),
             settings.retention,
-            Arc::clone(&code_removal),
         )),
         waiting: Arc::new(Waiting::new(Arc::clone(&directory))),
         firewall: Arc::new(FirewallWatch::new(settings.firewall)),
@@ -279,7 +278,7 @@ pub(crate) async fn start_in(
         runtime,
         logs,
         waker,
-        code_removal,
+        bundles,
         disk_locks: disks,
         provider,
         routes,
@@ -296,6 +295,7 @@ pub(crate) async fn start_in(
     disk_watch::watch(&parts);
     usage::start_meter(&parts);
     housekeeping::begin(&parts);
+    collection::begin(&parts);
     firewall_watch::watch(&parts);
     traefik_watch::watch(&parts);
     Ok(Started {

@@ -1,9 +1,10 @@
 //! Uploads against each other, against a database that is busy, and against the
 //! end of EMCP at every point.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, mpsc};
+use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -15,13 +16,16 @@ use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::version_files::UnrecordedVersion;
+use super::collection::collect;
 use super::{App, CodeUpload, CreateServer, Endings, orphans, start};
 use crate::access::Caller;
+use crate::bundles::Bundles;
+use crate::clock::Clock;
 use crate::maintenance::check;
-use crate::model::{Deed, Error, Event, PatchServer, Principal, Seen, ServerId};
+use crate::model::{Bundle, Deed, Event, PatchServer, Principal, Seen, ServerId};
+use crate::runtime::fake::FakeEngine;
 use crate::settings::SettingsInput;
-use crate::store::ServerChange;
+use crate::store::{NewRelease, ServerChange};
 
 /// Uploads at the same time.
 const UPLOADS: usize = 24;
@@ -95,35 +99,37 @@ impl Setting {
         uploaded.await.map(drop)
     }
 
-    /// Every record has its file, every file its record, and no mark remains.
+    /// Every record has its file, and every file comes to have a record.
     async fn assert_sound(&self) {
         let app = &self.app;
         let findings = check(&app.behind.store, &app.behind.vault, &app.behind.layout)
             .await
             .unwrap();
         assert_eq!(findings, []);
-        for entry in app.behind.directory.list() {
-            let marks = app
-                .behind
-                .layout
-                .unrecorded_on_disk(entry.server.id)
-                .unwrap();
-            assert!(marks.is_empty(), "{}: {marks:?}", entry.server.name);
-        }
+        let in_use = app.behind.store.bundles_in_use().await.unwrap();
+        let is_settled = async {
+            while BTreeSet::from_iter(app.behind.bundles.on_disk().unwrap()) != in_use {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        let settled = timeout(PATIENCE, is_settled).await;
+        settled.expect("something lies there that no release has");
     }
 
     /// The numbers of the recorded versions, oldest first.
     async fn recorded(&self, id: ServerId) -> Vec<u32> {
-        let versions = self.app.behind.store.versions_of(id).await.unwrap();
-        versions.iter().map(|version| version.number).collect()
+        let releases = self.app.behind.store.releases_of(id).await.unwrap();
+        releases.iter().map(|release| release.number).collect()
     }
 
     /// What the next start does with what a crash left.
     async fn start_again(&self) {
-        let entries = self.app.behind.directory.list();
-        orphans::remove(&self.app.behind.layout, &self.app.behind.store, &entries)
+        let (app, engine) = (&self.app, FakeEngine::new(Clock::Wall));
+        let bundles = Arc::new(Bundles::new(app.behind.layout.root()));
+        orphans::take_over(&app.behind.layout, &app.behind.store, &bundles)
             .await
             .unwrap();
+        collect(&app.behind.store, &bundles, &engine).await.unwrap();
     }
 }
 
@@ -190,7 +196,7 @@ async fn of_uploads_at_the_same_time_each_is_kept_and_the_last_is_in_use() {
     );
     let server = setting.app.behind.directory.get(one).unwrap().server;
     assert_eq!((server.version, server.newest_version), (newest, newest));
-    let versions = setting.app.behind.store.versions_of(one).await.unwrap();
+    let versions = setting.app.behind.store.releases_of(one).await.unwrap();
     let mut uploaded: Vec<_> = versions[1..].iter().map(|v| v.sha256.clone()).collect();
     let mut sent: Vec<_> = (0..UPLOADS)
         .map(|number| format!("text = {:?}\n", format!("upload {number}")))
@@ -205,53 +211,10 @@ async fn of_uploads_at_the_same_time_each_is_kept_and_the_last_is_in_use() {
     setting.assert_sound().await;
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 4)]
-async fn an_upload_is_on_disk_before_it_waits_for_the_database() {
-    let setting = Arc::new(Setting::new().await);
-    let id = setting.create("demo").await;
-    let (is_held_sender, is_held) = mpsc::channel();
-    let (let_go, may_go) = mpsc::channel::<()>();
-    let holding = {
-        let store = setting.app.behind.store.clone();
-        tokio::spawn(async move {
-            let held = store.update_server(id, None, move |_| {
-                is_held_sender.send(()).unwrap();
-                let _ = may_go.recv();
-                Err(Error::Internal("it only held the database".to_owned()))
-            });
-            held.await.map(drop)
-        })
-    };
-    is_held.recv_timeout(PATIENCE).unwrap();
-
-    let uploading = {
-        let setting = Arc::clone(&setting);
-        tokio::spawn(async move { setting.upload(id, "second").await })
-    };
-    let file = setting.app.behind.layout.code_file(id, 2);
-    let is_written = async {
-        while fs::read(&file).ok().as_deref() != Some(b"text = \"second\"\n") {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    };
-    let written = timeout(PATIENCE, is_written).await;
-    assert_eq!(setting.recorded(id).await, [1]);
-    drop(let_go);
-    written.expect("it waits for the database before it writes its file");
-    assert!(holding.await.unwrap().is_err());
-    timeout(PATIENCE, uploading)
-        .await
-        .unwrap()
-        .unwrap()
-        .unwrap();
-    assert_eq!(setting.recorded(id).await, [1, 2]);
-    setting.assert_sound().await;
-}
-
 /// Where EMCP ends during an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Cut {
-    NumberTaken,
+    Noted,
     HalfWritten,
     Written,
     Recorded,
@@ -259,29 +222,37 @@ enum Cut {
 
 impl Cut {
     const ALL: [Self; 4] = [
-        Self::NumberTaken,
+        Self::Noted,
         Self::HalfWritten,
         Self::Written,
         Self::Recorded,
     ];
 
-    /// Does what comes before, as far as it is on disk.
-    fn reached(self, app: &App, id: ServerId, newest: u32) -> u32 {
-        let files = UnrecordedVersion::take(&app.behind.layout, id, newest).unwrap();
-        let number = files.number();
+    /// Does what comes before, as far as it is on disk. No other process knows of
+    /// it.
+    async fn reached(self, app: &App, text: &str) -> NewRelease {
+        let code = code(text);
+        let bundles = Arc::new(Bundles::new(app.behind.layout.root()));
+        let release = code.release(0, Principal::by_name("ann"), Timestamp::now());
+        let bundle = bundles.lease(release.bundle);
+        app.behind
+            .store
+            .note_loose_bundle(release.bundle)
+            .await
+            .unwrap();
         match self {
-            Self::NumberTaken => {}
+            Self::Noted => {}
             Self::HalfWritten => {
-                let part = app
-                    .behind
-                    .layout
-                    .code_dir(id, number)
-                    .join(".server.py.1.tmp");
-                fs::write(part, "tex").unwrap();
+                let half = app.behind.layout.root().join("bundles/.tmp/half");
+                fs::create_dir_all(&half).unwrap();
+                fs::write(half.join("server.py"), "tex").unwrap();
             }
-            Self::Written | Self::Recorded => files.write(&code("cut")).unwrap(),
+            Self::Written | Self::Recorded => {
+                let content = format!("text = {text:?}\n").into_bytes();
+                bundle.write(&Bundle::of_one_file(content)).unwrap();
+            }
         }
-        number
+        NewRelease { release, bundle }
     }
 }
 
@@ -291,48 +262,56 @@ async fn an_upload_that_is_cut_off_is_there_whole_or_not_at_all() {
     let app = &setting.app;
     for cut in Cut::ALL {
         let id = setting.create(&format!("{cut:?}").to_lowercase()).await;
+        let mut new = cut.reached(app, &format!("{cut:?} was cut")).await;
         // One that came later was quicker.
-        let number = cut.reached(app, id, 1);
         setting.upload(id, "later").await.unwrap();
         if cut == Cut::Recorded {
-            let now = Timestamp::now();
-            let actor = Principal::by_name("ann");
-            let version = code("cut").version(number, actor.clone(), now);
-            let event = Event::of_deed(now, Deed::CodeUploaded { version: number }, &actor);
-            let change = ServerChange {
-                version: Some(version),
-                ..ServerChange::of_record(event)
+            let event = |number| {
+                let uploaded = Deed::CodeUploaded { version: number };
+                Event::of_deed(Timestamp::now(), uploaded, &Principal::by_name("ann"))
             };
-            app.behind
-                .store
-                .update_server(id, None, |_| Ok(change))
-                .await
-                .unwrap();
+            let change = app.behind.store.update_server(id, None, move |server| {
+                server.newest_version += 1;
+                new.release.number = server.newest_version;
+                let event = event(new.release.number);
+                Ok(ServerChange {
+                    release: Some(new),
+                    ..ServerChange::of_record(event)
+                })
+            });
+            change.await.unwrap();
         }
         setting.start_again().await;
         let expected: &[u32] = if cut == Cut::Recorded {
             &[1, 2, 3]
         } else {
-            &[1, 3]
+            &[1, 2]
         };
         assert_eq!(setting.recorded(id).await, expected, "{cut:?}");
-        setting.upload(id, "afterwards").await.unwrap();
-        assert_eq!(setting.recorded(id).await.last(), Some(&4), "{cut:?}");
+        let bundles = app.behind.bundles.on_disk().unwrap();
+        let in_use = app.behind.store.bundles_in_use().await.unwrap();
+        assert_eq!(BTreeSet::from_iter(bundles), in_use, "{cut:?}");
+        assert_eq!(app.behind.store.loose_bundles().await.unwrap(), []);
     }
     setting.assert_sound().await;
 }
 
 #[tokio::test]
-async fn a_creation_that_is_cut_off_leaves_nothing() {
+async fn an_upload_that_is_refused_leaves_nothing() {
     let setting = Setting::new().await;
-    for cut in [Cut::NumberTaken, Cut::HalfWritten, Cut::Written] {
-        let id = ServerId::new();
-        cut.reached(&setting.app, id, 0);
-        setting.start_again().await;
-        assert!(
-            !setting.app.behind.layout.server_dir(id).exists(),
-            "{cut:?}"
-        );
-    }
+    let id = setting.create("one").await;
+    let seen = Seen::from_if_match(["\"another\""]);
+    let refused = setting.upload_having_seen(seen, id, "second").await;
+    assert_eq!(refused.unwrap_err().code(), "precondition_failed");
+    let permit = setting.caller.may_create().unwrap();
+    let taken = CreateServer {
+        name: "one".parse().unwrap(),
+        settings: PatchServer::default(),
+        code: code("never"),
+        env: Vec::new(),
+        start: false,
+    };
+    let refused = setting.app.servers.create(&permit, taken).await;
+    assert_eq!(refused.err().unwrap().code(), "name_taken");
     setting.assert_sound().await;
 }

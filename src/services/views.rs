@@ -1,17 +1,11 @@
 //! What callers see.
 
-use jiff::Timestamp;
-use serde::Serialize;
 use url::Url;
-use utoipa::ToSchema;
 
 use crate::access::Caller;
-use crate::api::{ReasonView, Urls};
+use crate::api::{ReasonView, ServerView, Urls};
 use crate::directory::Entry;
-use crate::model::{
-    Desired, Etags, Failure, Limits, Maxima, ServerId, ServerNetworks, ServerPermission,
-    ServerSettings, Serves, SleepAfter, SleepDepth, Status,
-};
+use crate::model::{Maxima, ServerNetworks, Serves, SleepAfter, Status};
 use crate::runtime::Endpoint;
 
 /// A server's addresses under the servers' base URL.
@@ -28,75 +22,6 @@ pub fn urls_of(base: &Url, entry: &Entry) -> Urls {
         more: further.map(url).collect(),
         base: (!serves.has_mcp()).then(|| format!("{base}/")),
     }
-}
-
-/// A server, wanted and observed, as callers see it.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct ServerView {
-    /// Identity for life.
-    pub id: ServerId,
-    /// Unique name.
-    pub name: String,
-    /// What is set of it.
-    #[serde(flatten)]
-    pub settings: ServerSettings,
-    /// What it is given from its next start on, where its limits are above what
-    /// any server may have.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub limits_given: Option<Limits>,
-    /// Who created it.
-    pub creator: String,
-    /// Whom it belongs to as well.
-    pub members: Vec<String>,
-    /// What the user wants.
-    pub desired: Desired,
-    /// The idle times that hold for it; `null` if it never sleeps.
-    pub sleeps_after: Option<SleepAfter>,
-    /// How deep it sleeps: `awake`, `paused` or `stopped`.
-    pub rest: SleepDepth,
-    /// Whether what was asked for last is done, or has failed.
-    pub settled: bool,
-    /// What it is doing.
-    pub status: Status,
-    /// Why.
-    #[serde(flatten)]
-    pub reason: ReasonView,
-    /// Since when.
-    #[schema(value_type = String, format = DateTime)]
-    pub since: Timestamp,
-    /// `IP:8000` inside the network.
-    pub address: String,
-    /// The present container.
-    pub container_id: Option<String>,
-    /// Exit code of the last run that ended.
-    pub exit_code: Option<i64>,
-    /// The last failure.
-    pub last_error: Option<Failure>,
-    /// Restarts after failures.
-    pub restarts: u32,
-    /// When the present run started.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub started_at: Option<Timestamp>,
-    /// When the next try is due.
-    #[schema(value_type = Option<String>, format = DateTime)]
-    pub retry_at: Option<Timestamp>,
-    /// The code version in use.
-    pub version: u32,
-    /// Whether the running container is out of date.
-    pub restart_needed: bool,
-    /// When it was created.
-    #[schema(value_type = String, format = DateTime)]
-    pub created_at: Timestamp,
-    /// When it was last changed.
-    #[schema(value_type = String, format = DateTime)]
-    pub updated_at: Timestamp,
-    /// Public addresses.
-    pub urls: Urls,
-    /// What may be sent as `If-Match` with a change of its settings, code or
-    /// environment.
-    pub etags: Etags,
-    /// What the caller may do with it.
-    pub permissions: Vec<ServerPermission>,
 }
 
 impl ServerView {

@@ -1,26 +1,23 @@
 //! The holder's side: opens the sockets, and hands them out.
 
-use std::fs::Permissions;
 use std::io::{self, IoSlice};
 use std::mem::MaybeUninit;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::AsFd;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use anyhow::Context;
 use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, SendFlags, sendmsg};
 use tokio::io::{AsyncReadExt, Interest};
-use tokio::net::{UnixListener, UnixStream};
+use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use super::{GREETING, listen};
+use crate::unix_socket::UnixSocket;
 
-/// After a failed accept (out of file descriptors): let others finish.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+/// EMCPs at once: one, and the next one for a moment.
+const TAKERS_MAX: usize = 256;
 
 /// Opens both addresses and hands them to whoever connects to `path`, until
 /// cancelled. Only the same user can connect.
@@ -41,47 +38,14 @@ pub async fn hold(
             changed: Instant::now(),
         }),
     });
-    let listener = open_listener(path)
-        .with_context(|| format!("cannot make the Unix socket {}", path.display()))?;
+    let socket = UnixSocket::open(path)?;
     tracing::info!(%public, %internal, at = %path.display(), "the sockets are open");
-    let tasks = TaskTracker::new();
-    loop {
-        let accepted = tokio::select! {
-            () = cancel.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let held = Arc::clone(&held);
-                tasks.spawn(cancel.clone().run_until_cancelled_owned(async move {
-                    if let Err(error) = held.serve(stream).await {
-                        tracing::warn!(%error, "the sockets could not be handed over");
-                    }
-                }));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-    tasks.close();
-    tasks.wait().await;
+    let attend = |stream| {
+        let held = Arc::clone(&held);
+        async move { held.serve(stream).await }
+    };
+    socket.serve(TAKERS_MAX, cancel, attend).await;
     Ok(())
-}
-
-/// Made under another name and moved there: a holder before this one may have
-/// left its socket behind, and nobody must meet one that all may use.
-fn open_listener(path: &Path) -> io::Result<UnixListener> {
-    let new = path.with_extension("new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&new)?;
-    std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
-    std::fs::rename(&new, path)?;
-    Ok(listener)
 }
 
 struct Held {

@@ -7,8 +7,7 @@
 //! connections wait in the kernel's queue. Without a holder (development, one
 //! process) EMCP opens them itself.
 //!
-//! This room knows no HTTP and no settings; it is the only one that names
-//! rustix.
+//! This room knows no HTTP and no settings; only it sends sockets with rustix.
 
 mod client;
 mod holder;

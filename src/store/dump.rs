@@ -8,7 +8,7 @@ use serde_json::value::RawValue;
 
 use super::records::Record;
 use super::{Store, codec, instances, leases, principals, tables, upgrade};
-use crate::model::{AddressPool, Error, Result, Server, ServerId};
+use crate::model::{AddressPool, Error, Release, Result, Server, ServerId};
 use crate::store::{StoredEnvVar, StoredValue};
 use crate::vault::{Place, Sealed};
 
@@ -24,8 +24,8 @@ struct Line {
 pub struct Dump {
     /// One record a line.
     pub lines: Vec<u8>,
-    /// The code versions there are, which lie beside the database.
-    pub versions: Vec<(ServerId, u32)>,
+    /// The releases there are, whose bundles lie beside the database.
+    pub releases: Vec<(ServerId, Release)>,
     /// The servers that have a disk, which lies there as well.
     pub disks: Vec<ServerId>,
 }
@@ -51,9 +51,10 @@ impl Store {
             dump_table(txn, tables::EVENTS, pair, &mut out)?;
             dump_table(txn, tables::AUDIT, |k| vec![k.to_string()], &mut out)?;
             let table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
-            let versions = table.iter().map_err(codec::db)?.map(|row| {
-                let (id, number) = row.map_err(codec::db)?.0.value();
-                Ok((ServerId::from_u128(id), number))
+            let releases = table.iter().map_err(codec::db)?.map(|row| {
+                let (key, bytes) = row.map_err(codec::db)?;
+                let id = ServerId::from_u128(key.value().0);
+                Ok((id, codec::decode(bytes.value())?))
             });
             let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
             let with_disk = read_all::<Server>(&servers)?.into_iter();
@@ -61,7 +62,7 @@ impl Store {
             Ok(Dump {
                 lines: out,
                 disks: with_disk.map(|(id, _)| ServerId::from_u128(id)).collect(),
-                versions: versions.collect::<Result<_>>()?,
+                releases: releases.collect::<Result<_>>()?,
             })
         })
         .await

@@ -15,12 +15,12 @@ mod leases;
 mod principals;
 mod quota;
 mod records;
+mod releases;
 mod scan;
 mod servers;
 mod tables;
 mod tokens;
 mod upgrade;
-mod versions;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -46,6 +46,7 @@ pub use examine::{Damage, Examined};
 pub use glance::Glance;
 pub use leases::JobLease;
 pub use quota::Allowance;
+pub use releases::{LooseBundle, NewRelease};
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
 
 /// A handle to the database; cheap to clone.

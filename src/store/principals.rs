@@ -9,7 +9,7 @@ use super::records::Record;
 use super::servers::put;
 use super::{Store, codec, tables};
 use crate::model::{
-    AuditEntry, CodeVersion, Error, Event, KnownPrincipal, Origin, Principal, PrincipalId, Result,
+    AuditEntry, Error, Event, KnownPrincipal, Origin, Principal, PrincipalId, Release, Result,
     Server, Token,
 };
 
@@ -93,8 +93,8 @@ pub(super) fn take_in_all(txn: &WriteTransaction) -> Result<()> {
     each(txn, tables::SERVERS, |server: Server| {
         found.extend(server.owners().cloned());
     })?;
-    each(txn, tables::VERSIONS, |version: CodeVersion| {
-        found.insert(version.uploaded_by);
+    each(txn, tables::VERSIONS, |release: Release| {
+        found.insert(release.uploaded_by);
     })?;
     each(txn, tables::EVENTS, |event: Event| {
         found.extend(event.actor);

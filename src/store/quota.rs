@@ -7,9 +7,7 @@ use std::collections::BTreeMap;
 use redb::{ReadableTable, WriteTransaction};
 
 use super::{Store, codec, tables};
-use crate::model::{
-    CodeVersion, Desired, Holdings, Maxima, Principal, Quota, Result, Server, Token,
-};
+use crate::model::{Desired, Holdings, Maxima, Principal, Quota, Release, Result, Server, Token};
 
 /// Whose quota bounds a change.
 pub struct Allowance {
@@ -29,12 +27,12 @@ impl Store {
     pub async fn holdings(&self, maxima: Maxima) -> Result<BTreeMap<Principal, Holdings>> {
         self.read(move |txn| {
             let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
-            let versions = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+            let releases = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
             let env = txn.open_table(tables::ENV).map_err(codec::db)?;
             let mut all = BTreeMap::<Principal, Holdings>::new();
             for row in servers.iter().map_err(codec::db)? {
                 let server: Server = codec::decode(row.map_err(codec::db)?.1.value())?;
-                let share = share_of(&server, maxima, &versions, &env)?;
+                let share = share_of(&server, maxima, &releases, &env)?;
                 let held = all.entry(server.creator).or_default();
                 *held = held.plus(share);
             }
@@ -51,9 +49,9 @@ impl Store {
 
 /// What one server is of its creator's holdings.
 pub(super) fn share(txn: &WriteTransaction, server: &Server, maxima: Maxima) -> Result<Holdings> {
-    let versions = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+    let releases = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
     let env = txn.open_table(tables::ENV).map_err(codec::db)?;
-    share_of(server, maxima, &versions, &env)
+    share_of(server, maxima, &releases, &env)
 }
 
 /// Refuses a change by which a server's share grew from `before` to `after`, as
@@ -69,13 +67,13 @@ pub(super) fn require(
         return Ok(());
     }
     let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
-    let versions = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
+    let releases = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
     let env = txn.open_table(tables::ENV).map_err(codec::db)?;
     let mut held = Holdings::default();
     for row in servers.iter().map_err(codec::db)? {
         let server: Server = codec::decode(row.map_err(codec::db)?.1.value())?;
         if server.creator == allowance.person {
-            held = held.plus(share_of(&server, allowance.maxima, &versions, &env)?);
+            held = held.plus(share_of(&server, allowance.maxima, &releases, &env)?);
         }
     }
     allowance
@@ -87,7 +85,7 @@ pub(super) fn require(
 fn share_of(
     server: &Server,
     maxima: Maxima,
-    versions: &impl ReadableTable<(u128, u32), &'static [u8]>,
+    releases: &impl ReadableTable<(u128, u32), &'static [u8]>,
     env: &impl ReadableTable<u128, &'static [u8]>,
 ) -> Result<Holdings> {
     let id = server.id.as_u128();
@@ -98,12 +96,12 @@ fn share_of(
         .storage
         .map_or(0, |storage| storage.size_bytes);
     stored_bytes = stored_bytes.saturating_add(kept_bytes);
-    for row in versions
+    for row in releases
         .range((id, 0)..=(id, u32::MAX))
         .map_err(codec::db)?
     {
-        let version: CodeVersion = codec::decode(row.map_err(codec::db)?.1.value())?;
-        stored_bytes = stored_bytes.saturating_add(version.size_bytes);
+        let release: Release = codec::decode(row.map_err(codec::db)?.1.value())?;
+        stored_bytes = stored_bytes.saturating_add(release.size_bytes);
     }
     if let Some(vars) = env.get(id).map_err(codec::db)? {
         stored_bytes = stored_bytes.saturating_add(vars.value().len() as u64);

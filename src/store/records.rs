@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use super::StoredEnvVar;
 use super::leases::Lease;
 use crate::model::{
-    AuditEntry, CodeVersion, Event, Happening, Instance, KnownPrincipal, Origin, Principal, Reason,
-    RunState, Server, Token, TokenId,
+    AuditEntry, BundleDigest, BundlePath, Event, Happening, Instance, KnownPrincipal, Origin,
+    Principal, Reason, Release, RunState, Server, Token, TokenId,
 };
 use crate::vault::Sealed;
 
@@ -54,17 +54,6 @@ impl Record for Server {
                 .into_iter()
                 .flatten()
                 .for_each(name_becomes_principal);
-        }
-    }
-}
-
-impl Record for CodeVersion {
-    const VERSION: u32 = 2;
-
-    fn upgrade(from: u32, data: &mut Value) {
-        // 1 had names of people.
-        if from == 1 {
-            name_becomes_principal(&mut data["uploaded_by"]);
         }
     }
 }
@@ -153,6 +142,31 @@ impl Record for Event {
             && let Ok(Value::Object(what)) = serde_json::to_value(Happening::from_words(&words))
         {
             event.extend(what);
+        }
+    }
+}
+
+impl Record for Release {
+    const VERSION: u32 = 3;
+
+    fn upgrade(from: u32, data: &mut Value) {
+        // 1 had names of people.
+        if from == 1 {
+            name_becomes_principal(&mut data["uploaded_by"]);
+        }
+        // 2 was of one file, which was found by the release's number.
+        let Some(release) = data.as_object_mut().filter(|_| from == 2) else {
+            return;
+        };
+        let mut sha256 = [0; 32];
+        let digits = release.get("sha256").and_then(Value::as_str);
+        let is_read = digits.is_some_and(|text| hex::decode_to_slice(text, &mut sha256).is_ok());
+        let size_bytes = release.get("size_bytes").and_then(Value::as_u64);
+        if let (true, Some(size_bytes)) = (is_read, size_bytes) {
+            let bundle = BundleDigest::of_file(sha256, size_bytes).to_string();
+            let entry_file = BundlePath::only_file().to_string();
+            release.insert("bundle".to_owned(), bundle.into());
+            release.insert("entry_file".to_owned(), entry_file.into());
         }
     }
 }
@@ -261,6 +275,22 @@ mod tests {
         assert_ne!(by_token.actor, Some(Principal::by_name("bob")));
         assert_eq!(by_token.actor.unwrap().name, "bob");
         assert_eq!(old(json!({})).holder(), None);
+    }
+
+    #[test]
+    fn a_version_of_before_is_a_release_whose_bundle_has_its_file() {
+        let by = Principal::by_name("ann");
+        let release = Release::of_file(3, b"mcp = None\n", by, Timestamp::UNIX_EPOCH);
+        let mut old = json!({
+            "number": 3, "sha256": release.sha256, "size_bytes": 11, "uploaded_by": "ann",
+            "uploaded_at": "1970-01-01T00:00:00Z",
+        });
+        let stored = |data: &Value| serde_json::to_vec(&json!({"v": 1, "data": data})).unwrap();
+        assert_eq!(decode::<Release>(&stored(&old)).unwrap(), release);
+        let again: Release = decode(&encode(&release).unwrap()).unwrap();
+        assert_eq!(again, release);
+        old["sha256"] = "of nothing".into();
+        assert!(decode::<Release>(&stored(&old)).is_err());
     }
 
     #[test]

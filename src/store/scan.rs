@@ -11,7 +11,7 @@ use super::guard::guarded;
 use super::leases::Lease;
 use super::{Damage, StoredEnvVar, tables, upgrade};
 use crate::model::{
-    AuditEntry, CodeVersion, Event, Instance, KnownPrincipal, Result, RunState, Server, Token,
+    AuditEntry, Event, Instance, KnownPrincipal, Release, Result, RunState, Server, Token,
 };
 use crate::vault::Sealed;
 
@@ -62,7 +62,7 @@ pub(super) fn all(db: &Database) -> Result<Vec<Damage>> {
         &txn,
         tables::VERSIONS,
         numbered,
-        reads::<CodeVersion>,
+        reads::<Release>,
         &mut found,
     );
     let numbered = |(id, n): (u128, u64)| format!("{} {n}", u128_text(id));
@@ -211,8 +211,8 @@ mod tests {
             .map(|table| table.name().to_owned())
             .collect();
         // Indexes: they follow from the servers, and are compared with them, or
-        // from the audit log, and are made anew where they do not fit it. Of what
-        // was pruned there are only keys.
+        // from the audit log, and are made anew where they do not fit it. What is
+        // noted of files are only keys.
         let mut expected: BTreeSet<String> = tables::NAMES_OF_ALL
             .iter()
             .map(|name| (*name).to_owned())
@@ -222,6 +222,7 @@ mod tests {
             "instances_of",
             "audit_by_holder",
             "audit_holders",
+            "loose_bundles",
             "pruned",
         ];
         expected.extend(indexes.map(str::to_owned));

@@ -1,14 +1,15 @@
-//! Servers, their code versions and variables.
+//! Servers, their releases and variables.
 
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
 
 use super::quota::{self, Allowance};
 use super::records::Record;
-use super::{Store, codec, events, instances, tables, tokens, versions};
+use super::releases::NewRelease;
+use super::{Store, codec, events, instances, releases, tables, tokens};
 use crate::model::{
-    AddressPool, CodeVersion, EnvKey, Error, Event, Holdings, Instance, InstanceRole, Instances,
-    Result, RunState, Server, ServerId, Token,
+    AddressPool, EnvKey, Error, Event, Holdings, Instance, InstanceRole, Instances, Result,
+    RunState, Server, ServerId, Token,
 };
 use crate::vault::Sealed;
 
@@ -35,8 +36,8 @@ pub enum StoredValue {
 pub struct NewServer {
     /// The record.
     pub server: Server,
-    /// The first code version.
-    pub version: CodeVersion,
+    /// Its first release.
+    pub release: NewRelease,
     /// Its variables.
     pub env: Vec<StoredEnvVar>,
     /// Its gateway key.
@@ -51,8 +52,8 @@ pub struct NewServer {
 pub struct ServerChange {
     /// What happened, for its history.
     pub event: Event,
-    /// A new code version.
-    pub version: Option<CodeVersion>,
+    /// A new release.
+    pub release: Option<NewRelease>,
     /// A new whole set of variables.
     pub env: Option<Vec<StoredEnvVar>>,
 }
@@ -62,7 +63,7 @@ impl ServerChange {
     pub fn of_record(event: Event) -> Self {
         Self {
             event,
-            version: None,
+            release: None,
             env: None,
         }
     }
@@ -122,10 +123,10 @@ impl Store {
         pool: AddressPool,
         allowance: Option<Allowance>,
     ) -> Result<(Server, Instance)> {
-        self.write(move |txn| {
+        let inserting = self.write(move |txn| {
             let NewServer {
                 server,
-                version,
+                release,
                 env,
                 gateway_key,
                 state,
@@ -146,15 +147,17 @@ impl Store {
             let instance = instances::begin(txn, pool, &server, role, state, event.at)?;
             put(txn, tables::GATEWAY_KEYS, id, &gateway_key)?;
             put(txn, tables::ENV, id, &env)?;
-            put_version(txn, id, &version)?;
+            releases::put_release(txn, id, &release)?;
             events::append(txn, id, &event)?;
             if let Some(allowance) = &allowance {
                 let share = quota::share(txn, &server, allowance.maxima)?;
                 quota::require(txn, allowance, Holdings::default(), share)?;
             }
-            Ok((server, instance))
-        })
-        .await
+            Ok((server, instance, release))
+        });
+        let (server, instance, release) = inserting.await?;
+        release.keep();
+        Ok((server, instance))
     }
 
     /// Reads a server, lets `change` alter it, and writes it back with what
@@ -169,7 +172,7 @@ impl Store {
         allowance: Option<Allowance>,
         change: impl FnOnce(&mut Server) -> Result<ServerChange> + Send + 'static,
     ) -> Result<Server> {
-        self.write(move |txn| {
+        let updating = self.write(move |txn| {
             let raw = id.as_u128();
             let mut server = read_server(txn, id)?;
             let version_before = server.version;
@@ -182,20 +185,24 @@ impl Store {
             let share_before = share(&server)?;
             let change = change(&mut server)?;
             put(txn, tables::SERVERS, raw, &server)?;
-            if let Some(version) = &change.version {
-                put_version(txn, raw, version)?;
+            if let Some(release) = &change.release {
+                releases::put_release(txn, raw, release)?;
             }
             if let Some(env) = &change.env {
                 put(txn, tables::ENV, raw, env)?;
             }
-            versions::follow_use(txn, version_before, &server)?;
+            releases::follow_use(txn, version_before, &server)?;
             events::append(txn, raw, &change.event)?;
             if let Some(allowance) = &allowance {
                 quota::require(txn, allowance, share_before, share(&server)?)?;
             }
-            Ok(server)
-        })
-        .await
+            Ok((server, change.release))
+        });
+        let (server, release) = updating.await?;
+        if let Some(release) = release {
+            release.keep();
+        }
+        Ok(server)
     }
 
     /// Removes a server, where `check` lets it go, and everything that hangs on
@@ -220,11 +227,8 @@ impl Store {
                 let mut table = txn.open_table(definition).map_err(codec::db)?;
                 table.remove(raw).map_err(codec::db)?;
             }
-            let mut versions = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
-            versions
-                .retain_in((raw, 0)..=(raw, u32::MAX), |_, _| false)
-                .map_err(codec::db)?;
             instances::remove_all(txn, id)?;
+            releases::remove_all(txn, raw)?;
             events::remove_all(txn, raw)?;
             tokens::end_with_server(txn, id)
         })
@@ -265,21 +269,5 @@ pub(super) fn put<T: Record>(
     let bytes = codec::encode(value)?;
     let mut table = txn.open_table(definition).map_err(codec::db)?;
     table.insert(key, bytes.as_slice()).map_err(codec::db)?;
-    Ok(())
-}
-
-fn put_version(txn: &WriteTransaction, id: u128, version: &CodeVersion) -> Result<()> {
-    let bytes = codec::encode(version)?;
-    let mut table = txn.open_table(tables::VERSIONS).map_err(codec::db)?;
-    let before = table
-        .insert((id, version.number), bytes.as_slice())
-        .map_err(codec::db)?;
-    if before.is_some() {
-        // Versions never change: the transaction ends here.
-        return Err(Error::Internal(format!(
-            "version {} is recorded already",
-            version.number
-        )));
-    }
     Ok(())
 }

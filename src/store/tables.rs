@@ -37,7 +37,7 @@ pub(super) const INSTANCES_OF: TableDefinition<'_, (u128, u128), ()> =
     TableDefinition::new("instances_of");
 /// IPv4 address → `Lease`; keeps addresses unique.
 pub(super) const LEASES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("leases");
-/// (server id, version number) → `CodeVersion`.
+/// (server id, number) → `Release`.
 pub(super) const VERSIONS: TableDefinition<'_, (u128, u32), &[u8]> =
     TableDefinition::new("versions");
 /// Server id → its whole set of variables, so an update is atomic.
@@ -51,8 +51,12 @@ pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefiniti
 pub(super) const TOKENS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("tokens");
 /// Principal id → `KnownPrincipal`: everybody who can have something.
 pub(super) const PRINCIPALS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("principals");
-/// (server id, version number) of versions that have no record any more and
-/// whose files remain.
+/// Digest of a bundle that may have no release → which note of it this is. Where
+/// a line is missing, a bundle that nobody needs stays.
+pub(super) const LOOSE_BUNDLES: TableDefinition<'_, &str, u128> =
+    TableDefinition::new("loose_bundles");
+/// (server id, version number) of versions without a record whose files remained
+/// in an EMCP before bundles.
 pub(super) const PRUNED: TableDefinition<'_, (u128, u32), ()> = TableDefinition::new("pruned");
 /// Sequence → `AuditEntry`.
 pub(super) const AUDIT: TableDefinition<'_, u64, &[u8]> = TableDefinition::new("audit");
@@ -100,5 +104,6 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(AUDIT_BY_HOLDER).map_err(codec::db)?;
     txn.open_table(AUDIT_HOLDERS).map_err(codec::db)?;
     txn.open_table(PRUNED).map_err(codec::db)?;
+    txn.open_table(LOOSE_BUNDLES).map_err(codec::db)?;
     Ok(())
 }

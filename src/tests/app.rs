@@ -71,6 +71,20 @@ impl TestApp {
     /// A service on the data directory `data` in `dir`; its containers are as they
     /// were left.
     pub(super) async fn taking_over(dir: TempDir, change: impl FnOnce(&mut SettingsInput)) -> Self {
+        Self::on(dir, true, change).await
+    }
+
+    /// A service on such a data directory, and on another host, where there are
+    /// no containers.
+    pub(super) async fn elsewhere(dir: TempDir) -> Self {
+        Self::on(dir, false, |_| {}).await
+    }
+
+    async fn on(
+        dir: TempDir,
+        has_containers: bool,
+        change: impl FnOnce(&mut SettingsInput),
+    ) -> Self {
         let clock = Clock::of_tokio();
         let engine = FakeEngine::new(clock);
         let mut input = SettingsInput {
@@ -83,7 +97,7 @@ impl TestApp {
             ..SettingsInput::default()
         };
         change(&mut input);
-        let (app, web, endings) = begin(input.clone(), &engine, clock).await;
+        let (app, web, endings) = begin(input.clone(), &engine, has_containers, clock).await;
         let token = dir.path().join("data/admin-token");
         let admin = std::fs::read_to_string(token).unwrap().trim().to_owned();
         Self {
@@ -121,7 +135,7 @@ impl TestApp {
         drop((app, web));
         endings.end().await;
         meanwhile(&mut input).await;
-        let (app, web, endings) = begin(input.clone(), &engine, clock).await;
+        let (app, web, endings) = begin(input.clone(), &engine, true, clock).await;
         Self {
             app,
             engine,
@@ -233,6 +247,7 @@ async fn open(settings: &Settings) -> Opened {
 async fn begin(
     input: SettingsInput,
     engine: &FakeEngine,
+    has_containers: bool,
     clock: Clock,
 ) -> (Arc<App>, Arc<[InProcess; 2]>, Parts) {
     let settings = input.check().unwrap();
@@ -255,7 +270,7 @@ async fn begin(
     let opened = open(&settings).await;
     let started = start_in(settings, opened, outside, endings).await.unwrap();
     let app = started.app;
-    if engine.containers().is_empty() {
+    if has_containers && engine.containers().is_empty() {
         for entry in app.behind.directory.list() {
             engine.has_from_before(&entry, &app.settings().networks);
         }

@@ -33,7 +33,7 @@ impl TestApp {
     }
 
     /// Uploads code that the next start is to run.
-    async fn upload(&self, id: ServerId, code: &str, restart: bool) {
+    async fn upload_for_later(&self, id: ServerId, code: &str, restart: bool) {
         let path = format!("/api/servers/{id}/code?restart={restart}");
         let uploaded = self.call("PUT", &path, Some(json!({"code": code}))).await;
         uploaded.expect(200);
@@ -62,7 +62,7 @@ async fn starts_and_sleep_are_runs_of_one_instance_and_an_update_is_another_in_i
     app.until_status(id, "stopped").await;
     assert_eq!(app.serving(id), first);
 
-    app.upload(id, "x = 2\n", true).await;
+    app.upload_for_later(id, "x = 2\n", true).await;
     // A server that is stopped keeps the instance that it had.
     assert_eq!(app.serving(id), first);
     app.act(id, "start").await.expect(202);
@@ -108,7 +108,8 @@ async fn two_instances_of_a_server_stand_at_two_addresses_until_one_takes_over()
     let id = app.run("demo", CODE).await;
     let first = app.serving(id);
     let before = app.engine.containers_of(id).remove(0);
-    app.upload(id, "# fake: ready after 5s\n", false).await;
+    app.upload_for_later(id, "# fake: ready after 5s\n", false)
+        .await;
     let candidate = app.begin_candidate(id).await;
     let both_run = || {
         let all = app.engine.containers_of(id);
@@ -154,7 +155,7 @@ async fn a_candidate_that_fails_leaves_what_serves_untouched() {
     let app = TestApp::new().await;
     let id = app.run("demo", CODE).await;
     let first = app.serving(id);
-    app.upload(id, "# fake: never ready\n# fake: exit 3 after 1s\n", false)
+    app.upload_for_later(id, "# fake: never ready\n# fake: exit 3 after 1s\n", false)
         .await;
     let before = app.engine.containers_of(id);
     let stops = app.engine.count(Op::Stop);

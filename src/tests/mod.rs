@@ -5,7 +5,9 @@
 mod act;
 mod app;
 mod ask;
+mod backup;
 mod change;
+mod code;
 mod create;
 mod failures;
 mod gate;

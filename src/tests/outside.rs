@@ -115,6 +115,33 @@ async fn while_the_engine_is_away_servers_serve_and_wishes_are_taken() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn readiness_tells_a_broker_that_is_away_from_an_engine_that_is() {
+    let app = TestApp::new().await;
+    // Traefik is there.
+    app.run("demo", "x = 1\n").await;
+    let checks = async |status| {
+        let asked = app.ask("GET", "/readyz").internal().send();
+        let answer = asked.await.expect(status);
+        assert_eq!(answer.json["ready"], status == 200);
+        let checks = &answer.json["checks"];
+        (checks["broker"].clone(), checks["docker"].clone())
+    };
+    let ok = json!("ok");
+    assert_eq!(checks(200).await, (json!(null), ok.clone()));
+    app.engine.has_broker(true);
+    assert_eq!(checks(200).await, (ok.clone(), ok.clone()));
+    app.engine.goes_away();
+    let silent = json!("Docker Engine does not answer");
+    assert_eq!(checks(503).await, (ok, silent));
+    app.engine.has_broker(false);
+    let (away, unknown) = (
+        json!("the broker does not answer"),
+        json!("not known, since the broker does not answer"),
+    );
+    assert_eq!(checks(503).await, (away, unknown));
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_ended_with_the_engine_is_started_again_and_counted_as_no_failure() {
     let app = TestApp::new().await;
     let id = app.run("demo", "x = 1\n").await;

@@ -267,6 +267,7 @@ impl World {
             let path = format!("/api/servers/{id}");
             self.app.call("GET", &path, None).await.expect(404);
         }
+        self.app.until_code_is_settled().await;
     }
 }
 

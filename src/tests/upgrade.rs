@@ -1,6 +1,7 @@
 //! A data directory that the version before instances made: all of it is read,
 //! and what ran by it runs on.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -58,6 +59,20 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
         "{calls:?}"
     );
 
+    // Code is in bundles now, and where it was only what containers have mounted.
+    app.until_code_is_settled().await;
+    let versions_of = |name: &str| {
+        let id = servers[name]["id"].as_str().unwrap();
+        let folder = app.data(id).join("versions");
+        let entries = fs::read_dir(folder).into_iter().flatten();
+        let names = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap());
+        names.collect::<BTreeSet<_>>()
+    };
+    let mounted =
+        |number: u32| BTreeSet::from([number.to_string(), format!("{number}.unrecorded")]);
+    assert_eq!(versions_of("runs"), mounted(2));
+    assert_eq!(versions_of("sleeps"), mounted(1));
+
     let env = app
         .call("GET", "/api/servers/runs/env", None)
         .await
@@ -113,4 +128,14 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
         .into_iter()
         .map(|one| one.phase);
     assert_eq!(phases.collect::<Vec<_>>(), [Phase::Running]);
+
+    // With the next container what the last one had mounted goes.
+    app.act(runs, "restart").await.expect(202);
+    app.until_status(runs, "running").await;
+    tokio::time::sleep(super::code::HOUR).await;
+    app.until("its code of before to go", || {
+        versions_of("runs").is_empty()
+    })
+    .await;
+    assert_eq!(versions_of("sleeps"), mounted(1));
 }

@@ -1,18 +1,24 @@
 //! Backups: what is in one, where it goes, and what is refused.
 
 use std::fs;
+use std::io::Read;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::Path;
+use std::sync::Arc;
 
+use emcp::bundles::Bundles;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{restore, write_backup};
-use emcp::model::{AddressPool, Deed, Event, Principal, ServerNetworks, Storage};
+use emcp::model::{AddressPool, Bundle, Deed, Event, Principal, ServerId, ServerNetworks, Storage};
 use emcp::settings::Settings;
 use emcp::store::{ServerChange, StoredEnvVar, StoredValue};
 use emcp::vault::Place;
 use jiff::Timestamp;
+use sha2::{Digest, Sha256};
 
-use super::maintenance::{SECRET, findings, open, platform, secret_of, settings, snapshot};
+use super::maintenance::{
+    SECRET, code_file, findings, open, platform, release, secret_of, settings, snapshot,
+};
 
 #[tokio::test]
 async fn a_backup_with_keys_is_the_same_platform_elsewhere() {
@@ -115,10 +121,10 @@ async fn a_backup_restored_into_another_network_gets_addresses_of_that_one() {
 #[tokio::test]
 async fn code_uploaded_after_the_database_was_read_is_not_in_the_backup() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (settings_here, id) = platform(here.path()).await;
-    let layout = Layout::new(here.path());
-    fs::create_dir_all(layout.code_dir(id, 2)).unwrap();
-    fs::write(layout.code_file(id, 2), "later").unwrap();
+    let (settings_here, _) = platform(here.path()).await;
+    let later = Bundle::of_one_file(b"later".to_vec());
+    let bundles = Arc::new(Bundles::new(here.path()));
+    bundles.lease(later.digest()).write(&later).unwrap();
     let file = here.path().join("backup.tar");
     back_up(&settings_here, &file, true).await;
     restore(&settings(there.path()), &file).await.unwrap();
@@ -126,6 +132,56 @@ async fn code_uploaded_after_the_database_was_read_is_not_in_the_backup() {
         findings(&settings(there.path())).await,
         Vec::<String>::new()
     );
+}
+
+#[tokio::test]
+async fn a_bundle_is_in_a_backup_once_and_one_that_is_lost_is_left_out() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let (store, _) = open(&settings_here);
+    // The same file again, and another one.
+    let original = store.release(id, 1).await.unwrap().unwrap();
+    for (number, code) in [(2, &b"print('hello')\n"[..]), (3, b"lost")] {
+        let mut new = release(
+            here.path(),
+            code,
+            Principal::by_name("ada"),
+            Timestamp::now(),
+        );
+        new.release.number = number;
+        let change = store.update_server(id, None, move |server| {
+            (server.version, server.newest_version) = (number, number);
+            let uploaded = Deed::CodeUploaded { version: number };
+            Ok(ServerChange {
+                release: Some(new),
+                ..ServerChange::of_record(Event::of_deed(
+                    Timestamp::now(),
+                    uploaded,
+                    &Principal::by_name("ada"),
+                ))
+            })
+        });
+        change.await.unwrap();
+    }
+    let lost = store.release(id, 3).await.unwrap().unwrap();
+    drop(store);
+    let bundles = Bundles::new(here.path());
+    fs::remove_dir_all(bundles.folder(lost.bundle)).unwrap();
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    let bytes = fs::read(&file).unwrap();
+    let name = format!("bundles/{}/server.py", original.bundle.hex());
+    let times = bytes
+        .windows(name.len())
+        .filter(|at| *at == name.as_bytes());
+    assert_eq!(times.count(), 1);
+
+    restore(&settings(there.path()), &file).await.unwrap();
+    let found = findings(&settings(there.path())).await;
+    assert_eq!(found.len(), 1, "{found:?}");
+    assert!(found[0].contains("the code of version 3 is missing"));
+    let restored = Bundles::new(there.path());
+    assert_eq!(restored.read(&original).unwrap(), b"print('hello')\n");
 }
 
 #[tokio::test]
@@ -141,7 +197,7 @@ async fn a_platform_in_use_is_not_overwritten() {
 #[tokio::test]
 async fn a_restore_that_fails_leaves_the_directory_as_it_was_and_the_right_one_works() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (settings_here, id) = platform(here.path()).await;
+    let (settings_here, _) = platform(here.path()).await;
     let (bare, full) = (here.path().join("bare.tar"), here.path().join("full.tar"));
     back_up(&settings_here, &bare, false).await;
     back_up(&settings_here, &full, true).await;
@@ -163,14 +219,15 @@ async fn a_restore_that_fails_leaves_the_directory_as_it_was_and_the_right_one_w
     }
     // With other code where the backup's belongs.
     fs::remove_file(layout.master_key()).unwrap();
-    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
-    fs::write(layout.code_file(id, 1), "other").unwrap();
+    let other = code_file(&root);
+    fs::create_dir_all(other.parent().unwrap()).unwrap();
+    fs::write(&other, "other").unwrap();
     let before = snapshot(&root);
     let error = restore(&elsewhere, &full).await.unwrap_err().to_string();
     assert!(error.contains("is not replaced"), "{error}");
     assert_eq!(snapshot(&root), before);
 
-    fs::remove_dir_all(layout.server_dir(id)).unwrap();
+    fs::remove_dir_all(root.join("bundles")).unwrap();
     assert_eq!(restore(&elsewhere, &full).await.unwrap(), 1);
     assert!(!layout.restore_dir().exists());
     assert_eq!(findings(&elsewhere).await, Vec::<String>::new());
@@ -230,7 +287,7 @@ async fn what_a_server_has_stored_comes_back_and_is_never_replaced() {
 #[tokio::test]
 async fn a_restore_that_was_killed_is_made_again_and_nothing_else_begins_meanwhile() {
     let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-    let (settings_here, id) = platform(here.path()).await;
+    let (settings_here, _) = platform(here.path()).await;
     let file = here.path().join("full.tar");
     back_up(&settings_here, &file, true).await;
     let elsewhere = settings(there.path());
@@ -243,8 +300,9 @@ async fn a_restore_that_was_killed_is_made_again_and_nothing_else_begins_meanwhi
         Layout::new(&layout.restore_dir()).database(),
     )
     .unwrap();
-    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
-    fs::copy(done.code_file(id, 1), layout.code_file(id, 1)).unwrap();
+    let file_there = code_file(there.path());
+    fs::create_dir_all(file_there.parent().unwrap()).unwrap();
+    fs::copy(code_file(here.path()), file_there).unwrap();
     fs::copy(done.master_key(), layout.master_key()).unwrap();
 
     let refused = Identity::load_or_create(&elsewhere)
@@ -268,7 +326,7 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
         value: StoredValue::Sealed(moved),
     }];
     let change = ServerChange {
-        version: None,
+        release: None,
         env: Some(env),
         event: Event::of_deed(
             Timestamp::now(),
@@ -287,6 +345,86 @@ async fn a_backup_whose_secrets_do_not_open_is_refused_before_anything_is_writte
         .to_string();
     assert!(error.contains("TOKEN does not open"), "{error}");
     assert!(!root.exists());
+}
+
+/// The same backup as an EMCP before bundles made it.
+fn as_before_bundles(archive: &Path, id: ServerId) {
+    let mut entries: Vec<(String, Vec<u8>)> = Vec::new();
+    let mut read = tar::Archive::new(fs::File::open(archive).unwrap());
+    for entry in read.entries().unwrap() {
+        let mut entry = entry.unwrap();
+        let name = entry.path().unwrap().display().to_string();
+        let mut bytes = Vec::new();
+        entry.read_to_end(&mut bytes).unwrap();
+        entries.push((name, bytes));
+    }
+    let mut digest = Sha256::new();
+    let mut written = tar::Builder::new(fs::File::create(archive).unwrap());
+    for (name, mut bytes) in entries {
+        let text = |bytes: &[u8]| String::from_utf8(bytes.to_vec()).unwrap();
+        let name = match name.as_str() {
+            "manifest.json" => {
+                let manifest = text(&bytes).replace("\"format\": 4", "\"format\": 3");
+                assert_ne!(manifest.as_bytes(), bytes);
+                bytes = manifest.into_bytes();
+                name
+            }
+            "database.jsonl" => {
+                let lines = text(&bytes);
+                let lines: Vec<_> = lines.lines().map(without_bundles).collect();
+                bytes = lines.join("\n").into_bytes();
+                name
+            }
+            "digest.txt" => {
+                bytes = hex::encode(digest.clone().finalize()).into_bytes();
+                name
+            }
+            _ if name.starts_with("bundles/") => format!("{id}/versions/1/server.py"),
+            _ => name,
+        };
+        for part in [name.as_bytes(), &bytes] {
+            digest.update((part.len() as u64).to_le_bytes());
+            digest.update(part);
+        }
+        let mut header = tar::Header::new_gnu();
+        header.set_size(bytes.len() as u64);
+        header.set_mode(0o644);
+        written
+            .append_data(&mut header, &name, bytes.as_slice())
+            .unwrap();
+    }
+    written.finish().unwrap();
+}
+
+/// A dump's line as it was when a version had nothing but its file.
+fn without_bundles(line: &str) -> String {
+    let mut old: serde_json::Value = serde_json::from_str(line).unwrap();
+    if old["table"] != "versions" {
+        return line.to_owned();
+    }
+    old["value"]["v"] = 1.into();
+    old["value"].as_object_mut().unwrap().remove("crc");
+    let release = old["value"]["data"].as_object_mut().unwrap();
+    for field in ["bundle", "entry_file"] {
+        assert!(release.remove(field).is_some(), "{field}");
+    }
+    old.to_string()
+}
+
+#[tokio::test]
+async fn a_backup_of_before_bundles_is_restored_into_bundles() {
+    let (here, there) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let (settings_here, id) = platform(here.path()).await;
+    let file = here.path().join("backup.tar");
+    back_up(&settings_here, &file, true).await;
+    as_before_bundles(&file, id);
+    assert_eq!(restore(&settings(there.path()), &file).await.unwrap(), 1);
+    assert!(code_file(there.path()).exists());
+    assert!(!there.path().join(id.to_string()).exists());
+    assert_eq!(
+        findings(&settings(there.path())).await,
+        Vec::<String>::new()
+    );
 }
 
 pub(crate) async fn back_up(settings: &Settings, file: &Path, with_keys: bool) {

@@ -7,14 +7,15 @@ use std::process::{Command, Output};
 
 use emcp::identity::{Identity, Layout};
 use emcp::model::{
-    AddressPool, AuditEntry, AuditResult, CodeVersion, Deed, Event, Grant, Origin, Principal, Role,
-    RunState, Server, ServerId, ServerSettings, Token, TokenId,
+    AddressPool, AuditEntry, AuditResult, Deed, Event, Grant, Origin, Principal, Role, RunState,
+    Server, ServerId, ServerSettings, Token, TokenId,
 };
 use emcp::settings::SettingsInput;
 use emcp::store::{AuditWrite, NewServer, Store, StoredEnvVar, StoredValue};
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
-use sha2::{Digest, Sha256};
+
+use super::maintenance::release;
 
 const FLIPS: u64 = 60;
 const SERVERS: u32 = 12;
@@ -121,14 +122,7 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
                 now,
             )
         },
-        version: CodeVersion {
-            number: 1,
-            sha256: hex::encode(Sha256::digest(&code)),
-            size_bytes: code.len() as u64,
-            uploaded_by: actor.clone(),
-            uploaded_at: now,
-            last_in_use_at: None,
-        },
+        release: release(layout.root(), code.as_bytes(), actor.clone(), now),
         env: vec![StoredEnvVar {
             key: "TOKEN".parse().unwrap(),
             value: StoredValue::Sealed(secret),
@@ -139,8 +133,6 @@ async fn add_server(store: &Store, vault: &Vault, layout: &Layout, number: u32) 
     };
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
     store.insert_server(new, pool, None).await.unwrap();
-    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
-    fs::write(layout.code_file(id, 1), code).unwrap();
     let name = format!("person {number}");
     let origin = Origin::of_name(&name);
     let token = Token {

@@ -2,21 +2,22 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
+use emcp::bundles::Bundles;
 use emcp::identity::{Identity, Layout};
 use emcp::maintenance::{check, check_directory, finish_rotation, rotate_key};
 use emcp::model::{
-    AddressPool, CodeVersion, Deed, Event, Grant, Happening, Origin, Principal, Reason, Role,
+    AddressPool, Bundle, Deed, Event, Grant, Happening, Origin, Principal, Reason, Release, Role,
     RunState, Server, ServerId, Token, TokenId,
 };
 use emcp::settings::{Settings, SettingsInput};
-use emcp::store::{NewServer, OpenError, Store, StoredEnvVar, StoredValue};
+use emcp::store::{NewRelease, NewServer, OpenError, Store, StoredEnvVar, StoredValue};
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
-use sha2::{Digest, Sha256};
 
 pub(crate) const SECRET: &str = "hunter2-hunter2";
 const CODE: &[u8] = b"print('hello')\n";
@@ -45,14 +46,7 @@ pub(crate) async fn platform(data_dir: &Path) -> (Settings, ServerId) {
             members: vec![Principal::by_name("ada")],
             ..Server::new(id, "demo".parse().unwrap(), actor.clone(), now)
         },
-        version: CodeVersion {
-            number: 1,
-            sha256: hex::encode(Sha256::digest(CODE)),
-            size_bytes: CODE.len() as u64,
-            uploaded_by: actor,
-            uploaded_at: now,
-            last_in_use_at: None,
-        },
+        release: release(data_dir, CODE, actor, now),
         env: vec![StoredEnvVar {
             key: "TOKEN".parse().unwrap(),
             value: StoredValue::Sealed(vault.seal(Place::Env(id, "TOKEN"), SECRET).unwrap()),
@@ -63,9 +57,29 @@ pub(crate) async fn platform(data_dir: &Path) -> (Settings, ServerId) {
     };
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
     store.insert_server(new, pool, None).await.unwrap();
-    fs::create_dir_all(layout.code_dir(id, 1)).unwrap();
-    fs::write(layout.code_file(id, 1), CODE).unwrap();
     (settings, id)
+}
+
+/// The first release of a server, whose file is on disk.
+pub(crate) fn release(data_dir: &Path, code: &[u8], by: Principal, at: Timestamp) -> NewRelease {
+    let release = Release::of_file(1, code, by, at);
+    let bundle = Arc::new(Bundles::new(data_dir)).lease(release.bundle);
+    bundle.write(&Bundle::of_one_file(code.to_vec())).unwrap();
+    NewRelease { release, bundle }
+}
+
+/// The file of a server's first release.
+pub(crate) fn code_file(data_dir: &Path) -> PathBuf {
+    let digest = Bundle::of_one_file(CODE.to_vec()).digest();
+    Bundles::new(data_dir).folder(digest).join("server.py")
+}
+
+/// Puts it where it was before bundles.
+pub(crate) fn put_code_as_before(data_dir: &Path, id: ServerId) {
+    let folder = data_dir.join(id.to_string()).join("versions/1");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(folder.join("server.py"), CODE).unwrap();
+    fs::remove_dir_all(data_dir.join("bundles")).unwrap();
 }
 
 pub(crate) fn open(settings: &Settings) -> (Store, Vault) {
@@ -231,13 +245,44 @@ async fn check_names_what_is_wrong() {
     let dir = tempfile::tempdir().unwrap();
     let (settings, id) = platform(dir.path()).await;
     assert_eq!(findings(&settings).await, Vec::<String>::new());
-    let layout = Layout::new(dir.path());
-    fs::write(layout.code_file(id, 1), "altered").unwrap();
+    let file = code_file(dir.path());
+    fs::remove_file(&file).unwrap();
+    fs::write(&file, "altered").unwrap();
+    let foreign = Bundle::of_one_file(b"of another database".to_vec());
+    let bundles = Arc::new(Bundles::new(dir.path()));
+    let lease = bundles.lease(foreign.digest());
+    lease.write(&foreign).unwrap();
     fs::create_dir(dir.path().join(ServerId::new().to_string())).unwrap();
     let found = findings(&settings).await;
+    assert_eq!(found.len(), 3, "{found:?}");
+    assert!(found[0].contains(&id.to_string()), "{found:?}");
+    assert!(found[0].contains("version 1 was altered"), "{found:?}");
+    assert!(found[1].contains(&foreign.digest().to_string()));
+    assert!(found[1].contains("is of no version"));
+    assert!(found[2].contains("belongs to no server"));
+    // A note of it: the next start removes it.
+    let (store, _) = open(&settings);
+    store.note_loose_bundle(foreign.digest()).await.unwrap();
+    drop(store);
+    assert_eq!(findings(&settings).await.len(), 2);
+    fs::remove_dir_all(dir.path().join("bundles")).unwrap();
+    let found = findings(&settings).await;
+    assert!(found[0].contains("version 1 is missing"), "{found:?}");
+}
+
+#[tokio::test]
+async fn code_where_it_was_before_bundles_is_looked_for_there() {
+    let dir = tempfile::tempdir().unwrap();
+    let (settings, id) = platform(dir.path()).await;
+    put_code_as_before(dir.path(), id);
+    assert_eq!(findings(&settings).await, Vec::<String>::new());
+    let versions = dir.path().join(id.to_string()).join("versions");
+    fs::write(versions.join("1/server.py"), "altered").unwrap();
+    fs::create_dir(versions.join("2")).unwrap();
+    let found = findings(&settings).await;
     assert_eq!(found.len(), 2, "{found:?}");
-    assert!(found[0].contains("version 1 was altered"));
-    assert!(found[1].contains("belongs to no server"));
+    assert!(found[0].contains("the code of version 2 has no record"));
+    assert!(found[1].contains("the code of version 1 was altered"));
 }
 
 #[tokio::test]

@@ -5,11 +5,12 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
+use emcp::bundles::Bundles;
 use emcp::model::{
-    AddressPool, CodeVersion, Deed, Desired, Event, Grant, Maxima, Origin, Principal, Quota,
-    Result, Role, RunState, Server, ServerId, ServerName, Token, TokenId,
+    AddressPool, Deed, Desired, Event, Grant, Maxima, Origin, Principal, Quota, Release, Result,
+    Role, RunState, Server, ServerId, ServerName, Token, TokenId,
 };
-use emcp::store::{Allowance, NewServer, ServerChange, Store};
+use emcp::store::{Allowance, NewRelease, NewServer, ServerChange, Store};
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
 use tokio::sync::Barrier;
@@ -37,15 +38,12 @@ fn allowance(person: &str) -> Option<Allowance> {
     })
 }
 
-fn version(number: u32, size_bytes: u64) -> CodeVersion {
-    CodeVersion {
-        number,
-        sha256: String::new(),
-        size_bytes,
-        uploaded_by: Principal::by_name("ada"),
-        uploaded_at: Timestamp::now(),
-        last_in_use_at: None,
-    }
+/// A release of so many bytes; nobody looks for them on disk.
+fn release(number: u32, size_bytes: usize) -> NewRelease {
+    let code = vec![b'#'; size_bytes];
+    let release = Release::of_file(number, &code, Principal::by_name("ada"), Timestamp::now());
+    let bundle = Arc::new(Bundles::new(Path::new("/nowhere"))).lease(release.bundle);
+    NewRelease { release, bundle }
 }
 
 async fn create(store: &Store, vault: &Vault, name: &str, desired: Desired) -> Result<Server> {
@@ -56,7 +54,7 @@ async fn create(store: &Store, vault: &Vault, name: &str, desired: Desired) -> R
             desired,
             ..Server::new(id, name, actor.clone(), now)
         },
-        version: version(1, 10),
+        release: release(1, 10),
         env: Vec::new(),
         gateway_key: vault.seal(Place::GatewayKey(id), "key").unwrap(),
         state: RunState::never_ran(now),
@@ -169,14 +167,14 @@ async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
     let server = create(&store, &vault, "demo", Desired::Stopped)
         .await
         .unwrap();
-    let upload = |number: u32, size: u64, by: Option<Allowance>| {
+    let upload = |number: u32, size: usize, by: Option<Allowance>| {
         store.update_server(server.id, by, move |server| {
             server.version = number;
             server.newest_version = number;
             let actor = Principal::by_name("ada");
             let uploaded = Deed::CodeUploaded { version: number };
             Ok(ServerChange {
-                version: Some(version(number, size)),
+                release: Some(release(number, size)),
                 ..ServerChange::of_record(Event::of_deed(Timestamp::now(), uploaded, &actor))
             })
         })
@@ -184,7 +182,7 @@ async fn what_is_stored_is_bounded_and_a_refused_change_leaves_nothing() {
     upload(2, 900, allowance("ada")).await.unwrap();
     let refused = upload(3, 100, allowance("ada")).await.unwrap_err();
     assert_eq!(refused.code(), "quota_storage");
-    assert_eq!(store.versions_of(server.id).await.unwrap().len(), 2);
+    assert_eq!(store.releases_of(server.id).await.unwrap().len(), 2);
     assert_eq!(store.load_servers().await.unwrap()[0].server.version, 2);
     // An administrator is bound by none, and what is too much already may stay.
     upload(3, 5_000, None).await.unwrap();

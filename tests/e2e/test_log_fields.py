@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from support.api import Api
+from support.bundles import folder_of
 from support.running import Platform
 from support.tiny import tiny_server
 
@@ -39,7 +40,7 @@ def server(platform: Platform, ann: Api) -> Json:
     """A server of Ann's with a secret, whose code has gone from the disk."""
     created = ann.create("logged", tiny_server("logged"), entry_object="app")
     ann.set_env("logged", [{"key": "S", "value": SECRET, "is_secret": True}])
-    shutil.rmtree(platform.data_dir / created["id"] / "versions" / "1")
+    shutil.rmtree(folder_of(platform.data_dir, tiny_server("logged").encode()))
     return created
 
 
@@ -65,16 +66,16 @@ def test_a_change_that_runs_to_its_end_by_itself_is_logged_with_it(platform: Pla
 
 
 def test_a_write_that_the_disk_refuses_is_logged_with_it(platform: Platform, ann: Api, server: Json) -> None:
-    versions = platform.data_dir / server["id"] / "versions"
-    aside = versions.with_name("aside")
-    versions.rename(aside)
+    code = platform.data_dir / "bundles"
+    aside = code.with_name("aside")
+    code.rename(aside)
     try:
         # No directory can be made where a file is.
-        versions.touch()
+        code.touch()
         answer = ann.request("PUT", "/api/servers/logged/code", json={"code": tiny_server("again")})
     finally:
-        versions.unlink()
-        aside.rename(versions)
+        code.unlink()
+        aside.rename(code)
     assert answer.status_code == 500, answer.text
     failures = [line for line in _lines_of(platform, answer.headers["x-request-id"]) if line["level"] == "ERROR"]
     assert [_who_and_what(line) for line in failures] == [("ann", server["id"])]

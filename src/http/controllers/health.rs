@@ -1,9 +1,8 @@
 //! Liveness, readiness, and the CA's certificate.
 
 use http::StatusCode;
-use serde_json::json;
 
-use crate::api::Liveness;
+use crate::api::{Liveness, ReadinessChecks, ReadinessView};
 use crate::http::context::Ctx;
 use crate::http::error::Refusals;
 use crate::http::reply::{Answer, content, json, json_with};
@@ -27,27 +26,34 @@ pub(in crate::http) async fn live(_: Ctx) -> Answer {
 pub(in crate::http) async fn ready(ctx: Ctx) -> Answer {
     let Readiness {
         store,
+        broker,
         docker,
         traefik,
         firewall,
         notices,
         disk,
     } = ctx.app.platform.readiness().await;
-    let word = |good: bool, bad: &'static str| if good { "ok" } else { bad };
-    let is_ready = store && docker && traefik;
-    let body = json!({
-        "ready": is_ready,
-        // Warnings: servers are served all the same.
-        "firewall": firewall,
-        "notices": notices,
-        "disk": disk,
-        "checks": {
-            "store": word(store, "the database does not answer"),
-            "docker": word(docker, "Docker Engine does not answer"),
-            "traefik": word(traefik, "Traefik has not fetched its configuration for 10 s"),
+    let word = |good: bool, bad: &'static str| if good { "ok" } else { bad }.into();
+    let engine_is_silent = match broker {
+        Some(false) => "not known, since the broker does not answer",
+        Some(true) | None => "Docker Engine does not answer",
+    };
+    let body = ReadinessView {
+        ready: store && broker != Some(false) && docker && traefik,
+        checks: ReadinessChecks {
+            store: word(store, "the database does not answer"),
+            broker: broker.map(|answers| word(answers, "the broker does not answer")),
+            docker: word(docker, engine_is_silent),
+            traefik: word(
+                traefik,
+                "Traefik has not fetched its configuration for 10 s",
+            ),
         },
-    });
-    let status = if is_ready {
+        firewall,
+        notices,
+        disk,
+    };
+    let status = if body.ready {
         StatusCode::OK
     } else {
         StatusCode::SERVICE_UNAVAILABLE

@@ -8,14 +8,13 @@ use futures_util::stream::{self, SplitSink};
 use futures_util::{SinkExt, StreamExt};
 use http::header::{CONTENT_TYPE, HeaderValue};
 use jiff::Timestamp;
-use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument;
 use warp::Reply;
 use warp::ws::{Message, WebSocket, Ws};
 
 use crate::access::CanRead;
-use crate::api::LogPage;
+use crate::api::{LogLine, LogPage};
 use crate::http::context::Ctx;
 use crate::http::error::Refusals;
 use crate::http::reply::{Answer, json};
@@ -318,14 +317,20 @@ async fn send_kept(
 
 /// Tells how many lines are gone; whether the viewer is still there.
 async fn tell_skipped(sink: &mut ViewerSink, after: u64, skipped: u64) -> bool {
-    let notice = json!({
-        "ts": Timestamp::now(),
-        "stream": "emcp",
-        "line": format!("--- {skipped} lines skipped ---"),
-        "seq": after + skipped,
-        "skipped": skipped,
-    });
-    sink.send(Message::text(notice.to_string())).await.is_ok()
+    let notice = LogLine {
+        record: LogRecord {
+            ts: Timestamp::now(),
+            stream: LogSource::Emcp,
+            line: format!("--- {skipped} lines skipped ---"),
+            seq: after + skipped,
+            instance: None,
+        },
+        skipped: Some(skipped),
+    };
+    let Ok(text) = serde_json::to_string(&notice) else {
+        return false;
+    };
+    sink.send(Message::text(text)).await.is_ok()
 }
 
 fn parse_time(name: &'static str, text: &str) -> Result<Timestamp> {

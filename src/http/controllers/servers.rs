@@ -3,40 +3,30 @@
 use std::time::Duration;
 
 use http::StatusCode;
-use serde::Serialize;
 use url::Url;
-use utoipa::ToSchema;
 use warp::path::FullPath;
 
 use super::oauth;
 use crate::access::Caller;
-use crate::api::{Action, ActionBody, EventList};
+use crate::api::{
+    Action, ActionBody, CreateServerBody, CreateServerForm, EventList, PatchServer, ServerList,
+    ServerView,
+};
 use crate::gate::{self, GateRequest};
 use crate::http::audit;
 use crate::http::body::{self, BodyStream, Limit};
 use crate::http::context::Ctx;
-use crate::http::create_form::{self, CreateServerForm};
+use crate::http::create_form;
 use crate::http::error::{Refusals, error_response};
 use crate::http::reply::{Answer, json, json_with, no_content, tagged};
-use crate::model::{
-    CreateServerBody, Error, PatchServer, RESERVED_NAMES, Result, ServerId, ServerName, Status,
-};
-use crate::services::{ServerFilter, ServerView};
+use crate::model::{Error, RESERVED_NAMES, Result, ServerId, ServerName, Status};
+use crate::services::ServerFilter;
 
 /// The longest `?wait=`, in seconds.
 const WAIT_MAX_SECS: u64 = 120;
 const EVENTS_SHOWN: u64 = 100;
 /// The largest `?limit=`.
 const EVENTS_MAX: u64 = 1_000;
-
-/// Servers that fit a filter.
-#[derive(Serialize, ToSchema)]
-pub(in crate::http) struct ServerList {
-    /// By age.
-    servers: Vec<ServerView>,
-    /// How many they are.
-    total: usize,
-}
 
 #[utoipa::path(
     get,

@@ -80,8 +80,8 @@ impl SessionView {
     fn of(caller: &Caller, ends_at: Option<Timestamp>) -> Self {
         Self {
             signed_in: true,
-            name: Some(caller.principal.name.clone()),
-            role: Some(caller.grant.role),
+            name: Some(caller.principal().name.clone()),
+            role: Some(caller.grant().role),
             permissions: Some(caller.permissions()),
             token_roles: Some(caller.token_roles()),
             ends_at,

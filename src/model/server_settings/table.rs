@@ -32,44 +32,53 @@ macro_rules! server_settings {
         }
 
         /// A change of what may change without new code: what is absent stays.
-        #[derive(Debug, Clone, Default, Deserialize, ToSchema)]
+        #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub struct PatchServer {
             $(
                 $(#[doc = $doc])+
                 $(#[$sent_as])*
+                #[serde(skip_serializing_if = "Option::is_none")]
                 pub $name: Option<$sent>,
             )+
             $(
                 $(#[doc = $later_doc])+
                 $(#[$later_sent_as])*
+                #[serde(skip_serializing_if = "Option::is_none")]
                 pub $later: Option<$later_sent>,
             )+
             /// Whom the server belongs to besides its creator, by name, the whole
             /// list: as much theirs, but for adding others. That they are people
             /// whom there are, and who may say so, `services::servers::members`
             /// knows.
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub members: Option<Vec<String>>,
         }
 
         /// A new server as it is sent.
-        #[derive(Debug, Default, Deserialize, ToSchema)]
+        // Not `Debug`: its variables may be secrets.
+        #[derive(Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
         #[serde(deny_unknown_fields)]
         pub struct CreateServerBody {
             /// Its name.
             #[schema(required = true, value_type = String, max_length = 40, pattern = "^[a-z0-9](-?[a-z0-9])*$")]
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub name: Option<String>,
             /// One Python file.
             #[schema(required = true, value_type = String, pattern = "^[^\\u0000]*[^\\s\\u0000][^\\u0000]*$")]
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub code: Option<String>,
             /// Its variables.
             #[schema(value_type = Option<Vec<RawEnvVar>>, max_items = 200)]
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub env: Option<Value>,
             /// Whether to start it at once; true by default.
+            #[serde(skip_serializing_if = "Option::is_none")]
             pub start: Option<bool>,
             $(
                 $(#[doc = $doc])+
                 $(#[$sent_as])*
+                #[serde(skip_serializing_if = "Option::is_none")]
                 pub $name: Option<$sent>,
             )+
         }

@@ -14,6 +14,7 @@ use tokio::time::timeout;
 
 use super::*;
 use crate::bounds::Bounds;
+use crate::bundles::Bundles;
 use crate::clock::Clock;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
@@ -163,7 +164,7 @@ impl Setting {
             routes: Arc::new(routes),
             logs: Arc::new(logs),
             waker: Arc::new(Waker::default()),
-            code_removal: Arc::default(),
+            bundles: Arc::new(Bundles::new(dir.path())),
             disks: Arc::default(),
             bounds: Arc::new(Bounds::new(
                 SettingsInput::default().check().unwrap().bounds,

@@ -1,5 +1,6 @@
 //! EMCP's side of the socket: an engine like any other.
 
+use std::ffi::OsStr;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -19,7 +20,7 @@ use super::protocol::{
 };
 use super::setup::Setup;
 use crate::identity::BundleSource;
-use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
+use crate::model::{BundleDigest, ContainerId, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
     REACH, ResourceUsage, Runtime, RuntimeError,
@@ -67,14 +68,14 @@ impl BrokerRuntime {
         })
     }
 
-    /// A connection on which this was wished.
-    async fn wish(&self, wish: &Wish) -> Result<UnixStream, RuntimeError> {
-        let away = |error: io::Error| {
-            RuntimeError::Unreachable(format!(
-                "the broker at {} does not answer: {error}",
-                self.path.display()
-            ))
-        };
+    fn away(&self, error: &io::Error) -> RuntimeError {
+        let path = self.path.display();
+        RuntimeError::Unreachable(format!("the broker at {path} does not answer: {error}"))
+    }
+
+    /// A connection on which it may be wished.
+    async fn greeted(&self) -> Result<UnixStream, RuntimeError> {
+        let away = |error: io::Error| self.away(&error);
         let mut stream = UnixStream::connect(&self.path).await.map_err(away)?;
         stream.write_all(GREETING).await.map_err(away)?;
         let mut greeting = [0; GREETING.len()];
@@ -88,20 +89,25 @@ impl BrokerRuntime {
                 "the broker is of another version than this EMCP; start both from the same image (make up)".to_owned(),
             ));
         }
+        Ok(stream)
+    }
+
+    /// A connection on which this was wished.
+    async fn wish(&self, wish: &Wish) -> Result<UnixStream, RuntimeError> {
+        let mut stream = self.greeted().await?;
         match protocol::send(&mut stream, wish, WISH_MAX_BYTES).await {
             Err(error) if error.kind() == io::ErrorKind::InvalidData => Err(RuntimeError::Refused(
                 "the server has too many variables".to_owned(),
             )),
-            sent => sent.map(|()| stream).map_err(away),
+            sent => sent.map(|()| stream).map_err(|error| self.away(&error)),
         }
     }
 
-    fn code_of(&self, bundle: &BundleSource) -> Result<String, RuntimeError> {
-        let below = bundle.dir().strip_prefix(&self.setup.data_dir).ok();
-        let below = below.and_then(Path::to_str).map(str::to_owned);
-        below.ok_or_else(|| {
-            RuntimeError::Refused("the code is not in the data directory".to_owned())
-        })
+    /// The broker finds it by itself.
+    fn code_of(bundle: &BundleSource) -> Result<BundleDigest, RuntimeError> {
+        let name = bundle.dir().file_name().and_then(OsStr::to_str);
+        let digest = name.and_then(|digits| BundleDigest::from_hex(digits).ok());
+        digest.ok_or_else(|| RuntimeError::Refused("the code is not in a bundle".to_owned()))
     }
 
     fn shot(&self, shot: &OneShot<'_>) -> Result<Shot, RuntimeError> {
@@ -115,7 +121,7 @@ impl BrokerRuntime {
             (CHECK, Some(bundle), None) => {
                 let object = value("EMCP_ENTRY_OBJECT").and_then(|text| text.parse().ok());
                 let runtime = value("EMCP_RUNTIME").and_then(|text| text.parse().ok());
-                let code = self.code_of(bundle)?;
+                let code = Self::code_of(bundle)?;
                 object
                     .zip(runtime)
                     .map(|(entry_object, runtime)| ShotKind::Check {
@@ -149,6 +155,10 @@ impl Runtime for BrokerRuntime {
         self.ask_within(PROMPT_ANSWER_MAX, &Wish::Ping).await
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        Some(self.greeted().await.map(drop))
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         self.ask_within(PROMPT_ANSWER_MAX, &Wish::Info).await
     }
@@ -159,6 +169,10 @@ impl Runtime for BrokerRuntime {
 
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
         self.ask_within(ANSWER_MAX, &Wish::List { server }).await
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        self.ask_within(ANSWER_MAX, &Wish::Mounted).await
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {
@@ -178,7 +192,7 @@ impl Runtime for BrokerRuntime {
             revision: spec.revision,
             egress: spec.egress,
             endpoint: spec.endpoint.clone(),
-            code: self.code_of(&spec.bundle)?,
+            code: Self::code_of(&spec.bundle)?,
             disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
             env: spec.env.iter().map(open).collect(),
             secret_keys: spec.secret_keys.clone(),

@@ -18,16 +18,21 @@ use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, fchmod, fstat, linkat, mkdirat, openat, renameat,
     statat, unlinkat,
 };
+use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use crate::model::ServerId;
+use crate::model::{BundleDigest, BundlePath, Manifest, ServerId};
 
 /// The broker's folder in the data directory.
 const FOLDER: &str = "broker";
 /// The last two of a copy's path.
 const CODE: &str = "code";
 const DISKS: &str = "disks";
-/// Folders below each other, and files of one version.
+/// EMCP's folder there.
+const BUNDLES: &str = "bundles";
+/// What is copied at once.
+const PIECE_BYTES: usize = 64 * 1024;
+/// Folders below each other, and files of one bundle.
 const DEPTH_MAX: usize = 8;
 const FILES_MAX: usize = 4_096;
 /// A number in decimal, which says the size that a disk was last given.
@@ -81,27 +86,39 @@ impl Files {
         }
     }
 
+    /// Whether it is in the broker's own folder.
+    pub(super) fn is_own(&self, path: &Path) -> bool {
+        path.starts_with(self.data.join(FOLDER))
+    }
+
     /// Whether this is a copy of code that the broker made.
     pub(super) fn is_copy(&self, path: &Path) -> bool {
         path.parent() == Some(&self.folder(CODE))
     }
 
-    /// Copies the code at this path below the data directory.
+    /// Copies a bundle, and proves by its digest that the copy is nothing else:
+    /// whatever EMCP has put in its place is refused.
     ///
     /// # Errors
-    /// If it is not there, is too much, or is anything but folders and files.
-    pub(super) fn copy_code(self: &Arc<Self>, code: &str) -> io::Result<Busy> {
+    /// If it is not there, was altered, is too much, or is anything but folders
+    /// and files.
+    pub(super) fn copy_code(self: &Arc<Self>, digest: BundleDigest) -> io::Result<Busy> {
+        let digits = digest.hex();
         let mut from = open_dir(CWD, &self.data)?;
-        for part in Path::new(code) {
+        for part in [BUNDLES, &digits[..2], &digits] {
             from = open_dir(&from, part)?;
         }
         let copies = self.made(CODE)?;
         let copy = self.take(copies.join(Uuid::now_v7().to_string()))?;
-        let mut budget = Budget {
+        let mut copying = Copying {
             bytes: self.code_max_bytes,
             files: FILES_MAX,
+            manifest: Manifest::default(),
         };
-        copy_folder(&from, &make_dir(&copy.path)?, &mut budget, DEPTH_MAX)?;
+        copying.folder(&from, &make_dir(&copy.path)?, "", DEPTH_MAX)?;
+        if copying.manifest.digest() != digest {
+            return Err(io::Error::other("it is not what was uploaded"));
+        }
         // After a power cut a container may be started again with it.
         File::open(copies)?.sync_all()?;
         Ok(copy)
@@ -188,7 +205,13 @@ impl Files {
     /// If the folder is somewhere else, or the disk fails.
     pub(super) fn keep_disk(&self, server: ServerId, stage: &Busy) -> io::Result<()> {
         let from = open_dir(CWD, &stage.path)?;
-        let own = open_dir(&open_dir(CWD, &self.data)?, server.to_string())?;
+        let data = open_dir(CWD, &self.data)?;
+        already(mkdirat(
+            &data,
+            server.to_string(),
+            Mode::from_raw_mode(0o755),
+        ))?;
+        let own = open_dir(&data, server.to_string())?;
         already(mkdirat(&own, "storage", Mode::from_raw_mode(0o700)))?;
         let storage = open_dir(&own, "storage")?;
         already(linkat(&from, "disk", &storage, "disk", AtFlags::empty()))?;
@@ -239,50 +262,83 @@ impl Files {
     }
 }
 
-/// What may still come of one version.
-struct Budget {
+/// A bundle that is being copied.
+struct Copying {
+    /// What may still come.
     bytes: u64,
     files: usize,
+    /// What has come.
+    manifest: Manifest,
 }
 
-fn copy_folder(from: &OwnedFd, to: &OwnedFd, budget: &mut Budget, depth: usize) -> io::Result<()> {
-    let too_much = || io::Error::other("there is more of it than code has");
-    for entry in Dir::read_from(from)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if [c".", c".."].contains(&name) {
-            continue;
-        }
-        budget.files = budget.files.checked_sub(1).ok_or_else(too_much)?;
-        match statat(from, name, AtFlags::SYMLINK_NOFOLLOW)
-            .map(|found| FileType::from_raw_mode(found.st_mode))?
-        {
-            FileType::Directory => {
-                let depth = depth.checked_sub(1).ok_or_else(too_much)?;
-                mkdirat(to, name, Mode::from_raw_mode(0o755))?;
-                copy_folder(
-                    &open_dir(from, name)?,
-                    &readable(open_dir(to, name)?)?,
-                    budget,
-                    depth,
-                )?;
+impl Copying {
+    /// `above` is where the folder is in the bundle, with a `/` behind it.
+    fn folder(
+        &mut self,
+        from: &OwnedFd,
+        to: &OwnedFd,
+        above: &str,
+        depth: usize,
+    ) -> io::Result<()> {
+        for entry in Dir::read_from(from)? {
+            let entry = entry?;
+            let name = entry.file_name();
+            if [c".", c".."].contains(&name) {
+                continue;
             }
-            FileType::RegularFile => {
-                // A pipe that has come into its place must not be waited for.
-                let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
-                let source = openat(from, name, flags, Mode::empty())?;
-                require_file(&fstat(&source)?)?;
-                let mut copy = create(to, name, 0o644)?;
-                let copied = io::copy(&mut File::from(source).take(budget.bytes + 1), &mut copy)?;
-                budget.bytes = budget.bytes.checked_sub(copied).ok_or_else(too_much)?;
-                fchmod(&copy, Mode::from_raw_mode(0o644))?;
-                copy.sync_all()?;
+            self.files = self.files.checked_sub(1).ok_or_else(too_much)?;
+            let path = name.to_str().map(|name| format!("{above}{name}"));
+            let path = path.map_err(io::Error::other)?;
+            match statat(from, name, AtFlags::SYMLINK_NOFOLLOW)
+                .map(|found| FileType::from_raw_mode(found.st_mode))?
+            {
+                FileType::Directory => {
+                    let depth = depth.checked_sub(1).ok_or_else(too_much)?;
+                    mkdirat(to, name, Mode::from_raw_mode(0o755))?;
+                    let from = open_dir(from, name)?;
+                    let to = readable(open_dir(to, name)?)?;
+                    self.folder(&from, &to, &format!("{path}/"), depth)?;
+                }
+                FileType::RegularFile => {
+                    // A pipe that has come into its place must not be waited for.
+                    let flags =
+                        OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+                    let source = openat(from, name, flags, Mode::empty())?;
+                    require_file(&fstat(&source)?)?;
+                    let copy = create(to, name, 0o644)?;
+                    self.file(File::from(source), copy, &path)?;
+                }
+                _ => return Err(not_a_file()),
             }
-            _ => return Err(not_a_file()),
         }
+        rustix::fs::fsync(to)?;
+        Ok(())
     }
-    rustix::fs::fsync(to)?;
-    Ok(())
+
+    /// What is proven is what was written, and not what would be read once more.
+    fn file(&mut self, source: File, mut copy: File, path: &str) -> io::Result<()> {
+        let path: BundlePath = path.parse().map_err(io::Error::other)?;
+        let mut source = source.take(self.bytes + 1);
+        let (mut digest, mut size) = (Sha256::new(), 0);
+        let mut piece = vec![0; PIECE_BYTES];
+        loop {
+            let read = source.read(&mut piece)?;
+            if read == 0 {
+                break;
+            }
+            digest.update(&piece[..read]);
+            copy.write_all(&piece[..read])?;
+            size += read as u64;
+        }
+        self.bytes = self.bytes.checked_sub(size).ok_or_else(too_much)?;
+        self.manifest.add(path, digest.finalize().into(), size);
+        fchmod(&copy, Mode::from_raw_mode(0o644))?;
+        copy.sync_all()
+    }
+}
+
+fn too_much() -> io::Error {
+    io::Error::other("there is more of it than code has")
 }
 
 /// The size that the disk was given last, if it says so.

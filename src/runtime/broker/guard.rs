@@ -18,11 +18,11 @@ use super::setup::Setup;
 use crate::blocking::run_blocking;
 use crate::bounds::Bounds;
 use crate::identity::{BundleSource, DiskSource};
-use crate::model::{ContainerId, Egress, ServerId};
-use crate::runtime::docker::{DockerRuntime, OpenDisk, Provenance};
+use crate::model::{BundleDigest, ContainerId, Egress, ServerId};
+use crate::runtime::brokered::{Brokered, Provenance};
 use crate::runtime::{
     CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint, EngineInfo, Inspected, OneShot,
-    OutputLine, REACH, ResourceUsage, Runtime, RuntimeError,
+    OutputLine, REACH, ResourceUsage, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.
@@ -39,13 +39,17 @@ const CODE_MAX_BYTES: u64 = 64 * 1024 * 1024;
 
 type Answer<T> = Result<T, RuntimeError>;
 
+/// Where the engine is; it is not asked anything yet.
+pub(super) type Find<E> = Box<dyn Fn(&Setup) -> Answer<E> + Send + Sync>;
+
 /// Checks every wish, and has the engine fulfil it.
-pub(super) struct Guard {
+pub(super) struct Guard<E> {
     setup: Setup,
     policy: Policy,
     files: Arc<Files>,
     bounds: Bounds,
-    engine: OnceCell<DockerRuntime>,
+    find: Find<E>,
+    engine: OnceCell<E>,
     /// Ids of this instance's containers: an id is one container's for ever,
     /// and so are a container's labels.
     known: Mutex<HashSet<ContainerId>>,
@@ -53,8 +57,8 @@ pub(super) struct Guard {
     shots: Semaphore,
 }
 
-impl Guard {
-    pub(super) fn new(setup: Setup) -> Self {
+impl<E: Brokered> Guard<E> {
+    pub(super) fn new(setup: Setup, find: Find<E>) -> Self {
         Self {
             policy: Policy {
                 instance: setup.instance.clone(),
@@ -65,6 +69,7 @@ impl Guard {
                 setup.max_code_bytes.max(CODE_MAX_BYTES),
             )),
             bounds: Bounds::new(setup.bounds),
+            find,
             engine: OnceCell::new(),
             known: Mutex::default(),
             runs: Semaphore::new(RUNS_MAX),
@@ -74,10 +79,10 @@ impl Guard {
     }
 
     /// The engine, made ready by whoever needs it first.
-    async fn engine(&self) -> Answer<&DockerRuntime> {
+    async fn engine(&self) -> Answer<&E> {
         let ready = || async {
             let setup = &self.setup;
-            let engine = DockerRuntime::new(&setup.docker_host, &setup.network, &setup.instance)?;
+            let engine = (self.find)(setup)?;
             engine.connect(setup.networks).await?;
             let info = engine.info().await?;
             self.bounds.learn(info.memory_bytes, info.cpus);
@@ -87,7 +92,7 @@ impl Guard {
     }
 
     /// The engine, for a container of this instance and no other.
-    async fn engine_of(&self, id: &ContainerId) -> Answer<&DockerRuntime> {
+    async fn engine_of(&self, id: &ContainerId) -> Answer<&E> {
         policy::check_id(id.as_str())?;
         let engine = self.engine().await?;
         if !self.known().contains(id) {
@@ -98,7 +103,7 @@ impl Guard {
     }
 
     /// The engine and what the container was made with.
-    async fn look_into(&self, id: &ContainerId) -> Answer<(&DockerRuntime, Provenance)> {
+    async fn look_into(&self, id: &ContainerId) -> Answer<(&E, Provenance)> {
         policy::check_id(id.as_str())?;
         let engine = self.engine().await?;
         Ok((engine, engine.provenance(id.as_str()).await?))
@@ -139,6 +144,13 @@ impl Guard {
         Ok(listed)
     }
 
+    /// Of EMCP's, that is: what the broker has made is for it to remove.
+    pub(super) async fn mounted(&self) -> Answer<Vec<PathBuf>> {
+        let mut mounted = self.engine().await?.mounted().await?;
+        mounted.retain(|path| !self.files.is_own(path));
+        Ok(mounted)
+    }
+
     pub(super) async fn inspect(&self, id: &ContainerId) -> Answer<Inspected> {
         self.engine_of(id).await?.inspect(id).await
     }
@@ -157,7 +169,7 @@ impl Guard {
         self.policy
             .check_run(&mut wish, &self.bounds.maxima(), disk_bytes)?;
         self.leave_room(engine).await?;
-        let mut code = self.copy(wish.code.clone()).await?;
+        let mut code = self.copy(wish.code).await?;
         let stage = match wish.disk_bytes {
             Some(_) => {
                 let staged = self.on_disk(move |files| files.stage_disk(server)).await;
@@ -182,10 +194,10 @@ impl Guard {
     /// A disk has its name in the data directory before anybody writes to it.
     async fn open_disk(
         &self,
-        engine: &DockerRuntime,
+        engine: &E,
         spec: &ContainerSpec,
         stage: Option<&Arc<Busy>>,
-    ) -> Answer<Option<OpenDisk>> {
+    ) -> Answer<Option<E::Disk>> {
         let Some(stage) = stage.map(Arc::clone) else {
             return Ok(None);
         };
@@ -205,8 +217,8 @@ impl Guard {
         }
     }
 
-    async fn copy(&self, code: String) -> Answer<Busy> {
-        let copied = self.on_disk(move |files| files.copy_code(&code)).await;
+    async fn copy(&self, code: BundleDigest) -> Answer<Busy> {
+        let copied = self.on_disk(move |files| files.copy_code(code)).await;
         copied.map_err(no_code)
     }
 
@@ -318,7 +330,7 @@ impl Guard {
                 entry_object,
                 runtime,
             } => {
-                let copy = self.copy(code.clone()).await?;
+                let copy = self.copy(*code).await?;
                 let bundle = BundleSource::of_dir(copy.path().to_owned());
                 let shot = OneShot {
                     image,
@@ -394,7 +406,7 @@ impl Guard {
     }
 
     /// Refuses more containers than a platform can have use for.
-    async fn leave_room(&self, engine: &DockerRuntime) -> Answer<()> {
+    async fn leave_room(&self, engine: &E) -> Answer<()> {
         let most = self.setup.networks.open().capacity() * CONTAINERS_PER_ADDRESS;
         if self.known().len() < most.min(KNOWN_MAX) {
             return Ok(());
@@ -409,7 +421,7 @@ impl Guard {
     }
 
     /// Removes copies of code that no container has.
-    async fn remove_unused(&self, engine: &DockerRuntime) {
+    async fn remove_unused(&self, engine: &E) {
         let removed = async {
             // First what is not in use, then what is: what comes into use
             // meanwhile is not among the first.

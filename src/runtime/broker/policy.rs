@@ -1,10 +1,9 @@
 //! What may be wished for. Pure.
 
 use std::collections::BTreeSet;
-use std::path::{Component, Path};
 
 use super::protocol::{RunWish, ShotKind};
-use crate::model::{Egress, Maxima, ServerId, ServerNetworks};
+use crate::model::{Egress, Maxima, ServerNetworks};
 use crate::runtime::Endpoint;
 
 /// As the settings bound it.
@@ -23,8 +22,6 @@ const ENV_KEY_MAX_BYTES: usize = 128;
 const NAME_DIGITS: usize = 16;
 /// An id as the engine gives it: in full, so that it is nobody else's beginning.
 const ID_DIGITS: usize = 64;
-/// Folders of code below that of the server.
-const DEPTH_MAX: usize = 4;
 
 /// Why something is refused; told to EMCP as it stands.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -51,7 +48,6 @@ impl Policy {
     ) -> Result<(), Forbidden> {
         self.check_name(&wish.name)?;
         self.check_endpoint(wish.egress, &wish.endpoint)?;
-        check_code(wish.server, &wish.code)?;
         check_env(&wish.env, &wish.secret_keys)?;
         check_grace(wish.stop_grace_secs)?;
         // One that was made before the setting was lowered keeps its size.
@@ -72,10 +68,8 @@ impl Policy {
     /// What of it is not allowed.
     pub(super) fn check_shot(&self, shot: &ShotKind) -> Result<(), Forbidden> {
         match shot {
-            ShotKind::Check { code, .. } => {
-                let server = code.split('/').next().and_then(|first| first.parse().ok());
-                check_code(server.ok_or(NO_CODE)?, code)
-            }
+            // Of a bundle, which its digest proves.
+            ShotKind::Check { .. } => Ok(()),
             ShotKind::Reach { endpoint } => self.check_endpoint(Egress::Open, endpoint),
         }
     }
@@ -134,24 +128,6 @@ pub(super) fn check_grace(secs: u64) -> Result<(), Forbidden> {
         Ok(())
     } else {
         Err(Forbidden("so long a time to end"))
-    }
-}
-
-const NO_CODE: Forbidden = Forbidden("code from outside of the server's own folder");
-
-/// A folder below the server's own, by its name alone. What it really leads to
-/// is for who opens it.
-fn check_code(server: ServerId, code: &str) -> Result<(), Forbidden> {
-    let path = Path::new(code);
-    let is_plain = path
-        .components()
-        .all(|part| matches!(part, Component::Normal(_)));
-    let depth = path.components().count();
-    let is_below = path.starts_with(server.to_string()) && (2..=DEPTH_MAX).contains(&depth);
-    if is_plain && is_below && !code.contains('\0') {
-        Ok(())
-    } else {
-        Err(NO_CODE)
     }
 }
 

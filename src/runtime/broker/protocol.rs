@@ -12,7 +12,8 @@ use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::model::{
-    ContainerId, Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId, ServerName,
+    BundleDigest, ContainerId, Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId,
+    ServerName,
 };
 use crate::runtime::Endpoint;
 
@@ -36,6 +37,7 @@ pub(super) enum Wish {
     List {
         server: Option<ServerId>,
     },
+    Mounted,
     Inspect {
         id: ContainerId,
     },
@@ -110,8 +112,8 @@ pub(super) struct RunWish {
     pub(super) revision: u64,
     pub(super) egress: Egress,
     pub(super) endpoint: Endpoint,
-    /// Below the data directory.
-    pub(super) code: String,
+    /// One of the data directory's bundles.
+    pub(super) code: BundleDigest,
     /// The size of its disk, if it has one.
     pub(super) disk_bytes: Option<u64>,
     pub(super) env: Vec<(String, String)>,
@@ -134,8 +136,8 @@ pub(super) struct Shot {
 pub(super) enum ShotKind {
     /// A look at code that is not started.
     Check {
-        /// Below the data directory.
-        code: String,
+        /// One of the data directory's bundles.
+        code: BundleDigest,
         entry_object: EntryObject,
         runtime: RuntimeChoice,
     },

@@ -1,9 +1,6 @@
 //! The broker's side of the socket.
 
-use std::fs::Permissions;
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -11,19 +8,20 @@ use anyhow::{Context, bail};
 use futures_util::{Stream, StreamExt};
 use serde::Serialize;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::UnixStream;
 use tokio::net::unix::{OwnedReadHalf, OwnedWriteHalf};
-use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
-use super::guard::Guard;
+use super::guard::{Find, Guard};
 use super::protocol::{self, ANSWER_MAX_BYTES, GREETING, WISH_MAX_BYTES, Wish};
 use super::setup::Setup;
 use crate::identity::create_dir_private;
-use crate::runtime::RuntimeError;
+use crate::runtime::brokered::Brokered;
+use crate::runtime::{DockerRuntime, RuntimeError};
 use crate::settings::Settings;
+use crate::unix_socket::UnixSocket;
 
 /// Connections at once; further ones wait in the kernel's queue. Each server
 /// that runs has one for its output.
@@ -36,91 +34,49 @@ const TAKE_MAX: Duration = Duration::from_secs(300);
 const READING_MAX_BYTES: usize = 4 * WISH_MAX_BYTES;
 /// What goes into one frame of a stream, if so much is there already.
 const ITEMS_PER_FRAME: usize = 256;
-/// After a failed accept (out of file descriptors): let others finish.
-const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Serves EMCP at the socket that the settings name, until cancelled.
 ///
 /// # Errors
 /// If the settings name none, or it cannot be made.
 pub async fn serve(settings: &Settings, cancel: CancellationToken) -> anyhow::Result<()> {
+    let find =
+        |setup: &Setup| DockerRuntime::new(&setup.docker_host, &setup.network, &setup.instance);
+    serve_with(settings, Box::new(find), cancel).await
+}
+
+/// The same with another engine.
+pub(super) async fn serve_with<E: Brokered>(
+    settings: &Settings,
+    find: Find<E>,
+    cancel: CancellationToken,
+) -> anyhow::Result<()> {
     let Some(path) = &settings.broker else {
         bail!("say where EMCP finds the broker: EMCP_BROKER=/path/of/a/unix-socket");
     };
     create_dir_private(&settings.data_dir)
         .with_context(|| format!("cannot make {}", settings.data_dir.display()))?;
-    let listener = open_listener(path)
-        .with_context(|| format!("cannot make the Unix socket {}", path.display()))?;
-    let owner = std::fs::metadata(path)
-        .with_context(|| format!("cannot look at {}", path.display()))?
-        .uid();
+    let socket = UnixSocket::open(path)?;
     let broker = Arc::new(Broker {
-        guard: Arc::new(Guard::new(Setup::of(settings))),
+        guard: Arc::new(Guard::new(Setup::of(settings), find)),
         reading: Semaphore::new(READING_MAX_BYTES),
-        owner,
     });
     tracing::info!(at = %path.display(), engine = settings.docker_host, instance = settings.instance, "the broker serves");
-    let places = Arc::new(Semaphore::new(CONNECTIONS_MAX));
-    let tasks = TaskTracker::new();
-    loop {
-        let accepted = async {
-            let place = Arc::clone(&places).acquire_owned().await;
-            (place, listener.accept().await)
-        };
-        let (place, accepted) = tokio::select! {
-            () = cancel.cancelled() => break,
-            accepted = accepted => accepted,
-        };
-        match accepted {
-            Ok((stream, _)) => {
-                let broker = Arc::clone(&broker);
-                tasks.spawn(cancel.clone().run_until_cancelled_owned(async move {
-                    let _place = place;
-                    if let Err(error) = broker.attend(stream).await {
-                        tracing::warn!(%error, "a connection was given up");
-                    }
-                }));
-            }
-            Err(error) => {
-                tracing::warn!(%error, "a connection could not be accepted");
-                tokio::time::sleep(ACCEPT_RETRY).await;
-            }
-        }
-    }
-    tasks.close();
-    tasks.wait().await;
+    let attend = |stream| {
+        let broker = Arc::clone(&broker);
+        async move { broker.attend(stream).await }
+    };
+    socket.serve(CONNECTIONS_MAX, cancel, attend).await;
     Ok(())
 }
 
-/// Made under another name and moved there: a broker before this one may have
-/// left its socket behind, and nobody must meet one that all may use.
-fn open_listener(path: &Path) -> io::Result<UnixListener> {
-    if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    let new = path.with_extension("new");
-    match std::fs::remove_file(&new) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        _ => {}
-    }
-    let listener = UnixListener::bind(&new)?;
-    std::fs::set_permissions(&new, Permissions::from_mode(0o600))?;
-    std::fs::rename(&new, path)?;
-    Ok(listener)
-}
-
-struct Broker {
-    guard: Arc<Guard>,
+struct Broker<E> {
+    guard: Arc<Guard<E>>,
     reading: Semaphore,
-    /// The user that the broker runs as, and EMCP with it.
-    owner: u32,
 }
 
-impl Broker {
+impl<E: Brokered> Broker<E> {
     async fn attend(&self, mut stream: UnixStream) -> io::Result<()> {
-        if stream.peer_cred()?.uid() != self.owner {
-            return Err(io::Error::other("it is of another user than the broker's"));
-        }
         stream.write_all(GREETING).await?;
         let wish = timeout(WISH_MAX, self.wish(&mut stream));
         let Some(wish) = wish.await.map_err(io::Error::other)?? else {
@@ -165,6 +121,7 @@ impl Broker {
             Wish::Info => answer(to, &guard.info().await).await,
             Wish::BeganAt => answer(to, &guard.began_at().await).await,
             Wish::List { server } => answer(to, &guard.list(server).await).await,
+            Wish::Mounted => answer(to, &guard.mounted().await).await,
             Wish::Inspect { id } => answer(to, &guard.inspect(&id).await).await,
             Wish::Run(wish) => answer(to, &guard.run(*wish).await).await,
             Wish::Start { id } => answer(to, &guard.start(&id).await).await,

@@ -1,18 +1,27 @@
 use std::collections::HashMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio_util::sync::CancellationToken;
 
 use super::policy::{Policy, check_grace, check_id};
-use super::protocol::{self, GREETING, RunWish, ShotKind, WISH_MAX_BYTES, Wish};
+use super::protocol::{self, ANSWER_MAX_BYTES, GREETING, RunWish, ShotKind, WISH_MAX_BYTES, Wish};
+use super::server::serve_with;
+use super::setup::Setup;
 use super::*;
-use crate::model::{AddressPool, Egress, InstanceId, Limits, Maxima, ServerId, ServerNetworks};
-use crate::runtime::{Endpoint, Runtime, RuntimeError};
+use crate::bundles::Bundles;
+use crate::clock::Clock;
+use crate::model::{
+    AddressPool, Bundle, BundleDigest, Egress, InstanceId, Limits, Maxima, ServerId, ServerNetworks,
+};
+use crate::runtime::fake::{FakeEngine, Fault, Op};
+use crate::runtime::{Change, Endpoint, Runtime, RuntimeError};
 use crate::settings::{Settings, SettingsInput};
 
 const MAXIMA: Maxima = Maxima {
@@ -34,10 +43,13 @@ fn at(address: &str) -> Endpoint {
     Endpoint::at(address.parse().unwrap())
 }
 
+fn digest() -> BundleDigest {
+    Bundle::of_one_file(b"mcp = None\n".to_vec()).digest()
+}
+
 fn wish() -> RunWish {
-    let server = ServerId::new();
     RunWish {
-        server,
+        server: ServerId::new(),
         instance: InstanceId::new(),
         name: "emcp-0123456789abcdef".to_owned(),
         server_name: "demo".parse().unwrap(),
@@ -45,7 +57,7 @@ fn wish() -> RunWish {
         revision: 1,
         egress: Egress::Open,
         endpoint: at("198.18.0.20"),
-        code: format!("{server}/versions/3"),
+        code: digest(),
         disk_bytes: Some(1 << 20),
         env: vec![("KEY".to_owned(), "value".to_owned())],
         secret_keys: vec!["KEY".to_owned()],
@@ -72,22 +84,24 @@ fn what_emcp_asks_for_is_allowed() {
 }
 
 #[test]
-fn code_is_a_folder_of_the_same_server_and_nothing_else() {
-    let other = ServerId::new();
+fn code_is_named_by_its_digest_and_by_nothing_else() {
+    let mut wish = serde_json::to_value(wish()).unwrap();
+    assert!(serde_json::from_value::<RunWish>(wish.clone()).is_ok());
+    let hex = digest().hex();
     for code in [
         String::new(),
-        "/".to_owned(),
         "/etc".to_owned(),
         "..".to_owned(),
         "broker/code".to_owned(),
-        other.to_string(),
-        format!("{other}/versions/1"),
+        format!("bundles/{}/{hex}", &hex[..2]),
+        hex.clone(),
+        format!("sha256:{hex}/.."),
+        format!("sha256:../../{}", &hex[6..]),
+        format!("sha256:{}", hex.to_uppercase()),
     ] {
-        assert!(is_refused(|wish| wish.code = code.clone()), "{code}");
-    }
-    for tail in ["", "/..", "/versions/../..", "/a/b/c/d", "/versions/1\0"] {
-        let refused = is_refused(|wish| wish.code = format!("{}{tail}", wish.server));
-        assert!(refused, "{tail:?}");
+        wish["code"] = code.clone().into();
+        let read = serde_json::from_value::<RunWish>(wish.clone());
+        assert!(read.is_err(), "{code}");
     }
 }
 
@@ -174,17 +188,12 @@ fn only_whole_ids_are_ids() {
 
 #[test]
 fn what_is_run_to_its_end_is_bounded_too() {
-    let check = |code: &str| {
-        policy().check_shot(&ShotKind::Check {
-            code: code.to_owned(),
-            entry_object: "mcp".parse().unwrap(),
-            runtime: crate::model::RuntimeChoice::Auto,
-        })
-    };
-    assert!(check(&format!("{}/versions/1", ServerId::new())).is_ok());
-    for wrong in ["", "etc", "broker/code", "../etc"] {
-        assert!(check(wrong).is_err(), "{wrong}");
-    }
+    let check = policy().check_shot(&ShotKind::Check {
+        code: digest(),
+        entry_object: "mcp".parse().unwrap(),
+        runtime: crate::model::RuntimeChoice::Auto,
+    });
+    assert!(check.is_ok());
     let reach = |address: &str| {
         let endpoint = at(address);
         policy().check_shot(&ShotKind::Reach { endpoint })
@@ -193,7 +202,10 @@ fn what_is_run_to_its_end_is_bounded_too() {
     assert!(reach("198.18.0.1").is_err());
 }
 
-/// A broker whose engine is away.
+mod attacks;
+mod serves;
+
+/// A broker.
 struct Running {
     settings: Settings,
     _dir: tempfile::TempDir,
@@ -207,11 +219,35 @@ impl Drop for Running {
 }
 
 impl Running {
+    /// Its engine is away.
     async fn start() -> Self {
+        Self::start_with(async |settings, cancel| serve(&settings, cancel).await).await
+    }
+
+    /// Its engine is in memory.
+    async fn with_engine() -> (Self, FakeEngine) {
+        let engine = FakeEngine::new(Clock::Wall);
+        let found = engine.clone();
+        let running = Self::start_with(async move |settings, cancel| {
+            let find = Box::new(move |_: &Setup| Ok(found.clone()));
+            serve_with(&settings, find, cancel).await
+        });
+        (running.await, engine)
+    }
+
+    async fn start_with<S>(serve: impl FnOnce(Settings, CancellationToken) -> S) -> Self
+    where
+        S: Future<Output = anyhow::Result<()>> + Send + 'static,
+    {
         let dir = tempfile::tempdir().unwrap();
         let input = SettingsInput {
             data_dir: Some(dir.path().join("data")),
             broker: Some(dir.path().join("socket")),
+            subnet: Some("198.18.0.0/26".to_owned()),
+            max_memory: Some("1g".to_owned()),
+            max_cpus: Some(2.0),
+            max_pids: Some(256),
+            max_storage: Some("1g".to_owned()),
             docker_host: Some(format!("unix://{}", dir.path().join("nobody").display())),
             ..SettingsInput::default()
         };
@@ -221,7 +257,7 @@ impl Running {
             cancel: CancellationToken::new(),
         };
         let (settings, cancel) = (running.settings.clone(), running.cancel.clone());
-        tokio::spawn(async move { serve(&settings, cancel).await });
+        tokio::spawn(serve(settings, cancel));
         let there = async {
             while !running.path().exists() {
                 tokio::time::sleep(Duration::from_millis(5)).await;
@@ -239,6 +275,43 @@ impl Running {
 
     fn client(&self) -> BrokerRuntime {
         BrokerRuntime::new(self.path(), &self.settings)
+    }
+
+    fn data(&self, name: impl AsRef<Path>) -> std::path::PathBuf {
+        self.settings.data_dir.join(name)
+    }
+
+    /// A wish for a container of a server that has code.
+    fn wish(&self) -> RunWish {
+        let bundle = Bundle::of_one_file(b"# fake: say hello\n".to_vec());
+        let bundles = Arc::new(Bundles::new(&self.settings.data_dir));
+        let lease = bundles.lease(bundle.digest());
+        lease.write(&bundle).unwrap();
+        lease.keep();
+        RunWish {
+            code: bundle.digest(),
+            ..wish()
+        }
+    }
+
+    /// Where EMCP has code.
+    fn folder(&self, code: BundleDigest) -> std::path::PathBuf {
+        Bundles::new(&self.settings.data_dir).folder(code)
+    }
+
+    /// What it answers to what whoever took EMCP over says; null if it hangs up.
+    async fn answers(&self, wish: &Value) -> Value {
+        let content = serde_json::to_vec(wish).unwrap();
+        let head = u32::try_from(content.len()).unwrap().to_be_bytes();
+        let mut stream = UnixStream::connect(self.path()).await.unwrap();
+        let said = [&GREETING[..], &head, &content].concat();
+        stream.write_all(&said).await.unwrap();
+        stream.read_exact(&mut [0; GREETING.len()]).await.unwrap();
+        let length = protocol::length_of_next(&mut stream, ANSWER_MAX_BYTES).await;
+        match length {
+            Ok(Some(length)) => protocol::receive(&mut stream, length).await.unwrap(),
+            Ok(None) | Err(_) => Value::Null,
+        }
     }
 
     /// What it says to these bytes until it hangs up.

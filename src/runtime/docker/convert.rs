@@ -273,7 +273,7 @@ mod tests {
             egress: Egress::Open,
             disk: None,
             endpoint: Endpoint::at([198, 18, 1, 5].into()),
-            bundle: BundleSource::of_dir("/data/x/versions/1".into()),
+            bundle: BundleSource::of_dir("/data/bundles/ab/abcd".into()),
             env: vec![
                 ("TOKEN".into(), SecretString::from("hunter2=")),
                 ("PLAIN".into(), SecretString::from("shown")),

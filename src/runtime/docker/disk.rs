@@ -156,10 +156,7 @@ pub(super) fn mount(disk: &OpenDisk, instance: &str) -> Mount {
 /// The file is EMCP's own, so that it can be read for a backup. Under its first
 /// name it is no disk yet.
 fn prepare(dir: &Path) -> io::Result<()> {
-    match std::fs::create_dir(dir) {
-        Err(error) if error.kind() != io::ErrorKind::AlreadyExists => return Err(error),
-        _ => {}
-    }
+    std::fs::create_dir_all(dir)?;
     if !dir.join("disk").exists() {
         OpenOptions::new()
             .write(true)

@@ -1,16 +1,17 @@
 //! Docker Engine through bollard.
 
+mod brokered;
 mod convert;
 mod disk;
 mod follow;
 mod network;
 mod one_shot;
 mod output;
-mod provenance;
 mod seccomp;
 mod usage;
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -26,9 +27,9 @@ use futures_util::{Stream, StreamExt};
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-pub(super) use disk::OpenDisk;
-pub(super) use provenance::Provenance;
+use disk::OpenDisk;
 
+use super::brokered::Brokered;
 use super::{
     Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine, Phase,
     ResourceUsage, Runtime, RuntimeError,
@@ -90,51 +91,6 @@ impl DockerRuntime {
         match egress {
             Egress::Open => self.network.clone(),
             Egress::None => format!("{}-internal", self.network),
-        }
-    }
-
-    /// Has a device made of the disk that the container is to have.
-    ///
-    /// # Errors
-    /// `Storage` with what is wrong, or what the engine says.
-    pub(super) async fn open_disk(
-        &self,
-        spec: &ContainerSpec,
-    ) -> Result<Option<OpenDisk>, RuntimeError> {
-        let Some(disk) = &spec.disk else {
-            return Ok(None);
-        };
-        let opened = disk::open(&self.docker, &self.instance, &spec.image, disk).await?;
-        Ok(Some(opened))
-    }
-
-    /// [`Runtime::run`] with the disk that was opened for it.
-    ///
-    /// # Errors
-    /// As [`Runtime::run`].
-    pub(super) async fn run_with(
-        &self,
-        spec: &ContainerSpec,
-        disk: Option<OpenDisk>,
-    ) -> Result<ContainerId, RuntimeError> {
-        let started = async {
-            let id = self.create(spec, disk.as_ref()).await?;
-            self.start(&id).await?;
-            Ok(id)
-        };
-        let started = started.await;
-        // The container has it mounted; where there is none, nobody has.
-        if let Some(disk) = disk {
-            self.let_go(disk, spec.server).await;
-        }
-        started
-    }
-
-    /// Leaves a disk to the container that has it mounted, if one has.
-    pub(super) async fn let_go(&self, disk: OpenDisk, server: ServerId) {
-        if let Err(error) = disk::let_go(&self.docker, disk).await {
-            // It lets go by itself.
-            tracing::warn!(%server, %error, "the helper that opened a disk is still there");
         }
     }
 
@@ -268,6 +224,19 @@ impl Runtime for DockerRuntime {
         };
         let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
         Ok(listed.into_iter().filter_map(convert::container).collect())
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        let labels = vec![self.instance_filter()];
+        let options = ListContainersOptions {
+            all: true,
+            filters: Some(HashMap::from([("label".to_owned(), labels)])),
+            ..ListContainersOptions::default()
+        };
+        let listed = within(ANSWER_MAX, self.docker.list_containers(Some(options))).await?;
+        let mounts = listed.into_iter().flat_map(|one| one.mounts);
+        let sources = mounts.flatten().filter_map(|mount| mount.source);
+        Ok(sources.map(PathBuf::from).collect())
     }
 
     async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {

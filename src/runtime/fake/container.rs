@@ -1,5 +1,6 @@
 //! A container of the fake engine.
 
+use std::path::PathBuf;
 use std::time::Instant;
 
 use jiff::Timestamp;
@@ -29,6 +30,9 @@ pub(super) struct Kept {
     pub(super) env: Vec<(String, SecretString)>,
     pub(super) secret_keys: Vec<String>,
     pub(super) given: Given,
+    pub(super) code_dir: PathBuf,
+    /// Whether it is another instance's.
+    pub(super) is_foreign: bool,
     pub(super) program: Program,
     pub(super) phase: Phase,
     pub(super) run: Option<Run>,
@@ -65,6 +69,8 @@ impl Kept {
                 disk_bytes: None,
                 egress: Egress::default(),
             },
+            code_dir: PathBuf::new(),
+            is_foreign: false,
             program: Program::default(),
             phase: Phase::Created,
             run: None,

@@ -1,5 +1,6 @@
 //! The fake engine's side of [`Runtime`].
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -33,6 +34,11 @@ impl Runtime for FakeEngine {
         self.call(Op::Info, CALL, |_| Ok(())).await
     }
 
+    async fn greet_broker(&self) -> Option<Result<(), RuntimeError>> {
+        let answers = self.state().broker?;
+        Some(answers.then_some(()).ok_or_else(no_answer))
+    }
+
     async fn info(&self) -> Result<EngineInfo, RuntimeError> {
         let info = EngineInfo {
             version: "fake".into(),
@@ -50,11 +56,19 @@ impl Runtime for FakeEngine {
 
     async fn list(&self, server: Option<ServerId>) -> Result<Vec<Container>, RuntimeError> {
         self.call(Op::List, CALL, |state| {
-            let all = state.containers.iter();
-            let wanted = all.filter(|(_, one)| server.is_none_or(|id| id == one.server));
+            let own = state.containers.iter().filter(|(_, one)| !one.is_foreign);
+            let wanted = own.filter(|(_, one)| server.is_none_or(|id| id == one.server));
             Ok(wanted
                 .map(|(id, one)| one.listed(id, one.listed_phase()))
                 .collect())
+        })
+        .await
+    }
+
+    async fn mounted(&self) -> Result<Vec<PathBuf>, RuntimeError> {
+        self.call(Op::Mounted, CALL, |state| {
+            let own = state.containers.values().filter(|one| !one.is_foreign);
+            Ok(own.map(|one| one.code_dir.clone()).collect())
         })
         .await
     }
@@ -283,6 +297,7 @@ impl State {
                 disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
                 egress: spec.egress,
             },
+            code_dir: spec.bundle.dir().to_owned(),
             program,
             ..Kept::new(spec.server, spec.endpoint.clone(), spec.env.clone())
         };

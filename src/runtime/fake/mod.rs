@@ -9,6 +9,7 @@
 //! an engine that is away, or begins anew and has ended everything meanwhile;
 //! containers that somebody else kills, freezes, cuts off or removes.
 
+mod brokered;
 mod container;
 mod engine;
 mod faults;
@@ -58,6 +59,8 @@ struct State {
     runs: BTreeMap<ServerId, u32>,
     began_at: Timestamp,
     is_away: bool,
+    /// Whether a broker before it answers, where there is one.
+    broker: Option<bool>,
     listeners: Vec<mpsc::UnboundedSender<Change>>,
     faults: Faults,
     calls: Vec<Op>,
@@ -73,6 +76,7 @@ impl FakeEngine {
                 runs: BTreeMap::new(),
                 began_at: clock.now(),
                 is_away: false,
+                broker: None,
                 listeners: Vec::new(),
                 faults: Faults::default(),
                 calls: Vec::new(),
@@ -88,7 +92,7 @@ impl FakeEngine {
     }
 
     /// The container that an earlier EMCP wrote down for this server, as it was
-    /// left.
+    /// left, with its code in a folder as that EMCP had them.
     pub(crate) fn has_from_before(&self, entry: &Entry, networks: &ServerNetworks) {
         let (server, state) = (&entry.server, &entry.state);
         let Some(id) = &state.container_id else {
@@ -120,6 +124,7 @@ impl FakeEngine {
             is_ready: true,
             generation: server.generation,
             revision: state.applied_revision.unwrap_or(server.revision),
+            code_dir: format!("/data/{}/versions/{}", server.id, server.version).into(),
             ..Kept::new(server.id, entry.endpoint(networks), env)
         };
         let mut state = self.state();
@@ -145,6 +150,13 @@ impl FakeEngine {
     /// It answers again, and nothing has happened to its containers.
     pub(crate) fn comes_back(&self) {
         self.state().is_away = false;
+    }
+
+    /// There is a broker before it, which answers or does not; without its
+    /// answer there is none of the engine.
+    pub(crate) fn has_broker(&self, answers: bool) {
+        let mut state = self.state();
+        (state.broker, state.is_away) = (Some(answers), !answers);
     }
 
     /// It ends, and all containers with it, and begins anew.
@@ -294,12 +306,17 @@ impl FakeEngine {
     fn each_of(&self, server: ServerId, change: impl Fn(&mut Kept, Timestamp)) {
         let now = self.0.clock.now();
         let mut state = self.state();
-        let own = state.containers.values_mut();
-        for one in own.filter(|one| one.server == server) {
+        let all = state.containers.values_mut();
+        let mut is_heard = false;
+        for one in all.filter(|one| one.server == server) {
             change(one, now);
+            // Of another instance's, only what its network tells.
+            is_heard |= !one.is_foreign;
         }
         drop(state);
-        self.tell(Change::Server(server));
+        if is_heard {
+            self.tell(Change::Server(server));
+        }
     }
 
     /// One call: what is to be done, or what goes wrong instead.

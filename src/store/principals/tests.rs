@@ -1,4 +1,6 @@
 use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -7,9 +9,10 @@ use uuid::Uuid;
 
 use super::*;
 use crate::access::{Caller, ClientKey, TokenTable};
+use crate::bundles::Bundles;
 use crate::identity::parse_master_key;
 use crate::model::{AuditFilter, Grant, Role, RunState, ServerId, TokenId, TokenSecret};
-use crate::store::NewServer;
+use crate::store::{NewRelease, NewServer};
 use crate::tests::unpack_fixture;
 use crate::vault::{Place, Vault};
 
@@ -153,16 +156,11 @@ async fn caller(store: &Store, secret: &str) -> Caller {
 
 async fn create(store: &Store, vault: &Vault, creator: &Principal) {
     let (id, now) = (ServerId::new(), Timestamp::now());
+    let release = Release::of_file(1, b"x", creator.clone(), now);
+    let bundle = Arc::new(Bundles::new(Path::new("/nowhere"))).lease(release.bundle);
     let new = NewServer {
         server: Server::new(id, "demo".parse().unwrap(), creator.clone(), now),
-        version: CodeVersion {
-            number: 1,
-            sha256: String::new(),
-            size_bytes: 1,
-            uploaded_by: creator.clone(),
-            uploaded_at: now,
-            last_in_use_at: None,
-        },
+        release: NewRelease { release, bundle },
         env: Vec::new(),
         gateway_key: vault.seal(Place::GatewayKey(id), "key").unwrap(),
         state: RunState::never_ran(now),
@@ -190,7 +188,7 @@ async fn who_is_called_something_else_keeps_what_is_theirs_and_no_namesake_gets_
     renamed.await.unwrap();
     let server = async || store.load_servers().await.unwrap().remove(0).server;
     let who = caller(&store, "first").await;
-    assert_eq!(who.principal.name, "Ada Lovelace");
+    assert_eq!(who.principal().name, "Ada Lovelace");
     assert!(who.may_write(&server().await).unwrap().to_share().is_ok());
     assert_eq!(server().await.creator.name, "Ada Lovelace");
     let history = store.events_of(server().await.id, 1).await.unwrap();
@@ -198,7 +196,7 @@ async fn who_is_called_something_else_keeps_what_is_theirs_and_no_namesake_gets_
 
     // Her namesake, come from elsewhere, has nothing of hers.
     let other = caller(&store, "namesake").await;
-    assert_eq!(other.principal.name, server().await.creator.name);
+    assert_eq!(other.principal().name, server().await.creator.name);
     for refused in [
         other.may_write(&server().await).map(drop),
         other.may_inspect(&server().await).map(drop),

@@ -1,17 +1,21 @@
 use std::os::unix::fs::symlink;
 
 use super::*;
+use crate::bundles::Bundles;
+use crate::model::Bundle;
 
-/// A data directory with one server's code.
-fn data() -> (tempfile::TempDir, ServerId, String) {
+/// A data directory with one bundle.
+fn data() -> (tempfile::TempDir, ServerId, BundleDigest) {
     let data = tempfile::tempdir().unwrap();
-    let server = ServerId::new();
-    let code = format!("{server}/versions/1");
-    let folder = data.path().join(&code);
-    std::fs::create_dir_all(folder.join("package")).unwrap();
-    std::fs::write(folder.join("server.py"), "code").unwrap();
-    std::fs::write(folder.join("package/more.py"), "more").unwrap();
-    (data, server, code)
+    let mut bundle = Bundle::of_one_file(b"code".to_vec());
+    bundle.insert("package/more.py".parse().unwrap(), b"more".to_vec());
+    let bundles = Arc::new(Bundles::new(data.path()));
+    bundles.lease(bundle.digest()).write(&bundle).unwrap();
+    (data, ServerId::new(), bundle.digest())
+}
+
+fn folder(data: &tempfile::TempDir, digest: BundleDigest) -> PathBuf {
+    Bundles::new(data.path()).folder(digest)
 }
 
 fn files(data: &Path) -> Arc<Files> {
@@ -22,7 +26,7 @@ fn files(data: &Path) -> Arc<Files> {
 fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
     let (data, _, code) = data();
     let files = files(data.path());
-    let mut copy = files.copy_code(&code).unwrap();
+    let mut copy = files.copy_code(code).unwrap();
     let path = copy.path().to_owned();
     assert!(files.is_copy(&path));
     assert_eq!(std::fs::read(path.join("server.py")).unwrap(), b"code");
@@ -42,7 +46,7 @@ fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
     assert_eq!(idle, std::slice::from_ref(&path));
     files.remove(idle).unwrap();
     assert!(!path.exists());
-    let path = files.copy_code(&code).unwrap().path().to_owned();
+    let path = files.copy_code(code).unwrap().path().to_owned();
     assert!(!path.exists());
 }
 
@@ -50,43 +54,77 @@ fn code_is_copied_whole_and_goes_when_nothing_uses_it() {
 fn no_link_leads_anywhere() {
     let outside = tempfile::tempdir().unwrap();
     std::fs::write(outside.path().join("shadow"), "secret").unwrap();
-    for part in ["", "versions", "versions/1"] {
-        let (data, server, code) = data();
-        let replaced = data.path().join(server.to_string()).join(part);
-        let replaced: std::path::PathBuf = replaced.components().collect();
-        std::fs::rename(&replaced, data.path().join("away")).unwrap();
-        symlink(outside.path(), &replaced).unwrap();
-        assert!(files(data.path()).copy_code(&code).is_err(), "{part}");
+    for steps in 0..3 {
+        let (data, _, code) = data();
+        // The bundle's own folder, and those above it.
+        let place = folder(&data, code);
+        let replaced = place.ancestors().nth(steps).unwrap();
+        std::fs::rename(replaced, data.path().join("away")).unwrap();
+        symlink(outside.path(), replaced).unwrap();
+        assert!(
+            files(data.path()).copy_code(code).is_err(),
+            "{steps} above it"
+        );
+        // Also where the same lies behind it.
+        std::fs::remove_file(replaced).unwrap();
+        symlink(data.path().join("away"), replaced).unwrap();
+        assert!(
+            files(data.path()).copy_code(code).is_err(),
+            "{steps} above it"
+        );
     }
     let (data, server, code) = data();
     symlink(
         outside.path().join("shadow"),
-        data.path().join(&code).join("link.py"),
+        folder(&data, code).join("link.py"),
     )
     .unwrap();
     let files = files(data.path());
-    assert!(files.copy_code(&code).is_err());
+    assert!(files.copy_code(code).is_err());
     assert!(files.idle().unwrap().is_empty());
-    symlink(
-        outside.path(),
-        data.path().join(server.to_string()).join("storage"),
-    )
-    .unwrap();
+    let own = data.path().join(server.to_string());
+    std::fs::create_dir(&own).unwrap();
+    symlink(outside.path(), own.join("storage")).unwrap();
     assert!(files.disk_bytes(server).is_err());
     assert!(files.stage_disk(server).is_err());
 }
 
 #[test]
 fn code_is_bounded_and_nothing_but_files() {
-    let (data, _, code) = data();
-    let files = files(data.path());
-    let big = data.path().join(&code).join("big.py");
-    std::fs::write(&big, vec![b'x'; 2_000]).unwrap();
-    assert!(files.copy_code(&code).is_err());
-    std::fs::remove_file(&big).unwrap();
-    let socket = std::os::unix::net::UnixListener::bind(data.path().join(&code).join("s"));
-    assert!(files.copy_code(&code).is_err());
+    let data = tempfile::tempdir().unwrap();
+    let big = Bundle::of_one_file(vec![b'x'; 2_000]);
+    let bundles = Arc::new(Bundles::new(data.path()));
+    bundles.lease(big.digest()).write(&big).unwrap();
+    assert!(files(data.path()).copy_code(big.digest()).is_err());
+
+    let (data, _, code) = self::data();
+    let socket = std::os::unix::net::UnixListener::bind(folder(&data, code).join("s"));
+    assert!(files(data.path()).copy_code(code).is_err());
     drop(socket);
+}
+
+#[test]
+fn what_is_not_what_its_name_says_is_refused_and_leaves_nothing() {
+    type Alter = fn(&Path);
+    let alter: [Alter; 4] = [
+        |folder| {
+            std::fs::remove_file(folder.join("server.py")).unwrap();
+            std::fs::write(folder.join("server.py"), "Code").unwrap();
+        },
+        |folder| std::fs::remove_file(folder.join("package/more.py")).unwrap(),
+        |folder| std::fs::write(folder.join("more.py"), "").unwrap(),
+        |folder| std::fs::write(folder.join("a\nb"), "").unwrap(),
+    ];
+    for (number, alter) in alter.into_iter().enumerate() {
+        let (data, _, code) = data();
+        let files = files(data.path());
+        drop(files.copy_code(code).unwrap());
+        alter(&folder(&data, code));
+        assert!(files.copy_code(code).is_err(), "{number}");
+        assert!(files.idle().unwrap().is_empty(), "{number}");
+        let copies = data.path().join("broker/code");
+        assert_eq!(std::fs::read_dir(copies).unwrap().count(), 0, "{number}");
+    }
 }
 
 #[test]
@@ -120,7 +158,7 @@ fn a_disk_is_a_file_and_stays_the_same_one() {
     let (data, server, _) = data();
     let files = files(data.path());
     let storage = data.path().join(server.to_string()).join("storage");
-    std::fs::create_dir(&storage).unwrap();
+    std::fs::create_dir_all(&storage).unwrap();
     symlink("/etc/passwd", storage.join("disk")).unwrap();
     assert!(files.stage_disk(server).is_err());
     std::fs::remove_file(storage.join("disk")).unwrap();
