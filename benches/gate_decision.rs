@@ -10,7 +10,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex};
 use std::time::{Duration, Instant};
 
 use divan::Bencher;
@@ -20,8 +20,8 @@ use emcp::directory::{Directory, Entry};
 use emcp::gate::{self, GateRequest, Recognised, Verdict};
 use emcp::metrics::{GateOutcome, Metrics};
 use emcp::model::{
-    Desired, Error, Grant, Origin, Principal, Role, RunState, Server, ServerId, Status, Token,
-    TokenId, TokenSecret,
+    Desired, Error, Grant, Instance, InstanceRole, Instances, Origin, Principal, Role, RunState,
+    Server, ServerId, Status, Token, TokenId, TokenSecret,
 };
 use jiff::Timestamp;
 use secrecy::SecretString;
@@ -178,13 +178,10 @@ fn entry(number: usize, now: Timestamp) -> Entry {
         generation: 1,
         ..RunState::never_ran(now)
     };
-    Entry {
-        server: Arc::new(server),
-        state: Arc::new(state),
-        gateway_key: Arc::new(SecretString::from("gateway")),
-        activity: Arc::default(),
-        liveness: Arc::default(),
-    }
+    let role = InstanceRole::Serving;
+    let instance = Instance::new(&server, role, [198, 18, 1, 0].into(), state);
+    let key = SecretString::from("gateway");
+    Entry::new(server, Instances::only(instance), key)
 }
 
 fn token(number: usize, secret: &TokenSecret, server: ServerId, now: Timestamp) -> Token {

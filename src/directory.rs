@@ -10,21 +10,79 @@ use tokio::sync::watch;
 
 use crate::activity::Activity;
 use crate::liveness::Liveness;
-use crate::model::{Error, Result, RunState, Server, ServerId, ServerName};
+use crate::model::{
+    Error, Instance, InstanceId, Instances, Placement, Result, RunState, Server, ServerId,
+    ServerName, ServerNetworks,
+};
+use crate::runtime::Endpoint;
 
 /// A server as wanted and as observed.
 #[derive(Clone)]
 pub struct Entry {
     /// As wanted.
     pub server: Arc<Server>,
-    /// As observed.
+    /// As observed, and as people see it: of the instance that is shown.
     pub state: Arc<RunState>,
+    /// Its instances.
+    pub instances: Instances,
     /// What the gate shows the container.
     pub gateway_key: Arc<SecretString>,
     /// Who uses it, as the gate sees it.
     pub activity: Arc<Activity>,
     /// Whether it answers, as EMCP hears.
     pub liveness: Arc<Liveness>,
+}
+
+impl Entry {
+    /// A server of which nobody has heard yet.
+    pub fn new(server: Server, instances: Instances, gateway_key: SecretString) -> Self {
+        Self {
+            server: Arc::new(server),
+            state: Arc::clone(&instances.shown().state),
+            instances,
+            gateway_key: Arc::new(gateway_key),
+            activity: Arc::default(),
+            liveness: Arc::default(),
+        }
+    }
+
+    /// A server with one instance, in this state.
+    #[cfg(test)]
+    pub(crate) fn of_test(server: Server, state: RunState, address: [u8; 4]) -> Self {
+        use crate::model::InstanceRole;
+        let role = InstanceRole::Serving;
+        let instance = Instance::new(&server, role, address.into(), state);
+        let key = SecretString::from("gateway");
+        Self::new(server, Instances::only(instance), key)
+    }
+
+    /// Where its routes lead.
+    pub fn place(&self) -> Placement {
+        self.instances.shown().place
+    }
+
+    /// Where it is found.
+    pub fn endpoint(&self, networks: &ServerNetworks) -> Endpoint {
+        let place = self.place();
+        Endpoint::of(place.address, place.egress, networks)
+    }
+
+    /// The same server, with this instance as the only one.
+    pub fn as_of(&self, id: InstanceId) -> Self {
+        let Some(instance) = self.instances.get(id) else {
+            return self.clone();
+        };
+        Self {
+            state: Arc::clone(&instance.state),
+            instances: Instances::only(Instance::clone(instance)),
+            ..self.clone()
+        }
+    }
+
+    fn put_instances(&mut self, instances: Instances) {
+        self.state = Arc::clone(&instances.shown().state);
+        self.instances = instances;
+    }
 }
 
 /// The servers, by id and by name.
@@ -123,14 +181,35 @@ impl Directory {
         self.tell();
     }
 
-    /// Takes over what was observed of a known server.
+    /// Takes over what was observed of a known server's instance that is shown.
     pub fn put_state(&self, id: ServerId, state: RunState) {
+        self.change(id, |all| all.with(all.shown().seen(state)));
+    }
+
+    /// Takes over an instance of a known server, as it is now: a new one, or one
+    /// that may have taken the place of another.
+    pub fn put_instance(&self, instance: Instance) {
+        self.change(instance.server, |all| all.with(instance));
+    }
+
+    /// Takes over all instances of a known server.
+    pub fn put_instances(&self, id: ServerId, instances: Instances) {
+        self.change(id, |_| instances);
+    }
+
+    /// Forgets an instance, unless it is the last of its server.
+    pub fn remove_instance(&self, of: ServerId, id: InstanceId) {
+        self.change(of, |all| all.without(id));
+    }
+
+    fn change(&self, id: ServerId, change: impl FnOnce(&Instances) -> Instances) {
         {
             let mut inner = self.write();
             let Some(entry) = inner.by_id.get_mut(&id) else {
                 return;
             };
-            entry.state = Arc::new(state);
+            let changed = change(&entry.instances);
+            entry.put_instances(changed);
         }
         self.tell();
     }
@@ -187,13 +266,7 @@ mod tests {
     fn entry(name: &str) -> Entry {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
         let server = Server::new(id, name.parse().unwrap(), Principal::by_name("ann"), now);
-        Entry {
-            server: Arc::new(server),
-            state: Arc::new(RunState::never_ran(now)),
-            gateway_key: Arc::new(SecretString::from("k")),
-            activity: Arc::default(),
-            liveness: Arc::default(),
-        }
+        Entry::of_test(server, RunState::never_ran(now), [198, 18, 1, 1])
     }
 
     #[test]

@@ -31,6 +31,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use uuid::Uuid;
 
+use crate::identity::BundleSource;
 use crate::model::{Bundle, BundleDigest, Release};
 
 /// The folder in the data directory.
@@ -339,6 +340,11 @@ impl Lease {
     /// Whether it is there already.
     pub fn is_there(&self) -> bool {
         self.bundles.has(self.digest)
+    }
+
+    /// What is in it, as the runtime is given it.
+    pub fn source(&self) -> BundleSource {
+        BundleSource::of_dir(self.folder())
     }
 
     /// Its folder.

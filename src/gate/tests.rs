@@ -22,7 +22,6 @@ fn now() -> Timestamp {
 fn entry(desired: Desired, status: Status) -> Entry {
     let server = Server {
         desired,
-        address: [198, 18, 1, 0].into(),
         ..Server::new(
             ServerId::new(),
             "demo".parse().unwrap(),
@@ -35,13 +34,7 @@ fn entry(desired: Desired, status: Status) -> Entry {
         generation: 1,
         ..RunState::never_ran(now())
     };
-    Entry {
-        server: Arc::new(server),
-        state: Arc::new(state),
-        gateway_key: Arc::new(SecretString::from("gateway")),
-        activity: Arc::default(),
-        liveness: Arc::default(),
-    }
+    Entry::of_test(server, state, [198, 18, 1, 0])
 }
 
 fn token(secret: &str, role: Role, servers: Option<Vec<ServerId>>) -> Token {

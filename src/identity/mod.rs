@@ -5,6 +5,7 @@ mod certificate;
 mod examine;
 mod files;
 mod own_certificate;
+mod source;
 
 use std::path::{Path, PathBuf};
 
@@ -16,6 +17,7 @@ pub use certificate::ServedCertificate;
 pub use examine::Examined;
 pub use files::{create_dir_private, write_atomically};
 pub use own_certificate::{from_files, keep};
+pub use source::{BundleSource, DiskSource};
 
 use crate::model::{KnownNotice, ServerId};
 use crate::settings::{SecretSource, Settings, TlsSource};
@@ -83,6 +85,11 @@ impl Layout {
     /// The image of that disk.
     pub fn disk_image(&self, id: ServerId) -> PathBuf {
         self.storage_dir(id).join("disk")
+    }
+
+    /// That disk, as the runtime is given it.
+    pub fn disk(&self, id: ServerId) -> DiskSource {
+        DiskSource::of_dir(self.storage_dir(id))
     }
 
     /// Where a backup is put together before it is moved into place.

@@ -134,6 +134,7 @@ mod tests {
             stream: LogSource::Stdout,
             line,
             seq,
+            instance: None,
         }
     }
 

@@ -212,6 +212,7 @@ mod tests {
             stream: LogSource::Stdout,
             line: format!("line {seq}"),
             seq,
+            instance: None,
         }
     }
 

@@ -1,4 +1,4 @@
-//! Servers' output: one follower per container however many look on, kept in
+//! Servers' output: one follower a run of an instance however many look on, kept in
 //! a bounded ring in memory and a bounded file on disk.
 //!
 //! Viewers pull: each holds the number of the last line it got and asks for
@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::blocking::run_blocking;
-use crate::model::{LogRecord, LogSource, ServerId};
-use crate::runtime::{OutputLine, OutputStream, Run, Runtime};
+use crate::model::{ContainerId, InstanceId, LogRecord, LogSource, ServerId};
+use crate::runtime::{Container, OutputLine, OutputStream, Run, Runtime};
 use crate::trouble;
 use crate::vault::Mask;
 
@@ -49,6 +49,8 @@ const CHUNK_LINES: usize = 256;
 const GAP: &str = "--- output is missing here: Docker dropped it before it was read ---";
 /// How long the end of a container's output is waited for.
 const DRAIN: Duration = Duration::from_secs(3);
+/// Runs of a server of which it is known that they were followed.
+const FOLLOWED_MAX: usize = 8;
 
 /// All servers' logs.
 pub struct Logs {
@@ -64,8 +66,8 @@ pub struct ServerLog {
     ring: Mutex<Ring>,
     disk: Mutex<Disk>,
     newest: watch::Sender<u64>,
-    /// The run that is followed, or was last.
-    followed: Mutex<Option<Follower>>,
+    /// The runs that are followed, or were last.
+    followed: Mutex<Vec<Follower>>,
 }
 
 struct Disk {
@@ -75,6 +77,7 @@ struct Disk {
 }
 
 struct Follower {
+    container: ContainerId,
     run_key: String,
     ended: watch::Receiver<bool>,
 }
@@ -116,32 +119,45 @@ impl Logs {
     }
 
     /// Makes sure a run's output is being taken in. Repeating it is free.
-    /// `mask` hides the server's secret values before anything is kept.
-    pub async fn follow(self: &Arc<Self>, id: ServerId, container: &str, run: &Run, mask: Mask) {
+    /// `by` is the instance whose run it is; `mask` hides the server's secret values
+    /// before anything is kept.
+    pub async fn follow(
+        self: &Arc<Self>,
+        id: ServerId,
+        container: &Container,
+        by: Option<InstanceId>,
+        run: &Run,
+        mask: Mask,
+    ) {
         let log = self.of(id).await;
         let (ended_sender, ended) = watch::channel(false);
         {
             let mut followed = log.followed();
             // A follower that ended while its run goes on lost its connection
             // to Docker: another one takes over where it stopped.
-            let is_followed = followed
-                .as_ref()
-                .is_some_and(|f| f.run_key == run.key && !f.has_ended());
-            if is_followed {
+            let is_followed = |f: &Follower| f.run_key == run.key && !f.has_ended();
+            if followed.iter().any(is_followed) {
                 return;
             }
-            *followed = Some(Follower {
+            followed.retain(|f| f.run_key != run.key);
+            if followed.len() >= FOLLOWED_MAX
+                && let Some(oldest) = followed.iter().position(Follower::has_ended)
+            {
+                followed.remove(oldest);
+            }
+            followed.push(Follower {
+                container: container.id.clone(),
                 run_key: run.key.clone(),
                 ended,
             });
         }
         let runtime = Arc::clone(&self.runtime);
-        let container = container.to_owned();
+        let container = container.clone();
         let run = run.clone();
         let cancel = self.cancel.clone();
         self.tasks.spawn(async move {
             cancel
-                .run_until_cancelled(take_in(&*runtime, &log, &container, &run, &mask))
+                .run_until_cancelled(take_in(&*runtime, &log, &container.id, by, &run, &mask))
                 .await;
             ended_sender.send_replace(true);
         });
@@ -168,15 +184,20 @@ impl Logs {
         let log = self.servers().get(&id).cloned();
         log.is_some_and(|log| {
             let followed = log.followed();
-            followed.as_ref().is_some_and(&wanted)
+            followed.iter().any(&wanted)
         })
     }
 
-    /// Waits (bounded) until everything an ended run wrote is taken in.
-    pub async fn drained(&self, id: ServerId) {
+    /// Waits (bounded) until everything is taken in that the ended runs of a
+    /// container wrote.
+    pub async fn drained(&self, id: ServerId, container: &ContainerId) {
         let log = self.of(id).await;
-        let ended = log.followed().as_ref().map(|f| f.ended.clone());
-        if let Some(mut ended) = ended {
+        let of_it: Vec<_> = {
+            let followed = log.followed();
+            let own = followed.iter().filter(|f| f.container == *container);
+            own.map(|f| f.ended.clone()).collect()
+        };
+        for mut ended in of_it {
             // A follower that hangs loses its last lines, not the server.
             let _ = tokio::time::timeout(DRAIN, ended.wait_for(|ended| *ended)).await;
         }
@@ -233,19 +254,27 @@ impl ServerLog {
         self.newest.subscribe()
     }
 
-    async fn append(self: &Arc<Self>, lines: Vec<(Timestamp, LogSource, String)>) {
+    async fn append(
+        self: &Arc<Self>,
+        lines: Vec<(Timestamp, LogSource, String)>,
+        by: Option<InstanceId>,
+    ) {
         if lines.is_empty() {
             return;
         }
         let log = Arc::clone(self);
-        let written = run_blocking(move || log.append_now(lines)).await;
+        let written = run_blocking(move || log.append_now(lines, by)).await;
         match written {
             Ok(Err(error)) => trouble::OUTPUT.met(&error),
             _ => trouble::OUTPUT.worked(),
         }
     }
 
-    fn append_now(&self, lines: Vec<(Timestamp, LogSource, String)>) -> io::Result<()> {
+    fn append_now(
+        &self,
+        lines: Vec<(Timestamp, LogSource, String)>,
+        by: Option<InstanceId>,
+    ) -> io::Result<()> {
         // Held from before the lines are in the ring until they are on disk:
         // whoever reads the disk meanwhile would miss some.
         let mut disk = self.disk();
@@ -253,7 +282,7 @@ impl ServerLog {
             let mut ring = self.ring();
             let records: Vec<LogRecord> = lines
                 .into_iter()
-                .map(|(ts, stream, line)| ring.push(ts, stream, line))
+                .map(|(ts, stream, line)| ring.push(ts, stream, line, by))
                 .collect();
             (records, ring.newest())
         };
@@ -276,9 +305,9 @@ impl ServerLog {
         Ok(Kept::new(disk.file.parts()?, unwritten))
     }
 
-    /// When the newest line of the server itself was taken in.
-    fn last_output_at(&self) -> Option<Timestamp> {
-        self.ring().last_output_at()
+    /// When the newest line was taken in that an instance itself wrote.
+    fn last_output_of(&self, instance: Option<InstanceId>) -> Option<Timestamp> {
+        self.ring().last_output_of(instance)
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -289,7 +318,7 @@ impl ServerLog {
         self.disk.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn followed(&self) -> MutexGuard<'_, Option<Follower>> {
+    fn followed(&self) -> MutexGuard<'_, Vec<Follower>> {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -298,19 +327,20 @@ impl ServerLog {
 async fn take_in(
     runtime: &dyn Runtime,
     log: &Arc<ServerLog>,
-    container: &str,
+    container: &ContainerId,
+    by: Option<InstanceId>,
     run: &Run,
     mask: &Mask,
 ) {
     // What was taken in before, by this EMCP or an earlier one, is not taken
     // twice: Docker's times are precise to the nanosecond and never go back.
-    let known_until = log.last_output_at();
+    let known_until = log.last_output_of(by);
     let run_start = run.started_at.unwrap_or(Timestamp::UNIX_EPOCH);
     let is_resumed = known_until.is_some_and(|known| known >= run_start);
     if !is_resumed {
-        let short = container.get(..12).unwrap_or(container);
-        let marker = format!("--- run started, container {short} ---");
-        log.append(vec![(run_start, LogSource::Emcp, marker)]).await;
+        let marker = format!("--- run started, container {} ---", container.short());
+        log.append(vec![(run_start, LogSource::Emcp, marker)], by)
+            .await;
     }
     let since = known_until.map_or(run_start, |known| known.max(run_start));
     let mut lines = Box::pin(
@@ -327,9 +357,9 @@ async fn take_in(
             .filter_map(|line| hider.pass(line))
             .map(as_kept)
             .collect();
-        log.append(fresh).await;
+        log.append(fresh, by).await;
     }
-    log.append(hider.rest().map(as_kept).collect()).await;
+    log.append(hider.rest().map(as_kept).collect(), by).await;
 }
 
 fn as_kept(line: OutputLine) -> (Timestamp, LogSource, String) {

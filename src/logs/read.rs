@@ -259,7 +259,7 @@ mod tests {
                     )
                 })
                 .collect();
-            log.append_now(lines).unwrap();
+            log.append_now(lines, None).unwrap();
         }
         log
     }
@@ -313,7 +313,7 @@ mod tests {
         // So many that the files are turned over, and something is still there.
         let flood = vec![(Timestamp::UNIX_EPOCH, LogSource::Stdout, "x".repeat(60_000))];
         while log.kept().unwrap().records().next().unwrap().unwrap().seq == 1 {
-            log.append_now(flood.clone()).unwrap();
+            log.append_now(flood.clone(), None).unwrap();
         }
         let numbers: Vec<u64> = all(few).await.iter().map(|r| r.seq).collect();
         assert_eq!(numbers, (9_996..=10_000).collect::<Vec<_>>());
@@ -358,7 +358,7 @@ mod tests {
             LogSource::Stdout,
             "unwritten".to_owned(),
         )];
-        log.append_now(lines).unwrap_err();
+        log.append_now(lines, None).unwrap_err();
         log.disk().file = super::super::LogFile::new(folder);
         let page = log.page(Selection::default(), 2).await.unwrap();
         let found: Vec<(u64, &str)> = page

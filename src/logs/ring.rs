@@ -5,10 +5,12 @@ use std::ops::RangeInclusive;
 
 use jiff::Timestamp;
 
-use crate::model::{LogRecord, LogSource};
+use crate::model::{InstanceId, LogRecord, LogSource};
 
 const RING_MAX_LINES: usize = 5_000;
 const RING_MAX_BYTES: usize = 1024 * 1024;
+/// More of a server never write at once.
+const INSTANCES_MAX: usize = 16;
 
 /// The newest lines, oldest first.
 #[derive(Default)]
@@ -16,6 +18,11 @@ pub(super) struct Ring {
     records: VecDeque<LogRecord>,
     bytes: usize,
     newest: u64,
+    /// Whose the newest line is, as far as the log tells.
+    writing: Option<InstanceId>,
+    /// When each instance wrote last, the one that did so last at the end; without
+    /// one, what was kept before lines had any.
+    last_output: VecDeque<(Option<InstanceId>, Timestamp)>,
 }
 
 /// An answer to "what came after number N?".
@@ -33,12 +40,20 @@ impl Ring {
         self.newest
     }
 
-    pub(super) fn push(&mut self, ts: Timestamp, stream: LogSource, line: String) -> LogRecord {
+    pub(super) fn push(
+        &mut self,
+        ts: Timestamp,
+        stream: LogSource,
+        line: String,
+        by: Option<InstanceId>,
+    ) -> LogRecord {
+        let is_told = stream == LogSource::Emcp || self.writing != by;
         let record = LogRecord {
             ts,
             stream,
             line,
             seq: self.newest + 1,
+            instance: by.filter(|_| is_told),
         };
         self.restore(record.clone());
         record
@@ -50,6 +65,10 @@ impl Ring {
             return;
         }
         self.newest = record.seq;
+        self.writing = record.instance.or(self.writing);
+        if record.stream != LogSource::Emcp {
+            self.note_output(record.ts);
+        }
         self.bytes += record.line.len();
         self.records.push_back(record);
         while self.records.len() > RING_MAX_LINES || self.bytes > RING_MAX_BYTES {
@@ -88,13 +107,19 @@ impl Ring {
         self.records.iter().filter(fits).cloned().collect()
     }
 
-    pub(super) fn last_output_at(&self) -> Option<Timestamp> {
-        self.records
-            .iter()
-            .rev()
-            .filter(|record| record.stream != LogSource::Emcp)
-            .map(|record| record.ts)
-            .next()
+    fn note_output(&mut self, at: Timestamp) {
+        self.last_output.retain(|(by, _)| *by != self.writing);
+        self.last_output.push_back((self.writing, at));
+        if self.last_output.len() > INSTANCES_MAX {
+            self.last_output.pop_front();
+        }
+    }
+
+    /// When an instance wrote the newest line of it that was taken in, or may have.
+    pub(super) fn last_output_of(&self, instance: Option<InstanceId>) -> Option<Timestamp> {
+        let may_be = |by: &Option<InstanceId>| by.is_none() || *by == instance;
+        let own = self.last_output.iter().filter(|(by, _)| may_be(by));
+        own.map(|(_, at)| *at).max()
     }
 }
 
@@ -109,6 +134,7 @@ mod tests {
                 Timestamp::UNIX_EPOCH,
                 LogSource::Stdout,
                 format!("line {n}"),
+                None,
             );
         }
         ring
@@ -138,6 +164,33 @@ mod tests {
     }
 
     #[test]
+    fn the_log_tells_where_another_instance_begins_to_write() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let (one, two) = (Some(InstanceId::new()), Some(InstanceId::new()));
+        let mut ring = Ring::default();
+        ring.push(at(1), LogSource::Stdout, "of before".into(), None);
+        let mut told = Vec::new();
+        for (second, by) in [(2, one), (3, one), (4, two), (5, one), (6, one)] {
+            let record = ring.push(at(second), LogSource::Stdout, String::new(), by);
+            told.push(record.instance);
+        }
+        assert_eq!(told, [one, None, two, one, None]);
+        let begins = ring.push(at(7), LogSource::Emcp, "a run".into(), one);
+        assert_eq!(begins.instance, one);
+        // As of the disk, at the next start.
+        let mut again = Ring::default();
+        for record in ring.after(0, 100).records {
+            again.restore(record);
+        }
+        for ring in [&ring, &again] {
+            assert_eq!(ring.last_output_of(one), Some(at(6)));
+            assert_eq!(ring.last_output_of(two), Some(at(4)));
+            // What was kept before may be of anybody.
+            assert_eq!(ring.last_output_of(Some(InstanceId::new())), Some(at(1)));
+        }
+    }
+
+    #[test]
     fn long_lines_are_bounded_by_bytes() {
         let mut ring = Ring::default();
         for _ in 0..100 {
@@ -145,6 +198,7 @@ mod tests {
                 Timestamp::UNIX_EPOCH,
                 LogSource::Stdout,
                 "x".repeat(64 * 1024),
+                None,
             );
         }
         assert!(ring.bytes <= RING_MAX_BYTES);

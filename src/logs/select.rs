@@ -170,6 +170,7 @@ mod tests {
             stream,
             line: line.to_owned(),
             seq,
+            instance: None,
         }
     }
 

@@ -1,12 +1,39 @@
-//! The address pool: every server has one address of the network for life, and
-//! its twin in the network without a way out.
+//! The address pool: an instance of a server leases an address of the network
+//! with a way out, and has its twin in the network without one.
 
 use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 
 use ipnet::{IpAdd, IpBitAnd, IpBitOr, IpSub, Ipv4AddrRange, Ipv4Net};
 
+use serde::{Deserialize, Serialize};
+
 use super::Egress;
+
+/// An address of the pool that somebody has for a while. The store leases it,
+/// and what it leads to is the runtime's to know (`runtime::Endpoint`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct LeasedAddress(Ipv4Addr);
+
+impl LeasedAddress {
+    /// What is leased, for the store and the runtime.
+    pub(crate) fn ip(self) -> Ipv4Addr {
+        self.0
+    }
+}
+
+impl From<Ipv4Addr> for LeasedAddress {
+    fn from(ip: Ipv4Addr) -> Self {
+        Self(ip)
+    }
+}
+
+impl From<[u8; 4]> for LeasedAddress {
+    fn from(octets: [u8; 4]) -> Self {
+        Self(octets.into())
+    }
+}
 
 /// A network description that EMCP cannot work with.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -118,9 +145,8 @@ impl AddressPool {
 }
 
 /// The two networks a server can be in. They are of one size, so that an
-/// address of the pool has exactly one twin in the other: a server's address is
-/// a function of its place in the pool and of its egress, and both are known
-/// without asking anybody.
+/// address of the pool has exactly one twin in the other: where an instance is
+/// found follows from its lease and its egress, without asking anybody.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ServerNetworks {
     open: AddressPool,
@@ -149,7 +175,7 @@ impl ServerNetworks {
         Ok(Self { open, internal })
     }
 
-    /// The subnet of the network with a way out; addresses for life are its.
+    /// The subnet of the network with a way out, whose addresses are leased.
     pub fn open(&self) -> AddressPool {
         self.open
     }
@@ -164,13 +190,14 @@ impl ServerNetworks {
         [self.open.gateway(), self.internal.gateway()]
     }
 
-    /// Where a server with this address for life is found.
-    pub fn address(&self, for_life: Ipv4Addr, egress: Egress) -> Ipv4Addr {
+    /// Where who leases this address is found.
+    pub(crate) fn address(&self, leased: LeasedAddress, egress: Egress) -> Ipv4Addr {
+        let LeasedAddress(leased) = leased;
         match egress {
-            Egress::Open => for_life,
+            Egress::Open => leased,
             Egress::None => {
                 let internal = self.internal.0;
-                let host = for_life.bitand(internal.hostmask());
+                let host = leased.bitand(internal.hostmask());
                 internal.network().bitor(host)
             }
         }
@@ -194,9 +221,9 @@ mod tests {
         let mut taken = BTreeSet::new();
         let mut twins = BTreeSet::new();
         while let Some(address) = open.lowest_free(&taken) {
-            let twin = networks.address(address, Egress::None);
+            let twin = networks.address(address.into(), Egress::None);
             assert!(internal.contains(twin));
-            assert_eq!(networks.address(address, Egress::Open), address);
+            assert_eq!(networks.address(address.into(), Egress::Open), address);
             assert!(twins.insert(twin));
             taken.insert(address);
         }

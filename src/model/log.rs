@@ -4,6 +4,8 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use super::InstanceId;
+
 /// Where a line came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
@@ -39,4 +41,9 @@ pub struct LogRecord {
     pub line: String,
     /// Its number; rises without gaps, also across runs and restarts of EMCP.
     pub seq: u64,
+    /// The instance that writes from here on, where that is another than before,
+    /// and where a run begins.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(nullable = false, value_type = Option<String>)]
+    pub instance: Option<InstanceId>,
 }

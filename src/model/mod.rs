@@ -7,12 +7,14 @@ mod address;
 mod args;
 mod audit;
 mod bundle;
+mod container;
 mod description;
 mod env;
 mod error;
 mod fault;
 mod finding;
 mod history;
+mod instance;
 mod log;
 mod name;
 mod notice;
@@ -36,10 +38,11 @@ mod storage;
 mod token;
 mod weight;
 
-pub use address::{AddressPool, ServerNetworks, SubnetError};
+pub use address::{AddressPool, LeasedAddress, ServerNetworks, SubnetError};
 pub use args::Args;
 pub use audit::{AuditEntry, AuditFilter, AuditRecord, AuditResult};
 pub use bundle::{Bundle, BundleDigest, BundlePath, Manifest, NotABundle};
+pub use container::ContainerId;
 pub use description::Description;
 pub use env::{
     ENV_VALUE_MAX_BYTES, EnvKey, EnvVarInput, EnvVarView, RawEnvVar, SECRET_MASK, parse_env_json,
@@ -48,6 +51,7 @@ pub use error::{Error, Result};
 pub use fault::{Fault, KnownFault};
 pub use finding::Finding;
 pub use history::{Deed, Event, Happening};
+pub use instance::{Instance, InstanceId, InstanceRole, Instances, Placement};
 pub use log::{LogRecord, LogSource};
 pub use name::{EntryObject, RESERVED_NAMES, ServerName};
 pub use notice::KnownNotice;

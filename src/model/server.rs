@@ -1,7 +1,6 @@
 //! What a user asked for.
 
 use std::fmt;
-use std::net::Ipv4Addr;
 use std::str::FromStr;
 
 use jiff::Timestamp;
@@ -9,13 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 use uuid::Uuid;
 
-use super::{
-    Effect, Error, Principal, PrincipalId, Result, ServerName, ServerNetworks, ServerSettings,
-};
-
-/// The port every server listens on inside its container: the base image's
-/// bootstrap and every route agree on it (`base-image/README.md`).
-const CONTAINER_PORT: u16 = 8000;
+use super::{Effect, Error, Principal, PrincipalId, Result, ServerName, ServerSettings};
 
 /// A server's identity for life: a UUIDv7, so ids sort by age.
 #[derive(
@@ -114,7 +107,7 @@ impl FromStr for RuntimeChoice {
 }
 
 /// Where a server's own connections may lead.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Egress {
     /// Wherever the host's network leads, but for what the firewall closes.
@@ -227,7 +220,9 @@ impl Limits {
     }
 }
 
-/// A server as wanted. What is observed of it is a `RunState`.
+/// A server as wanted. What is observed is observed of its [`Instance`]s.
+///
+/// [`Instance`]: super::Instance
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Server {
     /// Identity for life.
@@ -261,9 +256,6 @@ pub struct Server {
     pub version: u32,
     /// The highest number ever given to a release.
     pub newest_version: u32,
-    /// Its address of the pool, kept for life. Where its container is found
-    /// depends on its egress too: [`Server::address_in`].
-    pub address: Ipv4Addr,
     /// When it was created.
     pub created_at: Timestamp,
     /// When anything above last changed.
@@ -272,7 +264,7 @@ pub struct Server {
 
 impl Server {
     /// A server of which no more than its name is said: it is not wanted to run
-    /// yet, and has no address of the pool.
+    /// yet.
     pub fn new(id: ServerId, name: ServerName, creator: Principal, now: Timestamp) -> Self {
         Self {
             id,
@@ -287,20 +279,9 @@ impl Server {
             env_revision: 1,
             version: 1,
             newest_version: 1,
-            address: Ipv4Addr::UNSPECIFIED,
             created_at: now,
             updated_at: now,
         }
-    }
-
-    /// The address of its container.
-    pub fn address_in(&self, networks: &ServerNetworks) -> Ipv4Addr {
-        networks.address(self.address, self.settings.egress)
-    }
-
-    /// `IP:port` of the server inside its network.
-    pub fn endpoint(&self, networks: &ServerNetworks) -> String {
-        format!("{}:{CONTAINER_PORT}", self.address_in(networks))
     }
 
     /// Whether this person created it or was added to it.

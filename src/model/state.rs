@@ -4,7 +4,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use super::{Desired, Fault, Reason, Serves, SleepDepth};
+use super::{ContainerId, Desired, Fault, Reason, Serves, SleepDepth};
 
 /// What a server is doing, as shown to people.
 #[derive(
@@ -74,7 +74,7 @@ pub struct Failure {
     pub at: Timestamp,
 }
 
-/// What EMCP has seen of a server; kept across restarts of EMCP.
+/// What EMCP has seen of an instance; kept across restarts of EMCP.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RunState {
     /// The status shown.
@@ -85,10 +85,11 @@ pub struct RunState {
     pub since: Timestamp,
     /// The wish this state answers: `Server::generation`.
     pub generation: u64,
-    /// `Server::revision` that the present container was made from.
+    /// `Server::revision` that the present container was made from: that of its
+    /// instance.
     pub applied_revision: Option<u64>,
     /// The present container.
-    pub container_id: Option<String>,
+    pub container_id: Option<ContainerId>,
     /// Exit code of the last run that ended.
     pub exit_code: Option<i64>,
     /// The last failure; kept until the server runs by a new wish. One that

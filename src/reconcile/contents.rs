@@ -9,8 +9,8 @@ use sha2::{Digest, Sha256};
 use super::Parts;
 use crate::blocking::run_blocking;
 use crate::bundles::Lease;
-use crate::model::{Error, Result, Server, ServerId};
-use crate::runtime::{ContainerSpec, DiskSpec, RuntimeError, STORAGE_TARGET};
+use crate::model::{ContainerId, Error, Instance, Result, Server, ServerId};
+use crate::runtime::{ContainerSpec, DiskSpec, Endpoint, RuntimeError, STORAGE_TARGET};
 use crate::store::StoredValue;
 use crate::vault::{Mask, Place};
 
@@ -18,22 +18,34 @@ use crate::vault::{Mask, Place};
 /// of a network the names of all others, forwards and by address, so the name
 /// says nothing: it cannot be guessed, and changes with each start. People find
 /// the server's name in the label `emcp.name`.
-fn container_name(instance: &str, gateway_key: &SecretString, generation: u64) -> String {
+fn container_name(installation: &str, gateway_key: &SecretString, instance: &Instance) -> String {
     let text = format!(
-        "container name {} {generation}",
-        gateway_key.expose_secret()
+        "container name {} {} {}",
+        gateway_key.expose_secret(),
+        instance.id,
+        instance.generation()
     );
     let digest = Sha256::digest(text.as_bytes());
-    format!("{instance}-{}", hex::encode(&digest[..8]))
+    format!("{installation}-{}", hex::encode(&digest[..8]))
 }
 
 impl Parts {
-    /// Everything the server's container is made from, and what keeps its code in
-    /// place until the container has it.
+    /// Where an instance is found.
+    pub(super) fn endpoint(&self, instance: &Instance) -> Endpoint {
+        let place = instance.place;
+        Endpoint::of(place.address, place.egress, &self.config.networks)
+    }
+
+    /// Everything a container of this instance is made from, and what keeps its
+    /// code in place until the container has it.
     ///
     /// # Errors
     /// If what is stored of the server cannot be read or opened.
-    pub(super) async fn spec(&self, server: &Server) -> Result<(ContainerSpec, Lease)> {
+    pub(super) async fn spec(
+        &self,
+        server: &Server,
+        instance: &Instance,
+    ) -> Result<(ContainerSpec, Lease)> {
         // Without a key the container would answer anybody on the network.
         let entry = self
             .directory
@@ -74,21 +86,22 @@ impl Parts {
             };
             env.push((var.key.to_string(), value));
         }
-        let code = self.code(server).await?;
+        let code = self.code(instance).await?;
         let spec = ContainerSpec {
             server: server.id,
-            name: container_name(&self.config.instance, &entry.gateway_key, server.generation),
+            instance: instance.id,
+            name: container_name(&self.config.instance, &entry.gateway_key, instance),
             server_name: server.name.clone(),
             image: self.config.base_image.clone(),
-            generation: server.generation,
-            revision: server.revision,
-            address: server.address_in(&self.config.networks),
-            egress: server.settings.egress,
+            generation: instance.generation(),
+            revision: instance.revision,
+            endpoint: self.endpoint(instance),
+            egress: instance.place.egress,
             disk: server.settings.storage.map(|storage| DiskSpec {
-                dir: self.layout.storage_dir(server.id),
+                source: self.layout.disk(server.id),
                 size_bytes: storage.size_bytes,
             }),
-            code_dir: code.folder(),
+            bundle: code.source(),
             env,
             secret_keys,
             limits: self.bounds.maxima().cap(server.settings.limits),
@@ -97,10 +110,10 @@ impl Parts {
         Ok((spec, code))
     }
 
-    /// The code in use, which is what was uploaded.
-    async fn code(&self, server: &Server) -> Result<Lease> {
-        let number = server.version;
-        let release = self.store.release(server.id, number).await?;
+    /// The code that an instance runs, which is what was uploaded.
+    async fn code(&self, instance: &Instance) -> Result<Lease> {
+        let number = instance.release;
+        let release = self.store.release(instance.server, number).await?;
         let release = release.ok_or_else(|| Error::version_pruned(number))?;
         let bundles = Arc::clone(&self.bundles);
         let verifying = run_blocking(move || {
@@ -125,7 +138,7 @@ impl Parts {
     pub(super) async fn mask(
         &self,
         id: ServerId,
-        container: &str,
+        container: &ContainerId,
     ) -> std::result::Result<Mask, RuntimeError> {
         let mut secrets = self.runtime.given_secrets(container).await?;
         match self.store.env_of(id).await {

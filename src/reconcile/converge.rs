@@ -2,6 +2,7 @@
 
 mod ends;
 mod kept;
+mod several;
 mod silence;
 mod sleep;
 
@@ -15,12 +16,15 @@ use tokio::sync::{Notify, Semaphore};
 
 use super::Parts;
 use super::failure::restarts_with_this;
-use super::plan::{Facts, Observed, Step, plan};
+use super::plan::{Facts, Observed, Planned, Step, plan};
 use super::probe::{Probe, look_for_mcp, probe};
 use super::told::Told;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{KnownFault, Reason, RunState, Server, ServerId, Serves, SleepDepth, Status};
+use crate::model::{
+    ContainerId, Desired, Instance, InstanceId, InstanceRole, Instances, KnownFault, Reason,
+    RunState, ServerId, Serves, SleepDepth, Status,
+};
 use crate::runtime::{Container, Inspected, Phase, Run, RuntimeError};
 
 /// How long one look for readiness takes before the container is observed
@@ -53,7 +57,7 @@ impl Converge {
                 continue;
             };
             let entry = self.take_up_wish(entry).await;
-            let observed = match self.observe(&entry.server).await {
+            let observed = match self.observe(&entry.instances).await {
                 Ok(observed) => observed,
                 Err(error) => {
                     told.engine(self.id, &error, "cannot observe");
@@ -68,11 +72,12 @@ impl Converge {
                 start_timeout: self.parts.config.start_timeout,
             };
             let now = self.parts.clock.now();
-            let step = plan(&entry.server, &entry.state, &observed, facts, now);
-            tracing::debug!(server = %self.id, ?step, "next step");
+            let Planned { instance, step } =
+                plan(&entry.server, &entry.instances, &observed, facts, now);
+            tracing::debug!(server = %self.id, %instance, ?step, "next step");
             let (name, begin) = (step.name(), clock::instant());
             let done = self
-                .execute(&entry, step, &observed, &mut answering_run)
+                .execute(&entry.as_of(instance), step, &observed, &mut answering_run)
                 .await;
             if let Some(name) = name {
                 let metrics = &self.parts.metrics;
@@ -90,44 +95,59 @@ impl Converge {
         }
     }
 
-    /// A new wish forgets what was counted against the last one.
+    /// A new wish forgets what was counted against the last one, and begins the
+    /// next instance where another release or configuration is to run. That has
+    /// the place at once; the planner makes no container of it before those of the
+    /// last instance are gone.
     async fn take_up_wish(&self, entry: Entry) -> Entry {
-        if entry.server.settings.hold || entry.state.generation == entry.server.generation {
+        let (server, before) = (&entry.server, entry.instances.shown());
+        if server.settings.hold || before.generation() == server.generation {
             return entry;
         }
-        let state = entry
-            .state
-            .for_wish(entry.server.generation, entry.server.desired);
-        self.save(&entry.state, state.clone()).await;
-        Entry {
-            state: Arc::new(state),
-            ..entry
+        let state = before.state.for_wish(server.generation, server.desired);
+        let next = match server.desired {
+            Desired::Running if !before.is_up_to_date(server) => before.successor(server),
+            Desired::Running | Desired::Stopped => Instance::clone(before),
+        };
+        self.save(before, next.seen(state)).await;
+        match self.parts.directory.get(self.id) {
+            Some(now) => Entry {
+                server: entry.server,
+                ..now
+            },
+            // Deleted meanwhile, which the next round sees.
+            None => entry,
         }
     }
 
-    async fn observe(&self, server: &Server) -> std::result::Result<Vec<Observed>, RuntimeError> {
+    async fn observe(
+        &self,
+        instances: &Instances,
+    ) -> std::result::Result<Vec<Observed>, RuntimeError> {
         let containers = self.parts.runtime.list(Some(self.id)).await?;
-        let address = server.address_in(&self.parts.config.networks);
         let mut observed = Vec::with_capacity(containers.len());
         for listed in containers {
             let Inspected {
                 phase,
                 run,
-                addresses,
+                endpoints,
             } = match self.parts.runtime.inspect(&listed.id).await {
                 Ok(inspected) => inspected,
                 // Gone since it was listed.
                 Err(RuntimeError::NoSuchContainer) => continue,
                 Err(other) => return Err(other),
             };
-            let is_attached = addresses.contains(&address);
+            let owner = instances.owner(listed.instance);
+            let is_attached =
+                owner.is_some_and(|owner| endpoints.contains(&self.parts.endpoint(owner)));
             let container = Container {
                 phase,
-                addresses,
+                endpoints,
                 ..listed
             };
             if let Some(run) = &run {
-                match self.take_in_output(&container, run).await {
+                let by = owner.map(|owner| owner.id);
+                match self.take_in_output(&container, by, run).await {
                     Ok(()) | Err(RuntimeError::NoSuchContainer) => {}
                     Err(other) => return Err(other),
                 }
@@ -146,6 +166,7 @@ impl Converge {
     async fn take_in_output(
         &self,
         container: &Container,
+        by: Option<InstanceId>,
         run: &Run,
     ) -> std::result::Result<(), RuntimeError> {
         let logs = &self.parts.logs;
@@ -155,7 +176,7 @@ impl Converge {
         };
         if !is_taken_in {
             let mask = self.parts.mask(self.id, &container.id).await?;
-            logs.follow(self.id, &container.id, run, mask).await;
+            logs.follow(self.id, container, by, run, mask).await;
         }
         Ok(())
     }
@@ -167,7 +188,7 @@ impl Converge {
         observed: &[Observed],
         answering_run: &mut Option<Answering>,
     ) -> std::result::Result<Next, RuntimeError> {
-        let (server, state) = (&*entry.server, &*entry.state);
+        let (server, state, instance) = (&entry.server, &entry.state, entry.instances.shown());
         let runtime = &self.parts.runtime;
         let moves = step.moves_a_container() && server.settings.storage.is_some();
         let _disk = match moves.then(|| self.parts.disks.try_lock(self.id)) {
@@ -195,17 +216,17 @@ impl Converge {
                     started_at: None,
                     ..state.for_wish(server.generation, server.desired)
                 };
-                self.save(state, settled).await;
+                self.see(instance, settled).await;
             }
-            Step::Create => self.create_and_start(server, state).await?,
+            Step::Create => self.create_and_start(entry).await?,
             // Its disk was let go when it ended: a new one opens it anew.
             Step::Start(id) if server.settings.storage.is_some() => {
-                self.parts.logs.drained(self.id).await;
+                self.parts.logs.drained(self.id, &id).await;
                 runtime.remove(&id).await?;
             }
             Step::Start(id) => match runtime.start(&id).await {
-                Ok(()) => self.starts(state, &id, state.applied_revision).await,
-                Err(error) => self.could_not_run(state, error).await?,
+                Ok(()) => self.starts(instance, &id, state.applied_revision).await,
+                Err(error) => self.could_not_run(instance, error).await?,
             },
             Step::Unpause(id) => {
                 runtime.unpause(&id).await?;
@@ -217,25 +238,26 @@ impl Converge {
             Step::PutAway(_) => self.put_away(entry).await,
             Step::EndedAsleep(id) => {
                 let ended = id.and_then(|id| find(observed, &id));
-                self.ended_asleep(state, ended.and_then(|o| o.run.as_ref()))
+                self.ended_asleep(instance, ended.and_then(|o| o.run.as_ref()))
                     .await;
             }
             Step::SettleAwake => self.awake(entry).await,
-            Step::Rouse => self.rouse(state).await,
+            Step::Rouse => self.rouse(instance).await,
             Step::AwaitReady(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
                 let Some(run) = run else {
                     return Ok(Next::Look);
                 };
                 let container = find(observed, &id).map(|o| &o.container);
-                let state = self.adopted(state, container, run.started_at).await;
+                let entry = self.adopted(entry, container, run.started_at).await;
+                let instance = entry.instances.shown();
                 if answering_run
                     .as_ref()
                     .is_none_or(|known| known.key != run.key)
                 {
                     tokio::select! {
                         () = self.interrupt.notified() => return Ok(Next::Look),
-                        found = self.probe(entry) => {
+                        found = self.probe(&entry) => {
                             match found {
                                 Probe::Answers(serves) => {
                                     let key = run.key.clone();
@@ -248,7 +270,7 @@ impl Converge {
                                 }
                                 Probe::Refuses { status, .. } => {
                                     let fault = KnownFault::WantsCredential { status };
-                                    self.fail_for_good(&state, &id, Some(run.key.clone()), fault)
+                                    self.fail_for_good(instance, &id, Some(run.key.clone()), fault)
                                         .await?;
                                     return Ok(Next::Look);
                                 }
@@ -260,60 +282,71 @@ impl Converge {
                         }
                     }
                 }
-                if let Some(answering) = answering_run {
-                    self.await_route(entry, &state, answering).await;
+                // No route leads to a candidate: the planner switches to it.
+                if let Some(answering) = answering_run
+                    && instance.role != InstanceRole::Candidate
+                {
+                    self.await_route(&entry, answering).await;
                 }
             }
             Step::GiveUpStarting(id) => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
                 let timeout_secs = self.parts.config.start_timeout.as_secs();
                 let fault = KnownFault::StartTimeout { timeout_secs };
-                self.fail_for_good(state, &id, run.map(|r| r.key.clone()), fault)
+                self.fail_for_good(instance, &id, run.map(|r| r.key.clone()), fault)
                     .await?;
             }
             Step::TellSilence { reason, silent_for } => {
-                self.tell_silence(state, reason, silent_for).await;
+                self.tell_silence(instance, reason, silent_for).await;
             }
             Step::TellAnswer => {
-                self.say(state, Status::Running, Reason::AnswersAgain).await;
+                self.say(instance, Status::Running, Reason::AnswersAgain)
+                    .await;
             }
             Step::Attach(id) => self.attach(entry, &id).await?,
             Step::GiveUpSilent { id, silent_for } => {
                 let run = find(observed, &id).and_then(|o| o.run.as_ref());
-                self.give_up_silent(state, &id, run, silent_for).await?;
+                self.give_up_silent(instance, &id, run, silent_for).await?;
             }
             Step::AccountForEnd(id) => {
                 if let Some(run) = find(observed, &id).and_then(|o| o.run.as_ref()) {
-                    self.account_for_end(server, state, &id, run).await?;
+                    self.account_for_end(server, instance, &id, run).await?;
                 }
             }
             Step::Stop(id) => {
                 // What failed keeps its reason, and so does what sleeps.
                 if !matches!(state.status, Status::Error | Status::Sleeping) {
-                    self.say(state, state.status, Reason::Stopping).await;
+                    self.say(instance, state.status, Reason::Stopping).await;
                 }
                 runtime.stop(&id, self.parts.config.stop_grace).await?;
             }
             Step::Remove(id) => {
-                self.parts.logs.drained(self.id).await;
+                self.parts.logs.drained(self.id, &id).await;
                 runtime.remove(&id).await?;
             }
+            Step::Switch => self.switch_to(instance.id).await,
+            Step::Retire => self.retire(instance.id).await,
         }
         Ok(Next::Look)
     }
 
-    async fn create_and_start(
-        &self,
-        server: &Server,
-        state: &RunState,
-    ) -> std::result::Result<(), RuntimeError> {
+    async fn create_and_start(&self, entry: &Entry) -> std::result::Result<(), RuntimeError> {
         let Ok(_permit) = self.starts.acquire().await else {
             return Ok(());
         };
-        let building = self
-            .say(state, Status::Building, Reason::CreatingContainer)
-            .await;
-        let (spec, _code_stays) = match self.parts.spec(server).await {
+        let (server, before) = (&entry.server, entry.instances.shown());
+        // Changed without a wish, since the last container was made.
+        let next = match before.is_up_to_date(server) {
+            true => Instance::clone(before),
+            false => before.successor(server),
+        };
+        let building = next.seen(RunState {
+            status: Status::Building,
+            reason: Reason::CreatingContainer,
+            ..RunState::clone(&before.state)
+        });
+        self.save(before, building.clone()).await;
+        let (spec, _code_stays) = match self.parts.spec(server, &building).await {
             Ok(contents) => contents,
             Err(error) => {
                 tracing::error!(server = %self.id, %error, "cannot put the container's contents together");
@@ -330,35 +363,36 @@ impl Converge {
     }
 
     /// Keeps that a container has been started.
-    async fn starts(&self, state: &RunState, container: &str, revision: Option<u64>) {
+    async fn starts(&self, instance: &Instance, container: &ContainerId, revision: Option<u64>) {
+        let state = &instance.state;
         let starting = RunState {
             status: Status::Starting,
             reason: Reason::AwaitingAnswer,
-            container_id: Some(container.to_owned()),
+            container_id: Some(container.clone()),
             applied_revision: revision,
             restarts: restarts_with_this(state),
             retry_at: None,
             ready_run: None,
             started_at: Some(self.parts.clock.now()),
-            ..state.clone()
+            ..RunState::clone(state)
         };
-        self.save(state, starting).await;
+        self.see(instance, starting).await;
     }
 
     /// Takes over a container that an earlier EMCP started without writing
     /// down so.
     async fn adopted(
         &self,
-        state: &RunState,
+        entry: &Entry,
         container: Option<&Container>,
         started_at: Option<Timestamp>,
-    ) -> RunState {
+    ) -> Entry {
+        let (state, instance) = (&entry.state, entry.instances.shown());
         let Some(container) = container else {
-            return state.clone();
+            return entry.clone();
         };
-        if state.container_id.as_deref() == Some(&container.id) && state.status == Status::Starting
-        {
-            return state.clone();
+        if state.container_id.as_ref() == Some(&container.id) && state.status == Status::Starting {
+            return entry.clone();
         }
         let adopted = RunState {
             status: Status::Starting,
@@ -366,10 +400,11 @@ impl Converge {
             container_id: Some(container.id.clone()),
             applied_revision: Some(container.revision),
             started_at,
-            ..state.clone()
+            ..RunState::clone(state)
         };
-        self.save(state, adopted.clone()).await;
-        adopted
+        self.see(instance, adopted).await;
+        let now = self.parts.directory.get(self.id);
+        now.map_or_else(|| entry.clone(), |now| now.as_of(instance.id))
     }
 
     /// One look whether it answers, and what it serves.
@@ -387,15 +422,15 @@ impl Converge {
 
     /// Calls a server that answers running, once Traefik routes it as the record
     /// that was observed says. A newer one interrupts.
-    async fn await_route(&self, entry: &Entry, state: &RunState, answering: &Answering) {
+    async fn await_route(&self, entry: &Entry, answering: &Answering) {
         let routes = &self.parts.routes;
-        let server = &entry.server;
-        if !routes.is_routed(server) {
-            self.say(state, Status::Starting, Reason::AwaitingRoute)
+        let (state, instance) = (&entry.state, entry.instances.shown());
+        if !routes.is_routed(entry) {
+            self.say(instance, Status::Starting, Reason::AwaitingRoute)
                 .await;
             tokio::select! {
                 () = self.interrupt.notified() => return,
-                is_routed = routes.wait_routed(server, PROBE_SLICE) => {
+                is_routed = routes.wait_routed(entry, PROBE_SLICE) => {
                     if !is_routed {
                         return;
                     }
@@ -419,7 +454,7 @@ impl Converge {
             self.parts.config.liveness_interval,
             entry.activity.requests(),
         );
-        self.save(state, running).await;
+        self.see(instance, running).await;
     }
 
     /// Waits, unless something is new.
@@ -441,6 +476,6 @@ enum Next {
     Rest,
 }
 
-fn find<'a>(observed: &'a [Observed], id: &str) -> Option<&'a Observed> {
-    observed.iter().find(|o| o.container.id == id)
+fn find<'a>(observed: &'a [Observed], id: &ContainerId) -> Option<&'a Observed> {
+    observed.iter().find(|o| o.container.id == *id)
 }

@@ -1,24 +1,29 @@
-//! The planner: what is the next step for one server? Pure and synchronous;
-//! it takes values and `now`, and returns a value.
+//! The planner: what is the next step for one server, and for which of its
+//! instances? Pure and synchronous; it takes values and `now`, and returns a value.
 
 mod at_rest;
+mod several;
 
 use std::time::Duration;
 
 use jiff::Timestamp;
 
 use super::alive::Alive;
-use crate::model::{Desired, Reason, RunState, Server, SleepDepth, Status};
+use crate::model::{
+    ContainerId, Desired, Instance, InstanceId, Instances, Reason, RunState, Server, SleepDepth,
+    Status,
+};
 use crate::runtime::{Container, Phase, Run};
 
 pub(super) use at_rest::at_rest;
+use several::View;
 
 /// A container and, where it was ever started, its present or last run.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Observed {
     pub(super) container: Container,
     pub(super) run: Option<Run>,
-    /// Whether it is in the network at the server's address.
+    /// Whether it is in its network where its instance is to be found.
     pub(super) is_attached: bool,
 }
 
@@ -36,24 +41,24 @@ pub(super) enum Step {
     /// Make a container and start it.
     Create,
     /// Start a container that has ended, or was made and not started.
-    Start(String),
+    Start(ContainerId),
     /// Let a frozen container go on; a sleeping server is awake by that.
-    Unpause(String),
+    Unpause(ContainerId),
     /// Nobody has used it: ask it once more, then freeze it.
-    Pause(String),
+    Pause(ContainerId),
     /// Nobody has used it: give its container up, after asking if it runs.
-    PutAway(String),
+    PutAway(ContainerId),
     /// It sleeps, and its container ended or went from outside: say so.
     /// Nothing is lost by it, and the next request starts it.
-    EndedAsleep(Option<String>),
+    EndedAsleep(Option<ContainerId>),
     /// It is said to sleep, and runs: say so.
     SettleAwake,
     /// It sleeps without a container and is wanted: begin a start.
     Rouse,
     /// It runs: find out whether it answers, and whether Traefik has its route.
-    AwaitReady(String),
+    AwaitReady(ContainerId),
     /// It ran for too long without answering: give up on it.
-    GiveUpStarting(String),
+    GiveUpStarting(ContainerId),
     /// It answers nobody, or was cut off: say so, and since when.
     TellSilence {
         /// Why.
@@ -64,20 +69,24 @@ pub(super) enum Step {
     /// It answers again: say so.
     TellAnswer,
     /// It has lost its network: give it back.
-    Attach(String),
+    Attach(ContainerId),
     /// It has answered nobody for too long: keep that as a failure, and end it.
     GiveUpSilent {
         /// Which container.
-        id: String,
+        id: ContainerId,
         /// For how long.
         silent_for: Duration,
     },
     /// It has ended: keep why.
-    AccountForEnd(String),
+    AccountForEnd(ContainerId),
     /// End it.
-    Stop(String),
+    Stop(ContainerId),
     /// Remove it.
-    Remove(String),
+    Remove(ContainerId),
+    /// A candidate answers: have it serve, and what serves drain.
+    Switch,
+    /// Nothing is left of an instance that is not to serve: forget it.
+    Retire,
 }
 
 impl Step {
@@ -103,6 +112,8 @@ impl Step {
             Self::AccountForEnd(_) => "account_for_end",
             Self::Stop(_) => "stop",
             Self::Remove(_) => "remove",
+            Self::Switch => "switch",
+            Self::Retire => "retire",
         })
     }
 
@@ -135,56 +146,115 @@ pub(super) struct Facts<'a> {
     pub(super) start_timeout: Duration,
 }
 
+/// A step, and the instance whose it is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Planned {
+    pub(super) instance: InstanceId,
+    pub(super) step: Step,
+}
+
+impl Planned {
+    fn of(instance: &Instance, step: Step) -> Self {
+        Self {
+            instance: instance.id,
+            step,
+        }
+    }
+}
+
 /// Plans the next step.
 pub(super) fn plan(
     server: &Server,
-    state: &RunState,
+    instances: &Instances,
     observed: &[Observed],
     facts: Facts<'_>,
     now: Timestamp,
-) -> Step {
-    let Facts {
-        answering_run,
-        depth,
-        alive,
-        start_timeout,
-    } = facts;
+) -> Planned {
+    let shown = instances.shown();
     if server.settings.hold {
-        // What is so is told, and nothing done about it.
-        return match alive {
-            Some(Alive::TellSilence { reason, silent_for }) => {
-                Step::TellSilence { reason, silent_for }
-            }
-            Some(Alive::TellAnswer) => Step::TellAnswer,
-            Some(Alive::Replace { .. }) | None => Step::Nothing,
-        };
+        return Planned::of(shown, while_held(facts.alive));
     }
-    let wanted = server.desired == Desired::Running;
-    let has_given_up_its_container = state.sleep_depth() == SleepDepth::Stopped;
-    let is_current = |o: &&Observed| {
-        wanted && !has_given_up_its_container && o.container.generation == server.generation
-    };
-    // The present container, if there is one: later ones of the same
-    // generation can only come from a create whose answer was lost.
-    let current = observed.iter().find(is_current);
+    let views: Vec<View<'_>> = instances
+        .all()
+        .map(|instance| View {
+            instance,
+            current: current(server, instances, instance, observed),
+        })
+        .collect();
     let leftover = observed
         .iter()
-        .filter(|o| current.is_none_or(|c| c.container.id != o.container.id))
-        .find_map(|o| end(o, wanted));
-    if let Some(step) = leftover {
-        return step;
+        .filter(|o| {
+            let mut currents = views.iter().filter_map(|view| view.current);
+            currents.all(|current| current.container.id != o.container.id)
+        })
+        .find_map(|o| {
+            let owner = instances.owner(o.container.instance);
+            let is_anothers = owner.is_some_and(|owner| owner.id != shown.id);
+            let is_replaced = server.desired == Desired::Running || is_anothers;
+            let step = end(o, is_replaced)?;
+            Some(Planned::of(owner.unwrap_or(shown), step))
+        });
+    if let Some(planned) = leftover {
+        return planned;
     }
-    match (wanted, current) {
-        (false, _) => settle_stopped(server, state),
-        (true, None) => match state.sleep_depth() {
+    let [serving, others @ ..] = views.as_slice() else {
+        return Planned::of(shown, Step::Nothing);
+    };
+    let step = serve(server, serving, &facts, now);
+    several::most_urgent(server, (shown, step), others, &facts, now)
+}
+
+/// What is so is told, and nothing done about it.
+fn while_held(alive: Option<Alive>) -> Step {
+    match alive {
+        Some(Alive::TellSilence { reason, silent_for }) => Step::TellSilence { reason, silent_for },
+        Some(Alive::TellAnswer) => Step::TellAnswer,
+        Some(Alive::Replace { .. }) | None => Step::Nothing,
+    }
+}
+
+/// The present container of an instance, if there is one: later ones of the same
+/// generation can only come from a create whose answer was lost.
+fn current<'a>(
+    server: &Server,
+    instances: &Instances,
+    instance: &Instance,
+    observed: &'a [Observed],
+) -> Option<&'a Observed> {
+    let has_given_it_up = instance.state.sleep_depth() == SleepDepth::Stopped;
+    if server.desired != Desired::Running || has_given_it_up {
+        return None;
+    }
+    observed.iter().find(|o| {
+        let owner = instances.owner(o.container.instance);
+        o.container.generation == instance.generation()
+            && owner.is_some_and(|owner| owner.id == instance.id)
+    })
+}
+
+/// The next step of the instance that serves.
+fn serve(server: &Server, serving: &View<'_>, facts: &Facts<'_>, now: Timestamp) -> Step {
+    let state = &*serving.instance.state;
+    let depth = facts.depth;
+    match (server.desired, serving.current) {
+        (Desired::Stopped, _) => settle_stopped(server, state),
+        (Desired::Running, None) => match state.sleep_depth() {
             SleepDepth::Awake => create(state, now),
             SleepDepth::Paused => Step::EndedAsleep(None),
             SleepDepth::Stopped if depth == SleepDepth::Awake => Step::Rouse,
             SleepDepth::Stopped => Step::Nothing,
         },
-        (true, Some(current)) => answers_or_not(state, current, alive)
+        (Desired::Running, Some(current)) => answers_or_not(state, current, facts.alive.clone())
             .or_else(|| asleep_or_idle(state, current, depth))
-            .unwrap_or_else(|| run_current(state, current, answering_run, start_timeout, now)),
+            .unwrap_or_else(|| {
+                run_current(
+                    state,
+                    current,
+                    facts.answering_run,
+                    facts.start_timeout,
+                    now,
+                )
+            }),
     }
 }
 

@@ -11,7 +11,7 @@ use tokio::time::{Instant, timeout, timeout_at};
 use crate::directory::Entry;
 use crate::mcp::{Bounds, GATEWAY_KEY_HEADER, McpError, Session};
 use crate::model::{ServerNetworks, Serves};
-use crate::runtime::ServerClient;
+use crate::runtime::{Endpoint, ServerClient};
 
 /// Between two tries; a warm start takes some 700 ms.
 const POLL: Duration = Duration::from_millis(50);
@@ -142,8 +142,12 @@ async fn once(
     if !health.mcp {
         return Ok(Probe::Answers(health.serves()));
     }
-    let base = format!("http://{}", entry.server.endpoint(networks));
-    let refused = handshake(client, &base, entry.gateway_key.expose_secret()).await?;
+    let refused = handshake(
+        client,
+        &entry.endpoint(networks),
+        entry.gateway_key.expose_secret(),
+    )
+    .await?;
     let serves = health.serves();
     Ok(match refused {
         None => Probe::Answers(serves),
@@ -158,8 +162,8 @@ pub(super) async fn look_for_mcp(
     entry: &Entry,
     networks: &ServerNetworks,
 ) -> bool {
-    let base = format!("http://{}", entry.server.endpoint(networks));
-    let looking = handshake(client, &base, entry.gateway_key.expose_secret());
+    let endpoint = entry.endpoint(networks);
+    let looking = handshake(client, &endpoint, entry.gateway_key.expose_secret());
     matches!(timeout(LOOK_FOR_MCP, looking).await, Ok(Ok(None)))
 }
 
@@ -172,10 +176,7 @@ async fn health(
     let looking = async {
         let request = client
             .requests()
-            .get(format!(
-                "http://{}/.emcp/health",
-                entry.server.endpoint(networks)
-            ))
+            .get(client.url(&entry.endpoint(networks), "/.emcp/health"))
             .header(GATEWAY_KEY_HEADER, entry.gateway_key.expose_secret());
         let mut answer = client
             .send(request)
@@ -201,10 +202,14 @@ async fn health(
 }
 
 /// With the status by which the server's own code turns EMCP away, if it does.
-async fn handshake(client: &ServerClient, base: &str, key: &str) -> Result<Option<u16>, String> {
+async fn handshake(
+    client: &ServerClient,
+    endpoint: &Endpoint,
+    key: &str,
+) -> Result<Option<u16>, String> {
     let header = (HeaderName::from_static(GATEWAY_KEY_HEADER), key);
     // The caller of the probe bounds the whole look; this only ends a try.
-    let url = format!("{base}/mcp");
+    let url = client.url(endpoint, "/mcp");
     match Session::open(client, &url, &[header], HANDSHAKE_MAX, Bounds::HANDSHAKE).await {
         Ok(session) => {
             session.close().await;

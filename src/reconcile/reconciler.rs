@@ -21,7 +21,7 @@ use super::converge::{Converge, StartClock};
 use super::plan::at_rest;
 use super::waker::Pending;
 use super::watch::Watch;
-use crate::model::ServerId;
+use crate::model::{ContainerId, ServerId};
 use crate::runtime::{Change, Container};
 use crate::trouble;
 
@@ -103,7 +103,7 @@ enum Report {
     /// The look at all containers is over; nothing was seen if it failed.
     Surveyed(Option<Surveyed>),
     /// A container, of ours perhaps, was taken out of a network.
-    CutOff(String),
+    CutOff(ContainerId),
 }
 
 /// What Docker and the database know of.
@@ -170,9 +170,15 @@ impl Reconciler {
         for entry in self.parts.directory.list() {
             let id = entry.server.id;
             let own = by_server.remove(&id).unwrap_or_default();
-            let address = entry.server.address_in(&self.parts.config.networks);
+            let endpoint = entry.endpoint(&self.parts.config.networks);
             let is_followed = self.parts.logs.is_following(id);
-            if !at_rest(&entry.server, &entry.state, &own, address, is_followed) {
+            if !at_rest(
+                &entry.server,
+                &entry.instances,
+                &own,
+                &endpoint,
+                is_followed,
+            ) {
                 due.insert(id);
             }
         }
@@ -198,9 +204,9 @@ impl Reconciler {
 
     /// The server whose container lost its network, unless it ended, which is
     /// told otherwise.
-    fn look_at_cut_off(&mut self, container: &str) {
+    fn look_at_cut_off(&mut self, container: &ContainerId) {
         let found = self.parts.directory.list().into_iter().find(|entry| {
-            entry.state.container_id.as_deref() == Some(container)
+            entry.state.container_id.as_ref() == Some(container)
                 && alive::is_watched(&entry.server, &entry.state)
         });
         if let Some(entry) = found {

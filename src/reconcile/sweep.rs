@@ -1,10 +1,10 @@
-//! What remains of a deleted server: containers, files, its address.
+//! What remains of a deleted server: containers, files, its addresses.
 
 use super::Parts;
 use super::told::Told;
 use crate::model::ServerId;
 
-/// Removes it all; tells whether nothing is left. The address is freed last,
+/// Removes it all; tells whether nothing is left. The addresses are freed last,
 /// so that a crash in between is swept up by the next pass.
 pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool {
     // Whoever copies its disk ends first.
@@ -22,6 +22,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
                 .runtime
                 .stop(&container.id, parts.config.stop_grace)
                 .await?;
+            parts.logs.drained(id, &container.id).await;
             parts.runtime.remove(&container.id).await
         };
         if let Err(error) = gone.await {
@@ -29,7 +30,6 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
             return false;
         }
     }
-    parts.logs.drained(id).await;
     parts.logs.forget(id);
     // What its releases had is collected by itself, now that no container has it.
     parts.bundles.ask_for_collection();
@@ -42,7 +42,7 @@ pub(super) async fn sweep(parts: &Parts, id: ServerId, told: &mut Told) -> bool 
             return false;
         }
     }
-    match parts.store.release_address(id).await {
+    match parts.store.release_addresses(id, parts.clock.now()).await {
         Ok(()) => {
             parts.disks.forget(id);
             tracing::info!(server = %id, "deleted server swept up");

@@ -19,7 +19,7 @@ use super::probe;
 use crate::clock;
 use crate::directory::Entry;
 use crate::liveness::{Look, Verdict};
-use crate::runtime::{NoTestimony, RuntimeError};
+use crate::runtime::{Endpoint, NoTestimony, RuntimeError};
 
 /// Looks at the same time.
 const LOOKS_MAX: usize = 16;
@@ -145,12 +145,12 @@ async fn look(parts: &Parts, entry: &Entry) -> Look {
         Ok(in_call) => return Look::Answers { in_call },
         Err(why) => tracing::debug!(server = %entry.server.id, why, "it gives no sign of life"),
     }
-    let address = entry.server.endpoint(networks);
-    let testimony = testimony(parts, &address, entry.gateway_key.expose_secret()).await;
+    let endpoint = entry.endpoint(networks);
+    let testimony = testimony(parts, &endpoint, entry.gateway_key.expose_secret()).await;
     match testimony {
         Ok(Testimony { calls: 0 }) => return Look::Hangs,
         Ok(_) => return Look::InCall,
-        Err(_) if !parts.client.can_connect(&address, CONNECT_MAX).await => {
+        Err(_) if !parts.client.can_connect(&endpoint, CONNECT_MAX).await => {
             return Look::Unreachable;
         }
         Err(NoTestimony::NoWitness) => return Look::Untold,
@@ -162,14 +162,18 @@ async fn look(parts: &Parts, entry: &Entry) -> Look {
 }
 
 /// Asks its witness.
-async fn testimony(parts: &Parts, address: &str, key: &str) -> Result<Testimony, NoTestimony> {
-    let said = parts.client.testimony(address, key, WITNESS_MAX).await?;
+async fn testimony(
+    parts: &Parts,
+    endpoint: &Endpoint,
+    key: &str,
+) -> Result<Testimony, NoTestimony> {
+    let said = parts.client.testimony(endpoint, key, WITNESS_MAX).await?;
     serde_json::from_slice(&said).map_err(|_| NoTestimony::Silent)
 }
 
 /// The CPU time of its container so far: what works is not stopped.
 async fn cpu_nanos(parts: &Parts, entry: &Entry) -> Option<u64> {
-    let container = entry.state.container_id.as_deref()?;
+    let container = entry.state.container_id.as_ref()?;
     match timeout(COUNTERS_MAX, parts.runtime.usage(container)).await {
         Ok(Ok(usage)) => Some(usage.cpu_time_nanos),
         // Told elsewhere, or ended.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 
 use super::{ContainerSpec, Runtime, RuntimeError};
-use crate::model::{Egress, ServerId};
+use crate::model::{ContainerId, Egress, ServerId};
 
 /// What a container of a server was made with.
 pub(super) struct Provenance {
@@ -45,7 +45,7 @@ pub(super) trait Brokered: Runtime + Sized {
         &self,
         spec: &ContainerSpec,
         disk: Option<Self::Disk>,
-    ) -> Result<String, RuntimeError>;
+    ) -> Result<ContainerId, RuntimeError>;
 
     /// Leaves a disk to the container that has it mounted, if one has.
     async fn let_go(&self, disk: Self::Disk, server: ServerId);

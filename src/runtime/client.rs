@@ -1,13 +1,14 @@
 //! How EMCP itself speaks with a server it runs: over HTTP, with its witness,
 //! and by knocking.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use reqwest::{RequestBuilder, Response};
 use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
+use super::Endpoint;
 #[cfg(test)]
 use super::fake::FakeEngine;
 
@@ -78,6 +79,11 @@ impl ServerClient {
         }
     }
 
+    /// Where [`ServerClient::send`] finds this page of a server.
+    pub fn url(&self, endpoint: &Endpoint, path: &str) -> String {
+        format!("http://{}{path}", endpoint.socket())
+    }
+
     /// Makes requests for [`ServerClient::send`].
     pub fn requests(&self) -> &reqwest::Client {
         &self.http
@@ -95,18 +101,18 @@ impl ServerClient {
         }
     }
 
-    /// Asks the witness at `address`, by this key, within this time.
+    /// Asks the witness of the server at `endpoint`, by this key, within this time.
     ///
     /// # Errors
     /// If it says nothing.
     pub async fn testimony(
         &self,
-        address: &str,
+        endpoint: &Endpoint,
         key: &str,
         patience: Duration,
     ) -> Result<Vec<u8>, NoTestimony> {
         match &self.way {
-            Way::Network => match timeout(patience, ask_witness(address, key)).await {
+            Way::Network => match timeout(patience, ask_witness(endpoint.socket(), key)).await {
                 Ok(Ok(answer)) => Ok(answer),
                 Ok(Err(error)) if error.kind() == std::io::ErrorKind::ConnectionRefused => {
                     Err(NoTestimony::NoWitness)
@@ -114,25 +120,25 @@ impl ServerClient {
                 Ok(Err(_)) | Err(_) => Err(NoTestimony::Silent),
             },
             #[cfg(test)]
-            Way::Fake(engine) => engine.testimony(address),
+            Way::Fake(engine) => engine.testimony(endpoint),
         }
     }
 
     /// Whether somebody is there, were it to refuse.
-    pub async fn can_connect(&self, address: &str, patience: Duration) -> bool {
+    pub async fn can_connect(&self, endpoint: &Endpoint, patience: Duration) -> bool {
         match &self.way {
-            Way::Network => match timeout(patience, TcpStream::connect(address)).await {
+            Way::Network => match timeout(patience, TcpStream::connect(endpoint.socket())).await {
                 Ok(Ok(_)) => true,
                 Ok(Err(error)) => error.kind() == std::io::ErrorKind::ConnectionRefused,
                 Err(_) => false,
             },
             #[cfg(test)]
-            Way::Fake(engine) => engine.is_reached(address),
+            Way::Fake(engine) => engine.is_reached(endpoint),
         }
     }
 }
 
-async fn ask_witness(address: &str, key: &str) -> std::io::Result<Vec<u8>> {
+async fn ask_witness(address: SocketAddr, key: &str) -> std::io::Result<Vec<u8>> {
     let socket = UdpSocket::bind((IpAddr::from([0, 0, 0, 0]), 0)).await?;
     // Only what comes from there is received, and a port that is not open is told.
     socket.connect(address).await?;

@@ -1,7 +1,6 @@
 //! An engine whose calls are timed, each by its name and by what came of it.
 //! Streams are not: they end when somebody has heard enough.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -12,11 +11,11 @@ use jiff::Timestamp;
 use secrecy::SecretString;
 
 use super::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, ResourceUsage,
-    Runtime, RuntimeError,
+    Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
+    ResourceUsage, Runtime, RuntimeError,
 };
 use crate::metrics::EngineCalls;
-use crate::model::{Egress, ServerId, ServerNetworks};
+use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 
 /// An engine, and who takes its times.
 pub struct Measured {
@@ -83,62 +82,62 @@ impl Runtime for Measured {
         timed!(self.mounted())
     }
 
-    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
+    async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {
         timed!(self.inspect(id))
     }
 
-    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+    async fn run(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
         timed!(self.run(spec))
     }
 
-    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         timed!(self.start(id))
     }
 
-    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         timed!(self.stop(id, grace))
     }
 
-    async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         timed!(self.pause(id))
     }
 
-    async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         timed!(self.unpause(id))
     }
 
-    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         timed!(self.remove(id))
     }
 
     async fn attach(
         &self,
-        id: &str,
+        id: &ContainerId,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
-        timed!(self.attach(id, egress, address))
+        timed!(self.attach(id, egress, endpoint))
     }
 
     async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {
         timed!(self.run_once(shot))
     }
 
-    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
+    async fn usage(&self, id: &ContainerId) -> Result<ResourceUsage, RuntimeError> {
         timed!(self.usage(id))
     }
 
-    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
+    async fn given_secrets(&self, id: &ContainerId) -> Result<Vec<SecretString>, RuntimeError> {
         timed!(self.given_secrets(id))
     }
 
-    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+    async fn tail(&self, id: &ContainerId, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
         timed!(self.tail(id, lines))
     }
 
     fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> BoxStream<'static, Result<OutputLine, RuntimeError>> {
         self.engine.follow(id, since_secs)

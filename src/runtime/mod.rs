@@ -9,13 +9,13 @@ mod broker;
 mod brokered;
 mod client;
 mod docker;
+mod endpoint;
 #[cfg(test)]
 pub(crate) mod fake;
 mod measured;
 mod programs;
 mod types;
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -24,11 +24,12 @@ use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use secrecy::SecretString;
 
-use crate::model::{Egress, ServerId, ServerNetworks};
+use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 
 pub use broker::{BrokerRuntime, serve as serve_broker};
 pub use client::{NoTestimony, SendError, ServerClient};
 pub use docker::DockerRuntime;
+pub use endpoint::Endpoint;
 pub use measured::Measured;
 pub use programs::{CHECK, REACH};
 pub use types::{
@@ -91,54 +92,58 @@ pub trait Runtime: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError>;
+    async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError>;
 
     /// Makes a container, with the disk it is to have, and starts it. Returns its
     /// id. One that could be made and not started remains.
     ///
     /// # Errors
     /// `ImageMissing`, `Storage`, or what the engine says.
-    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError>;
+    async fn run(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError>;
 
     /// Starts a container that has no disk; one that runs already is left
     /// running.
     ///
     /// # Errors
     /// What the engine says.
-    async fn start(&self, id: &str) -> Result<(), RuntimeError>;
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
     /// Asks a container to end and returns once it has: SIGTERM, then SIGKILL
     /// after the grace period. A frozen container goes on to meet the signal.
     ///
     /// # Errors
     /// What the engine says; a container that is gone counts as stopped.
-    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError>;
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError>;
 
     /// Freezes a container: its processes get no time and keep their memory.
     ///
     /// # Errors
     /// What the engine says.
-    async fn pause(&self, id: &str) -> Result<(), RuntimeError>;
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
     /// Lets a frozen container go on.
     ///
     /// # Errors
     /// What the engine says.
-    async fn unpause(&self, id: &str) -> Result<(), RuntimeError>;
+    async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
     /// Removes a container, running or not.
     ///
     /// # Errors
     /// What the engine says; a container that is gone counts as removed.
-    async fn remove(&self, id: &str) -> Result<(), RuntimeError>;
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError>;
 
-    /// Puts a container that runs back into its network, at its address, whatever
+    /// Puts a container that runs back into its network, at its endpoint, whatever
     /// is left of its place there.
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    async fn attach(&self, id: &str, egress: Egress, address: Ipv4Addr)
-    -> Result<(), RuntimeError>;
+    async fn attach(
+        &self,
+        id: &ContainerId,
+        egress: Egress,
+        endpoint: &Endpoint,
+    ) -> Result<(), RuntimeError>;
 
     /// Runs a container to its end and returns what it wrote to standard output.
     ///
@@ -150,25 +155,25 @@ pub trait Runtime: Send + Sync + 'static {
     ///
     /// # Errors
     /// `NoSuchContainer` also for one that does not run, or what the engine says.
-    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError>;
+    async fn usage(&self, id: &ContainerId) -> Result<ResourceUsage, RuntimeError>;
 
     /// The values of the secret variables that a container was made with.
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError>;
+    async fn given_secrets(&self, id: &ContainerId) -> Result<Vec<SecretString>, RuntimeError>;
 
     /// The last lines a container wrote.
     ///
     /// # Errors
     /// `NoSuchContainer`, or what the engine says.
-    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError>;
+    async fn tail(&self, id: &ContainerId, lines: usize) -> Result<Vec<OutputLine>, RuntimeError>;
 
     /// A container's output from its beginning, then live until it ends. Times go
     /// back up to a second before `since_secs`: the caller drops what it has.
     fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> BoxStream<'static, Result<OutputLine, RuntimeError>>;
 

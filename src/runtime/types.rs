@@ -1,14 +1,14 @@
 //! What EMCP shares with a container engine: the words, without any engine.
 
-use std::net::Ipv4Addr;
-use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use jiff::Timestamp;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
-use crate::model::{Egress, KnownFault, Limits, ServerId, ServerName};
+use super::Endpoint;
+use crate::identity::{BundleSource, DiskSource};
+use crate::model::{ContainerId, Egress, InstanceId, KnownFault, Limits, ServerId, ServerName};
 
 /// Where a server with storage has it, inside its container.
 pub const STORAGE_TARGET: &str = "/data";
@@ -17,6 +17,8 @@ pub const STORAGE_TARGET: &str = "/data";
 pub struct ContainerSpec {
     /// The server it serves.
     pub server: ServerId,
+    /// The instance that it is a run of.
+    pub instance: InstanceId,
     /// Unique in the engine. All containers of the network can learn it, so it
     /// tells nothing.
     pub name: String,
@@ -32,10 +34,10 @@ pub struct ContainerSpec {
     pub egress: Egress,
     /// What it keeps beyond its end.
     pub disk: Option<DiskSpec>,
-    /// Its address there.
-    pub address: Ipv4Addr,
-    /// Directory of the code version, mounted read-only.
-    pub code_dir: PathBuf,
+    /// Where it is found there.
+    pub endpoint: Endpoint,
+    /// The code that it runs, mounted read-only.
+    pub bundle: BundleSource,
     /// Its environment, secrets opened.
     pub env: Vec<(String, SecretString)>,
     /// Which of these must not be shown.
@@ -49,8 +51,8 @@ pub struct ContainerSpec {
 /// The disk of a container.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DiskSpec {
-    /// The directory that holds its image and nothing else.
-    pub dir: PathBuf,
+    /// Where it is.
+    pub source: DiskSource,
     /// What it has at most, inodes and all.
     pub size_bytes: u64,
 }
@@ -74,17 +76,21 @@ pub enum Phase {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Container {
     /// The engine's id.
-    pub id: String,
+    pub id: ContainerId,
     /// The server it serves.
     pub server: ServerId,
+    /// The instance that it is a run of, from its label; containers of before
+    /// have none.
+    #[serde(default)]
+    pub instance: Option<InstanceId>,
     /// From its label.
     pub generation: u64,
     /// From its label.
     pub revision: u64,
     /// What it is doing.
     pub phase: Phase,
-    /// Where it is in networks; none while it does not run.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Where it is in networks; nowhere while it does not run.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// A container as looked at by itself.
@@ -94,8 +100,8 @@ pub struct Inspected {
     pub phase: Phase,
     /// Its present or last run, if it was ever started.
     pub run: Option<Run>,
-    /// Where it is in networks; none while it does not run.
-    pub addresses: Vec<Ipv4Addr>,
+    /// Where it is in networks; nowhere while it does not run.
+    pub endpoints: Vec<Endpoint>,
 }
 
 /// One run of a container: from a start to the end, if it ended.
@@ -123,11 +129,11 @@ pub struct OneShot<'a> {
     pub command: &'a [&'a str],
     /// `KEY=value` pairs; no secrets.
     pub env: Vec<String>,
-    /// Directory mounted read-only where a server's code would be.
-    pub code_dir: Option<&'a Path>,
-    /// The server's place it takes: an address of the open network that nobody
-    /// has. Without one it has no network.
-    pub address: Option<Ipv4Addr>,
+    /// What is mounted read-only where a server's code would be.
+    pub bundle: Option<&'a BundleSource>,
+    /// The server's place it takes: in the open network, leased for it. Without
+    /// one it has no network.
+    pub endpoint: Option<Endpoint>,
     /// The longest it may take.
     pub patience: Duration,
 }
@@ -139,7 +145,7 @@ pub enum Change {
     Server(ServerId),
     /// A container was taken out of a network of the servers; one that ended is
     /// told so too.
-    CutOff(String),
+    CutOff(ContainerId),
 }
 
 /// The engine and its host.

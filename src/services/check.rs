@@ -58,7 +58,7 @@ impl Checks {
         // It goes when nobody uses it any more, however the check ends: no
         // release has it, unless the same was uploaded once.
         let bundle = self.files.write(check.code).await?;
-        let code_dir = bundle.folder();
+        let source = bundle.source();
         let shot = OneShot {
             image: &self.base_image,
             command: CHECK,
@@ -66,8 +66,8 @@ impl Checks {
                 format!("EMCP_ENTRY_OBJECT={}", check.entry_object.as_str()),
                 format!("EMCP_RUNTIME={}", check.runtime.as_str()),
             ],
-            code_dir: Some(&code_dir),
-            address: None,
+            bundle: Some(&source),
+            endpoint: None,
             patience: PATIENCE,
         };
         let written = self

@@ -2,17 +2,17 @@
 //! note that somebody installed it would say nothing of what holds now. So it
 //! tries: a container in a server's place tells what it reached.
 
-use std::collections::BTreeSet;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use jiff::Timestamp;
 use serde::Deserialize;
 
 use super::parts::Parts;
 use crate::api::{Firewall, FirewallView, Notice};
-use crate::directory::Directory;
-use crate::model::ServerNetworks;
-use crate::runtime::{OneShot, REACH, Runtime};
+use crate::model::{Egress, ServerNetworks};
+use crate::runtime::{Endpoint, OneShot, REACH, Runtime};
+use crate::store::Store;
 
 /// Rules go with a reboot, or when another tool rewrites the firewall.
 const CLOSED_RECHECK: Duration = Duration::from_secs(60 * 60);
@@ -134,7 +134,7 @@ pub(super) fn watch(parts: &Parts) {
         return;
     }
     let trying = Trying {
-        directory: Arc::clone(&parts.directory),
+        store: parts.store.clone(),
         networks: parts.settings.networks,
         base_image: parts.settings.base_image.clone(),
         runtime: Arc::clone(&parts.runtime),
@@ -143,9 +143,9 @@ pub(super) fn watch(parts: &Parts) {
     parts.endings.spawn(task);
 }
 
-/// Tries it from a free address of a server.
+/// Tries it from a server's place, whose address it leases.
 struct Trying {
-    directory: Arc<Directory>,
+    store: Store,
     networks: ServerNetworks,
     base_image: String,
     runtime: Arc<dyn Runtime>,
@@ -171,30 +171,34 @@ async fn try_for_ever(trying: Trying, last: Arc<FirewallWatch>) {
 }
 
 async fn try_once(trying: &Trying) -> Result<Reach, String> {
-    let servers = trying.directory.list();
-    let taken: BTreeSet<_> = servers.iter().map(|entry| entry.server.address).collect();
-    // Servers take the lowest free address, so the highest is the last one that
-    // a server created meanwhile could want.
-    let address = trying
-        .networks
-        .open()
-        .highest_free(&taken)
-        .ok_or("every address is taken by a server")?;
+    let networks = &trying.networks;
+    let leased = trying
+        .store
+        .lease_for_job(networks.open(), Timestamp::now());
+    let lease = leased.await.map_err(|error| error.to_string())?;
+    let place = Endpoint::of(lease.address, Egress::Open, networks);
+    let written = reach(trying, place).await;
+    let ended = trying.store.end_job(lease, Timestamp::now()).await;
+    if let Err(error) = ended {
+        // It is given back at the next start.
+        tracing::error!(%error, "an address that was tried could not be given back");
+    }
+    serde_json::from_str(&written?)
+        .map_err(|_| "the container that tries the network said nothing of use".to_owned())
+}
+
+/// What a container in this place writes of what it reached.
+async fn reach(trying: &Trying, endpoint: Endpoint) -> Result<String, String> {
     let shot = OneShot {
         image: &trying.base_image,
         command: REACH,
         env: Vec::new(),
-        code_dir: None,
-        address: Some(address),
+        bundle: None,
+        endpoint: Some(endpoint),
         patience: PATIENCE,
     };
-    let written = trying
-        .runtime
-        .run_once(&shot)
-        .await
-        .map_err(|error| error.to_string())?;
-    serde_json::from_str(&written)
-        .map_err(|_| "the container that tries the network said nothing of use".to_owned())
+    let run = trying.runtime.run_once(&shot).await;
+    run.map_err(|error| error.to_string())
 }
 
 #[cfg(test)]

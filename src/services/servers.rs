@@ -27,8 +27,9 @@ use crate::bounds::Bounds;
 use crate::directory::{Directory, Entry};
 use crate::identity::Layout;
 use crate::model::{
-    AddressPool, Deed, Desired, EnvVarInput, Error, Event, PassHeaders, PatchServer, Result,
-    RunState, Seen, Server, ServerId, ServerName, ServerSettings, Status, invalid_pass_headers,
+    AddressPool, Deed, Desired, EnvVarInput, Error, Event, Instances, PassHeaders, PatchServer,
+    Result, RunState, Seen, Server, ServerId, ServerName, ServerSettings, Status,
+    invalid_pass_headers,
 };
 use crate::reconcile::Waker;
 use crate::store::{NewRelease, NewServer, ServerChange, Store};
@@ -162,7 +163,6 @@ impl Servers {
             } else {
                 Desired::Stopped
             },
-            // The store gives it a free address.
             ..Server::new(id, new.name, permit.actor().clone(), now)
         };
         let state = RunState {
@@ -175,7 +175,7 @@ impl Servers {
             release: NewRelease { release, bundle },
             env,
             gateway_key: self.vault.seal(Place::GatewayKey(id), &gateway_key)?,
-            state: state.clone(),
+            state,
             event: Event::of_deed(now, Deed::Created, permit.actor()),
             server,
         };
@@ -183,14 +183,10 @@ impl Servers {
         let allowance = self
             .allowances
             .of_person(permit.actor(), permit.is_exempt());
-        let server = self.store.insert_server(record, pool, allowance).await?;
-        let entry = Entry {
-            server: Arc::new(server),
-            state: Arc::new(state),
-            gateway_key: Arc::new(SecretString::from(gateway_key)),
-            activity: Arc::default(),
-            liveness: Arc::default(),
-        };
+        let inserted = self.store.insert_server(record, pool, allowance).await;
+        let (server, instance) = inserted?;
+        let key = SecretString::from(gateway_key);
+        let entry = Entry::new(server, Instances::only(instance), key);
         self.directory.insert(entry.clone());
         self.waker.wake(id);
         Ok(self.presenter.view(&entry, permit.caller()))

@@ -153,6 +153,7 @@ pub(crate) async fn start_in(
     let runtime: Arc<dyn Runtime> = Arc::new(Measured::new(runtime, metrics.engine_calls()));
     let vault = Arc::new(vault);
 
+    store.end_all_jobs(clock.now()).await?;
     let entries = load_entries(&store, &vault).await?;
     let bundles = Arc::new(Bundles::new(layout.root()));
     orphans::take_over(&layout, &store, &bundles).await?;
@@ -355,17 +356,11 @@ async fn load_entries(store: &Store, vault: &Vault) -> anyhow::Result<Vec<Entry>
         .map(|stored| {
             let StoredServer {
                 server,
-                state,
+                instances,
                 gateway_key,
             } = stored;
             let gateway_key = vault.open(Place::GatewayKey(server.id), &gateway_key)?;
-            Ok(Entry {
-                server: Arc::new(server),
-                state: Arc::new(state),
-                gateway_key: Arc::new(gateway_key),
-                activity: Arc::default(),
-                liveness: Arc::default(),
-            })
+            Ok(Entry::new(server, instances, gateway_key))
         })
         .collect()
 }

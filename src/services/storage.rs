@@ -8,7 +8,7 @@ use crate::blocking::run_blocking;
 use crate::disk::space;
 use crate::disk_locks::{DiskLock, DiskLocks};
 use crate::identity::Layout;
-use crate::model::{Error, Result, ServerId, Storage};
+use crate::model::{ContainerId, Error, Result, ServerId, Storage};
 use crate::reconcile::Waker;
 use crate::runtime::{Phase, Runtime, RuntimeError};
 
@@ -16,7 +16,7 @@ use crate::runtime::{Phase, Runtime, RuntimeError};
 /// the kernel held back has been written.
 pub(super) struct StillDisk {
     id: ServerId,
-    frozen: Vec<String>,
+    frozen: Vec<ContainerId>,
     waker: Arc<Waker>,
     _lock: DiskLock,
 }

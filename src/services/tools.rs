@@ -128,11 +128,9 @@ impl Tools {
         let _place = self.trials.begin(permit)?;
         let entry = self.enter(permit.server()).await?;
         let name = &entry.server.name;
-        let url = format!(
-            "http://{}{}",
-            entry.server.endpoint(&self.networks),
-            mcp_path(&entry)?,
-        );
+        let client = &self.client;
+        let endpoint = entry.endpoint(&self.networks);
+        let url = client.url(&endpoint, mcp_path(&entry)?);
         let key = (
             HeaderName::from_static(GATEWAY_KEY_HEADER),
             entry.gateway_key.expose_secret(),
@@ -144,7 +142,6 @@ impl Tools {
             },
             message: format!("the server \"{name}\" gave no good answer: {error}"),
         };
-        let client = &self.client;
         let session = Session::open(client, &url, &[key], ANSWER_MAX, Bounds::TRIAL)
             .await
             .map_err(failed)?;

@@ -14,7 +14,7 @@ use super::parts::Parts;
 use crate::api::{ServerUsage, TotalUsage, UsageView};
 use crate::bounds::Bounds;
 use crate::directory::Directory;
-use crate::model::{Maxima, ServerId};
+use crate::model::{ContainerId, Maxima, ServerId};
 use crate::runtime::{ResourceUsage, Runtime};
 
 /// Between two looks.
@@ -92,7 +92,7 @@ impl UsageMeter {
 
 /// A container's counters at the last look.
 struct Counters {
-    container: String,
+    container: ContainerId,
     usage: ResourceUsage,
     at: Instant,
 }
@@ -185,7 +185,7 @@ mod tests {
 
     fn counters(container: &str, cpu_time_nanos: u64, at: Instant) -> Counters {
         Counters {
-            container: container.to_owned(),
+            container: container.into(),
             usage: ResourceUsage {
                 cpu_time_nanos,
                 memory_bytes: 0,

@@ -6,6 +6,7 @@ use crate::access::Caller;
 use crate::api::{ReasonView, ServerView, Urls};
 use crate::directory::Entry;
 use crate::model::{Maxima, ServerNetworks, Serves, SleepAfter, Status};
+use crate::runtime::Endpoint;
 
 /// A server's addresses under the servers' base URL.
 pub fn urls_of(base: &Url, entry: &Entry) -> Urls {
@@ -50,8 +51,9 @@ impl ServerView {
             status: state.status,
             reason: ReasonView::from(&state.reason),
             since: state.since,
-            address: server.endpoint(networks),
-            container_id: state.container_id.clone(),
+            // Also where it is only to be, once its egress has changed.
+            address: Endpoint::of(entry.place().address, settings.egress, networks).shown(),
+            container_id: state.container_id.as_ref().map(ToString::to_string),
             exit_code: state.exit_code,
             last_error: state.last_error.clone(),
             restarts: state.restarts,

@@ -51,6 +51,15 @@ pub(super) fn decode<T: Record>(bytes: &[u8]) -> Result<T> {
     serde_json::from_value(data).map_err(undecodable)
 }
 
+/// A field of a record as it was written, if it is a text.
+///
+/// # Errors
+/// If the record is not what was written.
+pub(super) fn text_in(bytes: &[u8], field: &str) -> Result<Option<String>> {
+    let data: Value = serde_json::from_str(open(bytes)?.data.get()).map_err(undecodable)?;
+    Ok(data[field].as_str().map(str::to_owned))
+}
+
 /// Whether a record, of whatever kind, is what was written.
 ///
 /// # Errors

@@ -1,12 +1,13 @@
 //! The whole database as lines of JSON, from one consistent view; and back.
 
+use std::collections::BTreeMap;
+
 use redb::{ReadableTable, TableDefinition, WriteTransaction};
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 
 use super::records::Record;
-use super::servers::{put, take_address};
-use super::{Store, codec, principals, tables};
+use super::{Store, codec, instances, leases, principals, tables, upgrade};
 use crate::model::{AddressPool, Error, Release, Result, Server, ServerId};
 use crate::store::{StoredEnvVar, StoredValue};
 use crate::vault::{Place, Sealed};
@@ -41,7 +42,7 @@ impl Store {
             for definition in tables::BY_SERVER {
                 dump_table(txn, definition, |k| vec![k.to_string()], &mut out)?;
             }
-            for definition in [tables::TOKENS, tables::PRINCIPALS] {
+            for definition in [tables::INSTANCES, tables::TOKENS, tables::PRINCIPALS] {
                 dump_table(txn, definition, |k| vec![k.to_string()], &mut out)?;
             }
             let pair = |(id, n): (u128, u32)| vec![id.to_string(), n.to_string()];
@@ -67,8 +68,9 @@ impl Store {
         .await
     }
 
-    /// Fills a new database from a dump's lines. Names and addresses follow
-    /// from the servers; one whose address is not of this pool gets another.
+    /// Fills a new database from a dump's lines, which an earlier EMCP may have
+    /// written. Names follow from the servers, and leases from their instances; one
+    /// whose address is not of this pool gets another.
     ///
     /// # Errors
     /// If the dump is not whole or not of this format, or `address_pool_full`.
@@ -79,9 +81,11 @@ impl Store {
                     .map_err(|error| Error::internal("the backup's database is damaged", error))?;
                 load_line(txn, &line)?;
             }
-            // An older one has none, and may say so by no level.
+            // An older one has none of these, and may say so by no level.
             principals::take_in_all(txn)?;
-            index_servers(txn, pool)
+            upgrade::to_instances(txn)?;
+            index_names(txn)?;
+            instances::index(txn, pool)
         })
         .await
     }
@@ -134,7 +138,10 @@ impl Store {
         self.read(|txn| {
             let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
             let names = txn.open_table(tables::NAMES).map_err(codec::db)?;
-            let addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
+            let instances = txn.open_table(tables::INSTANCES).map_err(codec::db)?;
+            let instances = instances::by_server(&instances)?;
+            let leases = txn.open_table(tables::LEASES).map_err(codec::db)?;
+            let leases: BTreeMap<_, _> = leases::all(&leases)?.into_iter().collect();
             let mut found = Vec::new();
             for (id, server) in read_all::<Server>(&servers)? {
                 let by_name = names.get(server.name.as_str()).map_err(codec::db)?;
@@ -144,11 +151,16 @@ impl Store {
                         server.name
                     ));
                 }
-                let by_address = addresses
-                    .get(u32::from(server.address))
-                    .map_err(codec::db)?;
-                if by_address.map(|guard| guard.value()) != Some(id) {
-                    found.push(format!("{} does not hold its address", server.name));
+                let own = instances.get(&ServerId::from_u128(id));
+                let own = own.map(Vec::as_slice).unwrap_or_default();
+                if own.is_empty() {
+                    found.push(format!("{} has no instance", server.name));
+                }
+                for instance in own {
+                    let lease = leases.get(&instance.place.address.ip());
+                    if lease != Some(&instances::lease_of(instance)) {
+                        found.push(format!("{} does not hold its address", server.name));
+                    }
                 }
             }
             for row in names.iter().map_err(codec::db)? {
@@ -208,7 +220,12 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
     let id = id.ok_or_else(damaged)?;
     let by_id = tables::BY_SERVER
         .into_iter()
-        .chain([tables::TOKENS, tables::PRINCIPALS])
+        .chain([
+            tables::INSTANCES,
+            upgrade::STATES,
+            tables::TOKENS,
+            tables::PRINCIPALS,
+        ])
         .find(|definition| definition.name() == table);
     if let Some(definition) = by_id {
         let mut table = txn.open_table(definition).map_err(codec::db)?;
@@ -235,27 +252,11 @@ fn load_line(txn: &WriteTransaction, line: &Line) -> Result<()> {
     Ok(())
 }
 
-fn index_servers(txn: &WriteTransaction, pool: AddressPool) -> Result<()> {
-    let servers: Vec<(u128, Server)> =
-        read_all(&txn.open_table(tables::SERVERS).map_err(codec::db)?)?;
-    {
-        let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
-        let mut addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
-        for (id, server) in &servers {
-            names.insert(server.name.as_str(), *id).map_err(codec::db)?;
-            if pool.contains(server.address) {
-                addresses
-                    .insert(u32::from(server.address), *id)
-                    .map_err(codec::db)?;
-            }
-        }
-    }
-    // Once it is known which addresses are taken.
-    for (id, mut server) in servers {
-        if !pool.contains(server.address) {
-            server.address = take_address(txn, pool, id)?;
-            put(txn, tables::SERVERS, id, &server)?;
-        }
+fn index_names(txn: &WriteTransaction) -> Result<()> {
+    let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
+    let mut names = txn.open_table(tables::NAMES).map_err(codec::db)?;
+    for (id, server) in read_all::<Server>(&servers)? {
+        names.insert(server.name.as_str(), id).map_err(codec::db)?;
     }
     Ok(())
 }

@@ -10,6 +10,8 @@ mod events;
 mod examine;
 mod glance;
 mod guard;
+mod instances;
+mod leases;
 mod principals;
 mod quota;
 mod records;
@@ -18,6 +20,7 @@ mod scan;
 mod servers;
 mod tables;
 mod tokens;
+mod upgrade;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -41,6 +44,7 @@ pub use audit::AuditWrite;
 pub use dump::Dump;
 pub use examine::{Damage, Examined};
 pub use glance::Glance;
+pub use leases::JobLease;
 pub use quota::Allowance;
 pub use releases::{LooseBundle, NewRelease};
 pub use servers::{NewServer, ServerChange, StoredEnvVar, StoredServer, StoredValue};
@@ -324,8 +328,9 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
                     known: tables::FORMAT,
                 });
             }
-            Some(_) => {}
-            None => write_meta(&mut meta, tables::META_FORMAT, &tables::FORMAT)?,
+            Some(tables::FORMAT) => {}
+            // The levels below are what it takes.
+            Some(_) | None => write_meta(&mut meta, tables::META_FORMAT, &tables::FORMAT)?,
         }
         match read_meta::<Sealed>(&meta, tables::META_CANARY)? {
             Some(canary) if !vault.knows(&canary) => return Err(OpenError::WrongMasterKey),
@@ -340,6 +345,9 @@ fn prepare(db: &Database, vault: &Vault) -> std::result::Result<(), OpenError> {
             principals::take_in_all(&txn)?;
             // Its keys were names.
             audit::drop_index(&txn)?;
+        }
+        if level < 3 {
+            upgrade::to_instances(&txn)?;
         }
         if level < tables::LEVEL {
             write_meta(&mut meta, tables::META_LEVEL, &tables::LEVEL)?;

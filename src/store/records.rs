@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::StoredEnvVar;
+use super::leases::Lease;
 use crate::model::{
-    AuditEntry, BundleDigest, BundlePath, Event, Happening, KnownPrincipal, Origin, Principal,
-    Reason, Release, RunState, Server, Token, TokenId,
+    AuditEntry, BundleDigest, BundlePath, Event, Happening, Instance, KnownPrincipal, Origin,
+    Principal, Reason, Release, RunState, Server, Token, TokenId,
 };
 use crate::vault::Sealed;
 
@@ -24,6 +25,8 @@ pub(super) trait Record: Serialize + DeserializeOwned {
 
 impl Record for u64 {}
 impl Record for Sealed {}
+impl Record for Instance {}
+impl Record for Lease {}
 impl Record for Vec<StoredEnvVar> {}
 impl Record for KnownPrincipal {}
 
@@ -108,6 +111,7 @@ impl Record for AuditEntry {
     }
 }
 
+/// As it was before instances had it.
 impl Record for RunState {
     const VERSION: u32 = 2;
 

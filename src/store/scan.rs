@@ -8,8 +8,11 @@ use redb::{
 
 use super::codec::{self, decode};
 use super::guard::guarded;
-use super::{Damage, StoredEnvVar, tables};
-use crate::model::{AuditEntry, Event, KnownPrincipal, Release, Result, RunState, Server, Token};
+use super::leases::Lease;
+use super::{Damage, StoredEnvVar, tables, upgrade};
+use crate::model::{
+    AuditEntry, Event, Instance, KnownPrincipal, Release, Result, RunState, Server, Token,
+};
 use crate::vault::Sealed;
 
 type Records<K> = TableDefinition<'static, K, &'static [u8]>;
@@ -26,7 +29,12 @@ pub(super) fn all(db: &Database) -> Result<Vec<Damage>> {
     let plain = u128_text;
     table(&txn, tables::META, str::to_owned, |_| Ok(()), &mut found);
     table(&txn, tables::SERVERS, plain, reads::<Server>, &mut found);
-    table(&txn, tables::STATES, plain, reads::<RunState>, &mut found);
+    let instances = tables::INSTANCES;
+    table(&txn, instances, plain, reads::<Instance>, &mut found);
+    let address = |n: u32| std::net::Ipv4Addr::from(n).to_string();
+    table(&txn, tables::LEASES, address, reads::<Lease>, &mut found);
+    // Of before instances, where this EMCP was never started.
+    table(&txn, upgrade::STATES, plain, reads::<RunState>, &mut found);
     table(
         &txn,
         tables::GATEWAY_KEYS,
@@ -89,7 +97,12 @@ fn table<K: Key + 'static>(
     let mut read = Vec::new();
     let mut last = None;
     let done = guarded(|| -> Result<()> {
-        let table = txn.open_table(definition).map_err(codec::db)?;
+        let table = match txn.open_table(definition) {
+            // The file is of an EMCP that has no such table, or of one that has
+            // another in place of it.
+            Err(redb::TableError::TableDoesNotExist(_)) => return Ok(()),
+            opened => opened.map_err(codec::db)?,
+        };
         for row in table.iter().map_err(codec::db)? {
             let (k, bytes) = row.map_err(codec::db)?;
             let key = key(k.value());
@@ -130,6 +143,7 @@ fn damage<K: Key + 'static>(
 fn table_name(name: &str) -> &'static str {
     tables::NAMES_OF_ALL
         .into_iter()
+        .chain(["states"])
         .find(|known| *known == name)
         .unwrap_or("?")
 }
@@ -205,7 +219,7 @@ mod tests {
             .collect();
         let indexes = [
             "names",
-            "addresses",
+            "instances_of",
             "audit_by_holder",
             "audit_holders",
             "loose_bundles",

@@ -1,7 +1,4 @@
-//! Servers, their releases, variables and observed state.
-
-use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
+//! Servers, their releases and variables.
 
 use redb::{ReadableTable, ReadableTableMetadata, WriteTransaction};
 use serde::{Deserialize, Serialize};
@@ -9,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use super::quota::{self, Allowance};
 use super::records::Record;
 use super::releases::NewRelease;
-use super::{Store, codec, events, releases, tables, tokens};
+use super::{Store, codec, events, instances, releases, tables, tokens};
 use crate::model::{
-    AddressPool, EnvKey, Error, Event, Holdings, Result, RunState, Server, ServerId, Token,
+    AddressPool, EnvKey, Error, Event, Holdings, Instance, InstanceRole, Instances, Result,
+    RunState, Server, ServerId, Token,
 };
 use crate::vault::Sealed;
 
@@ -34,9 +32,9 @@ pub enum StoredValue {
     Sealed(Sealed),
 }
 
-/// Everything a new server begins with; its address is chosen while writing.
+/// Everything a new server begins with.
 pub struct NewServer {
-    /// The record; `address` is replaced by a free one.
+    /// The record.
     pub server: Server,
     /// Its first release.
     pub release: NewRelease,
@@ -44,7 +42,7 @@ pub struct NewServer {
     pub env: Vec<StoredEnvVar>,
     /// Its gateway key.
     pub gateway_key: Sealed,
-    /// How it begins.
+    /// How its first instance begins.
     pub state: RunState,
     /// The first line of its history.
     pub event: Event,
@@ -75,8 +73,8 @@ impl ServerChange {
 pub struct StoredServer {
     /// As wanted.
     pub server: Server,
-    /// As last observed.
-    pub state: RunState,
+    /// Its instances, as last observed.
+    pub instances: Instances,
     /// Its sealed gateway key.
     pub gateway_key: Sealed,
 }
@@ -89,23 +87,22 @@ impl Store {
     pub async fn load_servers(&self) -> Result<Vec<StoredServer>> {
         self.read(|txn| {
             let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
-            let states = txn.open_table(tables::STATES).map_err(codec::db)?;
             let keys = txn.open_table(tables::GATEWAY_KEYS).map_err(codec::db)?;
+            let instances = txn.open_table(tables::INSTANCES).map_err(codec::db)?;
+            let mut instances = instances::by_server(&instances)?;
             let mut all = Vec::with_capacity(servers.len().map_err(codec::db)? as usize);
             for row in servers.iter().map_err(codec::db)? {
                 let (id, record) = row.map_err(codec::db)?;
                 let missing = || Error::Internal(format!("server {} is incomplete", id.value()));
-                let state = states
-                    .get(id.value())
-                    .map_err(codec::db)?
-                    .ok_or_else(missing)?;
+                let own = instances.remove(&ServerId::from_u128(id.value()));
+                let own = own.and_then(Instances::of).ok_or_else(missing)?;
                 let key = keys
                     .get(id.value())
                     .map_err(codec::db)?
                     .ok_or_else(missing)?;
                 all.push(StoredServer {
                     server: codec::decode(record.value())?,
-                    state: codec::decode(state.value())?,
+                    instances: own,
                     gateway_key: codec::decode(key.value())?,
                 });
             }
@@ -114,7 +111,8 @@ impl Store {
         .await
     }
 
-    /// Writes a new server, giving it the lowest free address of the pool.
+    /// Writes a new server, and its first instance, which leases the lowest free
+    /// address of the pool.
     ///
     /// # Errors
     /// `name_taken`, `address_pool_full`, what the allowance does not permit, or
@@ -124,10 +122,10 @@ impl Store {
         new: NewServer,
         pool: AddressPool,
         allowance: Option<Allowance>,
-    ) -> Result<Server> {
+    ) -> Result<(Server, Instance)> {
         let inserting = self.write(move |txn| {
             let NewServer {
-                mut server,
+                server,
                 release,
                 env,
                 gateway_key,
@@ -144,9 +142,9 @@ impl Store {
                 return Err(Error::name_taken(&server.name));
             }
             names.insert(server.name.as_str(), id).map_err(codec::db)?;
-            server.address = take_address(txn, pool, id)?;
             put(txn, tables::SERVERS, id, &server)?;
-            put(txn, tables::STATES, id, &state)?;
+            let role = InstanceRole::Serving;
+            let instance = instances::begin(txn, pool, &server, role, state, event.at)?;
             put(txn, tables::GATEWAY_KEYS, id, &gateway_key)?;
             put(txn, tables::ENV, id, &env)?;
             releases::put_release(txn, id, &release)?;
@@ -155,11 +153,11 @@ impl Store {
                 let share = quota::share(txn, &server, allowance.maxima)?;
                 quota::require(txn, allowance, Holdings::default(), share)?;
             }
-            Ok((server, release))
+            Ok((server, instance, release))
         });
-        let (server, release) = inserting.await?;
+        let (server, instance, release) = inserting.await?;
         release.keep();
-        Ok(server)
+        Ok((server, instance))
     }
 
     /// Reads a server, lets `change` alter it, and writes it back with what
@@ -209,8 +207,8 @@ impl Store {
 
     /// Removes a server, where `check` lets it go, and everything that hangs on
     /// it: also the tokens that were for it alone, which it gives. But its
-    /// address stays taken until [`Store::release_address`]: its container may
-    /// still hold it.
+    /// addresses stay taken until [`Store::release_addresses`]: a container may
+    /// still have one.
     ///
     /// # Errors
     /// `server_not_found`, whatever `check` refuses, or if the database fails.
@@ -229,75 +227,10 @@ impl Store {
                 let mut table = txn.open_table(definition).map_err(codec::db)?;
                 table.remove(raw).map_err(codec::db)?;
             }
+            instances::remove_all(txn, id)?;
             releases::remove_all(txn, raw)?;
             events::remove_all(txn, raw)?;
             tokens::end_with_server(txn, id)
-        })
-        .await
-    }
-
-    /// Deleted servers whose address is still taken: what remains of them is
-    /// to be swept up.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn deleted_servers(&self) -> Result<Vec<ServerId>> {
-        self.read(|txn| {
-            let servers = txn.open_table(tables::SERVERS).map_err(codec::db)?;
-            let addresses = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
-            let mut deleted = Vec::new();
-            for row in addresses.iter().map_err(codec::db)? {
-                let id = row.map_err(codec::db)?.1.value();
-                if servers.get(id).map_err(codec::db)?.is_none() {
-                    deleted.push(ServerId::from_u128(id));
-                }
-            }
-            Ok(deleted)
-        })
-        .await
-    }
-
-    /// Frees the address of a deleted server, once nothing uses it.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn release_address(&self, id: ServerId) -> Result<()> {
-        self.write(move |txn| {
-            let mut table = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
-            table
-                .retain(|_, owner| owner != id.as_u128())
-                .map_err(codec::db)
-        })
-        .await
-    }
-
-    /// Keeps what was observed of a server, with a line in its history where
-    /// something changed. A server deleted meanwhile is left deleted.
-    ///
-    /// # Errors
-    /// If the database fails.
-    pub async fn save_state(
-        &self,
-        id: ServerId,
-        state: RunState,
-        event: Option<Event>,
-    ) -> Result<()> {
-        self.write(move |txn| {
-            let raw = id.as_u128();
-            let exists = txn
-                .open_table(tables::SERVERS)
-                .map_err(codec::db)?
-                .get(raw)
-                .map_err(codec::db)?
-                .is_some();
-            if !exists {
-                return Ok(());
-            }
-            put(txn, tables::STATES, raw, &state)?;
-            match event {
-                Some(event) => events::append(txn, raw, &event),
-                None => Ok(()),
-            }
         })
         .await
     }
@@ -316,29 +249,6 @@ impl Store {
         })
         .await
     }
-}
-
-pub(super) fn take_address(
-    txn: &WriteTransaction,
-    pool: AddressPool,
-    id: u128,
-) -> Result<Ipv4Addr> {
-    let mut table = txn.open_table(tables::ADDRESSES).map_err(codec::db)?;
-    let mut taken = BTreeSet::new();
-    for row in table.iter().map_err(codec::db)? {
-        taken.insert(Ipv4Addr::from(row.map_err(codec::db)?.0.value()));
-    }
-    let address = pool.lowest_free(&taken).ok_or_else(|| Error::Conflict {
-        code: "address_pool_full",
-        field: None,
-        message: format!(
-            "all {} addresses of {} are taken; delete servers or give EMCP a larger subnet",
-            pool.capacity(),
-            pool.subnet()
-        ),
-    })?;
-    table.insert(u32::from(address), id).map_err(codec::db)?;
-    Ok(address)
 }
 
 pub(super) fn read_server(txn: &WriteTransaction, id: ServerId) -> Result<Server> {

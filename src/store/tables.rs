@@ -8,7 +8,9 @@ use super::codec;
 use crate::model::Result;
 
 /// The format of the whole file.
-pub(super) const FORMAT: u64 = 1;
+///
+/// 2 keeps what is observed with instances, and their addresses as leases.
+pub(super) const FORMAT: u64 = 2;
 
 pub(super) const META_FORMAT: &str = "format";
 pub(super) const META_CANARY: &str = "canary";
@@ -17,10 +19,10 @@ pub(super) const META_BACKUP: &str = "last_backup";
 /// Which [`LEVEL`] all records have been brought to.
 pub(super) const META_LEVEL: &str = "level";
 
-/// What has been done to all records since [`FORMAT`] began, and is no hindrance
-/// to an earlier EMCP: 1 gave each a checksum, 2 made principals of the names of
-/// people.
-pub(super) const LEVEL: u64 = 2;
+/// What has been done to all records since the first format: 1 gave each a
+/// checksum, 2 made principals of the names of people, 3 made of what was observed
+/// of servers their instances (`upgrade`).
+pub(super) const LEVEL: u64 = 3;
 
 /// Facts of the database itself.
 pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("meta");
@@ -28,8 +30,13 @@ pub(super) const META: TableDefinition<'_, &str, &[u8]> = TableDefinition::new("
 pub(super) const SERVERS: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("servers");
 /// Name → server id; keeps names unique.
 pub(super) const NAMES: TableDefinition<'_, &str, u128> = TableDefinition::new("names");
-/// IPv4 address → server id; keeps addresses unique.
-pub(super) const ADDRESSES: TableDefinition<'_, u32, u128> = TableDefinition::new("addresses");
+/// Instance id → `Instance`.
+pub(super) const INSTANCES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("instances");
+/// (server id, instance id) of every instance.
+pub(super) const INSTANCES_OF: TableDefinition<'_, (u128, u128), ()> =
+    TableDefinition::new("instances_of");
+/// IPv4 address → `Lease`; keeps addresses unique.
+pub(super) const LEASES: TableDefinition<'_, u32, &[u8]> = TableDefinition::new("leases");
 /// (server id, number) → `Release`.
 pub(super) const VERSIONS: TableDefinition<'_, (u128, u32), &[u8]> =
     TableDefinition::new("versions");
@@ -38,8 +45,6 @@ pub(super) const ENV: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("e
 /// Server id → sealed gateway key.
 pub(super) const GATEWAY_KEYS: TableDefinition<'_, u128, &[u8]> =
     TableDefinition::new("gateway_keys");
-/// Server id → `RunState`.
-pub(super) const STATES: TableDefinition<'_, u128, &[u8]> = TableDefinition::new("states");
 /// (server id, sequence) → `Event`.
 pub(super) const EVENTS: TableDefinition<'_, (u128, u64), &[u8]> = TableDefinition::new("events");
 /// Token id → `Token`.
@@ -63,14 +68,15 @@ pub(super) const AUDIT_HOLDERS: TableDefinition<'_, &str, u64> =
     TableDefinition::new("audit_holders");
 
 /// The tables with one record a server that are not indexes.
-pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 4] =
-    [SERVERS, STATES, GATEWAY_KEYS, ENV];
+pub(super) const BY_SERVER: [TableDefinition<'static, u128, &'static [u8]>; 3] =
+    [SERVERS, GATEWAY_KEYS, ENV];
 
 /// The names of the tables that hold records.
-pub(super) const NAMES_OF_ALL: [&str; 10] = [
+pub(super) const NAMES_OF_ALL: [&str; 11] = [
     "meta",
     "servers",
-    "states",
+    "instances",
+    "leases",
     "gateway_keys",
     "env",
     "tokens",
@@ -85,11 +91,12 @@ pub(super) fn open_all(txn: &WriteTransaction) -> Result<()> {
     txn.open_table(META).map_err(codec::db)?;
     txn.open_table(SERVERS).map_err(codec::db)?;
     txn.open_table(NAMES).map_err(codec::db)?;
-    txn.open_table(ADDRESSES).map_err(codec::db)?;
+    txn.open_table(INSTANCES).map_err(codec::db)?;
+    txn.open_table(INSTANCES_OF).map_err(codec::db)?;
+    txn.open_table(LEASES).map_err(codec::db)?;
     txn.open_table(VERSIONS).map_err(codec::db)?;
     txn.open_table(ENV).map_err(codec::db)?;
     txn.open_table(GATEWAY_KEYS).map_err(codec::db)?;
-    txn.open_table(STATES).map_err(codec::db)?;
     txn.open_table(EVENTS).map_err(codec::db)?;
     txn.open_table(TOKENS).map_err(codec::db)?;
     txn.open_table(PRINCIPALS).map_err(codec::db)?;

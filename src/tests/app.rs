@@ -148,6 +148,11 @@ impl TestApp {
         }
     }
 
+    /// What tells EMCP the time.
+    pub(super) fn clock(&self) -> Clock {
+        self.clock
+    }
+
     /// A file of the data directory.
     pub(super) fn data(&self, name: &str) -> std::path::PathBuf {
         self.dir.path().join("data").join(name)

@@ -203,7 +203,7 @@ impl TestApp {
     /// A call of a server, as Traefik asks the gate about it.
     pub(super) fn ask_gate(&self, token: &str, server: ServerId) -> Ask<'_> {
         let entry = self.app.behind.directory.get(server).unwrap();
-        let at = entry.server.address_in(&self.app.settings().networks);
+        let at = entry.place().route;
         let name = &entry.server.name;
         self.ask("GET", &format!("/gate?server={server}&at={at}"))
             .by(token)

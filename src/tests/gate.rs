@@ -159,7 +159,7 @@ async fn a_key_in_the_url_is_exchanged_for_tickets_of_one_session() {
     let key = made["token"].as_str().unwrap();
     let ask = |method: &str, uri: String| {
         let entry = app.app.behind.directory.find("demo").unwrap();
-        let at = entry.server.address_in(&app.app.settings().networks);
+        let at = entry.place().route;
         app.ask("GET", &format!("/gate?server={id}&at={at}"))
             .by("")
             .internal()

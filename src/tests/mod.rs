@@ -11,6 +11,7 @@ mod code;
 mod create;
 mod failures;
 mod gate;
+mod instances;
 mod life;
 mod metrics;
 mod outside;

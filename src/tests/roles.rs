@@ -195,9 +195,8 @@ impl World {
         let path = path.replace("{name}", "free").replace("{fingerprint}", "x");
         match path.as_str() {
             "/gate" => {
-                let networks = &self.app.app.settings().networks;
                 let entry = self.app.app.behind.directory.find("demo").unwrap();
-                let at = entry.server.address_in(networks);
+                let at = entry.place().route;
                 format!("/gate?server={}&at={at}", self.demo)
             }
             // What follows is to find it running.

@@ -89,7 +89,7 @@ async fn one_that_is_cut_off_is_connected_again_also_where_nobody_told_of_it() {
         let shown = app.until_status(id, "unresponsive").await;
         assert_eq!(shown["reason_code"], "network_lost");
         app.until_status(id, "running").await;
-        let found = &app.engine.containers_of(id)[0].addresses;
+        let found = &app.engine.containers_of(id)[0].endpoints;
         assert_eq!(found.len(), 1);
         app.engine.faults(crate::runtime::fake::Faults::end);
     }

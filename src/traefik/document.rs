@@ -23,7 +23,8 @@ use self::shapes::{
 };
 use super::headers::{self, Headers};
 use crate::identity::ServedCertificate;
-use crate::model::{Error, Result, Server, ServerNetworks};
+use crate::model::{Error, Placement, Result, Server, ServerNetworks};
+use crate::runtime::Endpoint;
 
 /// What routes depend on besides the servers.
 pub struct RouteFacts {
@@ -154,12 +155,13 @@ const LARGE_PER_ADDRESS: usize = 32;
 /// One client chooses its addresses from a /64.
 const IPV6_CLIENT_BITS: u8 = 64;
 
-/// Renders the whole document.
+/// Renders the whole document, each server with where the instance is that serves
+/// it.
 ///
 /// # Errors
 /// If it cannot be encoded.
 pub fn render<'a>(
-    servers: impl Iterator<Item = &'a Server>,
+    servers: impl Iterator<Item = (&'a Server, Placement)>,
     facts: &RouteFacts,
 ) -> Result<Rendered> {
     let mut http = Http {
@@ -181,8 +183,8 @@ pub fn render<'a>(
     refuse_clear_text(&mut http, facts);
     clients::answer_preflights(&mut http, facts);
     metrics::add(&mut http, facts);
-    for server in servers {
-        add_server(&mut http, server, facts);
+    for (server, place) in servers {
+        add_server(&mut http, server, place, facts);
     }
     let tls = facts.certificate.as_ref().map(tls_section);
     let mut document = Document { http, tls };
@@ -397,7 +399,7 @@ fn gate(address: String, body: Body) -> Middleware {
     }
 }
 
-fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
+fn add_server(http: &mut Http, server: &Server, place: Placement, facts: &RouteFacts) {
     let id = server.id;
     let name = format!("server-{id}");
     let prefix = server.path_prefix();
@@ -406,13 +408,12 @@ fn add_server(http: &mut Http, server: &Server, facts: &RouteFacts) {
     if let Some(host) = &facts.servers_host {
         rule = format!("{} && ({rule})", host_rule(host));
     }
-    http.services.insert(
-        name.clone(),
-        service(format!("http://{}", server.endpoint(&facts.networks))),
-    );
+    let endpoint = Endpoint::of(place.address, place.egress, &facts.networks);
+    http.services
+        .insert(name.clone(), service(endpoint.url_for_traefik()));
     for (kind, body) in [("", Body::Streamed), ("-sized", Body::Read)] {
-        // Where this very route leads, since the gate may know better.
-        let at = server.address_in(&facts.networks);
+        // Which instance this very route leads to, since the gate may know better.
+        let at = place.route;
         let address = format!("{}/gate?server={id}&at={at}", facts.internal_url);
         http.middlewares
             .insert(format!("gate-{id}{kind}"), gate(address, body));

@@ -12,9 +12,9 @@ use std::time::Duration;
 use tokio::sync::watch;
 
 use super::{Provider, RouteFacts, render};
-use crate::directory::Directory;
+use crate::directory::{Directory, Entry};
 use crate::identity::ServedCertificate;
-use crate::model::{Result, Server, ServerId};
+use crate::model::{Placement, Result, Server, ServerId};
 
 /// What is known of the routes: which servers have theirs, and with which
 /// revision of the document they got it.
@@ -41,7 +41,9 @@ struct Routed {
     /// The record that its route was rendered from. Records are replaced, never
     /// changed, so that the same pointer is the same content.
     record: Arc<Server>,
-    /// Every revision from this one on has a route as that record says.
+    /// Where the instance that serves it was.
+    place: Placement,
+    /// Every revision from this one on has a route as these say.
     since: u64,
 }
 
@@ -79,20 +81,21 @@ impl Routes {
             .send_modify(|facts| facts.certificate = Some(certificate));
     }
 
-    /// Whether Traefik routes this server as this record of it says.
-    pub fn is_routed(&self, server: &Arc<Server>) -> bool {
-        let since = self.published.borrow().since(server);
+    /// Whether Traefik routes this server as its record says, to the instance that
+    /// serves it.
+    pub fn is_routed(&self, entry: &Entry) -> bool {
+        let since = self.published.borrow().since(entry);
         since.is_some_and(|revision| self.provider.is_in_effect(revision))
     }
 
-    /// Waits until Traefik routes this server as this record of it says, or
-    /// `patience` runs out. Tells which.
-    pub async fn wait_routed(&self, server: &Arc<Server>, patience: Duration) -> bool {
+    /// Waits until Traefik routes this server as its record says, to the instance
+    /// that serves it, or `patience` runs out. Tells which.
+    pub async fn wait_routed(&self, entry: &Entry, patience: Duration) -> bool {
         let mut published = self.published.clone();
         let routed = async {
-            let is_in_document = |published: &Published| published.since(server).is_some();
+            let is_in_document = |published: &Published| published.since(entry).is_some();
             let since = match published.wait_for(is_in_document).await {
-                Ok(published) => published.since(server),
+                Ok(published) => published.since(entry),
                 Err(_) => None,
             };
             match since {
@@ -129,8 +132,9 @@ impl Publisher {
         }
     }
 
-    /// Waits until the directory's records are others than those published: what
-    /// is observed of servers changes far more often, and no route.
+    /// Waits until the directory's servers, or where their instances are, are
+    /// others than those published: what is observed of servers changes far more
+    /// often, and no route.
     async fn until_other_servers(
         &self,
         servers: &mut watch::Receiver<u64>,
@@ -144,41 +148,42 @@ impl Publisher {
     }
 
     fn publish(&self) -> Result<()> {
-        let records: Vec<Arc<Server>> = self
-            .directory
-            .list()
-            .into_iter()
-            .map(|entry| entry.server)
-            .collect();
-        let rendered = render(records.iter().map(|record| &**record), &self.facts.borrow())?;
+        let entries = self.directory.list();
+        let routes = entries.iter().map(|entry| (&*entry.server, entry.place()));
+        let rendered = render(routes, &self.facts.borrow())?;
         let revision = self.provider.publish(rendered);
         self.published
-            .send_modify(|published| published.advance(records, revision));
+            .send_modify(|published| published.advance(entries, revision));
         Ok(())
     }
 }
 
 impl Published {
-    /// From which revision on the document has a route as this record says.
-    fn since(&self, server: &Arc<Server>) -> Option<u64> {
-        let routed = self.0.get(&server.id)?;
-        Arc::ptr_eq(&routed.record, server).then_some(routed.since)
+    /// From which revision on the document has a route as this says.
+    fn since(&self, entry: &Entry) -> Option<u64> {
+        let routed = self.0.get(&entry.server.id)?;
+        let is_so = Arc::ptr_eq(&routed.record, &entry.server) && routed.place == entry.place();
+        is_so.then_some(routed.since)
     }
 
     fn is_of(&self, directory: &Directory) -> bool {
         let now = directory.list();
-        now.len() == self.0.len() && now.iter().all(|entry| self.since(&entry.server).is_some())
+        now.len() == self.0.len() && now.iter().all(|entry| self.since(entry).is_some())
     }
 
     /// A new record counts from this revision on, although its route may be
     /// that of the one before: later than necessary is never too early.
-    fn advance(&mut self, records: Vec<Arc<Server>>, revision: u64) {
+    fn advance(&mut self, entries: Vec<Entry>, revision: u64) {
         let before = std::mem::take(self);
-        self.0 = records
+        self.0 = entries
             .into_iter()
-            .map(|record| {
-                let since = before.since(&record).unwrap_or(revision);
-                (record.id, Routed { record, since })
+            .map(|entry| {
+                let routed = Routed {
+                    since: before.since(&entry).unwrap_or(revision),
+                    place: entry.place(),
+                    record: entry.server,
+                };
+                (routed.record.id, routed)
             })
             .collect();
     }
@@ -189,14 +194,12 @@ mod tests {
     use std::sync::Mutex;
 
     use jiff::Timestamp;
-    use secrecy::SecretString;
     use serde_json::Value;
     use tokio::task::JoinSet;
     use tokio::time::timeout;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
-    use crate::directory::Entry;
     use crate::model::{AddressPool, Egress, Principal, RunState, ServerNetworks};
     use crate::traefik::{ConnectionId, Fingerprint, Poll};
 
@@ -224,22 +227,14 @@ mod tests {
     }
 
     fn entry(name: &str, address: u8) -> Entry {
-        let server = Server {
-            address: [198, 18, 1, address].into(),
-            ..Server::new(
-                ServerId::new(),
-                name.parse().unwrap(),
-                Principal::by_name("ann"),
-                Timestamp::now(),
-            )
-        };
-        Entry {
-            server: Arc::new(server),
-            state: Arc::new(RunState::never_ran(Timestamp::UNIX_EPOCH)),
-            gateway_key: Arc::new(SecretString::from("k")),
-            activity: Arc::default(),
-            liveness: Arc::default(),
-        }
+        let server = Server::new(
+            ServerId::new(),
+            name.parse().unwrap(),
+            Principal::by_name("ann"),
+            Timestamp::now(),
+        );
+        let state = RunState::never_ran(Timestamp::UNIX_EPOCH);
+        Entry::of_test(server, state, [198, 18, 1, address])
     }
 
     /// What a Traefik that routes by this document tells.
@@ -316,21 +311,24 @@ mod tests {
                 }
                 _ if !own.is_empty() => {
                     let id = own[choice % own.len()];
-                    let mut server = Server::clone(&directory.get(id).unwrap().server);
+                    let before = directory.get(id).unwrap();
+                    let mut server = Server::clone(&before.server);
                     server.settings.egress = match server.settings.egress {
                         Egress::Open => Egress::None,
                         Egress::None => Egress::Open,
                     };
                     server.revision += 1;
+                    let next = before.instances.shown().successor(&server);
                     directory.put_server(server);
+                    directory.put_instance(next);
                     id
                 }
                 _ => continue,
             };
-            let server = directory.get(id).unwrap().server;
-            assert!(routes.wait_routed(&server, PATIENCE).await);
-            assert!(routes.is_routed(&server));
-            let there = format!("http://{}", server.endpoint(&facts().networks));
+            let entry = directory.get(id).unwrap();
+            assert!(routes.wait_routed(&entry, PATIENCE).await);
+            assert!(routes.is_routed(&entry));
+            let there = entry.endpoint(&facts().networks).url_for_traefik();
             assert_eq!(traefik.leads_to(id), Some(there), "caller {number}, {deed}");
         }
     }
@@ -357,7 +355,8 @@ mod tests {
 
         let left = directory.list();
         assert!(left.len() > 100, "{} servers are too few", left.len());
-        let rendered = render(left.iter().map(|entry| &*entry.server), &facts()).unwrap();
+        let expected = left.iter().map(|entry| (&*entry.server, entry.place()));
+        let rendered = render(expected, &facts()).unwrap();
         let expected: Value = serde_json::from_slice(&rendered.body).unwrap();
         let settled = async {
             while **traefik.0.lock().unwrap() != expected {
@@ -371,7 +370,7 @@ mod tests {
     #[tokio::test]
     async fn a_change_of_the_certificate_and_no_change_of_a_state_is_published() {
         let demo = entry("demo", 1);
-        let (id, server) = (demo.server.id, Arc::clone(&demo.server));
+        let (id, before) = (demo.server.id, demo.clone());
         let (directory, provider) = (Arc::new(Directory::new(vec![demo])), Arc::default());
         let made = Routes::new(Arc::clone(&directory), Arc::clone(&provider), facts());
         let (routes, publisher) = made.unwrap();
@@ -384,7 +383,7 @@ mod tests {
         provider.poll(connection, &open).await;
         // Its route is in the first document; Traefik has not said that it
         // routes by that.
-        assert!(!routes.is_routed(&server));
+        assert!(!routes.is_routed(&before));
         directory.put_state(id, RunState::never_ran(Timestamp::now()));
         routes.use_certificate(ServedCertificate {
             cert_pem: "renewed".into(),
@@ -395,19 +394,19 @@ mod tests {
         let answered = CancellationToken::new();
         answered.cancel();
         provider.see_in_effect(&told_by(&next), &answered).await;
-        assert!(routes.is_routed(&server));
-        // A record of before is none that is routed.
-        let mut moved = Server::clone(&server);
+        assert!(routes.is_routed(&before));
+        // Where it was before is not where it is routed.
+        let mut moved = Server::clone(&before.server);
         moved.settings.egress = Egress::None;
         moved.revision += 1;
-        directory.put_server(moved);
-        let moved = directory.get(id).unwrap().server;
+        directory.put_instance(before.instances.shown().successor(&moved));
+        let moved = directory.get(id).unwrap();
         assert!(!routes.is_routed(&moved));
         let (is_routed, ()) = tokio::join!(routes.wait_routed(&moved, PATIENCE), async {
             let next = fetched(&provider, connection).await;
             provider.see_in_effect(&told_by(&next), &answered).await;
         });
         assert!(is_routed);
-        assert!(!routes.is_routed(&server));
+        assert!(!routes.is_routed(&before));
     }
 }

@@ -1,5 +1,6 @@
 //! What an operator does to a data directory, on real databases and files.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -16,6 +17,7 @@ use emcp::store::{NewRelease, NewServer, OpenError, Store, StoredEnvVar, StoredV
 use emcp::vault::{Place, Vault};
 use jiff::Timestamp;
 use secrecy::ExposeSecret;
+use serde_json::{Value, json};
 
 pub(crate) const SECRET: &str = "hunter2-hunter2";
 const CODE: &[u8] = b"print('hello')\n";
@@ -101,10 +103,43 @@ pub(crate) async fn findings(settings: &Settings) -> Vec<String> {
     found.into_iter().map(|finding| finding.0).collect()
 }
 
-/// A dump's line as EMCP wrote it when reasons and events were sentences, and
-/// records had no checksums.
-fn without_codes(line: &str) -> String {
-    let mut line: serde_json::Value = serde_json::from_str(line).unwrap();
+/// A dump's lines as EMCP wrote them when a server had one address for life, and
+/// what was observed was its own.
+fn without_instances(lines: &str) -> Vec<Value> {
+    let lines = lines
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap());
+    let mut lines: Vec<Value> = lines.collect();
+    let mut addresses = BTreeMap::new();
+    for line in &mut lines {
+        if line["table"] == "meta" && line["key"][0] == "format" {
+            line["value"] = json!({"v": 1, "data": 1});
+        }
+        if line["table"] == "meta" && line["key"][0] == "level" {
+            line["value"] = json!({"v": 1, "data": 1});
+        }
+        if line["table"] == "instances" {
+            let instance = line["value"]["data"].take();
+            let server: ServerId = instance["server"].as_str().unwrap().parse().unwrap();
+            let key = server.as_u128().to_string();
+            addresses.insert(key.clone(), instance["address"].clone());
+            let value = json!({"v": 2, "data": instance["state"]});
+            *line = json!({"table": "states", "key": [key], "value": value});
+        }
+    }
+    for line in &mut lines {
+        if line["table"] == "servers" {
+            let address = addresses[line["key"][0].as_str().unwrap()].clone();
+            line["value"].as_object_mut().unwrap().remove("crc");
+            line["value"]["data"]["address"] = address;
+        }
+    }
+    lines
+}
+
+/// The same, when reasons and events were sentences, and records had no
+/// checksums.
+fn without_codes(mut line: Value) -> String {
     line["value"].as_object_mut().unwrap().remove("crc");
     let words = match line["table"].as_str().unwrap() {
         "states" => (
@@ -128,7 +163,8 @@ async fn records_of_an_emcp_without_codes_are_read_and_written_anew() {
     let (settings, id) = platform(dir.path()).await;
     let (store, vault) = open(&settings);
     let lines = String::from_utf8(store.dump().await.unwrap().lines).unwrap();
-    let old: Vec<String> = lines.lines().map(without_codes).collect();
+    let old = without_instances(&lines);
+    let old: Vec<String> = old.into_iter().map(without_codes).collect();
     let elsewhere = tempfile::tempdir().unwrap();
     let database = elsewhere.path().join("emcp.redb");
     let pool = AddressPool::parse("198.18.0.0/24").unwrap();
@@ -142,7 +178,8 @@ async fn records_of_an_emcp_without_codes_are_read_and_written_anew() {
     let store = Store::open(&database, &vault).unwrap();
     let lines = String::from_utf8(store.dump().await.unwrap().lines).unwrap();
     assert!(lines.lines().all(|line| line.contains("\"crc\":")));
-    let state = store.load_servers().await.unwrap().remove(0).state;
+    let instances = store.load_servers().await.unwrap().remove(0).instances;
+    let (instance, state) = (instances.shown(), &instances.shown().state);
     let words = "the server ended with exit code 1; next try in 2 s";
     assert_eq!(state.reason, Reason::Older { text: words.into() });
     let created = Happening::Deed(Deed::Created);
@@ -151,11 +188,13 @@ async fn records_of_an_emcp_without_codes_are_read_and_written_anew() {
 
     let serving = RunState {
         reason: Reason::Serving,
-        ..state
+        ..RunState::clone(state)
     };
-    store.save_state(id, serving, None).await.unwrap();
-    let state = store.load_servers().await.unwrap().remove(0).state;
-    assert_eq!(state.reason, Reason::Serving);
+    let serving = instance.seen(serving);
+    store.save_instance(serving, None).await.unwrap();
+    let instances = store.load_servers().await.unwrap().remove(0).instances;
+    assert_eq!(instances.shown().state.reason, Reason::Serving);
+    assert_eq!(store.inconsistencies().await.unwrap(), Vec::<String>::new());
 }
 
 #[tokio::test]

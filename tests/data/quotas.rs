@@ -61,7 +61,8 @@ async fn create(store: &Store, vault: &Vault, name: &str, desired: Desired) -> R
         event: Event::of_deed(now, Deed::Created, &actor),
     };
     let pool = AddressPool::parse("198.18.4.0/24").unwrap();
-    store.insert_server(new, pool, allowance("ada")).await
+    let inserted = store.insert_server(new, pool, allowance("ada")).await;
+    inserted.map(|(server, _)| server)
 }
 
 /// What everybody is told who calls at once.

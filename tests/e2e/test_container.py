@@ -1,5 +1,6 @@
 """What a running server's container may do, as the engine sees it and as the server itself meets it."""
 
+import uuid
 from collections.abc import Iterator
 from typing import Any
 
@@ -89,6 +90,7 @@ def test_the_container_is_locked_down(platform: Platform, prisoner: Json) -> Non
     assert mounts == [("/app/user_code", False)]
     assert config["Labels"]["emcp.instance"] == platform.instance
     assert config["Labels"]["emcp.server"] == prisoner["id"]
+    assert uuid.UUID(config["Labels"]["emcp.run-of"]) != uuid.UUID(prisoner["id"])
 
 
 def test_it_has_its_own_address_on_the_platforms_network_only(platform: Platform, prisoner: Json) -> None:

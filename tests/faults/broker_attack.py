@@ -58,10 +58,11 @@ def run(code: Path, **changes: Any) -> Any:
         "server": str(uuid.uuid4()),
         "name": f"{FACTS['instance']}-{os.urandom(8).hex()}",
         "server_name": "demo",
+        "instance": str(uuid.uuid4()),
         "generation": 1,
         "revision": 1,
         "egress": "open",
-        "address": FACTS["address"],
+        "endpoint": FACTS["address"],
         "code": f"sha256:{code.name}",
         "disk_bytes": None,
         "env": [["EMCP_ENTRY_OBJECT", "mcp"]],
@@ -149,8 +150,8 @@ def specs() -> Json:
     good = bundle()
     answers = {key: run(good, **{key: value}) for key, value in FACTS["forbidden_fields"].items()}
     answers["name"] = run(good, name=f"{FACTS['instance']}-traefik")
-    answers["address outside"] = run(good, address="172.17.0.2")
-    answers["address of the gateway"] = run(good, address=FACTS["gateway"])
+    answers["address outside"] = run(good, endpoint="172.17.0.2")
+    answers["address of the gateway"] = run(good, endpoint=FACTS["gateway"])
     answers["address of the other network"] = run(good, egress="none")
     shot = {"what": {"shell": {"command": ["sh"]}}, "patience_secs": 5}
     answers["another program"] = wish({"run_once": shot})
@@ -159,7 +160,7 @@ def specs() -> Json:
 
 def foreign(container: str) -> Json:
     """Everything that takes an id, at a container of somebody else's."""
-    attach = {"id": container, "egress": "open", "address": FACTS["address"]}
+    attach = {"id": container, "egress": "open", "endpoint": FACTS["address"]}
     wishes: Json = {
         **{word: {"id": container} for word in ("inspect", "start", "pause", "unpause", "usage", "given_secrets")},
         "stop": {"id": container, "grace_secs": 0},

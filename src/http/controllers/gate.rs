@@ -175,12 +175,12 @@ pub(in crate::http) async fn too_large(_: Ctx, at_gate: Arc<Gate>, stream: BodyS
     })
 }
 
-/// Whether the route that brought this request leads to where the server is,
-/// or is to be. Traefik chose the route before it asked, so a request that came
-/// by an older one would be sent to the address the server had before its
-/// egress changed, however long it is held.
+/// Whether the route that brought this request leads to the instance that serves
+/// the server, or is to. Traefik chose the route before it asked, so a request
+/// that came by an older one would be sent to where another instance is, or was,
+/// however long it is held.
 fn leads_to(ctx: &Ctx, entry: &Entry) -> bool {
-    let present = entry.server.address_in(&ctx.app.settings().networks);
+    let present = entry.place().route;
     ctx.query("at").is_some_and(|at| at.parse() == Ok(present))
 }
 

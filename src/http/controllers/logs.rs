@@ -323,6 +323,7 @@ async fn tell_skipped(sink: &mut ViewerSink, after: u64, skipped: u64) -> bool {
             stream: LogSource::Emcp,
             line: format!("--- {skipped} lines skipped ---"),
             seq: after + skipped,
+            instance: None,
         },
         skipped: Some(skipped),
     };

@@ -2,7 +2,7 @@
 
 use super::Converge;
 use crate::logs::hide_in;
-use crate::model::{Failure, KnownFault, RunState, Server};
+use crate::model::{ContainerId, Failure, Instance, KnownFault, RunState, Server};
 use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
 
@@ -11,8 +11,8 @@ impl Converge {
     /// either.
     pub(super) async fn fail_for_good(
         &self,
-        state: &RunState,
-        container: &str,
+        instance: &Instance,
+        container: &ContainerId,
         run_key: Option<String>,
         fault: KnownFault,
     ) -> std::result::Result<(), RuntimeError> {
@@ -25,29 +25,30 @@ impl Converge {
         };
         let failed = RunState {
             accounted_run: run_key,
-            ..failure::after_failure(state, failure, false, false, now)
+            ..failure::after_failure(&instance.state, failure, false, false, now)
         };
-        self.save(state, failed).await;
+        self.see(instance, failed).await;
         Ok(())
     }
 
     pub(super) async fn account_for_end(
         &self,
         server: &Server,
-        state: &RunState,
-        container: &str,
+        instance: &Instance,
+        container: &ContainerId,
         run: &Run,
     ) -> std::result::Result<(), RuntimeError> {
+        let state = &instance.state;
         let engine_began_at = self.parts.runtime.began_at().await?;
         if failure::ended_with_engine(run, engine_began_at) {
             tracing::info!(server = %self.id, exit_code = run.exit_code, "a run ended with Docker Engine");
             let ended = RunState {
                 accounted_run: Some(run.key.clone()),
                 exit_code: Some(run.exit_code),
-                container_id: Some(container.to_owned()),
+                container_id: Some(container.clone()),
                 ..failure::after_engine_restart(state, failure::was_healthy(state, run))
             };
-            self.save(state, ended).await;
+            self.see(instance, ended).await;
             return Ok(());
         }
         let now = self.parts.clock.now();
@@ -58,7 +59,7 @@ impl Converge {
         let failed = RunState {
             accounted_run: Some(run.key.clone()),
             exit_code: Some(run.exit_code),
-            container_id: Some(container.to_owned()),
+            container_id: Some(container.clone()),
             ..failure::after_failure(
                 state,
                 failure,
@@ -67,7 +68,7 @@ impl Converge {
                 now,
             )
         };
-        self.save(state, failed).await;
+        self.see(instance, failed).await;
         Ok(())
     }
 
@@ -76,7 +77,7 @@ impl Converge {
     /// not the server's fault and is simply tried again.
     pub(super) async fn could_not_run(
         &self,
-        state: &RunState,
+        instance: &Instance,
         error: RuntimeError,
     ) -> std::result::Result<(), RuntimeError> {
         let fault = match error {
@@ -85,12 +86,12 @@ impl Converge {
             RuntimeError::Storage(detail) => KnownFault::StorageFailed { detail },
             RuntimeError::Refused(detail) => KnownFault::ContainerFailed { detail },
         };
-        self.could_not_begin(state, fault).await;
+        self.could_not_begin(instance, fault).await;
         Ok(())
     }
 
     /// A run that failed before there was one.
-    pub(super) async fn could_not_begin(&self, state: &RunState, fault: KnownFault) {
+    pub(super) async fn could_not_begin(&self, instance: &Instance, fault: KnownFault) {
         let now = self.parts.clock.now();
         let failure = Failure {
             fault: fault.into(),
@@ -98,13 +99,13 @@ impl Converge {
             log_tail: Vec::new(),
             at: now,
         };
-        let failed = failure::after_failure(state, failure, false, true, now);
-        self.save(state, failed).await;
+        let failed = failure::after_failure(&instance.state, failure, false, true, now);
+        self.see(instance, failed).await;
     }
 
     pub(super) async fn log_tail(
         &self,
-        container: &str,
+        container: &ContainerId,
     ) -> std::result::Result<Vec<String>, RuntimeError> {
         let lines = self
             .parts

@@ -1,53 +1,60 @@
 //! What is kept of a change of a server's state, and how long a start takes by
 //! what is kept.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use super::Converge;
 use crate::clock;
 use crate::metrics::{Metrics, StartOutcome};
-use crate::model::{Event, Reason, RunState, Status};
+use crate::model::{Event, Instance, Reason, RunState, Status};
 use crate::trouble;
 
 impl Converge {
     /// Changes status and reason alone.
-    pub(super) async fn say(&self, before: &RunState, status: Status, reason: Reason) -> RunState {
+    pub(super) async fn say(&self, before: &Instance, status: Status, reason: Reason) {
         let after = RunState {
             status,
             reason,
-            ..before.clone()
+            ..RunState::clone(&before.state)
         };
-        self.save(before, after.clone()).await;
-        after
+        self.see(before, after).await;
     }
 
-    /// Keeps a state, with a line in the history where the status changed.
-    /// What was observed counts even when the disk is full.
-    pub(super) async fn save(&self, before: &RunState, mut after: RunState) {
+    /// Keeps what is seen of an instance now.
+    pub(super) async fn see(&self, instance: &Instance, state: RunState) {
+        self.save(instance, instance.seen(state)).await;
+    }
+
+    /// Keeps an instance as it is now, or the one that takes its place, with a
+    /// line in the history where the status changed. What was observed counts even
+    /// when the disk is full.
+    pub(super) async fn save(&self, before: &Instance, mut after: Instance) {
         if *before == after {
             return;
         }
         let now = self.parts.clock.now();
-        let is_transition = before.status != after.status;
+        let (was, is) = (&before.state, Arc::make_mut(&mut after.state));
+        let is_transition = was.status != is.status;
         // Unless it was shown already, with its time.
-        if is_transition && after.since == before.since {
-            after.since = now;
+        if is_transition && is.since == was.since {
+            is.since = now;
         }
-        let event = (is_transition || before.reason != after.reason)
-            .then(|| Event::of_state(now, after.status, after.reason.clone()));
+        let event = (is_transition || was.reason != is.reason)
+            .then(|| Event::of_state(now, is.status, is.reason.clone()));
         if is_transition {
             tracing::info!(
                 server = %self.id,
-                from = before.status.as_str(),
-                to = after.status.as_str(),
-                reason = %after.reason,
+                instance = %after.id,
+                from = was.status.as_str(),
+                to = is.status.as_str(),
+                reason = %is.reason,
                 "status"
             );
         }
-        self.start.see(before, &after, &self.parts.metrics);
-        self.parts.directory.put_state(self.id, after.clone());
-        match self.parts.store.save_state(self.id, after, event).await {
+        self.start.see(was, is, &self.parts.metrics);
+        self.parts.directory.put_instance(after.clone());
+        match self.parts.store.save_instance(after, event).await {
             Ok(()) => trouble::STATES.worked(),
             Err(error) => trouble::STATES.met(&error),
         }

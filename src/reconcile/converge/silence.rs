@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::Converge;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{Failure, KnownFault, Reason, RunState, Status};
+use crate::model::{ContainerId, Failure, Instance, KnownFault, Reason, RunState, Status};
 use crate::reconcile::failure;
 use crate::runtime::{Run, RuntimeError};
 
@@ -14,10 +14,11 @@ impl Converge {
     /// Says that it answers nobody, and since when.
     pub(super) async fn tell_silence(
         &self,
-        state: &RunState,
+        instance: &Instance,
         reason: Reason,
         silent_for: Duration,
     ) {
+        let state = &instance.state;
         let since = match state.status {
             Status::Unresponsive => state.since,
             _ => {
@@ -29,19 +30,19 @@ impl Converge {
             status: Status::Unresponsive,
             reason,
             since,
-            ..state.clone()
+            ..RunState::clone(state)
         };
-        self.save(state, silent).await;
+        self.see(instance, silent).await;
     }
 
     /// Gives a container its network back. Where the engine refuses that, which
     /// it does while another has the address, it is a failure like that of a
     /// container that cannot be started.
-    pub(super) async fn attach(&self, entry: &Entry, id: &str) -> Result<(), RuntimeError> {
-        let server = &entry.server;
-        let address = server.address_in(&self.parts.config.networks);
+    pub(super) async fn attach(&self, entry: &Entry, id: &ContainerId) -> Result<(), RuntimeError> {
+        let instance = entry.instances.shown();
+        let endpoint = self.parts.endpoint(instance);
         let runtime = &self.parts.runtime;
-        match runtime.attach(id, server.settings.egress, address).await {
+        match runtime.attach(id, instance.place.egress, &endpoint).await {
             Ok(()) => {
                 tracing::warn!(server = %self.id, "its container was cut off from its network, and is connected again");
                 entry.liveness.forget(clock::instant());
@@ -49,7 +50,7 @@ impl Converge {
             }
             // It ended meanwhile.
             Err(RuntimeError::NoSuchContainer) => Ok(()),
-            Err(error) => self.could_not_run(&entry.state, error).await,
+            Err(error) => self.could_not_run(instance, error).await,
         }
     }
 
@@ -57,8 +58,8 @@ impl Converge {
     /// another.
     pub(super) async fn give_up_silent(
         &self,
-        state: &RunState,
-        container: &str,
+        instance: &Instance,
+        container: &ContainerId,
         run: Option<&Run>,
         silent_for: Duration,
     ) -> Result<(), RuntimeError> {
@@ -74,14 +75,14 @@ impl Converge {
         let failed = RunState {
             accounted_run: run.map(|run| run.key.clone()),
             ..failure::after_failure(
-                state,
+                &instance.state,
                 failure,
-                failure::served_long_before_silence(state),
+                failure::served_long_before_silence(&instance.state),
                 true,
                 now,
             )
         };
-        self.save(state, failed).await;
+        self.see(instance, failed).await;
         Ok(())
     }
 }

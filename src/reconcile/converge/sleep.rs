@@ -5,7 +5,7 @@ use jiff::Timestamp;
 use super::Converge;
 use crate::clock;
 use crate::directory::Entry;
-use crate::model::{Reason, RunState, SleepDepth, Status};
+use crate::model::{ContainerId, Instance, Reason, RunState, SleepDepth, Status};
 use crate::reconcile::Parts;
 use crate::reconcile::idle::{self, Use};
 use crate::reconcile::probe::usage;
@@ -27,7 +27,7 @@ impl Converge {
     pub(super) async fn pause_idle(
         &self,
         entry: &Entry,
-        container: &str,
+        container: &ContainerId,
     ) -> Result<(), RuntimeError> {
         let Some(asleep) = self.fall_asleep(entry, SleepDepth::Paused).await else {
             return Ok(());
@@ -37,7 +37,7 @@ impl Converge {
             self.stay_awake(entry);
             return Err(error);
         }
-        self.save(&entry.state, asleep).await;
+        self.see(entry.instances.shown(), asleep).await;
         Ok(())
     }
 
@@ -52,7 +52,7 @@ impl Converge {
             }
         };
         if let Some(asleep) = asleep {
-            self.save(&entry.state, asleep).await;
+            self.see(entry.instances.shown(), asleep).await;
         }
     }
 
@@ -153,20 +153,21 @@ impl Converge {
     /// It runs where it was: the same run, which was found ready before.
     pub(super) async fn awake(&self, entry: &Entry) {
         entry.activity.touch();
-        self.say(&entry.state, Status::Running, Reason::WokenUp)
+        self.say(entry.instances.shown(), Status::Running, Reason::WokenUp)
             .await;
     }
 
     /// Begins a start for who wants it.
-    pub(super) async fn rouse(&self, state: &RunState) {
-        self.say(state, Status::Building, Reason::WakingByStart)
+    pub(super) async fn rouse(&self, instance: &Instance) {
+        self.say(instance, Status::Building, Reason::WakingByStart)
             .await;
     }
 
     /// What is frozen cannot fail by itself, so its end, from outside, counts
     /// against nobody. A machine that comes up again thus leaves asleep what
     /// slept.
-    pub(super) async fn ended_asleep(&self, state: &RunState, run: Option<&Run>) {
+    pub(super) async fn ended_asleep(&self, instance: &Instance, run: Option<&Run>) {
+        let state = &instance.state;
         let reason = match run {
             Some(run) => Reason::EndedWhilePaused {
                 exit_code: run.exit_code,
@@ -177,6 +178,6 @@ impl Converge {
             exit_code: run.map_or(state.exit_code, |run| Some(run.exit_code)),
             ..state.asleep(SleepDepth::Stopped, reason)
         };
-        self.save(state, stopped).await;
+        self.see(instance, stopped).await;
     }
 }

@@ -1,42 +1,44 @@
 //! Whether there is nothing to do for a server, as far as one look at all
 //! containers shows: an idle pass then costs one call to the engine. Pure.
 
-use std::net::Ipv4Addr;
-
-use crate::model::{Desired, RunState, Server, SleepDepth, Status};
-use crate::runtime::{Container, Phase};
+use crate::model::{Desired, Instances, Server, SleepDepth, Status};
+use crate::runtime::{Container, Endpoint, Phase};
 
 /// Whether a server is as it is wanted. `own` are its containers, as listed;
-/// `address` is where it is to be found, and `is_followed` whether its output is
+/// `endpoint` is where it is to be found, and `is_followed` whether its output is
 /// being taken in.
 ///
 /// It may say no where the planner then finds nothing to do, and never yes where
 /// the planner would find something.
 pub(in crate::reconcile) fn at_rest(
     server: &Server,
-    state: &RunState,
+    instances: &Instances,
     own: &[Container],
-    address: Ipv4Addr,
+    endpoint: &Endpoint,
     is_followed: bool,
 ) -> bool {
     if server.settings.hold {
         return true;
     }
-    if state.generation != server.generation {
+    let state = &instances.shown().state;
+    // One that comes or goes is never at rest.
+    if state.generation != server.generation || instances.are_several() {
         return false;
     }
     let current = match own {
-        [one] if one.generation == server.generation => Some(one),
+        [one] if one.generation == server.generation && instances.owner(one.instance).is_some() => {
+            Some(one)
+        }
         _ => None,
     };
-    let current = current.filter(|one| state.container_id.as_deref() == Some(&one.id));
+    let current = current.filter(|one| state.container_id.as_ref() == Some(&one.id));
     let is_in = |phase| current.is_some_and(|one| one.phase == phase);
     let have_ended = || own.iter().all(|one| one.phase == Phase::Exited);
     match server.desired {
         Desired::Running => match state.status {
             Status::Running | Status::Unresponsive => {
                 is_in(Phase::Running)
-                    && current.is_some_and(|one| one.addresses.contains(&address))
+                    && current.is_some_and(|one| one.endpoints.contains(endpoint))
                     && is_followed
             }
             Status::Sleeping => match state.sleep_depth() {
@@ -53,23 +55,29 @@ pub(in crate::reconcile) fn at_rest(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::reconcile::plan::tests::{running, server};
+    use crate::model::{AddressPool, Egress, InstanceId, RunState, ServerNetworks};
+    use crate::reconcile::plan::tests::{only, running, server};
 
-    const ADDRESS: Ipv4Addr = Ipv4Addr::new(198, 18, 1, 5);
+    fn place() -> Endpoint {
+        let open = AddressPool::parse("198.18.1.0/24").unwrap();
+        let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
+        Endpoint::of([198, 18, 1, 5].into(), Egress::Open, &networks)
+    }
 
     fn container(phase: Phase) -> Container {
         Container {
             id: "c".into(),
             server: crate::model::ServerId::new(),
+            instance: None,
             generation: 2,
             revision: 1,
             phase,
-            addresses: vec![ADDRESS],
+            endpoints: vec![place()],
         }
     }
 
     fn rests(server: &Server, state: &RunState, own: &[Container]) -> bool {
-        at_rest(server, state, own, ADDRESS, true)
+        at_rest(server, &only(server, state), own, &place(), true)
     }
 
     #[test]
@@ -81,9 +89,9 @@ mod tests {
         assert!(!rests(&wished, &running(), &[one.clone(), one.clone()]));
         assert!(!at_rest(
             &wished,
-            &running(),
+            &only(&wished, &running()),
             std::slice::from_ref(&one),
-            ADDRESS,
+            &place(),
             false
         ));
         let others = [
@@ -98,7 +106,11 @@ mod tests {
                 ..one.clone()
             },
             Container {
-                addresses: Vec::new(),
+                endpoints: Vec::new(),
+                ..one.clone()
+            },
+            Container {
+                instance: Some(InstanceId::new()),
                 ..one
             },
         ];

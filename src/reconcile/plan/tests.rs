@@ -1,10 +1,11 @@
+mod several;
 mod silence;
 mod sleep;
 
 use proptest::prelude::*;
 
 use super::*;
-use crate::model::{Principal, Reason, ServerId};
+use crate::model::{InstanceRole, Principal, Reason, ServerId};
 
 const TIMEOUT: Duration = Duration::from_secs(60);
 
@@ -21,7 +22,6 @@ pub(in crate::reconcile) fn server(desired: Desired) -> Server {
     Server {
         desired,
         generation: 2,
-        address: [198, 18, 1, 0].into(),
         ..Server::new(
             ServerId::from_u128(1),
             "demo".parse().unwrap(),
@@ -42,12 +42,13 @@ fn container(id: &str, generation: u64, phase: Phase) -> Observed {
     let has_run = matches!(phase, Phase::Running | Phase::Paused | Phase::Exited);
     Observed {
         container: Container {
-            id: id.to_owned(),
+            id: id.into(),
             server: ServerId::from_u128(1),
+            instance: None,
             generation,
             revision: 1,
             phase,
-            addresses: Vec::new(),
+            endpoints: Vec::new(),
         },
         is_attached: true,
         run: has_run.then(|| Run {
@@ -72,7 +73,32 @@ fn next_at_rest(
     depth: SleepDepth,
 ) -> Step {
     let facts = Facts { depth, ..facts() };
-    plan(server, state, observed, facts, now())
+    step(server, state, observed, facts, now())
+}
+
+/// A server's one instance, in this state.
+pub(in crate::reconcile) fn only(server: &Server, state: &RunState) -> Instances {
+    let role = InstanceRole::Serving;
+    Instances::only(Instance::new(
+        server,
+        role,
+        [198, 18, 1, 5].into(),
+        state.clone(),
+    ))
+}
+
+/// The next step of a server with one instance.
+fn step(
+    server: &Server,
+    state: &RunState,
+    observed: &[Observed],
+    facts: Facts<'_>,
+    now: Timestamp,
+) -> Step {
+    let instances = only(server, state);
+    let planned = plan(server, &instances, observed, facts, now);
+    assert_eq!(planned.instance, instances.shown().id);
+    planned.step
 }
 
 /// Of a server that is awake, and of which nothing is known besides.
@@ -86,7 +112,7 @@ fn facts() -> Facts<'static> {
 }
 
 fn next_at(server: &Server, state: &RunState, observed: &[Observed], now: Timestamp) -> Step {
-    plan(server, state, observed, facts(), now)
+    step(server, state, observed, facts(), now)
 }
 
 #[test]
@@ -167,7 +193,7 @@ fn a_server_that_never_answers_is_given_up_and_one_that_only_lacks_a_route_is_no
         Step::GiveUpStarting("c".into())
     );
     assert_eq!(
-        plan(
+        step(
             &wanted,
             &state(),
             &running,
@@ -274,8 +300,10 @@ fn wanted_of(state: &RunState, idle: SleepDepth) -> SleepDepth {
 fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
     match step {
         Step::Create => {
-            let id = format!("new{}", observed.len());
-            observed.push(container(&id, 2, Phase::Running));
+            let mut ids = (observed.len()..).map(|n| ContainerId::from(format!("new{n}")));
+            let is_free = |id: &ContainerId| observed.iter().all(|o| o.container.id != *id);
+            let id = ids.find(is_free).unwrap();
+            observed.push(container(id.as_str(), 2, Phase::Running));
             state.status = Status::Starting;
             state.container_id = Some(id);
         }
@@ -302,7 +330,7 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
         Step::Start(id) => {
             state.status = Status::Starting;
             for o in observed.iter_mut().filter(|o| o.container.id == *id) {
-                *o = container(id, o.container.generation, Phase::Running);
+                *o = container(id.as_str(), o.container.generation, Phase::Running);
                 // A new run has a new key.
                 o.run.as_mut().unwrap().key = format!("{id} 2");
             }
@@ -350,13 +378,15 @@ fn apply(step: &Step, state: &mut RunState, observed: &mut Vec<Observed>) {
             for o in observed.iter_mut() {
                 if o.container.phase == Phase::InTransition {
                     *o = container(
-                        &o.container.id.clone(),
+                        o.container.id.clone().as_str(),
                         o.container.generation,
                         Phase::Exited,
                     );
                 }
             }
         }
+        // Of others than the one instance that there is.
+        Step::Switch | Step::Retire => unreachable!(),
         Step::Nothing | Step::WaitUntil(_) => {}
     }
 }

@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use secrecy::SecretString;
 use tempfile::TempDir;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
@@ -132,12 +131,9 @@ impl Setting {
         let vault = Arc::new(Vault::new(&[7; 32]));
         let open = AddressPool::parse("198.18.1.0/24").unwrap();
         let networks = ServerNetworks::new(open, open.twin().unwrap()).unwrap();
-        let entries = servers.iter().map(|server| Entry {
-            server: Arc::new(Server::clone(server)),
-            state: Arc::new(RunState::never_ran(Timestamp::UNIX_EPOCH)),
-            gateway_key: Arc::new(SecretString::from("k")),
-            activity: Arc::default(),
-            liveness: Arc::default(),
+        let entries = servers.iter().map(|server| {
+            let state = RunState::never_ran(Timestamp::UNIX_EPOCH);
+            Entry::of_test(Server::clone(server), state, [198, 18, 1, 17])
         });
         let directory = Arc::new(Directory::new(entries.collect()));
         let facts = RouteFacts {

@@ -2,7 +2,6 @@
 
 use std::ffi::OsStr;
 use std::io;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -20,10 +19,11 @@ use super::protocol::{
     self, ANSWER_MAX_BYTES, GREETING, RunWish, Shot, ShotKind, WISH_MAX_BYTES, Wish,
 };
 use super::setup::Setup;
-use crate::model::{BundleDigest, Egress, ServerId, ServerNetworks};
+use crate::identity::BundleSource;
+use crate::model::{BundleDigest, ContainerId, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, REACH,
-    ResourceUsage, Runtime, RuntimeError,
+    CHECK, Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine,
+    REACH, ResourceUsage, Runtime, RuntimeError,
 };
 use crate::settings::Settings;
 
@@ -104,8 +104,8 @@ impl BrokerRuntime {
     }
 
     /// The broker finds it by itself.
-    fn code_of(dir: &Path) -> Result<BundleDigest, RuntimeError> {
-        let name = dir.file_name().and_then(OsStr::to_str);
+    fn code_of(bundle: &BundleSource) -> Result<BundleDigest, RuntimeError> {
+        let name = bundle.dir().file_name().and_then(OsStr::to_str);
         let digest = name.and_then(|digits| BundleDigest::from_hex(digits).ok());
         digest.ok_or_else(|| RuntimeError::Refused("the code is not in a bundle".to_owned()))
     }
@@ -117,11 +117,11 @@ impl BrokerRuntime {
                 .find(|(name, _)| *name == key)
                 .map(|(_, value)| value)
         };
-        let what = match (shot.command, shot.code_dir, shot.address) {
-            (CHECK, Some(dir), None) => {
+        let what = match (shot.command, shot.bundle, &shot.endpoint) {
+            (CHECK, Some(bundle), None) => {
                 let object = value("EMCP_ENTRY_OBJECT").and_then(|text| text.parse().ok());
                 let runtime = value("EMCP_RUNTIME").and_then(|text| text.parse().ok());
-                let code = Self::code_of(dir)?;
+                let code = Self::code_of(bundle)?;
                 object
                     .zip(runtime)
                     .map(|(entry_object, runtime)| ShotKind::Check {
@@ -130,7 +130,9 @@ impl BrokerRuntime {
                         runtime,
                     })
             }
-            (REACH, None, Some(address)) => Some(ShotKind::Reach { address }),
+            (REACH, None, Some(endpoint)) => Some(ShotKind::Reach {
+                endpoint: endpoint.clone(),
+            }),
             _ => None,
         };
         let what =
@@ -173,23 +175,24 @@ impl Runtime for BrokerRuntime {
         self.ask_within(ANSWER_MAX, &Wish::Mounted).await
     }
 
-    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
-        let id = id.to_owned();
+    async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {
+        let id = id.clone();
         self.ask_within(ANSWER_MAX, &Wish::Inspect { id }).await
     }
 
-    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+    async fn run(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
         let open =
             |(key, value): &(String, SecretString)| (key.clone(), value.expose_secret().to_owned());
         let wish = RunWish {
             server: spec.server,
+            instance: spec.instance,
             name: spec.name.clone(),
             server_name: spec.server_name.clone(),
             generation: spec.generation,
             revision: spec.revision,
             egress: spec.egress,
-            address: spec.address,
-            code: Self::code_of(&spec.code_dir)?,
+            endpoint: spec.endpoint.clone(),
+            code: Self::code_of(&spec.bundle)?,
             disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
             env: spec.env.iter().map(open).collect(),
             secret_keys: spec.secret_keys.clone(),
@@ -199,40 +202,40 @@ impl Runtime for BrokerRuntime {
         self.ask(&Wish::Run(Box::new(wish))).await
     }
 
-    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Start { id: id.to_owned() }).await
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Start { id: id.clone() }).await
     }
 
-    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         let wish = Wish::Stop {
-            id: id.to_owned(),
+            id: id.clone(),
             grace_secs: grace.as_secs(),
         };
         self.ask(&wish).await
     }
 
-    async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Pause { id: id.to_owned() }).await
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Pause { id: id.clone() }).await
     }
 
-    async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Unpause { id: id.to_owned() }).await
+    async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Unpause { id: id.clone() }).await
     }
 
-    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
-        self.ask(&Wish::Remove { id: id.to_owned() }).await
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.ask(&Wish::Remove { id: id.clone() }).await
     }
 
     async fn attach(
         &self,
-        id: &str,
+        id: &ContainerId,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         let wish = Wish::Attach {
-            id: id.to_owned(),
+            id: id.clone(),
             egress,
-            address,
+            endpoint: endpoint.clone(),
         };
         self.ask(&wish).await
     }
@@ -241,28 +244,28 @@ impl Runtime for BrokerRuntime {
         self.ask(&Wish::RunOnce(self.shot(shot)?)).await
     }
 
-    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
-        let id = id.to_owned();
+    async fn usage(&self, id: &ContainerId) -> Result<ResourceUsage, RuntimeError> {
+        let id = id.clone();
         self.ask_within(ANSWER_MAX, &Wish::Usage { id }).await
     }
 
-    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
-        let wish = Wish::GivenSecrets { id: id.to_owned() };
+    async fn given_secrets(&self, id: &ContainerId) -> Result<Vec<SecretString>, RuntimeError> {
+        let wish = Wish::GivenSecrets { id: id.clone() };
         let given: Vec<String> = self.ask_within(ANSWER_MAX, &wish).await?;
         Ok(given.into_iter().map(SecretString::from).collect())
     }
 
-    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
-        let id = id.to_owned();
+    async fn tail(&self, id: &ContainerId, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+        let id = id.clone();
         self.ask_within(ANSWER_MAX, &Wish::Tail { id, lines }).await
     }
 
     fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> BoxStream<'static, Result<OutputLine, RuntimeError>> {
-        let id = id.to_owned();
+        let id = id.clone();
         self.parts(Wish::Follow { id, since_secs })
     }
 

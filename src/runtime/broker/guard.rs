@@ -17,11 +17,12 @@ use super::protocol::{Agreed, RunWish, Shot, ShotKind};
 use super::setup::Setup;
 use crate::blocking::run_blocking;
 use crate::bounds::Bounds;
-use crate::model::{BundleDigest, Egress, ServerId};
+use crate::identity::{BundleSource, DiskSource};
+use crate::model::{BundleDigest, ContainerId, Egress, ServerId};
 use crate::runtime::brokered::{Brokered, Provenance};
 use crate::runtime::{
-    CHECK, Change, Container, ContainerSpec, DiskSpec, EngineInfo, Inspected, OneShot, OutputLine,
-    REACH, ResourceUsage, RuntimeError,
+    CHECK, Change, Container, ContainerSpec, DiskSpec, Endpoint, EngineInfo, Inspected, OneShot,
+    OutputLine, REACH, ResourceUsage, RuntimeError,
 };
 
 /// Containers in the making at once: each may take a helper of 512 MiB.
@@ -51,7 +52,7 @@ pub(super) struct Guard<E> {
     engine: OnceCell<E>,
     /// Ids of this instance's containers: an id is one container's for ever,
     /// and so are a container's labels.
-    known: Mutex<HashSet<String>>,
+    known: Mutex<HashSet<ContainerId>>,
     runs: Semaphore,
     shots: Semaphore,
 }
@@ -91,21 +92,21 @@ impl<E: Brokered> Guard<E> {
     }
 
     /// The engine, for a container of this instance and no other.
-    async fn engine_of(&self, id: &str) -> Answer<&E> {
-        policy::check_id(id)?;
+    async fn engine_of(&self, id: &ContainerId) -> Answer<&E> {
+        policy::check_id(id.as_str())?;
         let engine = self.engine().await?;
         if !self.known().contains(id) {
-            engine.provenance(id).await?;
-            self.learn([id.to_owned()]);
+            engine.provenance(id.as_str()).await?;
+            self.learn([id.clone()]);
         }
         Ok(engine)
     }
 
     /// The engine and what the container was made with.
-    async fn look_into(&self, id: &str) -> Answer<(&E, Provenance)> {
-        policy::check_id(id)?;
+    async fn look_into(&self, id: &ContainerId) -> Answer<(&E, Provenance)> {
+        policy::check_id(id.as_str())?;
         let engine = self.engine().await?;
-        Ok((engine, engine.provenance(id).await?))
+        Ok((engine, engine.provenance(id.as_str()).await?))
     }
 
     pub(super) async fn connect(&self, emcp: &Agreed) -> Answer<()> {
@@ -150,11 +151,11 @@ impl<E: Brokered> Guard<E> {
         Ok(mounted)
     }
 
-    pub(super) async fn inspect(&self, id: &str) -> Answer<Inspected> {
+    pub(super) async fn inspect(&self, id: &ContainerId) -> Answer<Inspected> {
         self.engine_of(id).await?.inspect(id).await
     }
 
-    pub(super) async fn run(&self, mut wish: RunWish) -> Answer<String> {
+    pub(super) async fn run(&self, mut wish: RunWish) -> Answer<ContainerId> {
         let _place = self.runs.acquire().await.map_err(closing)?;
         let engine = self.engine().await?;
         let server = wish.server;
@@ -225,6 +226,7 @@ impl<E: Brokered> Guard<E> {
         let disk = wish.disk_bytes.zip(stage);
         ContainerSpec {
             server: wish.server,
+            instance: wish.instance,
             name: wish.name,
             server_name: wish.server_name,
             image: self.setup.base_image.clone(),
@@ -232,11 +234,11 @@ impl<E: Brokered> Guard<E> {
             revision: wish.revision,
             egress: wish.egress,
             disk: disk.map(|(size_bytes, stage)| DiskSpec {
-                dir: stage.path().to_owned(),
+                source: DiskSource::of_dir(stage.path().to_owned()),
                 size_bytes,
             }),
-            address: wish.address,
-            code_dir: code.path().to_owned(),
+            endpoint: wish.endpoint,
+            bundle: BundleSource::of_dir(code.path().to_owned()),
             env: wish
                 .env
                 .into_iter()
@@ -250,12 +252,12 @@ impl<E: Brokered> Guard<E> {
 
     /// One that the broker has not made would mount what a path leads to now. It
     /// is removed, so that EMCP makes it anew.
-    pub(super) async fn start(&self, id: &str) -> Answer<()> {
+    pub(super) async fn start(&self, id: &ContainerId) -> Answer<()> {
         let (engine, made) = self.look_into(id).await?;
         let is_ours = made.folders.iter().all(|path| self.files.is_copy(path));
         if !is_ours || made.has_more {
             tracing::info!(
-                container = id,
+                container = %id,
                 "a container that was made without the broker is made anew"
             );
             engine.remove(id).await?;
@@ -264,7 +266,7 @@ impl<E: Brokered> Guard<E> {
         engine.start(id).await
     }
 
-    pub(super) async fn stop(&self, id: &str, grace_secs: u64) -> Answer<()> {
+    pub(super) async fn stop(&self, id: &ContainerId, grace_secs: u64) -> Answer<()> {
         policy::check_grace(grace_secs)?;
         match self.engine_of(id).await {
             Ok(engine) => engine.stop(id, Duration::from_secs(grace_secs)).await,
@@ -272,15 +274,15 @@ impl<E: Brokered> Guard<E> {
         }
     }
 
-    pub(super) async fn pause(&self, id: &str) -> Answer<()> {
+    pub(super) async fn pause(&self, id: &ContainerId) -> Answer<()> {
         self.engine_of(id).await?.pause(id).await
     }
 
-    pub(super) async fn unpause(&self, id: &str) -> Answer<()> {
+    pub(super) async fn unpause(&self, id: &ContainerId) -> Answer<()> {
         self.engine_of(id).await?.unpause(id).await
     }
 
-    pub(super) async fn remove(&self, id: &str) -> Answer<()> {
+    pub(super) async fn remove(&self, id: &ContainerId) -> Answer<()> {
         let (engine, made) = match self.look_into(id).await {
             Ok(found) => found,
             Err(error) => return gone(error),
@@ -294,23 +296,23 @@ impl<E: Brokered> Guard<E> {
             .collect();
         let removed = run_blocking(move || copies.iter().try_for_each(std::fs::remove_dir_all));
         if let Err(error) = flat(removed.await) {
-            tracing::warn!(container = id, %error, "its copy of the code is still there");
+            tracing::warn!(container = %id, %error, "its copy of the code is still there");
         }
         Ok(())
     }
 
     pub(super) async fn attach(
         &self,
-        id: &str,
+        id: &ContainerId,
         egress: Egress,
-        address: std::net::Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Answer<()> {
-        self.policy.check_address(egress, address)?;
+        self.policy.check_endpoint(egress, endpoint)?;
         let (engine, made) = self.look_into(id).await?;
         if made.egress != Some(egress) {
             return Err(Forbidden("another network than it was made in").into());
         }
-        engine.attach(id, egress, address).await
+        engine.attach(id, egress, endpoint).await
     }
 
     pub(super) async fn run_once(&self, shot: &Shot) -> Answer<String> {
@@ -329,6 +331,7 @@ impl<E: Brokered> Guard<E> {
                 runtime,
             } => {
                 let copy = self.copy(*code).await?;
+                let bundle = BundleSource::of_dir(copy.path().to_owned());
                 let shot = OneShot {
                     image,
                     command: CHECK,
@@ -336,19 +339,19 @@ impl<E: Brokered> Guard<E> {
                         format!("EMCP_ENTRY_OBJECT={}", entry_object.as_str()),
                         format!("EMCP_RUNTIME={}", runtime.as_str()),
                     ],
-                    code_dir: Some(copy.path()),
-                    address: None,
+                    bundle: Some(&bundle),
+                    endpoint: None,
                     patience,
                 };
                 engine.run_once(&shot).await
             }
-            ShotKind::Reach { address } => {
+            ShotKind::Reach { endpoint } => {
                 let shot = OneShot {
                     image,
                     command: REACH,
                     env: Vec::new(),
-                    code_dir: None,
-                    address: Some(*address),
+                    bundle: None,
+                    endpoint: Some(endpoint.clone()),
                     patience,
                 };
                 engine.run_once(&shot).await
@@ -356,11 +359,11 @@ impl<E: Brokered> Guard<E> {
         }
     }
 
-    pub(super) async fn usage(&self, id: &str) -> Answer<ResourceUsage> {
+    pub(super) async fn usage(&self, id: &ContainerId) -> Answer<ResourceUsage> {
         self.engine_of(id).await?.usage(id).await
     }
 
-    pub(super) async fn given_secrets(&self, id: &str) -> Answer<Vec<String>> {
+    pub(super) async fn given_secrets(&self, id: &ContainerId) -> Answer<Vec<String>> {
         let secrets = self.engine_of(id).await?.given_secrets(id).await?;
         let opened = secrets
             .iter()
@@ -368,7 +371,7 @@ impl<E: Brokered> Guard<E> {
         Ok(opened.collect())
     }
 
-    pub(super) async fn tail(&self, id: &str, lines: usize) -> Answer<Vec<OutputLine>> {
+    pub(super) async fn tail(&self, id: &ContainerId, lines: usize) -> Answer<Vec<OutputLine>> {
         if lines > policy::TAIL_MAX_LINES {
             return Err(Forbidden("so many lines").into());
         }
@@ -377,7 +380,7 @@ impl<E: Brokered> Guard<E> {
 
     pub(super) async fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> Answer<BoxStream<'static, Answer<OutputLine>>> {
         Ok(self.engine_of(id).await?.follow(id, since_secs))
@@ -442,7 +445,7 @@ impl<E: Brokered> Guard<E> {
         flat(run_blocking(move || work(&files)).await)
     }
 
-    fn learn(&self, ids: impl IntoIterator<Item = String>) {
+    fn learn(&self, ids: impl IntoIterator<Item = ContainerId>) {
         let mut known = self.known();
         if known.len() >= KNOWN_MAX {
             known.clear();
@@ -450,7 +453,7 @@ impl<E: Brokered> Guard<E> {
         known.extend(ids);
     }
 
-    fn known(&self) -> MutexGuard<'_, HashSet<String>> {
+    fn known(&self) -> MutexGuard<'_, HashSet<ContainerId>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

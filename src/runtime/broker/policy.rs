@@ -1,10 +1,10 @@
 //! What may be wished for. Pure.
 
 use std::collections::BTreeSet;
-use std::net::Ipv4Addr;
 
 use super::protocol::{RunWish, ShotKind};
 use crate::model::{Egress, Maxima, ServerNetworks};
+use crate::runtime::Endpoint;
 
 /// As the settings bound it.
 pub(super) const GRACE_MAX_SECS: u64 = 600;
@@ -47,7 +47,7 @@ impl Policy {
         disk_bytes: u64,
     ) -> Result<(), Forbidden> {
         self.check_name(&wish.name)?;
-        self.check_address(wish.egress, wish.address)?;
+        self.check_endpoint(wish.egress, &wish.endpoint)?;
         check_env(&wish.env, &wish.secret_keys)?;
         check_grace(wish.stop_grace_secs)?;
         // One that was made before the setting was lowered keeps its size.
@@ -70,7 +70,7 @@ impl Policy {
         match shot {
             // Of a bundle, which its digest proves.
             ShotKind::Check { .. } => Ok(()),
-            ShotKind::Reach { address } => self.check_address(Egress::Open, *address),
+            ShotKind::Reach { endpoint } => self.check_endpoint(Egress::Open, endpoint),
         }
     }
 
@@ -78,12 +78,16 @@ impl Policy {
     ///
     /// # Errors
     /// If it is not.
-    pub(super) fn check_address(&self, egress: Egress, address: Ipv4Addr) -> Result<(), Forbidden> {
+    pub(super) fn check_endpoint(
+        &self,
+        egress: Egress,
+        endpoint: &Endpoint,
+    ) -> Result<(), Forbidden> {
         let pool = match egress {
             Egress::Open => self.networks.open(),
             Egress::None => self.networks.internal(),
         };
-        if pool.contains(address) {
+        if pool.contains(endpoint.ip()) {
             Ok(())
         } else {
             Err(Forbidden("an address that is no server's"))

@@ -6,15 +6,16 @@
 //! many bytes of JSON. EMCP hanging up ends what it wished for.
 
 use std::io;
-use std::net::Ipv4Addr;
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 
 use crate::model::{
-    BundleDigest, Egress, EntryObject, Limits, RuntimeChoice, ServerId, ServerName,
+    BundleDigest, ContainerId, Egress, EntryObject, InstanceId, Limits, RuntimeChoice, ServerId,
+    ServerName,
 };
+use crate::runtime::Endpoint;
 
 /// Broker and EMCP are replaced one after the other, so each tells the other
 /// which version it speaks. A change of any type here takes a new number.
@@ -38,45 +39,45 @@ pub(super) enum Wish {
     },
     Mounted,
     Inspect {
-        id: String,
+        id: ContainerId,
     },
     Run(Box<RunWish>),
     Start {
-        id: String,
+        id: ContainerId,
     },
     Stop {
-        id: String,
+        id: ContainerId,
         grace_secs: u64,
     },
     Pause {
-        id: String,
+        id: ContainerId,
     },
     Unpause {
-        id: String,
+        id: ContainerId,
     },
     Remove {
-        id: String,
+        id: ContainerId,
     },
     Attach {
-        id: String,
+        id: ContainerId,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: Endpoint,
     },
     RunOnce(Shot),
     Usage {
-        id: String,
+        id: ContainerId,
     },
     GivenSecrets {
-        id: String,
+        id: ContainerId,
     },
     Tail {
-        id: String,
+        id: ContainerId,
         lines: usize,
     },
     /// Answered by `Result<Vec<OutputLine>>` again and again; an empty list is
     /// the end.
     Follow {
-        id: String,
+        id: ContainerId,
         since_secs: i64,
     },
     /// Answered by `Result<Vec<Change>>` until the engine's connection ends.
@@ -104,12 +105,13 @@ pub(super) struct Agreed {
 #[serde(deny_unknown_fields)]
 pub(super) struct RunWish {
     pub(super) server: ServerId,
+    pub(super) instance: InstanceId,
     pub(super) name: String,
     pub(super) server_name: ServerName,
     pub(super) generation: u64,
     pub(super) revision: u64,
     pub(super) egress: Egress,
-    pub(super) address: Ipv4Addr,
+    pub(super) endpoint: Endpoint,
     /// One of the data directory's bundles.
     pub(super) code: BundleDigest,
     /// The size of its disk, if it has one.
@@ -139,8 +141,8 @@ pub(super) enum ShotKind {
         entry_object: EntryObject,
         runtime: RuntimeChoice,
     },
-    /// What a server at this address reaches.
-    Reach { address: Ipv4Addr },
+    /// What a server in this place reaches.
+    Reach { endpoint: Endpoint },
 }
 
 /// Sends one frame.

@@ -132,8 +132,8 @@ impl<E: Brokered> Broker<E> {
             Wish::Attach {
                 id,
                 egress,
-                address,
-            } => answer(to, &guard.attach(&id, egress, address).await).await,
+                endpoint,
+            } => answer(to, &guard.attach(&id, egress, &endpoint).await).await,
             Wish::RunOnce(shot) => answer(to, &guard.run_once(&shot).await).await,
             Wish::Usage { id } => answer(to, &guard.usage(&id).await).await,
             Wish::GivenSecrets { id } => answer(to, &guard.given_secrets(&id).await).await,

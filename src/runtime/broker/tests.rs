@@ -18,10 +18,10 @@ use super::*;
 use crate::bundles::Bundles;
 use crate::clock::Clock;
 use crate::model::{
-    AddressPool, Bundle, BundleDigest, Egress, Limits, Maxima, ServerId, ServerNetworks,
+    AddressPool, Bundle, BundleDigest, Egress, InstanceId, Limits, Maxima, ServerId, ServerNetworks,
 };
 use crate::runtime::fake::{FakeEngine, Fault, Op};
-use crate::runtime::{Change, Runtime, RuntimeError};
+use crate::runtime::{Change, Endpoint, Runtime, RuntimeError};
 use crate::settings::{Settings, SettingsInput};
 
 const MAXIMA: Maxima = Maxima {
@@ -39,6 +39,10 @@ fn policy() -> Policy {
     }
 }
 
+fn at(address: &str) -> Endpoint {
+    Endpoint::at(address.parse().unwrap())
+}
+
 fn digest() -> BundleDigest {
     Bundle::of_one_file(b"mcp = None\n".to_vec()).digest()
 }
@@ -46,12 +50,13 @@ fn digest() -> BundleDigest {
 fn wish() -> RunWish {
     RunWish {
         server: ServerId::new(),
+        instance: InstanceId::new(),
         name: "emcp-0123456789abcdef".to_owned(),
         server_name: "demo".parse().unwrap(),
         generation: 1,
         revision: 1,
         egress: Egress::Open,
-        address: "198.18.0.20".parse().unwrap(),
+        endpoint: at("198.18.0.20"),
         code: digest(),
         disk_bytes: Some(1 << 20),
         env: vec![("KEY".to_owned(), "value".to_owned())],
@@ -73,7 +78,7 @@ fn what_emcp_asks_for_is_allowed() {
     assert!(!is_refused(|_| {}));
     assert!(!is_refused(|wish| {
         wish.egress = Egress::None;
-        wish.address = "198.18.128.20".parse().unwrap();
+        wish.endpoint = at("198.18.128.20");
         wish.disk_bytes = None;
     }));
 }
@@ -113,7 +118,7 @@ fn names_addresses_and_disks_are_those_of_servers() {
     }
     // The gateway's, Docker's own part, the other network's, and the world's.
     for address in ["198.18.0.1", "198.18.0.3", "198.18.128.20", "10.0.0.1"] {
-        let refused = is_refused(|wish| wish.address = address.parse().unwrap());
+        let refused = is_refused(|wish| wish.endpoint = at(address));
         assert!(refused, "{address}");
     }
     assert!(is_refused(|wish| wish.disk_bytes = Some(2 << 30)));
@@ -190,8 +195,8 @@ fn what_is_run_to_its_end_is_bounded_too() {
     });
     assert!(check.is_ok());
     let reach = |address: &str| {
-        let address = address.parse().unwrap();
-        policy().check_shot(&ShotKind::Reach { address })
+        let endpoint = at(address);
+        policy().check_shot(&ShotKind::Reach { endpoint })
     };
     assert!(reach("198.18.0.62").is_ok());
     assert!(reach("198.18.0.1").is_err());
@@ -329,7 +334,11 @@ async fn an_engine_that_is_away_is_told_as_such() {
     assert!(matches!(refused, RuntimeError::Unreachable(_)), "{refused}");
     let listed = client.list(None).await.unwrap_err();
     assert!(matches!(listed, RuntimeError::Unreachable(_)), "{listed}");
-    let followed = client.follow(&"0".repeat(64), 0).next().await.unwrap();
+    let followed = client
+        .follow(&"0".repeat(64).into(), 0)
+        .next()
+        .await
+        .unwrap();
     assert!(matches!(followed, Err(RuntimeError::Unreachable(_))));
     assert_eq!(client.changes().next().await, None);
 }
@@ -339,7 +348,7 @@ async fn ids_that_are_none_never_reach_the_engine() {
     let running = Running::start().await;
     let client = running.client();
     for id in ["emcp-traefik", "..", "", "abc"] {
-        let refused = client.remove(id).await.unwrap_err();
+        let refused = client.remove(&id.into()).await.unwrap_err();
         assert!(
             matches!(refused, RuntimeError::Refused(_)),
             "{id}: {refused}"

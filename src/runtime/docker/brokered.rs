@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use async_trait::async_trait;
 use bollard::models::MountType;
 
-use super::{DockerRuntime, LABEL_INSTANCE, LABEL_SERVER, OpenDisk, disk};
-use crate::model::{Egress, ServerId};
+use super::{DockerRuntime, LABEL_INSTANCE, LABEL_RUN_OF, LABEL_SERVER, OpenDisk, disk};
+use crate::model::{ContainerId, Egress, InstanceId, ServerId};
 use crate::runtime::brokered::{Brokered, Provenance};
 use crate::runtime::{ContainerSpec, Runtime, RuntimeError};
 
@@ -20,6 +20,10 @@ impl Brokered for DockerRuntime {
         let labels = labels.unwrap_or_default();
         let is_own = labels.get(LABEL_INSTANCE) == Some(&self.instance)
             && labels.contains_key(LABEL_SERVER)
+            // Containers of before have none.
+            && labels
+                .get(LABEL_RUN_OF)
+                .is_none_or(|id| id.parse::<InstanceId>().is_ok())
             // A name or a part of an id finds containers too.
             && found.id.as_deref() == Some(id);
         if !is_own {
@@ -54,7 +58,7 @@ impl Brokered for DockerRuntime {
         &self,
         spec: &ContainerSpec,
         disk: Option<OpenDisk>,
-    ) -> Result<String, RuntimeError> {
+    ) -> Result<ContainerId, RuntimeError> {
         let started = async {
             let id = self.create(spec, disk.as_ref()).await?;
             self.start(&id).await?;

@@ -1,8 +1,6 @@
 //! Pure conversions between EMCP's words and Docker's.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
-use std::path::Path;
 
 use bollard::models::{
     ContainerConfig, ContainerCreateBody, ContainerState, ContainerStateStatusEnum,
@@ -14,11 +12,12 @@ use secrecy::{ExposeSecret, SecretString};
 
 use super::disk::{self, OpenDisk};
 use super::{
-    LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_SECRETS, LABEL_SERVER,
-    seccomp,
+    LABEL_GENERATION, LABEL_INSTANCE, LABEL_NAME, LABEL_REVISION, LABEL_RUN_OF, LABEL_SECRETS,
+    LABEL_SERVER, seccomp,
 };
-use crate::model::{Egress, Limits};
-use crate::runtime::{Container, ContainerSpec, Phase, Run};
+use crate::identity::BundleSource;
+use crate::model::{ContainerId, Egress, Limits};
+use crate::runtime::{Container, ContainerSpec, Endpoint, Phase, Run};
 
 /// The unprivileged user of the base image.
 pub(super) const CONTAINER_USER: &str = "10001:10001";
@@ -42,7 +41,7 @@ pub(super) fn create_body(
     instance: &str,
 ) -> ContainerCreateBody {
     let (dns, dns_options) = name_servers(spec.egress);
-    let mut mounts = vec![code_mount(&spec.code_dir)];
+    let mut mounts = vec![code_mount(&spec.bundle)];
     mounts.extend(disk.map(|disk| disk::mount(disk, instance)));
     let host_config = HostConfig {
         // Restarts are the reconciler's, which also knows when to give up.
@@ -75,16 +74,16 @@ pub(super) fn create_body(
         labels: Some(labels(spec, instance)),
         stop_timeout: i64::try_from(spec.stop_grace.as_secs()).ok(),
         host_config: Some(host_config),
-        networking_config: Some(endpoint(network, spec.address)),
+        networking_config: Some(networking(network, &spec.endpoint)),
         ..ContainerCreateBody::default()
     }
 }
 
 /// The code, where the bootstrap looks for it.
-pub(super) fn code_mount(code_dir: &Path) -> Mount {
+pub(super) fn code_mount(bundle: &BundleSource) -> Mount {
     Mount {
         target: Some(CODE_TARGET.to_owned()),
-        source: Some(code_dir.display().to_string()),
+        source: Some(bundle.dir().display().to_string()),
         typ: Some(MountType::BIND),
         read_only: Some(true),
         ..Mount::default()
@@ -126,17 +125,17 @@ pub(super) fn hardened(limits: Limits) -> HostConfig {
 }
 
 /// One network, one fixed address.
-pub(super) fn endpoint(network: &str, address: Ipv4Addr) -> NetworkingConfig {
+pub(super) fn networking(network: &str, endpoint: &Endpoint) -> NetworkingConfig {
     NetworkingConfig {
-        endpoints_config: Some(HashMap::from([(network.to_owned(), place(address))])),
+        endpoints_config: Some(HashMap::from([(network.to_owned(), place(endpoint))])),
     }
 }
 
 /// A fixed address in a network.
-pub(super) fn place(address: Ipv4Addr) -> EndpointSettings {
+pub(super) fn place(endpoint: &Endpoint) -> EndpointSettings {
     EndpointSettings {
         ipam_config: Some(EndpointIpamConfig {
-            ipv4_address: Some(address.to_string()),
+            ipv4_address: Some(endpoint.ip().to_string()),
             ..EndpointIpamConfig::default()
         }),
         ..EndpointSettings::default()
@@ -163,6 +162,7 @@ fn labels(spec: &ContainerSpec, instance: &str) -> HashMap<String, String> {
     HashMap::from([
         (LABEL_INSTANCE.to_owned(), instance.to_owned()),
         (LABEL_SERVER.to_owned(), spec.server.to_string()),
+        (LABEL_RUN_OF.to_owned(), spec.instance.to_string()),
         (LABEL_NAME.to_owned(), spec.server_name.to_string()),
         (LABEL_GENERATION.to_owned(), spec.generation.to_string()),
         (LABEL_REVISION.to_owned(), spec.revision.to_string()),
@@ -192,13 +192,14 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
     let labels = summary.labels?;
     let number = |key: &str| labels.get(key).and_then(|text| text.parse().ok());
     Some(Container {
-        id: summary.id?,
-        addresses: addresses(
+        id: ContainerId::of_engine(summary.id?),
+        endpoints: endpoints(
             summary
                 .network_settings
                 .and_then(|settings| settings.networks),
         ),
         server: labels.get(LABEL_SERVER)?.parse().ok()?,
+        instance: labels.get(LABEL_RUN_OF).and_then(|id| id.parse().ok()),
         generation: number(LABEL_GENERATION)?,
         revision: number(LABEL_REVISION)?,
         phase: match summary.state? {
@@ -214,11 +215,11 @@ pub(super) fn container(summary: ContainerSummary) -> Option<Container> {
 }
 
 /// Where a container is in networks.
-pub(super) fn addresses(networks: Option<HashMap<String, EndpointSettings>>) -> Vec<Ipv4Addr> {
+pub(super) fn endpoints(networks: Option<HashMap<String, EndpointSettings>>) -> Vec<Endpoint> {
     networks
         .unwrap_or_default()
         .into_values()
-        .filter_map(|endpoint| endpoint.ip_address?.parse().ok())
+        .filter_map(|endpoint| endpoint.ip_address?.parse().ok().map(Endpoint::at))
         .collect()
 }
 
@@ -258,11 +259,12 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::model::ServerId;
+    use crate::model::{InstanceId, ServerId};
 
     fn spec() -> ContainerSpec {
         ContainerSpec {
             server: ServerId::new(),
+            instance: InstanceId::new(),
             name: "emcp-0123456789abcdef".into(),
             server_name: "demo".parse().unwrap(),
             image: "corp/mcp-base:latest".into(),
@@ -270,8 +272,8 @@ mod tests {
             revision: 2,
             egress: Egress::Open,
             disk: None,
-            address: [198, 18, 1, 5].into(),
-            code_dir: "/data/bundles/ab/abcd".into(),
+            endpoint: Endpoint::at([198, 18, 1, 5].into()),
+            bundle: BundleSource::of_dir("/data/bundles/ab/abcd".into()),
             env: vec![
                 ("TOKEN".into(), SecretString::from("hunter2=")),
                 ("PLAIN".into(), SecretString::from("shown")),
@@ -346,7 +348,7 @@ mod tests {
     fn labels_carry_no_trace_of_a_secret() {
         let one = spec();
         let mut other = spec();
-        other.server = one.server;
+        (other.server, other.instance) = (one.server, one.instance);
         other.env = vec![("TOKEN".into(), SecretString::from("other"))];
         assert_eq!(labels(&one, "emcp"), labels(&other, "emcp"));
     }

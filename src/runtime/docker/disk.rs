@@ -77,7 +77,7 @@ pub(super) async fn open(
     image: &str,
     disk: &DiskSpec,
 ) -> Result<OpenDisk, RuntimeError> {
-    let dir = disk.dir.clone();
+    let dir = disk.source.dir().to_owned();
     let prepared = run_blocking(move || prepare(&dir)).await;
     prepared
         .map_err(io::Error::other)
@@ -217,7 +217,7 @@ fn create_body(instance: &str, image: &str, disk: &DiskSpec) -> ContainerCreateB
         host_config: Some(HostConfig {
             network_mode: Some("none".to_owned()),
             mounts: Some(vec![
-                bind(disk.dir.display().to_string(), "/storage"),
+                bind(disk.source.dir().display().to_string(), "/storage"),
                 bind("/dev".to_owned(), "/host/dev"),
             ]),
             device_cgroup_rules: Some(DEVICES.map(str::to_owned).to_vec()),
@@ -232,11 +232,12 @@ fn create_body(instance: &str, image: &str, disk: &DiskSpec) -> ContainerCreateB
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::identity::DiskSource;
 
     #[test]
     fn the_helper_may_use_loop_devices_and_little_else() {
         let disk = DiskSpec {
-            dir: "/data/x/storage".into(),
+            source: DiskSource::of_dir("/data/x/storage".into()),
             size_bytes: 64 << 20,
         };
         let host = create_body("emcp", "image", &disk).host_config.unwrap();

@@ -11,7 +11,6 @@ mod seccomp;
 mod usage;
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -32,14 +31,18 @@ use disk::OpenDisk;
 
 use super::brokered::Brokered;
 use super::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
+    Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine, Phase,
     ResourceUsage, Runtime, RuntimeError,
 };
-use crate::model::{Egress, ServerId, ServerNetworks};
+use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 
-/// Labels on everything EMCP makes. What has another instance's is not touched.
+/// Labels on everything EMCP makes. What has another installation's is not
+/// touched.
 pub(super) const LABEL_INSTANCE: &str = "emcp.instance";
 pub(super) const LABEL_SERVER: &str = "emcp.server";
+/// The instance that a container is a run of ([`LABEL_INSTANCE`] is another
+/// word's: the installation that it belongs to).
+pub(super) const LABEL_RUN_OF: &str = "emcp.run-of";
 /// The server's name, which the container's own name must not tell.
 pub(super) const LABEL_NAME: &str = "emcp.name";
 pub(super) const LABEL_GENERATION: &str = "emcp.generation";
@@ -96,14 +99,14 @@ impl DockerRuntime {
         &self,
         spec: &ContainerSpec,
         disk: Option<&OpenDisk>,
-    ) -> Result<String, RuntimeError> {
+    ) -> Result<ContainerId, RuntimeError> {
         let options = CreateContainerOptions {
             name: Some(spec.name.clone()),
             ..CreateContainerOptions::default()
         };
         let body = convert::create_body(spec, disk, &self.network_for(spec.egress), &self.instance);
         match self.docker.create_container(Some(options), body).await {
-            Ok(created) => Ok(created.id),
+            Ok(created) => Ok(ContainerId::of_engine(created.id)),
             // Creating answers 404 for one reason only: the image.
             Err(BollardError::DockerResponseServerError {
                 status_code: 404, ..
@@ -142,7 +145,8 @@ impl DockerRuntime {
         ]);
         self.events(filters).filter_map(|event| async move {
             let mut attributes = event.ok()?.actor?.attributes?;
-            attributes.remove("container").map(Change::CutOff)
+            let container = attributes.remove("container")?;
+            Some(Change::CutOff(ContainerId::of_engine(container)))
         })
     }
 
@@ -235,8 +239,8 @@ impl Runtime for DockerRuntime {
         Ok(sources.map(PathBuf::from).collect())
     }
 
-    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
-        let found = self.look_into(id).await?;
+    async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {
+        let found = self.look_into(id.as_str()).await?;
         let state = found.state.unwrap_or_default();
         let phase = convert::phase(&state);
         let networks = found
@@ -244,73 +248,79 @@ impl Runtime for DockerRuntime {
             .and_then(|settings| settings.networks);
         Ok(Inspected {
             phase,
-            run: (phase != Phase::Created).then(|| convert::run(id, state)),
-            addresses: convert::addresses(networks),
+            run: (phase != Phase::Created).then(|| convert::run(id.as_str(), state)),
+            endpoints: convert::endpoints(networks),
         })
     }
 
-    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
+    async fn run(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
         let disk = self.open_disk(spec).await?;
         self.run_with(spec, disk).await
     }
 
-    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
-        unless_already(self.docker.start_container(id, None).await)
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        unless_already(self.docker.start_container(id.as_str(), None).await)
     }
 
-    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         let options = StopContainerOptions {
             t: Some(i32::try_from(grace.as_secs()).unwrap_or(i32::MAX)),
             ..StopContainerOptions::default()
         };
         gone_is_fine(unless_already(
-            self.docker.stop_container(id, Some(options)).await,
+            self.docker.stop_container(id.as_str(), Some(options)).await,
         ))
     }
 
-    async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.docker.pause_container(id).await.map_err(explain)
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.docker
+            .pause_container(id.as_str())
+            .await
+            .map_err(explain)
     }
 
-    async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
-        self.docker.unpause_container(id).await.map_err(explain)
+    async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        self.docker
+            .unpause_container(id.as_str())
+            .await
+            .map_err(explain)
     }
 
-    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
-        one_shot::remove(&self.docker, id).await
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
+        one_shot::remove(&self.docker, id.as_str()).await
     }
 
     async fn attach(
         &self,
-        id: &str,
+        id: &ContainerId,
         egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         let name = self.network_for(egress);
-        network::attach(&self.docker, &name, id, address).await
+        network::attach(&self.docker, &name, id.as_str(), endpoint).await
     }
 
     async fn run_once(&self, shot: &OneShot<'_>) -> Result<String, RuntimeError> {
         one_shot::run(&self.docker, &self.network, &self.instance, shot).await
     }
 
-    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
-        let read = usage::read(&self.docker, id);
+    async fn usage(&self, id: &ContainerId) -> Result<ResourceUsage, RuntimeError> {
+        let read = usage::read(&self.docker, id.as_str());
         tokio::time::timeout(ANSWER_MAX, read)
             .await
             .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
     }
 
-    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
-        let inspected = self.look_into(id).await?;
+    async fn given_secrets(&self, id: &ContainerId) -> Result<Vec<SecretString>, RuntimeError> {
+        let inspected = self.look_into(id.as_str()).await?;
         Ok(inspected
             .config
             .map(convert::given_secrets)
             .unwrap_or_default())
     }
 
-    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
-        let tail = output::tail(&self.docker, id, lines);
+    async fn tail(&self, id: &ContainerId, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+        let tail = output::tail(&self.docker, id.as_str(), lines);
         tokio::time::timeout(ANSWER_MAX, tail)
             .await
             .unwrap_or_else(|_| Err(too_slow(ANSWER_MAX)))
@@ -319,10 +329,10 @@ impl Runtime for DockerRuntime {
     /// Docker takes whole seconds.
     fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> BoxStream<'static, Result<OutputLine, RuntimeError>> {
-        follow::follow(&self.docker, id, since_secs).boxed()
+        follow::follow(&self.docker, id.as_str(), since_secs).boxed()
     }
 
     fn changes(&self) -> BoxStream<'static, Change> {

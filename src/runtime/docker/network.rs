@@ -1,7 +1,6 @@
 //! The servers' two networks: an ordinary one, and one without a way out.
 
 use std::collections::HashMap;
-use std::net::Ipv4Addr;
 
 use bollard::Docker;
 use bollard::errors::Error as BollardError;
@@ -14,7 +13,7 @@ use jiff::Timestamp;
 use super::convert::place;
 use super::{LABEL_INSTANCE, explain};
 use crate::model::{AddressPool, Egress};
-use crate::runtime::RuntimeError;
+use crate::runtime::{Endpoint, RuntimeError};
 
 /// Docker's own, which containers get that name none.
 const DEFAULT_NETWORK: &str = "bridge";
@@ -124,13 +123,13 @@ async fn create(
     Ok(())
 }
 
-/// Puts a container into the network at this address. What is left of a place
+/// Puts a container into the network at this endpoint. What is left of a place
 /// it has there, at another address perhaps, goes first.
 pub(super) async fn attach(
     docker: &Docker,
     name: &str,
     container: &str,
-    address: Ipv4Addr,
+    endpoint: &Endpoint,
 ) -> Result<(), RuntimeError> {
     let leaving = NetworkDisconnectRequest {
         container: container.to_owned(),
@@ -142,7 +141,7 @@ pub(super) async fn attach(
     }
     let joining = NetworkConnectRequest {
         container: container.to_owned(),
-        endpoint_config: Some(place(address)),
+        endpoint_config: Some(place(endpoint)),
     };
     docker.connect_network(name, joining).await.map_err(explain)
 }

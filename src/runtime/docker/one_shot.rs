@@ -10,7 +10,7 @@ use bollard::query_parameters::{
 use futures_util::StreamExt;
 use jiff::Timestamp;
 
-use super::convert::{CONTAINER_USER, code_mount, endpoint, hardened};
+use super::convert::{CONTAINER_USER, code_mount, hardened, networking};
 use super::{LABEL_HELPER, LABEL_INSTANCE, explain, gone_is_fine, output, unless_already, within};
 use crate::model::Limits;
 use crate::runtime::{OneShot, OutputStream, RuntimeError};
@@ -98,7 +98,8 @@ async fn to_its_end(docker: &Docker, id: &str) -> Result<String, RuntimeError> {
 }
 
 fn create_body(network: &str, instance: &str, shot: &OneShot<'_>) -> ContainerCreateBody {
-    let network_mode = shot.address.map_or("none", |_| network);
+    let endpoint = shot.endpoint.as_ref();
+    let network_mode = endpoint.map_or("none", |_| network);
     ContainerCreateBody {
         image: Some(shot.image.to_owned()),
         cmd: Some(shot.command.iter().map(|word| (*word).to_owned()).collect()),
@@ -110,10 +111,10 @@ fn create_body(network: &str, instance: &str, shot: &OneShot<'_>) -> ContainerCr
         ])),
         host_config: Some(HostConfig {
             network_mode: Some(network_mode.to_owned()),
-            mounts: Some(shot.code_dir.map(code_mount).into_iter().collect()),
+            mounts: Some(shot.bundle.map(code_mount).into_iter().collect()),
             ..hardened(LIMITS)
         }),
-        networking_config: shot.address.map(|address| endpoint(network, address)),
+        networking_config: endpoint.map(|endpoint| networking(network, endpoint)),
         ..ContainerCreateBody::default()
     }
 }

@@ -9,30 +9,30 @@ use async_trait::async_trait;
 use super::container::{Given, Kept};
 use super::faults::Op;
 use super::{BEGIN, CALL, FakeEngine};
-use crate::model::ServerId;
+use crate::model::{ContainerId, ServerId};
 use crate::runtime::brokered::{Brokered, Provenance};
-use crate::runtime::{ContainerSpec, DiskSpec, Phase, Runtime, RuntimeError};
+use crate::runtime::{ContainerSpec, DiskSpec, Endpoint, Phase, Runtime, RuntimeError};
 
 impl FakeEngine {
     /// A container that runs, and that nobody here has asked for: one of before
     /// there was a broker, which has this folder mounted, or another instance's.
-    pub(crate) fn has(&self, server: ServerId, code_dir: &Path, is_foreign: bool) -> String {
+    pub(crate) fn has(&self, server: ServerId, code_dir: &Path, is_foreign: bool) -> ContainerId {
         let mut state = self.state();
         state.made += 1;
-        let id = format!("{:064x}", state.made);
-        let address = std::net::Ipv4Addr::UNSPECIFIED;
+        let id = ContainerId::of_engine(format!("{:064x}", state.made));
+        let nowhere = Endpoint::at(std::net::Ipv4Addr::UNSPECIFIED);
         let kept = Kept {
             phase: Phase::Running,
             code_dir: code_dir.to_owned(),
             is_foreign,
-            ..Kept::new(server, address, Vec::new())
+            ..Kept::new(server, nowhere, Vec::new())
         };
         state.containers.insert(id.clone(), kept);
         id
     }
 
     /// Whether this container's process runs.
-    pub(crate) fn runs_on(&self, id: &str) -> bool {
+    pub(crate) fn runs_on(&self, id: &ContainerId) -> bool {
         self.state()
             .find(id)
             .is_ok_and(|one| one.phase == Phase::Running)
@@ -57,7 +57,7 @@ impl Brokered for FakeEngine {
 
     async fn provenance(&self, id: &str) -> Result<Provenance, RuntimeError> {
         self.call(Op::Inspect, CALL, |state| {
-            let one = state.find(id)?;
+            let one = state.find(&ContainerId::of_engine(id.to_owned()))?;
             if one.is_foreign {
                 return Err(RuntimeError::NoSuchContainer);
             }
@@ -85,7 +85,7 @@ impl Brokered for FakeEngine {
         &self,
         spec: &ContainerSpec,
         disk: Option<()>,
-    ) -> Result<String, RuntimeError> {
+    ) -> Result<ContainerId, RuntimeError> {
         assert_eq!(disk.is_some(), spec.disk.is_some(), "it has what it needs");
         self.run(spec).await
     }
@@ -95,7 +95,8 @@ impl Brokered for FakeEngine {
 
 /// As the helper does: a new file gets its name when it is whole.
 fn make_disk(disk: &DiskSpec) -> io::Result<()> {
-    let (file, new) = (disk.dir.join("disk"), disk.dir.join("disk.new"));
+    let dir = disk.source.dir();
+    let (file, new) = (dir.join("disk"), dir.join("disk.new"));
     if !file.exists() {
         std::fs::File::options()
             .write(true)
@@ -103,5 +104,5 @@ fn make_disk(disk: &DiskSpec) -> io::Result<()> {
             .set_len(disk.size_bytes)?;
         std::fs::rename(new, file)?;
     }
-    std::fs::write(disk.dir.join("granted"), disk.size_bytes.to_string())
+    std::fs::write(dir.join("granted"), disk.size_bytes.to_string())
 }

@@ -1,6 +1,5 @@
 //! A container of the fake engine.
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Instant;
 
@@ -10,8 +9,8 @@ use secrecy::{ExposeSecret, SecretString};
 use super::LISTED_RUNNING;
 use super::program::{Line, Program};
 use crate::clock;
-use crate::model::{Egress, Limits, ServerId};
-use crate::runtime::{Container, Inspected, OutputLine, OutputStream, Phase, Run};
+use crate::model::{ContainerId, Egress, InstanceId, Limits, ServerId};
+use crate::runtime::{Container, Endpoint, Inspected, OutputLine, OutputStream, Phase, Run};
 
 /// What a container was made with, but for its environment.
 #[derive(Debug, Clone, PartialEq)]
@@ -23,10 +22,11 @@ pub(crate) struct Given {
 
 pub(super) struct Kept {
     pub(super) server: ServerId,
+    pub(super) instance: Option<InstanceId>,
     pub(super) name: String,
     pub(super) generation: u64,
     pub(super) revision: u64,
-    pub(super) address: Ipv4Addr,
+    pub(super) endpoint: Endpoint,
     pub(super) env: Vec<(String, SecretString)>,
     pub(super) secret_keys: Vec<String>,
     pub(super) given: Given,
@@ -52,15 +52,16 @@ impl Kept {
     /// One that was never started, of a file that says nothing.
     pub(super) fn new(
         server: ServerId,
-        address: Ipv4Addr,
+        endpoint: Endpoint,
         env: Vec<(String, SecretString)>,
     ) -> Self {
         Self {
             server,
+            instance: None,
             name: String::new(),
             generation: 0,
             revision: 0,
-            address,
+            endpoint,
             env,
             secret_keys: Vec::new(),
             given: Given {
@@ -85,14 +86,15 @@ impl Kept {
         }
     }
 
-    pub(super) fn listed(&self, id: &str, phase: Phase) -> Container {
+    pub(super) fn listed(&self, id: &ContainerId, phase: Phase) -> Container {
         Container {
-            id: id.to_owned(),
+            id: id.clone(),
             server: self.server,
+            instance: self.instance,
             generation: self.generation,
             revision: self.revision,
             phase,
-            addresses: self.addresses(),
+            endpoints: self.endpoints(),
         }
     }
 
@@ -111,7 +113,7 @@ impl Kept {
         Inspected {
             phase: self.phase,
             run: self.run.clone(),
-            addresses: self.addresses(),
+            endpoints: self.endpoints(),
         }
     }
 
@@ -119,7 +121,7 @@ impl Kept {
         matches!(self.phase, Phase::Running | Phase::Paused)
     }
 
-    pub(super) fn begin(&mut self, id: &str, now: Timestamp) {
+    pub(super) fn begin(&mut self, id: &ContainerId, now: Timestamp) {
         self.starts += 1;
         self.phase = Phase::Running;
         self.is_attached = true;
@@ -171,8 +173,11 @@ impl Kept {
         found.map_or_else(String::new, |(_, value)| value.expose_secret().to_owned())
     }
 
-    fn addresses(&self) -> Vec<Ipv4Addr> {
+    fn endpoints(&self) -> Vec<Endpoint> {
         let is_found = self.is_up() && self.is_attached;
-        is_found.then_some(self.address).into_iter().collect()
+        is_found
+            .then(|| self.endpoint.clone())
+            .into_iter()
+            .collect()
     }
 }

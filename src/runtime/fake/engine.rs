@@ -1,6 +1,5 @@
 //! The fake engine's side of [`Runtime`].
 
-use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -15,9 +14,9 @@ use super::container::{Given, Kept};
 use super::faults::Op;
 use super::program::{Ending, Program};
 use super::{BEGIN, CALL, FakeEngine, GOODBYE, State, no_answer};
-use crate::model::{Egress, ServerId, ServerNetworks};
+use crate::model::{ContainerId, Egress, ServerId, ServerNetworks};
 use crate::runtime::{
-    Change, Container, ContainerSpec, EngineInfo, Inspected, OneShot, OutputLine, Phase,
+    Change, Container, ContainerSpec, Endpoint, EngineInfo, Inspected, OneShot, OutputLine, Phase,
     ResourceUsage, Runtime, RuntimeError,
 };
 
@@ -74,15 +73,15 @@ impl Runtime for FakeEngine {
         .await
     }
 
-    async fn inspect(&self, id: &str) -> Result<Inspected, RuntimeError> {
+    async fn inspect(&self, id: &ContainerId) -> Result<Inspected, RuntimeError> {
         self.call(Op::Inspect, CALL, |state| {
             state.find(id).map(|one| one.inspected())
         })
         .await
     }
 
-    async fn run(&self, spec: &ContainerSpec) -> Result<String, RuntimeError> {
-        let path = spec.code_dir.join("server.py");
+    async fn run(&self, spec: &ContainerSpec) -> Result<ContainerId, RuntimeError> {
+        let path = spec.bundle.dir().join("server.py");
         let code = tokio::fs::read(&path)
             .await
             .map_err(|error| RuntimeError::Refused(format!("{}: {error}", path.display())))?;
@@ -94,7 +93,7 @@ impl Runtime for FakeEngine {
         Ok(id)
     }
 
-    async fn start(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn start(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let has_disk = self
             .state()
             .find(id)
@@ -103,7 +102,7 @@ impl Runtime for FakeEngine {
         self.begin(id).await
     }
 
-    async fn stop(&self, id: &str, grace: Duration) -> Result<(), RuntimeError> {
+    async fn stop(&self, id: &ContainerId, grace: Duration) -> Result<(), RuntimeError> {
         // It is let go on to meet the signal.
         let heeds = self.call(Op::Stop, CALL, |state| {
             let Ok(one) = state.find(id) else {
@@ -136,7 +135,7 @@ impl Runtime for FakeEngine {
         Ok(())
     }
 
-    async fn pause(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn pause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let server = self.call(Op::Pause, CALL, |state| {
             let one = state.find(id)?;
             if one.phase != Phase::Running {
@@ -149,7 +148,7 @@ impl Runtime for FakeEngine {
         Ok(())
     }
 
-    async fn unpause(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn unpause(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let server = self.call(Op::Unpause, CALL, |state| {
             let one = state.find(id)?;
             if one.phase != Phase::Paused {
@@ -162,7 +161,7 @@ impl Runtime for FakeEngine {
         Ok(())
     }
 
-    async fn remove(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn remove(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let gone = self.call(Op::Remove, CALL, |state| Ok(state.containers.remove(id)));
         if let Some(gone) = gone.await? {
             self.tell(Change::Server(gone.server));
@@ -172,14 +171,14 @@ impl Runtime for FakeEngine {
 
     async fn attach(
         &self,
-        id: &str,
+        id: &ContainerId,
         _egress: Egress,
-        address: Ipv4Addr,
+        endpoint: &Endpoint,
     ) -> Result<(), RuntimeError> {
         self.call(Op::Attach, CALL, |state| {
-            state.must_be_free(id, address)?;
+            state.must_be_free(id, endpoint)?;
             let one = state.find(id)?;
-            (one.address, one.is_attached) = (address, true);
+            (one.endpoint, one.is_attached) = (endpoint.clone(), true);
             Ok(())
         })
         .await
@@ -190,7 +189,7 @@ impl Runtime for FakeEngine {
             .await
     }
 
-    async fn usage(&self, id: &str) -> Result<ResourceUsage, RuntimeError> {
+    async fn usage(&self, id: &ContainerId) -> Result<ResourceUsage, RuntimeError> {
         self.call(Op::Usage, CALL, |state| {
             let one = state.find(id)?;
             let usage = ResourceUsage {
@@ -204,7 +203,7 @@ impl Runtime for FakeEngine {
         .await
     }
 
-    async fn given_secrets(&self, id: &str) -> Result<Vec<SecretString>, RuntimeError> {
+    async fn given_secrets(&self, id: &ContainerId) -> Result<Vec<SecretString>, RuntimeError> {
         self.call(Op::Inspect, CALL, |state| {
             let one = state.find(id)?;
             let given = one.env.iter();
@@ -214,7 +213,7 @@ impl Runtime for FakeEngine {
         .await
     }
 
-    async fn tail(&self, id: &str, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
+    async fn tail(&self, id: &ContainerId, lines: usize) -> Result<Vec<OutputLine>, RuntimeError> {
         self.call(Op::Output, CALL, |state| {
             let output = &state.find(id)?.output;
             Ok(output[output.len().saturating_sub(lines)..].to_vec())
@@ -224,10 +223,10 @@ impl Runtime for FakeEngine {
 
     fn follow(
         &self,
-        id: &str,
+        id: &ContainerId,
         since_secs: i64,
     ) -> BoxStream<'static, Result<OutputLine, RuntimeError>> {
-        let (engine, id) = (self.clone(), id.to_owned());
+        let (engine, id) = (self.clone(), id.clone());
         let reading = (engine, id, 0_usize);
         stream::unfold(reading, |(engine, id, read)| async move {
             let mut happened = engine.0.happened.subscribe();
@@ -274,7 +273,11 @@ impl Runtime for FakeEngine {
 }
 
 impl State {
-    fn create(&mut self, spec: &ContainerSpec, program: Program) -> Result<String, RuntimeError> {
+    fn create(
+        &mut self,
+        spec: &ContainerSpec,
+        program: Program,
+    ) -> Result<ContainerId, RuntimeError> {
         if self.containers.values().any(|one| one.name == spec.name) {
             let name = &spec.name;
             return Err(RuntimeError::Refused(format!(
@@ -282,9 +285,10 @@ impl State {
             )));
         }
         self.made += 1;
-        let id = format!("{:064x}", self.made);
+        let id = ContainerId::of_engine(format!("{:064x}", self.made));
         let made = Kept {
             name: spec.name.clone(),
+            instance: Some(spec.instance),
             generation: spec.generation,
             revision: spec.revision,
             secret_keys: spec.secret_keys.clone(),
@@ -293,17 +297,17 @@ impl State {
                 disk_bytes: spec.disk.as_ref().map(|disk| disk.size_bytes),
                 egress: spec.egress,
             },
-            code_dir: spec.code_dir.clone(),
+            code_dir: spec.bundle.dir().to_owned(),
             program,
-            ..Kept::new(spec.server, spec.address, spec.env.clone())
+            ..Kept::new(spec.server, spec.endpoint.clone(), spec.env.clone())
         };
         self.containers.insert(id.clone(), made);
         Ok(id)
     }
 
-    fn must_be_free(&self, id: &str, address: Ipv4Addr) -> Result<(), RuntimeError> {
+    fn must_be_free(&self, id: &ContainerId, endpoint: &Endpoint) -> Result<(), RuntimeError> {
         let mut others = self.containers.iter().filter(|(other, _)| *other != id);
-        if others.any(|(_, one)| one.is_up() && one.is_attached && one.address == address) {
+        if others.any(|(_, one)| one.is_up() && one.is_attached && one.endpoint == *endpoint) {
             return Err(RuntimeError::Refused("Address already in use".into()));
         }
         Ok(())
@@ -311,15 +315,15 @@ impl State {
 }
 
 impl FakeEngine {
-    async fn begin(&self, id: &str) -> Result<(), RuntimeError> {
+    async fn begin(&self, id: &ContainerId) -> Result<(), RuntimeError> {
         let now_of = self.0.clock;
         let begun = self.call(Op::Start, BEGIN, |state| {
             let one = state.find(id)?;
             if one.is_up() {
                 return Ok(None);
             }
-            let (server, address) = (one.server, one.address);
-            state.must_be_free(id, address)?;
+            let (server, endpoint) = (one.server, one.endpoint.clone());
+            state.must_be_free(id, &endpoint)?;
             let run = state.runs.entry(server).or_default();
             *run += 1;
             let run = *run;
@@ -338,7 +342,7 @@ impl FakeEngine {
     }
 
     /// What the program does by itself from now on.
-    fn goes_on(&self, id: &str, server: ServerId, start: u64, program: Program, run: u32) {
+    fn goes_on(&self, id: &ContainerId, server: ServerId, start: u64, program: Program, run: u32) {
         let mut due: Vec<(Duration, What)> = Vec::new();
         due.extend(program.ready_after.map(|after| (after, What::IsReady)));
         due.extend(program.hangs_after.map(|after| (after, What::Hangs)));
@@ -348,7 +352,7 @@ impl FakeEngine {
                 .map(|(ending, after)| (after, What::Ends(ending))),
         );
         due.sort_by_key(|(after, _)| *after);
-        let (engine, id) = (self.clone(), id.to_owned());
+        let (engine, id) = (self.clone(), id.clone());
         let mut happened = self.0.happened.subscribe();
         let living = async move {
             let mut lived = Duration::ZERO;

@@ -27,7 +27,7 @@ use tokio::sync::{mpsc, watch};
 use super::{Change, Container, Phase, Run, RuntimeError, ServerClient};
 use crate::clock::Clock;
 use crate::directory::Entry;
-use crate::model::{ServerId, ServerNetworks, Status};
+use crate::model::{ContainerId, ServerId, ServerNetworks, Status};
 use container::{Given, Kept};
 pub(crate) use faults::{Fault, Faults, Op};
 
@@ -52,7 +52,7 @@ struct Shared {
 }
 
 struct State {
-    containers: BTreeMap<String, Kept>,
+    containers: BTreeMap<ContainerId, Kept>,
     /// How many were ever made.
     made: u64,
     /// How often each server ran.
@@ -125,7 +125,7 @@ impl FakeEngine {
             generation: server.generation,
             revision: state.applied_revision.unwrap_or(server.revision),
             code_dir: format!("/data/{}/versions/{}", server.id, server.version).into(),
-            ..Kept::new(server.id, server.address_in(networks), env)
+            ..Kept::new(server.id, entry.endpoint(networks), env)
         };
         let mut state = self.state();
         // It did not begin after those.
@@ -362,7 +362,7 @@ fn no_answer() -> RuntimeError {
 }
 
 impl State {
-    fn find(&mut self, id: &str) -> Result<&mut Kept, RuntimeError> {
+    fn find(&mut self, id: &ContainerId) -> Result<&mut Kept, RuntimeError> {
         self.containers
             .get_mut(id)
             .ok_or(RuntimeError::NoSuchContainer)

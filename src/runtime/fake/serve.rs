@@ -1,8 +1,6 @@
 //! What the containers of the fake engine answer: the bootstrap's health page,
 //! and MCP as far as EMCP speaks it.
 
-use std::net::Ipv4Addr;
-
 use reqwest::{Request, Response};
 use secrecy::ExposeSecret;
 use serde_json::{Value, json};
@@ -11,13 +9,13 @@ use super::FakeEngine;
 use super::container::Kept;
 use crate::clock;
 use crate::mcp::GATEWAY_KEY_HEADER;
-use crate::runtime::{NoTestimony, Phase, SendError};
+use crate::runtime::{Endpoint, NoTestimony, Phase, SendError};
 
 impl FakeEngine {
     /// What a container answers to a request of EMCP's.
     pub(in crate::runtime) async fn answer(&self, request: Request) -> Result<Response, SendError> {
-        let address = request.url().host_str().and_then(|host| host.parse().ok());
-        let address = address.ok_or(SendError::Fake("no address"))?;
+        let ip = request.url().host_str().and_then(|host| host.parse().ok());
+        let endpoint = ip.map(Endpoint::at).ok_or(SendError::Fake("no address"))?;
         let mut happened = self.0.happened.subscribe();
         loop {
             happened.borrow_and_update();
@@ -26,7 +24,7 @@ impl FakeEngine {
                 let at = state
                     .containers
                     .values_mut()
-                    .find(|one| is_at(one, address));
+                    .find(|one| is_at(one, &endpoint));
                 let Some(one) = at else {
                     return Err(SendError::Fake("no route to host"));
                 };
@@ -44,10 +42,13 @@ impl FakeEngine {
         }
     }
 
-    /// What the witness of the container at `address` says.
-    pub(in crate::runtime) fn testimony(&self, address: &str) -> Result<Vec<u8>, NoTestimony> {
+    /// What the witness of the container at `endpoint` says.
+    pub(in crate::runtime) fn testimony(
+        &self,
+        endpoint: &Endpoint,
+    ) -> Result<Vec<u8>, NoTestimony> {
         let state = self.state();
-        let at = host(address).and_then(|at| state.containers.values().find(|one| is_at(one, at)));
+        let at = state.containers.values().find(|one| is_at(one, endpoint));
         let one = at.ok_or(NoTestimony::Silent)?;
         if one.phase != Phase::Running {
             return Err(NoTestimony::Silent);
@@ -57,19 +58,15 @@ impl FakeEngine {
             .into_bytes())
     }
 
-    /// Whether a container is at `address`.
-    pub(in crate::runtime) fn is_reached(&self, address: &str) -> bool {
+    /// Whether a container is at `endpoint`.
+    pub(in crate::runtime) fn is_reached(&self, endpoint: &Endpoint) -> bool {
         let state = self.state();
-        host(address).is_some_and(|at| state.containers.values().any(|one| is_at(one, at)))
+        state.containers.values().any(|one| is_at(one, endpoint))
     }
 }
 
-fn host(address: &str) -> Option<Ipv4Addr> {
-    address.split(':').next()?.parse().ok()
-}
-
-fn is_at(one: &Kept, address: Ipv4Addr) -> bool {
-    one.is_up() && one.is_attached && one.address == address
+fn is_at(one: &Kept, endpoint: &Endpoint) -> bool {
+    one.is_up() && one.is_attached && one.endpoint == *endpoint
 }
 
 fn respond(one: &Kept, request: &Request) -> http::Response<String> {

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use futures_util::FutureExt;
 use jiff::Timestamp;
-use secrecy::SecretString;
 use tokio::time::advance;
 
 use super::*;
@@ -25,13 +24,11 @@ impl Setting {
     fn new() -> Self {
         let (id, now) = (ServerId::new(), Timestamp::UNIX_EPOCH);
         let server = Server::new(id, "demo".parse().unwrap(), Principal::by_name("ada"), now);
-        let directory = Arc::new(Directory::new(vec![Entry {
-            server: Arc::new(server),
-            state: Arc::new(RunState::never_ran(now)),
-            gateway_key: Arc::new(SecretString::from("k")),
-            activity: Arc::default(),
-            liveness: Arc::default(),
-        }]));
+        let directory = Arc::new(Directory::new(vec![Entry::of_test(
+            server,
+            RunState::never_ran(now),
+            [198, 18, 1, 1],
+        )]));
         Self {
             waiting: Waiting::new(Arc::clone(&directory)),
             directory,

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::clients::PREFLIGHT;
 use super::*;
-use crate::model::{AddressPool, Egress, Principal, ServerId};
+use crate::model::{AddressPool, Egress, InstanceId, Principal, ServerId};
 
 fn facts() -> RouteFacts {
     let open = AddressPool::parse("198.18.1.0/24").unwrap();
@@ -29,20 +29,31 @@ fn facts() -> RouteFacts {
 }
 
 fn rendered(servers: &[&Server], facts: &RouteFacts) -> Value {
-    let bytes = render(servers.iter().copied(), facts).unwrap().body;
+    let bytes = render(placed(servers.iter().copied()), facts).unwrap().body;
     serde_json::from_slice(&bytes).unwrap()
 }
 
 fn server(name: &str) -> Server {
-    Server {
-        address: [198, 18, 1, 7].into(),
-        ..Server::new(
-            ServerId::new(),
-            name.parse().unwrap(),
-            Principal::by_name("admin"),
-            Timestamp::UNIX_EPOCH,
-        )
-    }
+    Server::new(
+        ServerId::new(),
+        name.parse().unwrap(),
+        Principal::by_name("admin"),
+        Timestamp::UNIX_EPOCH,
+    )
+}
+
+/// Each with the instance that serves it, all in one place.
+fn placed<'a>(
+    servers: impl IntoIterator<Item = &'a Server>,
+) -> impl Iterator<Item = (&'a Server, Placement)> {
+    servers.into_iter().map(|server| {
+        let place = Placement {
+            route: InstanceId::from_u128(server.id.as_u128() + 1),
+            address: [198, 18, 1, 7].into(),
+            egress: server.settings.egress,
+        };
+        (server, place)
+    })
 }
 
 #[test]
@@ -53,7 +64,7 @@ fn a_route_leads_into_the_network_the_egress_says() {
         (Egress::None, "http://198.18.129.7:8000"),
     ] {
         demo.settings.egress = egress;
-        let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
+        let bytes = render(placed([&demo]), &facts()).unwrap().body;
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         let service = &value["http"]["services"][format!("server-{}", demo.id)];
         assert_eq!(service["loadBalancer"]["servers"][0]["url"], url);
@@ -74,7 +85,7 @@ fn has_empty_map(value: &Value, path: &str) -> Option<String> {
 fn no_document_has_an_empty_map() {
     let demo = server("demo");
     for servers in [vec![], vec![&demo]] {
-        let bytes = render(servers.into_iter(), &facts()).unwrap().body;
+        let bytes = render(placed(servers), &facts()).unwrap().body;
         let value: Value = serde_json::from_slice(&bytes).unwrap();
         assert_eq!(has_empty_map(&value, ""), None);
     }
@@ -83,15 +94,16 @@ fn no_document_has_an_empty_map() {
 #[test]
 fn the_same_servers_give_the_same_bytes() {
     let (one, two) = (server("one"), server("two"));
-    let forth = render([&one, &two].into_iter(), &facts()).unwrap().body;
-    let back = render([&two, &one].into_iter(), &facts()).unwrap().body;
+    let forth = render(placed([&one, &two]), &facts()).unwrap().body;
+    let back = render(placed([&two, &one]), &facts()).unwrap().body;
     assert_eq!(forth, back);
 }
 
 #[test]
 fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
     let demo = server("demo");
-    let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
+    let at = InstanceId::from_u128(demo.id.as_u128() + 1);
+    let bytes = render(placed([&demo]), &facts()).unwrap().body;
     let value: Value = serde_json::from_slice(&bytes).unwrap();
     let router = &value["http"]["routers"][format!("server-{}-small", demo.id)];
     let rule = router["rule"].as_str().unwrap();
@@ -104,7 +116,7 @@ fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
     let gate = &value["http"]["middlewares"][format!("gate-{}", demo.id)]["forwardAuth"];
     assert_eq!(
         gate["address"],
-        format!("http://emcp:8081/gate?server={}&at=198.18.1.7", demo.id)
+        format!("http://emcp:8081/gate?server={}&at={at}", demo.id)
     );
     assert_eq!(gate["trustForwardHeader"], false);
     // Left out, Traefik would complain with every change of the routes.
@@ -114,7 +126,7 @@ fn a_server_is_reached_through_its_gate_before_the_prefix_goes() {
 #[test]
 fn large_bodies_are_read_only_when_it_is_known_who_asks() {
     let demo = server("demo");
-    let bytes = render([&demo].into_iter(), &facts()).unwrap().body;
+    let bytes = render(placed([&demo]), &facts()).unwrap().body;
     let value: Value = serde_json::from_slice(&bytes).unwrap();
     let http = &value["http"];
     for (kind, reads, knocks, is_counted) in [
@@ -150,7 +162,7 @@ fn large_bodies_are_read_only_when_it_is_known_who_asks() {
 #[test]
 fn a_thousand_servers_fit_into_what_traefik_takes() {
     let servers: Vec<_> = (0..100).map(|n| server(&format!("{:0>40}", n))).collect();
-    let each = render(servers.iter(), &facts()).unwrap().body.len() / 100;
+    let each = render(placed(servers.iter()), &facts()).unwrap().body.len() / 100;
     // traefik/traefik.yml: maxResponseBodySize is 16 MiB.
     assert!(each < 8_192, "{each} bytes a server");
 }
@@ -401,7 +413,7 @@ fn a_document_tells_which_one_it_is_to_traefik_itself_alone() {
     let (one, two) = (server("one"), server("two"));
     let documents = [vec![], vec![&one], vec![&one, &two]];
     let told = documents.map(|servers| {
-        let fingerprint = render(servers.iter().copied(), &facts())
+        let fingerprint = render(placed(servers.iter().copied()), &facts())
             .unwrap()
             .fingerprint;
         let value = rendered(&servers, &facts());
@@ -429,7 +441,7 @@ fn a_document_tells_which_one_it_is_to_traefik_itself_alone() {
     };
     assert_ne!(
         told[0],
-        render([].into_iter(), &renewed)
+        render(placed([]), &renewed)
             .unwrap()
             .fingerprint
             .to_string()

@@ -10,7 +10,7 @@ fn next_with(server: &Server, state: &RunState, observed: &[Observed], alive: Al
         alive: Some(alive),
         ..facts()
     };
-    plan(server, state, observed, facts, now())
+    step(server, state, observed, facts, now())
 }
 
 fn tells() -> Alive {

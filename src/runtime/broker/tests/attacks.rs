@@ -63,7 +63,7 @@ async fn nothing_can_be_wished_that_a_servers_container_does_not_have() {
         json!({"pull": {"image": "evil"}}),
         json!({"commit": {"id": "0".repeat(64)}}),
         json!({"run_once": {"what": {"shell": {"command": "sh"}}, "patience_secs": 1}}),
-        json!({"run_once": {"what": {"reach": {"address": "198.18.0.20", "command": "sh"}}, "patience_secs": 1}}),
+        json!({"run_once": {"what": {"reach": {"endpoint": "198.18.0.20", "command": "sh"}}, "patience_secs": 1}}),
     ] {
         assert_eq!(running.answers(&wish).await, Value::Null, "{wish}");
     }
@@ -88,13 +88,13 @@ async fn what_can_be_wished_is_within_bounds() {
             run["name"] = json!("emcp-../../../../x")
         }),
         ("the gateway's address", |run| {
-            run["address"] = json!("198.18.0.1")
+            run["endpoint"] = json!("198.18.0.1")
         }),
         ("an address of the other network", |run| {
-            run["address"] = json!("198.18.128.20");
+            run["endpoint"] = json!("198.18.128.20");
         }),
         ("an address elsewhere", |run| {
-            run["address"] = json!("10.0.0.1")
+            run["endpoint"] = json!("10.0.0.1")
         }),
         ("the other network with this one's address", |run| {
             run["egress"] = json!("none")
@@ -161,7 +161,7 @@ async fn what_can_be_wished_is_within_bounds() {
             run["egress"] = json!("host")
         }),
         ("an address that is none", |run| {
-            run["address"] = json!("::1")
+            run["endpoint"] = json!("::1")
         }),
         ("fewer processes than none", |run| {
             run["limits"]["pids"] = json!(-1)
@@ -256,7 +256,7 @@ async fn what_is_another_instances_is_not_there() {
         json!({"given_secrets": {"id": victim}}),
         json!({"tail": {"id": victim, "lines": 1}}),
         json!({"follow": {"id": victim, "since_secs": 0}}),
-        json!({"attach": {"id": victim, "egress": "open", "address": "198.18.0.20"}}),
+        json!({"attach": {"id": victim, "egress": "open", "endpoint": "198.18.0.20"}}),
     ] {
         assert_eq!(running.answers(&wish).await, not_there, "{wish}");
     }
@@ -294,11 +294,11 @@ async fn a_container_of_ours_gets_nothing_that_is_not_its_own() {
     let answer = running.answers(&run_of(running.wish(), |_| {})).await;
     let id = answer["Ok"].as_str().unwrap().to_owned();
     for wish in [
-        json!({"attach": {"id": id, "egress": "open", "address": "198.18.0.1"}}),
-        json!({"attach": {"id": id, "egress": "open", "address": "10.0.0.1"}}),
-        json!({"attach": {"id": id, "egress": "none", "address": "198.18.0.20"}}),
+        json!({"attach": {"id": id, "egress": "open", "endpoint": "198.18.0.1"}}),
+        json!({"attach": {"id": id, "egress": "open", "endpoint": "10.0.0.1"}}),
+        json!({"attach": {"id": id, "egress": "none", "endpoint": "198.18.0.20"}}),
         // The other network than it was made in.
-        json!({"attach": {"id": id, "egress": "none", "address": "198.18.128.20"}}),
+        json!({"attach": {"id": id, "egress": "none", "endpoint": "198.18.128.20"}}),
         json!({"stop": {"id": id, "grace_secs": 601}}),
         json!({"tail": {"id": id, "lines": 10_001}}),
         json!({"inspect": {"id": id[..12]}}),
@@ -310,7 +310,7 @@ async fn a_container_of_ours_gets_nothing_that_is_not_its_own() {
         assert!(refusal.contains("does not allow it"), "{wish}: {answer}");
     }
     assert_eq!(engine.count(Op::Attach), 0);
-    assert!(engine.runs_on(&id));
+    assert!(engine.runs_on(&id.into()));
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn only_two_programs_are_run_to_their_end() {
     let (running, engine) = Running::with_engine().await;
     let wish = running.wish();
     let check = |code: BundleDigest, patience_secs: u64| json!({"run_once": {"what": {"check": {"code": code, "entry_object": "mcp", "runtime": "auto"}}, "patience_secs": patience_secs}});
-    let reach = |address: &str| json!({"run_once": {"what": {"reach": {"address": address}}, "patience_secs": 9}});
+    let reach = |address: &str| json!({"run_once": {"what": {"reach": {"endpoint": address}}, "patience_secs": 9}});
     for attack in [check(wish.code, 61), reach("198.18.0.1"), reach("10.0.0.1")] {
         let answer = running.answers(&attack).await;
         let refusal = refusal(&answer).unwrap_or_default();

@@ -6,8 +6,9 @@ use futures_util::StreamExt;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::*;
+use crate::identity::{BundleSource, DiskSource};
 use crate::runtime::{
-    CHECK, ContainerSpec, DiskSpec, OneShot, OutputStream, Phase, REACH, RuntimeError,
+    CHECK, ContainerSpec, DiskSpec, Endpoint, OneShot, OutputStream, Phase, REACH, RuntimeError,
 };
 
 const GRACE: Duration = Duration::from_secs(5);
@@ -17,6 +18,7 @@ fn spec(running: &Running, disk_bytes: Option<u64>) -> ContainerSpec {
     let wish = running.wish();
     ContainerSpec {
         server: wish.server,
+        instance: wish.instance,
         name: wish.name,
         server_name: wish.server_name,
         image: "whatever".to_owned(),
@@ -24,11 +26,11 @@ fn spec(running: &Running, disk_bytes: Option<u64>) -> ContainerSpec {
         revision: wish.revision,
         egress: wish.egress,
         disk: disk_bytes.map(|size_bytes| DiskSpec {
-            dir: running.data(wish.server.to_string()).join("storage"),
+            source: DiskSource::of_dir(running.data(wish.server.to_string()).join("storage")),
             size_bytes,
         }),
-        address: wish.address,
-        code_dir: running.folder(wish.code),
+        endpoint: wish.endpoint,
+        bundle: BundleSource::of_dir(running.folder(wish.code)),
         env: vec![
             ("KEY".to_owned(), SecretString::from("secret")),
             ("OTHER".to_owned(), SecretString::from("shown")),
@@ -64,9 +66,13 @@ async fn a_container_lives_its_life_behind_it() {
     assert!(broker.mounted().await.unwrap().is_empty());
     let listed = broker.list(Some(server)).await.unwrap();
     assert_eq!(listed[0].id, id);
-    assert_eq!(listed[0].addresses, [spec.address]);
+    assert_eq!(listed[0].instance, Some(spec.instance));
+    assert_eq!(listed[0].endpoints, std::slice::from_ref(&spec.endpoint));
     assert!(broker.list(Some(ServerId::new())).await.unwrap().is_empty());
-    broker.attach(&id, spec.egress, spec.address).await.unwrap();
+    broker
+        .attach(&id, spec.egress, &spec.endpoint)
+        .await
+        .unwrap();
     let secrets = broker.given_secrets(&id).await.unwrap();
     let secrets: Vec<_> = secrets
         .iter()
@@ -188,28 +194,34 @@ async fn what_fails_leaves_nothing_behind() {
 async fn files_are_checked_and_places_tried_behind_it() {
     let (running, engine) = Running::with_engine().await;
     let broker = running.client();
-    let code = running.folder(running.wish().code);
-    let shot = |command, env: &[&str], code_dir, address| OneShot {
+    let code = BundleSource::of_dir(running.folder(running.wish().code));
+    let shot = |command, env: &[&str], bundle, endpoint| OneShot {
         image: "whatever",
         command,
         env: env.iter().map(|pair| (*pair).to_owned()).collect(),
-        code_dir,
-        address,
+        bundle,
+        endpoint,
         patience: Duration::from_secs(9),
     };
     let env = ["EMCP_ENTRY_OBJECT=mcp", "EMCP_RUNTIME=auto"];
-    let check = shot(CHECK, &env, Some(code.as_path()), None);
+    let check = shot(CHECK, &env, Some(&code), None);
     assert!(broker.run_once(&check).await.unwrap().contains("mcp2"));
     assert_eq!(names_in(&running, "code"), 0);
-    let reach = shot(REACH, &[], None, Some("198.18.0.20".parse().unwrap()));
+    let reach = shot(
+        REACH,
+        &[],
+        None,
+        Some(Endpoint::at([198, 18, 0, 20].into())),
+    );
     broker.run_once(&reach).await.unwrap();
     assert_eq!(engine.count(Op::RunOnce), 2);
     let elsewhere = tempfile::tempdir().unwrap();
+    let elsewhere = BundleSource::of_dir(elsewhere.path().to_owned());
     for other in [
         shot(&["sh"], &[], None, None),
-        shot(CHECK, &[], Some(code.as_path()), None),
+        shot(CHECK, &[], Some(&code), None),
         shot(CHECK, &env, None, None),
-        shot(CHECK, &env, Some(elsewhere.path()), None),
+        shot(CHECK, &env, Some(&elsewhere), None),
     ] {
         let refused = broker.run_once(&other).await.unwrap_err();
         assert!(matches!(refused, RuntimeError::Refused(_)), "{refused}");
