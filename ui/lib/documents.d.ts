@@ -1116,6 +1116,11 @@ export interface components {
         };
         /** @description One line, as sent to viewers and kept on disk. */
         LogRecord: {
+            /**
+             * @description The instance that writes from here on, where that is another than before,
+             *     and where a run begins.
+             */
+            instance?: string;
             /** @description The text, without the line end. */
             line: string;
             /**
