@@ -184,6 +184,7 @@ ask_platform() {
 start_platform() {
   on_failure "see the log of the containers: docker logs $EMCP_INSTANCE; docker logs $EMCP_INSTANCE-traefik"
   note_restarts
+  : >"$LOG_DIR/.start"
   ! image_present "$GOOD_IMAGE" || GOING_BACK=possible
   if [[ $TRAEFIK_CHANGES == yes ]]; then
     # Written while the running Traefik has the other still, so that one which
@@ -313,9 +314,22 @@ use_good_image() {
   remove_unnamed_image "$other"
 }
 
+# A new EMCP that brings the database to a newer format keeps it as it was
+# before, which is all that the one before can read. Only what this run has
+# brought about: later there is more in the new one.
+put_database_back() {
+  local database=$EMCP_DATA_DIR/emcp.redb
+  [[ $database.before-upgrade -nt $LOG_DIR/.start ]] || return 0
+  echo 'the database as it was before the new EMCP took it over'
+  # Nobody writes to it meanwhile.
+  docker stop "$EMCP_INSTANCE" || return 1
+  mv "$database" "$database.upgraded" && mv "$database.before-upgrade" "$database"
+}
+
 start_good() (
   use_good_image || return 1
   use_good_settings || return 1
+  put_database_back || return 1
   # What does not start goes on trying until Compose has replaced it.
   note_restarts 1000000
   if [[ $TRAEFIK_CHANGES == yes ]]; then run_once init || return 1; fi

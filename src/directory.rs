@@ -58,7 +58,15 @@ impl Entry {
 
     /// Where its routes lead.
     pub fn place(&self) -> Placement {
-        self.instances.shown().place
+        let shown = self.instances.shown();
+        match shown.state.container_id {
+            Some(_) => shown.place,
+            // What has no container is where the next one will be.
+            None => Placement {
+                egress: self.server.settings.egress,
+                ..shown.place
+            },
+        }
     }
 
     /// Where it is found.

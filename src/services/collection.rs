@@ -14,7 +14,7 @@ use crate::bundles::{Bundles, former};
 use crate::directory::Directory;
 use crate::model::{BundleDigest, Error, Result};
 use crate::runtime::Runtime;
-use crate::store::Store;
+use crate::store::{Store, is_kept_of_before};
 use crate::trouble;
 
 /// How long something may stay that nobody has asked for to go.
@@ -31,6 +31,7 @@ struct Collector {
     runtime: Arc<dyn Runtime>,
     directory: Arc<Directory>,
     data_dir: PathBuf,
+    database: PathBuf,
 }
 
 /// Begins it, as a task of EMCP's.
@@ -41,6 +42,7 @@ pub(super) fn begin(parts: &Parts) {
         runtime: Arc::clone(&parts.runtime),
         directory: Arc::clone(&parts.directory),
         data_dir: parts.layout.root().to_owned(),
+        database: parts.layout.database(),
     };
     let cancel = parts.endings.cancel.clone();
     parts.endings.tasks.spawn(run(collector, cancel));
@@ -98,6 +100,11 @@ impl Collector {
         let root = self.data_dir.clone();
         let found = on_disk(move || former::find(&root)).await?;
         if found.is_empty() {
+            return Ok(Collected::All);
+        }
+        // An EMCP of before, if somebody goes back to it, finds its code there.
+        let database = self.database.clone();
+        if on_disk(move || is_kept_of_before(&database)).await? {
             return Ok(Collected::All);
         }
         let Ok(mounted) = self.runtime.mounted().await else {

@@ -4,6 +4,7 @@
 //! transaction, run off the async threads; what it acknowledged is on disk.
 
 mod audit;
+mod before;
 mod codec;
 mod dump;
 mod events;
@@ -41,6 +42,7 @@ use guard::guarded;
 use records::Record;
 
 pub use audit::AuditWrite;
+pub use before::is_kept_of_before;
 pub use dump::Dump;
 pub use examine::{Damage, Examined};
 pub use glance::Glance;
@@ -117,20 +119,19 @@ impl Store {
             path: shown.clone(),
             detail,
         };
-        let db = guarded(|| Database::create(path))
-            .map_err(damaged)?
-            .map_err(|error| match error {
-                redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown.clone()),
-                redb::DatabaseError::Storage(redb::StorageError::Io(error))
-                    if is_of_the_disk(&error) =>
-                {
-                    OpenError::Failed(codec::db(redb::StorageError::Io(error)))
-                }
-                other => damaged(other.to_string()),
-            })?;
+        let mut db = open_file(path)?;
         // It holds what was sealed, and the names of what was not.
         fs::set_permissions(path, fs::Permissions::from_mode(0o600))
             .map_err(|error| Error::internal("the database file cannot be protected", error))?;
+        if guarded(|| before::is_of_before(&db)).map_err(damaged)?? {
+            // Nobody may write to it while it is copied.
+            drop(db);
+            before::keep(path).map_err(|error| {
+                let doing = "the database, which an earlier EMCP wrote, cannot be copied before it is brought to a newer format; it is as it was";
+                Error::internal(doing, error)
+            })?;
+            db = open_file(path)?;
+        }
         guarded(|| prepare(&db, vault)).map_err(damaged)??;
         Ok(Self::of(path, db))
     }
@@ -313,6 +314,26 @@ fn is_of_the_disk(error: &std::io::Error) -> bool {
             | ErrorKind::ReadOnlyFilesystem
             | ErrorKind::NotFound
     )
+}
+
+/// Opens or creates the file itself.
+fn open_file(path: &Path) -> std::result::Result<Database, OpenError> {
+    let shown = || path.display().to_string();
+    let damaged = |detail| OpenError::Damaged {
+        path: shown(),
+        detail,
+    };
+    guarded(|| Database::create(path))
+        .map_err(damaged)?
+        .map_err(|error| match error {
+            redb::DatabaseError::DatabaseAlreadyOpen => OpenError::InUse(shown()),
+            redb::DatabaseError::Storage(redb::StorageError::Io(error))
+                if is_of_the_disk(&error) =>
+            {
+                OpenError::Failed(codec::db(redb::StorageError::Io(error)))
+            }
+            other => damaged(other.to_string()),
+        })
 }
 
 /// Makes all tables, checks the format and the canary.

@@ -2,11 +2,13 @@
 //! and what ran by it runs on.
 
 use std::collections::BTreeSet;
-use std::fs;
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::app::TestApp;
 use crate::runtime::Phase;
@@ -50,7 +52,7 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
         }
     }
     // As long as it takes to look at everything, and to look again.
-    tokio::time::sleep(std::time::Duration::from_secs(90)).await;
+    tokio::time::sleep(Duration::from_secs(90)).await;
     assert_eq!(app.engine.containers(), made);
     let touched = [Op::Create, Op::Start, Op::Stop, Op::Pause, Op::Remove];
     let calls = app.engine.calls();
@@ -70,6 +72,19 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
     };
     let mounted =
         |number: u32| BTreeSet::from([number.to_string(), format!("{number}.unrecorded")]);
+    // For a day all is there that going back takes.
+    let kept = app.data("emcp.redb.before-upgrade");
+    let all = &mounted(1) | &mounted(2);
+    assert_eq!(versions_of("runs"), all);
+    let file = File::options().write(true).open(&kept).unwrap();
+    file.set_modified(SystemTime::now() - Duration::from_secs(25 * 60 * 60))
+        .unwrap();
+    app.collect_code();
+    app.until("what nobody will go back to any more to go", || {
+        versions_of("runs") != all
+    })
+    .await;
+    assert!(!kept.exists());
     assert_eq!(versions_of("runs"), mounted(2));
     assert_eq!(versions_of("sleeps"), mounted(1));
 
@@ -138,4 +153,39 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
     })
     .await;
     assert_eq!(versions_of("sleeps"), mounted(1));
+}
+
+/// What an EMCP of before left is what it finds if it is gone back to: here the
+/// same upgrade, made anew from what was kept.
+#[tokio::test(start_paused = true)]
+async fn the_database_of_before_is_kept_as_it_was() {
+    let dir = tempfile::tempdir().unwrap();
+    let before = unpack_fixture(dir.path());
+    let subnet = |key: &str| before[key].as_str().map(str::to_owned);
+    let app = TestApp::taking_over(dir, |input| {
+        input.subnet = subnet("subnet");
+        input.internal_subnet = subnet("internal_subnet");
+    })
+    .await;
+    let (database, kept) = (app.data("emcp.redb"), app.data("emcp.redb.before-upgrade"));
+    let mode = fs::metadata(&kept).unwrap().permissions().mode() & 0o777;
+    assert_eq!(mode, 0o600);
+    app.create_with(json!({"name": "later", "code": "x = 1\n", "start": false}))
+        .await;
+    let app = app
+        .restart_with(async |_| fs::rename(&kept, &database).unwrap())
+        .await;
+    let listed = app.call("GET", "/api/servers", None).await.expect(200).json;
+    let names = listed["servers"].as_array().unwrap().iter();
+    let names: BTreeSet<_> = names
+        .map(|server| server["name"].as_str().unwrap())
+        .collect();
+    let of_before = before["servers"].as_object().unwrap().keys();
+    assert_eq!(names, of_before.map(String::as_str).collect());
+    // What this EMCP wrote it does not keep twice.
+    let app = app
+        .restart_with(async |_| fs::remove_file(&kept).unwrap())
+        .await;
+    assert!(!kept.exists());
+    app.call("GET", "/api/servers", None).await.expect(200);
 }

@@ -53,7 +53,7 @@ def bundle(code: str = "") -> Path:
     return folder
 
 
-def run(code: Path, **changes: Any) -> Any:
+def run(folder: Path, **changes: Any) -> Any:
     spec: Json = {
         "server": str(uuid.uuid4()),
         "name": f"{FACTS['instance']}-{os.urandom(8).hex()}",
@@ -63,7 +63,7 @@ def run(code: Path, **changes: Any) -> Any:
         "revision": 1,
         "egress": "open",
         "endpoint": FACTS["address"],
-        "code": f"sha256:{code.name}",
+        "code": f"sha256:{folder.name}",
         "disk_bytes": None,
         "env": [["EMCP_ENTRY_OBJECT", "mcp"]],
         "secret_keys": [],

@@ -8,6 +8,7 @@ import threading
 from collections import Counter
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl, urlsplit
 
 import httpx
 from support import bundles, settings
@@ -87,6 +88,15 @@ class FaultPlatform(Platform):
         self.start_emcp()
         self.wait_ready()
         assert done.returncode == 0, f"emcp check ended with {done.returncode}:\n{done.stdout}"
+
+    def gate_query(self, server: str) -> dict[str, str]:
+        """What Traefik asks the gate by the route of the server of this id."""
+        token = (self.data_dir / "provider-token").read_text().strip()
+        answer = httpx.get(
+            f"{self.internal_url}/traefik/config", headers={"Authorization": f"Bearer {token}"}, trust_env=False
+        )
+        middlewares: Json = answer.raise_for_status().json()["http"]["middlewares"]
+        return dict(parse_qsl(urlsplit(middlewares[f"gate-{server}"]["forwardAuth"]["address"]).query))
 
     def server_folders(self) -> set[str]:
         """Ids of the servers that have a folder in the data directory."""

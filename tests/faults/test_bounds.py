@@ -302,8 +302,7 @@ def _attempts(attack: Attack) -> int:
 
 
 def _gate_query(platform: FaultPlatform, name: str) -> dict[str, str]:
-    server = platform.api.server(name)
-    return {"server": server["id"], "at": server["address"].split(":")[0]}
+    return platform.gate_query(platform.api.server(name)["id"])
 
 
 def _gate_answers(platform: FaultPlatform, name: str) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import httpx
 import pytest
-from harness import FaultPlatform, Json
+from harness import SETTLE_DEADLINE_SECS, FaultPlatform, Json
 from support.owner import new_name
 from support.tiny import tiny_server
 from support.waits import until

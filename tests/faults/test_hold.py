@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from pathlib import Path
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -285,7 +286,7 @@ def _ask_gate(platform: FaultPlatform, server: Json) -> socket.socket:
     connection = socket.create_connection((host, int(port)), timeout=HOLD_SECS + 10)
     token = platform.admin_token
     # As Traefik asks by the server's route.
-    question = f"/gate?server={server['id']}&at={server['address'].partition(':')[0]}"
+    question = f"/gate?{urlencode(platform.gate_query(server['id']))}"
     connection.sendall(f"GET {question} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {token}\r\n\r\n".encode())
     return connection
 

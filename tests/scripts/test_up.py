@@ -12,10 +12,16 @@ from support.waits import until
 
 DEADLINE_SECS = 60
 
-# It says that it would start, and ends when it is told to: a build that was not tried.
+# It says that it would start, and ends when it is told to: a build that was not tried. It takes the database over
+# before, as one does that has a newer format.
 BROKEN_EMCP = """#!/bin/sh
 [ "$1" = serve ] || exec echo emcp 9.9.9
-[ "$2" = --check ] || exit 3
+database=$EMCP_DATA_DIR/emcp.redb
+if [ "$2" != --check ]; then
+  [ -e "$database.before-upgrade" ] || cp "$database" "$database.before-upgrade"
+  echo "of a newer format" >"$database"
+  exit 3
+fi
 echo "EMCP would start with these settings"
 echo "traefik-config: $EMCP_TEST_DIGEST"
 """
@@ -137,6 +143,10 @@ def test_an_emcp_that_does_not_start_gives_way_to_the_one_before(serving: Instal
     after = serving.parts()
     assert after["-traefik"] == before["-traefik"] and after["-sockets"] == before["-sockets"]
     assert serving.answers()
+    # What the broken one made of the database is put aside.
+    data = serving.data_dir
+    assert (data / "emcp.redb.upgraded").read_text() == "of a newer format\n"
+    assert not (data / "emcp.redb.before-upgrade").exists()
     # The name that Compose by hand would use leads to it as well.
     assert docker("image", "inspect", "--format", "{{.Id}}", f"emcp:{serving.instance}-local") == image
 
