@@ -194,13 +194,16 @@ dashboard_suites() {
   suite 'dashboard units' node --test "${tests[@]}"
 }
 
+# chromium_suite NAME SETTING: which of the pages.
 chromium_suite() {
   if have_chromium; then
-    suite 'dashboard in Chromium' node --test tests/ui/dashboard.test.mjs
+    suite "$1" env "$2" node --test tests/ui/dashboard.test.mjs
   else
-    skip_suite 'dashboard in Chromium' 'no Chromium (CHROMIUM_BIN)'
+    skip_suite "$1" 'no Chromium (CHROMIUM_BIN)'
   fi
 }
+
+dashboard_in_chromium() { chromium_suite 'dashboard in Chromium' EMCP_UI_EXCEPT=measured; }
 
 # Each part with the packages that it imports; all of them, also after one has failed.
 python_types() {
@@ -272,7 +275,7 @@ fi
 exec 9>"$CACHE/test.lock"
 flock -n 9 || die 'another make test is running on this machine.'
 
-STEPS=27
+STEPS=28
 lock_machine
 check_requirements engine build python
 use_extra_ca
@@ -303,10 +306,11 @@ workers=(--numprocesses=2 --dist=loadfile --no-loadscope-reorder)
 keep_binary
 beside 11 checks_without_an_engine
 suite 'end-to-end tests' "${pytest[@]}" "${workers[@]}" --durations=25 tests/e2e
-beside 1 chromium_suite
+beside 1 dashboard_in_chromium
 suite 'fault tests' "${pytest[@]}" "${workers[@]}" -m 'not alone' --durations=25 tests/faults
 suite 'bootstrap tests' "$BOOTSTRAP_VENV/bin/python" -m pytest base-image/tests
 suite 'tests of the scripts' "${pytest[@]}" tests/scripts
 gather
 suite 'fault tests that measure' "${pytest[@]}" -m alone --durations=10 tests/faults
+chromium_suite 'Chromium that measures' EMCP_UI_ONLY=measured
 summary

@@ -1,6 +1,7 @@
 // The dashboard in real Chromium against a real platform: emcp, Traefik, Docker.
 // The tests are in pages/, a file for each page or concern; they share one
-// platform. EMCP_UI_ONLY=servers,tokens runs those files alone.
+// platform. EMCP_UI_ONLY=servers,tokens runs those files alone, EMCP_UI_EXCEPT
+// all but those.
 
 import { readdirSync } from "node:fs";
 import path from "node:path";
@@ -10,7 +11,9 @@ import { Suite } from "./support/suite.mjs";
 
 const suite = new Suite();
 const only = process.env.EMCP_UI_ONLY?.split(",");
-const files = readdirSync(path.join(UI_TESTS, "pages")).filter((file) => !only || only.includes(path.basename(file, ".mjs")));
+const except = process.env.EMCP_UI_EXCEPT?.split(",") ?? [];
+const isWanted = (/** @type {string} */ name) => (!only || only.includes(name)) && !except.includes(name);
+const files = readdirSync(path.join(UI_TESTS, "pages")).filter((file) => isWanted(path.basename(file, ".mjs")));
 /** @type {[string, (suite: Suite) => void][]} */
 const parts = [];
 for (const file of files.sort()) parts.push([path.basename(file, ".mjs"), (await import(`./pages/${file}`)).default]);

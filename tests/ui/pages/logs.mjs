@@ -5,40 +5,11 @@ import { readFileSync } from "node:fs";
 import { test } from "node:test";
 import { screenshots } from "../support/browser.mjs";
 import { docker } from "../support/docker.mjs";
+import { console_, ENOUGH, writer } from "../support/log_view.mjs";
 import { CALCULATOR, START_MS, waitForStatus } from "../support/suite.mjs";
 import { until } from "../support/waits.mjs";
 
 /** @typedef {import("playwright-core").Page} Page */
-
-/** A file in the container that ends a writer's lines. */
-const ENOUGH = "/tmp/enough";
-
-/**
- * A server that writes numbered lines from a thread, at a steady pace, until
- * there are so many, or enough.
- * @param {{ lines: number, perSecond: number, text?: string }} options
- */
-function writer({ lines, perSecond, text = "" }) {
-  // First, since the file goes on no further than to where it serves.
-  return `import os, threading, time
-
-def write():
-    began = time.monotonic()
-    for n in range(1, ${lines} + 1):
-        if n % 50 == 0 and os.path.exists("${ENOUGH}"):
-            break
-        print(f"line {n} ${text}", flush=n % 50 == 0)
-        wait = began + n / ${perSecond} - time.monotonic()
-        if wait > 0.01:
-            time.sleep(wait)
-    print("end of lines", flush=True)
-
-threading.Thread(target=write, daemon=True).start()
-${CALCULATOR}`;
-}
-
-/** @param {Page} page */
-const console_ = (page) => page.getByRole("log", { name: "Lines of the log" });
 
 /** @param {Page} page how far above its end the view is */
 const distance = (page) => console_(page).evaluate((box) => box.scrollHeight - box.scrollTop - box.clientHeight);
@@ -227,59 +198,6 @@ ${CALCULATOR}`;
       return page.getByText(/the oldest that is kept\. \d+ before it are gone/).isVisible();
     }, START_MS / 1000);
     assert.match(await (await page.request.get("/api/servers/turned-over/logs?tail=1000000")).text(), /^--- earlier lines are not kept any more ---\n/);
-  });
-
-  test("a hundred thousand lines scroll without jank", async (context) => {
-    const total = 100_000;
-    await suite.create("flood", { code: writer({ lines: total, perSecond: 8_000, text: "of a log that goes on and on \\x1b[32mok\\x1b[0m" }), start: true });
-    const page = await suite.visitSignedIn("/servers/flood/logs");
-    await page.evaluate(() => {
-      /** @type {number[]} */
-      const tasks = [];
-      Reflect.set(window, "longTasks", tasks);
-      new PerformanceObserver((list) => tasks.push(...list.getEntries().map(({ duration }) => duration))).observe({ type: "longtask" });
-    });
-    const takeLongTasks = () => page.evaluate(() => /** @type {number[]} */ (Reflect.get(window, "longTasks")).splice(0).map(Math.round));
-    // Looked for once a second: to look at each frame would be part of what is measured.
-    await page.waitForFunction(() => [...document.querySelectorAll(".log-line")].at(-1)?.textContent?.includes("end of lines"), null, { polling: 1_000, timeout: 2 * START_MS });
-    const streaming = await takeLongTasks();
-    const held = await console_(page).evaluate((box) => Math.round(box.scrollHeight / 20));
-    const drawn = await page.locator(".log-line").count();
-    const frames = await console_(page).evaluate(
-      (box) =>
-        new Promise((resolve) => {
-          /** @type {number[]} */
-          const times = [];
-          const steps = 120;
-          const step = (/** @type {number} */ now) => {
-            times.push(now);
-            if (times.length > steps) {
-              resolve(times.slice(1).map((time, at) => time - (times[at] ?? time)));
-              return;
-            }
-            box.scrollTop = (box.scrollHeight - box.clientHeight) * (1 - times.length / steps);
-            requestAnimationFrame(step);
-          };
-          requestAnimationFrame(step);
-        }),
-    );
-    const sorted = /** @type {number[]} */ (frames).sort((a, b) => a - b);
-    const scrolling = await takeLongTasks();
-    await page.getByLabel("Search in the log").fill("line 99999 ");
-    await page.locator(".log-line mark").first().waitFor();
-    const searching = await takeLongTasks();
-    const at = (/** @type {number} */ share) => Math.round(sorted[Math.floor(sorted.length * share)] ?? 0);
-    const long = (/** @type {number[]} */ tasks) => `${tasks.length} (longest ${Math.max(0, ...tasks)} ms)`;
-    context.diagnostic(
-      `${held} lines held, ${drawn} drawn; scrolling through all of them: frames of ${at(0.5)} ms (median), ${at(0.95)} ms (95 %); ` +
-        `tasks over 50 ms: ${long(streaming)} while they came, ${long(scrolling)} while scrolling, ${long(searching)} in a search`,
-    );
-    assert.ok(held > 80_000, `${held} lines are held`);
-    assert.ok(drawn < 200, `${drawn} lines are drawn`);
-    // Bounds that hold on a busy machine too, and that a list without a window
-    // of lines misses by far; the numbers above are for people.
-    assert.ok(at(0.5) < 100, "scrolling stutters");
-    assert.ok(Math.max(0, ...scrolling, ...searching) < 2_000, "the page hangs");
   });
 
   test("EMCP restarting under an open log leaves no gap and no line twice", async () => {
