@@ -135,7 +135,10 @@ impl Provider {
     /// Traefik routes by the document with this fingerprint. Returns when it is
     /// to tell again, which it does as long as that is so.
     pub async fn see_in_effect(&self, told: &Fingerprint, closing: &CancellationToken) {
-        if let Some(number) = self.state().number_of(told) {
+        // Neither lock is held while the other is asked for: who waits for one of
+        // them may hold the other.
+        let number = self.state().number_of(told);
+        if let Some(number) = number {
             self.in_effect
                 .send_if_modified(|known| std::mem::replace(known, number) != number);
         }
@@ -171,7 +174,9 @@ impl Provider {
     pub async fn wait_in_effect(&self, revision: u64) -> bool {
         let mut in_effect = self.in_effect.subscribe();
         let told = in_effect.wait_for(|number| *number >= revision).await;
-        told.is_ok() && self.state().is_polled()
+        // What it brings holds what is known of the revision in effect.
+        let is_told = told.map(drop).is_ok();
+        is_told && self.state().is_polled()
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -246,6 +251,8 @@ impl State {
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+
     use super::*;
 
     const ONE: ConnectionId = ConnectionId(1);
@@ -271,6 +278,42 @@ mod tests {
         let closed = open();
         closed.cancel();
         provider.see_in_effect(&told, &closed).await;
+    }
+
+    /// Each with a lock of the other's would end both, and with them all threads
+    /// of the runtime, so that no timeout of its own would tell.
+    #[test]
+    fn who_is_told_and_who_waits_do_not_hold_each_other_up() {
+        const TIMES: usize = 20_000;
+        let (done, ended) = std::sync::mpsc::channel();
+        std::thread::spawn(move || {
+            let threads = &mut tokio::runtime::Builder::new_multi_thread();
+            let runtime = threads.worker_threads(4).enable_time().build().unwrap();
+            let provider = Arc::new(Provider::default());
+            let one = provider.publish(rendered("one"));
+            runtime.block_on(provider.poll(ONE, &open()));
+            runtime.block_on(tell(&provider, "one"));
+            let mut both = tokio::task::JoinSet::new();
+            for is_told in [true, true, false, false] {
+                let provider = Arc::clone(&provider);
+                let work = async move {
+                    for _ in 0..TIMES {
+                        if is_told {
+                            tell(&provider, "one").await;
+                        } else {
+                            assert!(provider.wait_in_effect(one).await);
+                        }
+                    }
+                };
+                both.spawn_on(work, runtime.handle());
+            }
+            while let Some(one) = runtime.block_on(both.join_next()) {
+                one.unwrap();
+            }
+            done.send(()).unwrap();
+        });
+        let ended = ended.recv_timeout(Duration::from_secs(60));
+        ended.expect("they hold each other up");
     }
 
     #[tokio::test]

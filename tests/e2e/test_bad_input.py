@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
+from support import bundles
 from support.api import Api
 from support.docker import containers, docker
 from support.running import Platform
@@ -27,7 +28,7 @@ UNKNOWN_ID = "01890000-0000-7000-8000-000000000000"
 @pytest.fixture(scope="module")
 def taken(platform: Platform, api: Api) -> Iterator[Json]:
     # What tests before these have deleted goes by and by.
-    until("all containers to be those of servers", lambda: not left_over(platform), 60)
+    until("all containers and code to be those of servers", lambda: not left_over(platform), 60)
     server = api.create(TAKEN, GOOD_CODE)
     yield server
     api.delete(TAKEN)
@@ -42,8 +43,13 @@ def nothing_is_left_behind(platform: Platform, taken: Json) -> Iterator[None]:
 
 
 def left_over(platform: Platform) -> bool:
-    """Whether there are containers, or the broker's copies of their code, of servers that are gone."""
+    """Whether there are containers, the broker's copies of their code, or code, of servers that are gone."""
     servers = {server["id"] for server in platform.api.servers()}
+    code: set[str] = set()
+    for server in servers:
+        code |= bundles.of_versions(platform.api.call("GET", f"/api/servers/{server}/versions")["versions"])
+    if bundles.on_disk(platform.data_dir) != code:
+        return True
     template = '{{.Label "emcp.server"}}'
     owners = docker("ps", "--all", "--filter", f"label=emcp.instance={platform.instance}", "--format", template).splitlines()
     copies = list((platform.data_dir / "broker" / "code").glob("*"))
