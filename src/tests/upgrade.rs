@@ -31,8 +31,8 @@ pub(crate) fn unpack_fixture(dir: &Path) -> Value {
     serde_json::from_slice(&fs::read(dir.join("expected.json")).unwrap()).unwrap()
 }
 
-#[tokio::test(start_paused = true)]
-async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
+/// An EMCP of now on that directory, and what the one before told.
+async fn taken_over() -> (TestApp, Value) {
     let dir = tempfile::tempdir().unwrap();
     let before = unpack_fixture(dir.path());
     let subnet = |key: &str| before[key].as_str().map(str::to_owned);
@@ -41,6 +41,12 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
         input.internal_subnet = subnet("internal_subnet");
     })
     .await;
+    (app, before)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
+    let (app, before) = taken_over().await;
     let made = app.engine.containers();
     let servers = before["servers"].as_object().unwrap();
     for (name, told) in servers {
@@ -159,14 +165,7 @@ async fn a_directory_of_before_is_read_whole_and_its_containers_go_on() {
 /// same upgrade, made anew from what was kept.
 #[tokio::test(start_paused = true)]
 async fn the_database_of_before_is_kept_as_it_was() {
-    let dir = tempfile::tempdir().unwrap();
-    let before = unpack_fixture(dir.path());
-    let subnet = |key: &str| before[key].as_str().map(str::to_owned);
-    let app = TestApp::taking_over(dir, |input| {
-        input.subnet = subnet("subnet");
-        input.internal_subnet = subnet("internal_subnet");
-    })
-    .await;
+    let (app, before) = taken_over().await;
     let (database, kept) = (app.data("emcp.redb"), app.data("emcp.redb.before-upgrade"));
     let mode = fs::metadata(&kept).unwrap().permissions().mode() & 0o777;
     assert_eq!(mode, 0o600);
