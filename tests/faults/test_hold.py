@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 
 import httpx
 import pytest
-from harness import FaultPlatform, Json
+from harness import FaultPlatform
 from load import SERVER, Call, Load, Span
 from support.clients import bearer
 from support.docker import inspect
@@ -252,11 +252,13 @@ def test_the_hold_is_bounded_in_number_and_time(new_platform: Callable[..., Faul
     # It never comes up, and does not fail before the test is over.
     never = "import time\ntime.sleep(600)\n"
     server, other = (platform.api.create(name, never, start="true") for name in ("slow", "slow-too"))
-    asked = [_ask_gate(platform, server) for _ in range(HELD_EACH_MAX + 1)]
+    # As Traefik asks by each server's route.
+    question, another = (urlencode(platform.gate_query(each["id"])) for each in (server, other))
+    asked = [_ask_gate(platform, question) for _ in range(HELD_EACH_MAX + 1)]
     began = time.monotonic()
     with ThreadPoolExecutor(1) as pool:
         # What hangs takes no other server's places. The last of them is asked for through Traefik.
-        asked += [_ask_gate(platform, other) for _ in range(HELD_EACH_MAX - 1)]
+        asked += [_ask_gate(platform, another) for _ in range(HELD_EACH_MAX - 1)]
         through_traefik = pool.submit(_post, platform, "slow-too", HOLD_SECS + 4)
         try:
             # One too many: it is answered while all others wait.
@@ -281,13 +283,11 @@ def test_the_hold_is_bounded_in_number_and_time(new_platform: Callable[..., Faul
     assert HOLD_SECS - 1 < answer.elapsed.total_seconds() < HOLD_SECS + 3
 
 
-def _ask_gate(platform: FaultPlatform, server: Json) -> socket.socket:
+def _ask_gate(platform: FaultPlatform, question: str) -> socket.socket:
     host, _, port = platform.internal_url.removeprefix("http://").partition(":")
     connection = socket.create_connection((host, int(port)), timeout=HOLD_SECS + 10)
     token = platform.admin_token
-    # As Traefik asks by the server's route.
-    question = f"/gate?{urlencode(platform.gate_query(server['id']))}"
-    connection.sendall(f"GET {question} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {token}\r\n\r\n".encode())
+    connection.sendall(f"GET /gate?{question} HTTP/1.1\r\nHost: x\r\nX-Api-Key: {token}\r\n\r\n".encode())
     return connection
 
 
