@@ -97,14 +97,14 @@ impl Collector {
     }
 
     async fn remove_former(&self) -> Result<Collected> {
-        let root = self.data_dir.clone();
-        let found = on_disk(move || former::find(&root)).await?;
-        if found.is_empty() {
-            return Ok(Collected::All);
-        }
         // An EMCP of before, if somebody goes back to it, finds its code there.
         let database = self.database.clone();
         if on_disk(move || is_kept_of_before(&database)).await? {
+            return Ok(Collected::All);
+        }
+        let root = self.data_dir.clone();
+        let found = on_disk(move || former::find(&root)).await?;
+        if found.is_empty() {
             return Ok(Collected::All);
         }
         let Ok(mounted) = self.runtime.mounted().await else {
